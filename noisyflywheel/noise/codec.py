@@ -1,0 +1,139 @@
+"""From the caller's labels to class numbers 0..K-1 and back, whatever the labels are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Codes = NDArray[np.int64]
+
+
+class NoiseInfo(NamedTuple):
+    """What a generator did; returned beside the labels with ``return_info=True``.
+
+    Attributes
+    ----------
+    transition_matrix : ndarray of shape (K, K)
+        The law the labels were drawn from, not its sample: rows = true class, columns = given class, rows sum
+        to 1.  For instance-dependent noise the mean of the rows' own laws per true class.
+    flipped : ndarray of bool, shape (n,)
+        True where the given label differs from the true one.
+    classes : ndarray of shape (K,)
+        The class of each row and column of `transition_matrix`.
+    """
+
+    transition_matrix: NDArray[np.float64]
+    flipped: NDArray[np.bool_]
+    classes: NDArray[Any]
+
+
+def as_column(y: Any, name: str = "y") -> NDArray[Any]:
+    """View labels as a 1-D array; refuse other shapes, no rows and missing labels.
+
+    Raises
+    ------
+    ValueError
+        If `y` is not 1-D, is empty, or holds None, NaN or pandas' NA; the message names the first such row.
+    """
+    column = np.asarray(y)
+    if column.ndim != 1:
+        raise ValueError(f"{name} must be 1-D, got shape {column.shape}")
+    if len(column) == 0:
+        raise ValueError(f"{name} is empty")
+    if hasattr(y, "isna"):
+        missing = np.asarray(y.isna())
+    elif column.dtype.kind in "fO":
+        missing = np.array([v is None or v != v for v in column])
+    else:
+        missing = np.zeros(len(column), dtype=bool)
+    if missing.any():
+        raise ValueError(f"{name} has a missing label in row {int(missing.argmax())}")
+    return column
+
+
+def sorted_classes(*columns: NDArray[Any]) -> NDArray[Any]:
+    """Give the sorted distinct labels of all columns; labels without an order are a TypeError."""
+    try:
+        return np.unique(np.concatenate([np.unique(c) for c in columns]))
+    except TypeError as error:
+        raise TypeError("labels of mixed types cannot be ordered; use one type for all labels") from error
+
+
+def class_list(labels: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:
+    """Check a user's list of classes: 1-D, none missing, none twice; its order is kept."""
+    classes = as_column(labels, "labels")
+    if len(sorted_classes(classes)) < len(classes):
+        raise ValueError("labels holds a class twice")
+    return classes
+
+
+def encode(column: NDArray[Any], classes: NDArray[Any], name: str = "y") -> Codes:
+    """Number each label by its place in `classes`.
+
+    Raises
+    ------
+    ValueError
+        If a label is not among `classes`; the message lists up to five of them.
+    """
+    number = {label: k for k, label in enumerate(classes.tolist())}
+    present, inverse = np.unique(column, return_inverse=True)
+    unknown = [label for label in present.tolist() if label not in number]
+    if unknown:
+        raise ValueError(f"{name} holds labels that are not among the classes: {unknown[:5]}")
+    return np.array([number[label] for label in present.tolist()], dtype=np.int64)[inverse]
+
+
+def decode(y: Any, codes: Codes, classes: NDArray[Any], changed: NDArray[np.bool_]) -> Any:
+    """Write the noisy classes into a copy of `y`, of the same kind: a Series keeps index, name and dtype.
+
+    Parameters
+    ----------
+    y : the caller's labels, shape (n,)
+    codes : ndarray of int, shape (n,)
+        The noisy classes.
+    classes : ndarray of shape (K,)
+    changed : ndarray of bool, shape (n,)
+        The rows to rewrite.
+    """
+    if hasattr(y, "iloc"):
+        noisy = y.copy()
+        noisy.iloc[np.flatnonzero(changed)] = classes[codes[changed]]
+        return noisy
+    if hasattr(y, "categories") and hasattr(y, "codes"):
+        noisy = y.copy()
+        noisy[changed] = classes[codes[changed]]
+        return noisy
+    column = np.asarray(y)
+    dtype = np.result_type(column.dtype, classes.dtype) if column.dtype.kind in "SU" else column.dtype
+    noisy = column.astype(dtype, copy=True)
+    noisy[changed] = classes[codes[changed]]
+    return noisy
+
+
+def finish(
+    y: Any, true: Codes, noisy: Codes, classes: NDArray[Any], T: NDArray[np.float64], return_info: bool
+) -> Any:
+    """Return the noisy labels, with `NoiseInfo` where it is asked for."""
+    changed = noisy != true
+    labels = decode(y, noisy, classes, changed)
+    return (labels, NoiseInfo(T, changed, classes)) if return_info else labels
+
+
+def check_rate(rate: Any) -> float:
+    """Return the noise rate as a float in [0, 1]; TypeError for no number, ValueError outside (NaN too)."""
+    if isinstance(rate, bool | np.bool_) or not isinstance(rate, Real):
+        raise TypeError(f"rate must be a number in [0, 1], got {rate!r}")
+    if not 0.0 <= float(rate) <= 1.0:
+        raise ValueError(f"rate must be in [0, 1], got {float(rate)!r}")
+    return float(rate)
+
+
+def check_generator(random_state: Any) -> np.random.Generator:
+    """Turn None, a seed, a RandomState or a Generator into a Generator; the global state stays as it is."""
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.default_rng(random_state.randint(2**31))
+    return np.random.default_rng(random_state)

@@ -1,0 +1,100 @@
+"""Transition matrices: checked, built, measured, drawn from.  Rows = true class, columns = given class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from noisyflywheel.noise.codec import Codes, as_column, class_list, encode, sorted_classes
+
+Matrix = NDArray[np.float64]
+
+
+def transition_matrix(y_true: Any, y_noisy: Any, *, labels: Sequence[Any] | None = None) -> Matrix:
+    """Measure how often each true class was given each label.
+
+    Parameters
+    ----------
+    y_true, y_noisy : array-like of shape (n,)
+        True and given labels of the same rows, in the same order.
+    labels : sequence of shape (K,), optional
+        The classes in the order of rows and columns; the sorted union of both columns if not given.
+
+    Returns
+    -------
+    ndarray of shape (K, K)
+        ``[j, k]`` = share of the rows of true class j with given label k; rows sum to 1.  A class that no row
+        truly has gets a uniform row, 1/K: nothing is known about it.
+
+    Raises
+    ------
+    ValueError
+        If lengths or pandas indices differ, a label is missing, or a label is not in `labels`.
+    """
+    true, noisy = as_column(y_true, "y_true"), as_column(y_noisy, "y_noisy")
+    if len(true) != len(noisy):
+        raise ValueError(f"y_true has {len(true)} rows, y_noisy {len(noisy)}")
+    if hasattr(y_true, "iloc") and hasattr(y_noisy, "iloc") and not y_true.index.equals(y_noisy.index):
+        raise ValueError("y_true and y_noisy have different indices; align them first")
+    classes = sorted_classes(true, noisy) if labels is None else class_list(labels)
+    k = len(classes)
+    pairs = encode(true, classes, "y_true") * k + encode(noisy, classes, "y_noisy")
+    counts = np.bincount(pairs, minlength=k * k).reshape(k, k).astype(np.float64)
+    rows = counts.sum(axis=1, keepdims=True)
+    return np.where(rows > 0, counts / np.maximum(rows, 1), 1.0 / k)
+
+
+def uniform_noise(rate: float, k: int, exclude_true: bool) -> Matrix:
+    """Law of symmetric noise, shape (K, K): the share `rate` goes to all K classes, or to the K-1 others."""
+    if exclude_true:
+        return (1 - rate) * np.eye(k) + rate / (k - 1) * (1 - np.eye(k))
+    return (1 - rate) * np.eye(k) + rate / k
+
+
+def map_noise(rate: float, target: Codes) -> Matrix:
+    """Law of class-to-class noise, shape (K, K): class j becomes ``target[j]`` with probability `rate`."""
+    k = len(target)
+    return (1 - rate) * np.eye(k) + rate * np.eye(k)[target]
+
+
+def check_matrix(T: ArrayLike, k: int) -> Matrix:
+    """Return T as float64 (K, K) with rows that sum to 1 exactly.
+
+    Raises
+    ------
+    ValueError
+        If T is not (K, K), has entries that are not in [0, 1] (NaN too), or a row sum off 1 by more than
+        1e-6; the message names the row.
+    """
+    matrix = np.asarray(T, dtype=np.float64)
+    if matrix.shape != (k, k):
+        raise ValueError(f"T must have shape ({k}, {k}) for {k} classes, got {matrix.shape}")
+    bad = ~((matrix >= 0) & (matrix <= 1 + 1e-6)).all(axis=1)
+    if bad.any():
+        raise ValueError(f"T must hold probabilities in [0, 1]; row {int(bad.argmax())} does not")
+    sums = matrix.sum(axis=1)
+    off = np.abs(sums - 1) > 1e-6
+    if off.any():
+        row = int(off.argmax())
+        raise ValueError(f"the rows of T must sum to 1; row {row} sums to {sums[row]:.6g}")
+    return matrix / sums[:, None]
+
+
+def draw_classes(codes: Codes, T: Matrix, rng: np.random.Generator) -> Codes:
+    """Draw a class for each row from its true class's row of T; one uniform number a row, by inverse CDF.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+    """
+    u = rng.random(len(codes))
+    noisy = np.empty_like(codes)
+    for j, law in enumerate(T):
+        rows = np.flatnonzero(codes == j)
+        edges = np.cumsum(law)
+        last = int(np.flatnonzero(law)[-1])
+        noisy[rows] = np.minimum(np.searchsorted(edges, u[rows] * edges[-1], side="right"), last)
+    return noisy
