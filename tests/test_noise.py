@@ -166,7 +166,7 @@ def test_instance_dependent_rate_and_law(variant):
 
 
 def test_instance_dependent_equal_rows_of_one_class_share_their_confusion():
-    X = np.full((4000, 3), 50.0)
+    X = np.full((4000, 3), 5000.0)
     noisy = noise.instance_dependent(X, Y10, 0.5, random_state=0)
     for k in range(10):
         assert len(set(noisy[k == Y10])) == 2
