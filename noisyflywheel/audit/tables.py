@@ -1,8 +1,7 @@
 """Tables of an audit: one row per label, one row per class, one row per pair of classes.
 
 Pure functions on arrays. `n` is the number of rows, `K` the number of classes. Every matrix `T` has rows =
-true class and columns = given class; its rows sum to 1. Nothing here knows an estimator, so that the estimator
-can call it.
+true class and columns = given class; its rows sum to 1. Nothing here knows an estimator: estimators call it.
 """
 
 from __future__ import annotations
@@ -169,7 +168,7 @@ def class_summary(
     -------
     summary : DataFrame of K rows
         `class_label`; `n_given` and `n_suspected` rows; `noise_rate` = P(label wrong | given class);
-        `inverse_noise_rate` = P(other label given | true class); `label_quality`, the mean over the rows given
+        `inverse_noise_rate` = P(other label given | true class); `label_quality`, the mean over rows given
         the class; `top_confusion`, the wrong label the true class gets most often (missing = none), and
         `top_confusion_rate`. Rates lie in [0, 1]; NaN for a class without rows.
     """
