@@ -13,7 +13,7 @@ from skorch.dataset import ValidSplit
 from sklearn.base import clone
 from torch import Tensor, nn
 
-from noisyflywheel.backbones import MLP
+from noisyflywheel.backbones import MLP, SmallResNet
 
 _SILENCED = ("train_loss", "valid_loss", "valid_acc", "print_log")
 """skorch's default callbacks that read what the flywheel does not record (per-batch losses, a held-out set)."""
@@ -23,7 +23,7 @@ def default_net(image: bool, device: str) -> NeuralNetClassifier:
     """The net for ``None``: an MLP with AdamW for vectors, a small ResNet with SGD for images."""
     if image:
         return NeuralNetClassifier(
-            MLP,
+            SmallResNet,
             criterion=nn.CrossEntropyLoss,
             optimizer=torch.optim.SGD,
             optimizer__momentum=0.9,
