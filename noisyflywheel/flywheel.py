@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 
@@ -74,6 +75,7 @@ class Flywheel:
     def cycle(self) -> dict[str, float]:
         """One turn of the flywheel; returns its row of the history."""
         clock = _Clock()
+        self._schedule()
         rows = self._draw_rows()
         self._e_step_main(rows)
         clock.lap("main_e_seconds")
@@ -88,6 +90,12 @@ class Flywheel:
         self.state.cycle += 1
         return self._history_row(rows, aux_loss, main_loss_value) | clock.laps
 
+    def _schedule(self) -> None:
+        """Cosine annealing over the cycles, without restart, for both nets (Sec. 4.2)."""
+        share = self.state.cycle / self.settings.n_cycles
+        for trainer in {id(t): t for t in (self.main, self.aux)}.values():
+            trainer.scale_lr(0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
+
     def _draw_rows(self) -> Tensor:
         """The rows of this cycle: all, or ``cycle_size`` class-balanced ones."""
         size = self.settings.cycle_size
@@ -99,8 +107,7 @@ class Flywheel:
         """Step 1: which labels are clean (Eq. 4), with g on the rows as they are; gamma (Eq. 6)."""
         s, given = self.state, self.given[rows]
         log_g = self._predict(self.main, rows)
-        s.quality_sum[rows] += log_g.gather(1, given[:, None]).squeeze(1).double().exp()
-        s.n_scored[rows] += 1
+        self._score(rows, log_g)
         gamma = s.gamma
         s.temperature = 1.0
         if self._calibrates(log_g, given, s.eps[rows]):
@@ -108,6 +115,14 @@ class Flywheel:
         g_given = em.calibration.tempered_given(log_g, given, s.temperature).double()
         s.q[rows] = em.clean_posterior(g_given, gamma, s.eps[rows])
         s.gamma = em.update_clean_rate(s.q[rows])
+
+    def _score(self, rows: Tensor, log_g: Tensor) -> None:
+        """Add to the ranking score: g's probability of the given label, on the row and on one weak view."""
+        s, given = self.state, self.given[rows][:, None]
+        log_weak = self.main.predict(self.source, self._weak, rows, self.views.eval_batch, pad=self.vectors)
+        for log_p in (log_g, log_weak):
+            s.quality_sum[rows] += log_p.gather(1, given).squeeze(1).double().exp()
+            s.n_scored[rows] += 1
 
     def _calibrates(self, log_g: Tensor, given: Tensor, eps: Tensor) -> bool:
         if self.settings.calibrate != "auto":
