@@ -83,7 +83,7 @@ def build(estimator: Any, rows: Any, codes: NDArray[np.int64], n_classes: int, s
     trainers = []
     for net, name, seed in zip(nets, ("main_net", "aux_net"), seeds, strict=False):
         torch.manual_seed(seed)
-        ready = prepare_net(net, widths(sample, n_classes), own_device)
+        ready = prepare_net(net, widths(sample, n_classes), own_device, image)
         if hasattr(ready.module_, "adapt"):
             ready.module_.adapt(views.plain(sample).to(home))
         trainer = Trainer(ready, amp, p["feature_layer"], scheduled=net_is_default)
@@ -107,7 +107,7 @@ def _choose_nets(p: dict[str, Any], rows: Any, device: str) -> tuple[Any, Any]:
             check_net(p[name], name)
     main, aux = p["main_net"] or p["aux_net"], p["aux_net"] or p["main_net"]
     if main is None:
-        main = aux = default_net(first_row(rows).ndim > 1, device)
+        main = aux = default_net(first_row(rows).ndim > 1, len(rows), device)  # type: ignore[arg-type]
     return main, aux
 
 
@@ -145,7 +145,7 @@ def run(estimator: Any, wheel: Flywheel, classes: NDArray[Any], X: Any, y: Any) 
     """Warm-up and cycles, then the fitted attributes."""
     history: list[dict[str, float]] = []
     task = FitTask(estimator, wheel.settings.n_cycles, X, y)
-    trainers = {id(t): t for t in (wheel.main, wheel.aux)}.values()
+    trainers = wheel.trainers
     try:
         with FitProgress(estimator.verbose, wheel.settings.n_cycles) as progress:
             for trainer in trainers:
@@ -186,6 +186,9 @@ def check_finite(row: dict[str, float], wheel: Flywheel) -> None:
 def publish(estimator: Any, wheel: Flywheel, classes: NDArray[Any], history: list[dict[str, float]]) -> None:
     """The closing E-step and every fitted attribute."""
     wheel.close()
+    for trainer in wheel.trainers:
+        if trainer.average is not None:
+            trainer.average.adopt()
     s = wheel.state
     refurbished = em.refurbish(s.q, s.given, s.f_prob.double())
     refurbished /= refurbished.sum(1, keepdim=True)

@@ -20,6 +20,7 @@ class Settings:
     contrastive_weight: float
     mixup_alpha: float
     sharpen_temperature: float
+    average_epochs: float
     noise_model: str
     resample: str
     calibrate: bool | str
