@@ -1,0 +1,223 @@
+"""Tables of an audit: one row per label, one row per class, one row per pair of classes.
+
+Pure functions on arrays. `n` is the number of rows, `K` the number of classes. Every matrix `T` has rows =
+true class and columns = given class; its rows sum to 1. Nothing here knows an estimator: estimators call it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+ISSUE_COLUMNS = (
+    "is_label_issue",
+    "label_quality",
+    "given_label",
+    "predicted_label",
+    "predicted_confidence",
+    "refurbished_label",
+    "refurbished_confidence",
+)
+
+
+def n_label_issues(clean_proba: ArrayLike) -> int:
+    """Expected number of wrong labels, `round(sum(1 - clean_proba))`.
+
+    Parameters
+    ----------
+    clean_proba : array-like of shape (n,)
+        Probability, in [0, 1], that each given label is the true class.
+    """
+    p = np.asarray(clean_proba, dtype=np.float64)
+    return int(np.rint(np.sum(1.0 - p)))
+
+
+def lowest_quality(label_quality: ArrayLike, n_issues: int) -> NDArray[np.bool_]:
+    """Mask of the `n_issues` rows of lowest quality; among equal ones the earlier row is taken.
+
+    Parameters
+    ----------
+    label_quality : array-like of shape (n,)
+        Higher = more likely right.
+    n_issues : int
+        Number of rows to mark, 0 to n.
+
+    Returns
+    -------
+    mask : ndarray of bool of shape (n,)
+    """
+    quality = np.asarray(label_quality, dtype=np.float64)
+    mask = np.zeros(quality.shape[0], dtype=bool)
+    mask[np.argsort(quality, kind="stable")[:n_issues]] = True
+    return mask
+
+
+def label_issues_frame(
+    given: ArrayLike,
+    classes: ArrayLike,
+    label_quality: ArrayLike,
+    clean_proba: ArrayLike,
+    pred_proba: ArrayLike,
+    refurbished_proba: ArrayLike,
+    index: Any = None,
+) -> pd.DataFrame:
+    """Verdict on each label, in the order of the rows.
+
+    Parameters
+    ----------
+    given : array-like of shape (n,)
+        Given labels, in the caller's label type.
+    classes : array-like of shape (K,)
+        Class labels, in the order of the probability columns.
+    label_quality : array-like of shape (n,)
+        Ranking score in [0, 1], higher = more likely right.
+    clean_proba : array-like of shape (n,)
+        Probability in [0, 1] that the given label is right; its sum fixes how many rows are issues.
+    pred_proba, refurbished_proba : array-like of shape (n, K)
+        Class probabilities without and with the knowledge of the given label.
+    index : pandas.Index or array-like of shape (n,), optional
+        Row names; 0 … n-1 if None.
+
+    Returns
+    -------
+    issues : DataFrame of shape (n, 7)
+        Columns `is_label_issue`, `label_quality`, `given_label`, `predicted_label`, `predicted_confidence`,
+        `refurbished_label`, `refurbished_confidence`.
+
+    Raises
+    ------
+    ValueError
+        If the arrays do not agree on n or K.
+    """
+    labels, k = np.asarray(given), np.asarray(classes)
+    quality = np.asarray(label_quality, dtype=np.float64)
+    f, q = np.asarray(pred_proba), np.asarray(refurbished_proba)
+    shape = (labels.shape[0], k.shape[0])
+    if f.shape != shape or q.shape != shape or quality.shape != shape[:1]:
+        raise ValueError(
+            f"expected {shape[0]} scores and probabilities of shape {shape}, "
+            f"got {quality.shape}, {f.shape} and {q.shape}"
+        )
+    values = (
+        lowest_quality(quality, n_label_issues(clean_proba)),
+        quality,
+        labels,
+        k[f.argmax(axis=1)],
+        f.max(axis=1).astype(np.float64),
+        k[q.argmax(axis=1)],
+        q.max(axis=1).astype(np.float64),
+    )
+    return pd.DataFrame(dict(zip(ISSUE_COLUMNS, values, strict=True)), index=index)
+
+
+def _per_class(values: pd.Series, given: pd.Series, classes: NDArray[Any], how: str) -> NDArray[Any]:
+    """Aggregate `values` by given label in the order of `classes`; NaN for a class nobody was given."""
+    return np.asarray(values.groupby(given.to_numpy()).agg(how).reindex(classes))
+
+
+def top_confusion(
+    classes: ArrayLike, transition_matrix: ArrayLike
+) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Wrong label that each true class is given most often, and how often.
+
+    Parameters
+    ----------
+    classes : array-like of shape (K,)
+    transition_matrix : array-like of shape (K, K)
+        Rows = true class, columns = given class.
+
+    Returns
+    -------
+    label : ndarray of object of shape (K,)
+        None where a class is never mislabelled.
+    rate : ndarray of shape (K,)
+        P(given = label | true class), in [0, 1].
+    """
+    k = np.asarray(classes)
+    off = np.array(transition_matrix, dtype=np.float64)
+    np.fill_diagonal(off, -1.0)
+    best = off.argmax(axis=1)
+    rate = np.clip(off[np.arange(k.size), best], 0.0, 1.0)
+    label = k[best].astype(object)
+    label[rate <= 0] = None
+    return label, rate
+
+
+def class_summary(
+    issues: pd.DataFrame,
+    classes: ArrayLike,
+    transition_matrix: ArrayLike,
+    clean_proba: ArrayLike | None = None,
+) -> pd.DataFrame:
+    """What happened to each class; the worst noise rate first.
+
+    Parameters
+    ----------
+    issues : DataFrame
+        As `label_issues_frame` returns it.
+    classes : array-like of shape (K,)
+    transition_matrix : array-like of shape (K, K)
+        T, rows = true class, columns = given class, rows sum to 1.
+    clean_proba : array-like of shape (n,), optional
+        Refines the noise rate to the mean of `1 - clean_proba`; without it the share of suspects is taken.
+
+    Returns
+    -------
+    summary : DataFrame of K rows
+        `class_label`; `n_given` and `n_suspected` rows; `noise_rate` = P(label wrong | given class);
+        `inverse_noise_rate` = P(other label given | true class); `label_quality`, the mean over rows given
+        the class; `top_confusion`, the wrong label the true class gets most often (missing = none), and
+        `top_confusion_rate`. Rates lie in [0, 1]; NaN for a class without rows.
+    """
+    k, T = np.asarray(classes), np.asarray(transition_matrix, dtype=np.float64)
+    given = issues["given_label"]
+    suspected = issues["is_label_issue"].astype(np.float64)
+    wrong = suspected if clean_proba is None else pd.Series(1.0 - np.asarray(clean_proba), index=issues.index)
+    label, rate = top_confusion(k, T)
+    table = pd.DataFrame(
+        {
+            "class_label": k,
+            "n_given": np.nan_to_num(_per_class(suspected, given, k, "size").astype(float)).astype(int),
+            "n_suspected": np.nan_to_num(_per_class(suspected, given, k, "sum")).astype(int),
+            "noise_rate": _per_class(wrong, given, k, "mean"),
+            "inverse_noise_rate": np.clip(1.0 - np.diag(T), 0.0, 1.0),
+            "label_quality": _per_class(issues["label_quality"], given, k, "mean"),
+            "top_confusion": label,
+            "top_confusion_rate": rate,
+        }
+    )
+    return table.sort_values("noise_rate", ascending=False, kind="stable", ignore_index=True)
+
+
+def overlapping_classes(
+    issues: pd.DataFrame, classes: ArrayLike, transition_matrix: ArrayLike
+) -> pd.DataFrame:
+    """Pairs of classes by how often one is given for the other; the worst pair first.
+
+    The share of each true class is that of the refurbished labels.
+
+    Parameters
+    ----------
+    issues : DataFrame
+        As `label_issues_frame` returns it.
+    classes : array-like of shape (K,)
+    transition_matrix : array-like of shape (K, K)
+        T, rows = true class, columns = given class.
+
+    Returns
+    -------
+    pairs : DataFrame of K(K-1)/2 rows
+        `class_a`, `class_b`; `joint_probability` = P(true a, given b) + P(true b, given a), in [0, 1];
+        `n_expected`, that share of the rows, rounded.
+    """
+    k, T = np.asarray(classes), np.asarray(transition_matrix, dtype=np.float64)
+    prior = issues["refurbished_label"].value_counts(normalize=True).reindex(k).fillna(0.0).to_numpy()
+    joint = prior[:, None] * T
+    a, b = np.triu_indices(k.size, 1)
+    both = joint[a, b] + joint[b, a]
+    pairs = pd.DataFrame({"class_a": k[a], "class_b": k[b], "joint_probability": both})
+    pairs["n_expected"] = np.rint(both * len(issues)).astype(int)
+    return pairs.sort_values("joint_probability", ascending=False, kind="stable", ignore_index=True)

@@ -1,0 +1,63 @@
+"""A multilayer perceptron that standardises its own input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from noisyflywheel.views.vectors import feature_scale
+
+
+class MLP(nn.Module):
+    """Multilayer perceptron with BatchNorm for tables and embeddings; returns logits.
+
+    Parameters
+    ----------
+    n_features : int
+        Width of a row.
+    n_classes : int
+        Number of classes K.
+    hidden : sequence of int, default=(256, 256)
+        Widths of the hidden layers.
+    dropout : float in [0, 1), default=0.0
+        Dropout after each hidden layer.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(
+        self, n_features: int, n_classes: int, hidden: Sequence[int] = (256, 256), dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(n_features))
+        self.register_buffer("scale", torch.ones(n_features))
+        layers: list[nn.Module] = []
+        width = n_features
+        for size in hidden:
+            layers += [nn.Linear(width, size, bias=False), nn.BatchNorm1d(size), nn.ReLU(inplace=True)]
+            layers += [nn.Dropout(dropout)] if dropout else []
+            width = size
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Linear(width, n_classes)
+        self.feature_dim = width
+
+    def adapt(self, x: Tensor) -> None:
+        """Learn the standardisation from rows ``x`` of shape (n, n_features); called once by ``fit``."""
+        mean, scale = feature_scale(x)
+        self.mean.copy_(mean)
+        self.scale.copy_(scale)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Penultimate features: (n, n_features) -> (n, feature_dim)."""
+        return self.body((x - self.mean) / self.scale)
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Logits of features: (n, feature_dim) -> (n, n_classes)."""
+        return self.head(features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of rows: (n, n_features) -> (n, n_classes)."""
+        return self.forward_head(self.forward_features(x))

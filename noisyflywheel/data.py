@@ -1,0 +1,167 @@
+"""Where the rows come from: one source for arrays, tensors and Datasets, and batches of row indices."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, default_collate
+
+CHANNELS = (1, 3, 4)
+
+
+class Source(Protocol):
+    """Rows by index."""
+
+    device: torch.device
+
+    def __len__(self) -> int: ...
+
+    def take(self, rows: Tensor) -> Tensor:
+        """Rows of shape (B, ...) on ``device``."""
+        ...
+
+
+class ArraySource:
+    """Rows of one tensor, on the device where they fit and in host memory otherwise.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, ...)
+        Never copied on the CPU.
+    device : torch.device
+        Where batches are wanted.
+    """
+
+    def __init__(self, x: Tensor, device: torch.device) -> None:
+        self.device = device
+        self.x = x.to(device) if _fits(x, device) else x
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def take(self, rows: Tensor) -> Tensor:
+        """Rows of shape (B, ...) on the device."""
+        return self.x[rows.to(self.x.device)].to(self.device, non_blocking=True)
+
+
+class DatasetSource:
+    """Rows of a map-style torch Dataset whose items are ``(x, ...)`` or ``x``; nothing is kept in memory."""
+
+    def __init__(self, dataset: Dataset, device: torch.device) -> None:
+        self.dataset = dataset
+        self.device = device
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def take(self, rows: Tensor) -> Tensor:
+        """Rows of shape (B, ...) on the device; images channels first."""
+        items = [as_row(self.dataset[i]) for i in rows.tolist()]
+        return channels_first(default_collate(items)).to(self.device, non_blocking=True)
+
+
+def _fits(x: Tensor, device: torch.device) -> bool:
+    """Whether ``x`` takes at most half of the free memory of a CUDA device."""
+    if device.type != "cuda":
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return x.numel() * x.element_size() <= free // 2
+
+
+def as_row(item: Any) -> Tensor:
+    """One item of a Dataset as a tensor: its first part where it is a tuple or list."""
+    x = item[0] if isinstance(item, (tuple, list)) else item
+    return x if isinstance(x, Tensor) else torch.from_numpy(np.array(x))
+
+
+def to_tensor(x: np.ndarray) -> Tensor:
+    """An array as a tensor without a copy; float64 becomes float32, read-only memory is fine."""
+    if x.dtype.kind == "f" and x.dtype.itemsize != 4:
+        x = x.astype(np.float32)
+    elif x.dtype.kind not in "f" and x.dtype != np.uint8:
+        x = x.astype(np.float32)
+    if any(stride < 0 for stride in x.strides):
+        x = np.ascontiguousarray(x)
+    with warnings.catch_warnings():  # nothing here writes to rows
+        warnings.filterwarnings("ignore", message=".*not writable.*", category=UserWarning)
+        return torch.from_numpy(x)
+
+
+def channels_first(x: Tensor) -> Tensor:
+    """Images (n, H, W), (n, H, W, C) or (n, C, H, W) as a (n, C, H, W) view; other shapes as they are.
+
+    Raises
+    ------
+    ValueError
+        If neither the last axis nor axis 1 of a 4-D batch is 1, 3 or 4 long.
+    """
+    if x.ndim == 3:
+        return x[:, None]
+    if x.ndim != 4:
+        return x
+    if x.shape[3] in CHANNELS:
+        return x.permute(0, 3, 1, 2)
+    if x.shape[1] in CHANNELS:
+        return x
+    raise ValueError(
+        f"X of shape {tuple(x.shape)} is not a batch of images: neither the last axis nor axis 1 "
+        f"has 1, 3 or 4 channels."
+    )
+
+
+def batches(rows: Tensor, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Tensor]:
+    """Row indices in batches, shuffled if a generator is given.
+
+    A last batch of one row joins the batch before: BatchNorm cannot train on one row.
+
+    Parameters
+    ----------
+    rows : Tensor of shape (n,), int64
+        Indices of the rows.
+    batch_size : int, positive
+        Rows a batch; -1 for all.
+    generator : torch.Generator, optional
+        On the CPU.
+    """
+    if generator is not None:
+        rows = rows[torch.randperm(len(rows), generator=generator).to(rows.device)]
+    size = len(rows) if batch_size < 1 else max(batch_size, 2)
+    chunks = list(rows.split(size))
+    if len(chunks) > 1 and len(chunks[-1]) == 1:
+        chunks[-2:] = [torch.cat(chunks[-2:])]
+    yield from chunks
+
+
+def balanced_rows(given: Tensor, n_classes: int, size: int, generator: torch.Generator) -> Tensor:
+    """``size`` rows with as many of each given class as can be, drawn anew for each cycle.
+
+    Sec. 4.2, Clothing1M: "while ensuring that the labels are balanced". A class with fewer rows than its share
+    is drawn with repetition.
+
+    Parameters
+    ----------
+    given : Tensor of shape (n,), int64
+        Given labels.
+    n_classes, size : int
+        K, and the number of rows wanted.
+    generator : torch.Generator
+        On the CPU.
+
+    Returns
+    -------
+    Tensor of shape (size,), int64
+    """
+    present = [c for c in range(n_classes) if bool((given == c).any())]
+    shares = [size // len(present) + (i < size % len(present)) for i in range(len(present))]
+    parts = []
+    for label, share in zip(present, shares, strict=True):
+        members = torch.nonzero(given == label).squeeze(1)
+        rounds = -(-share // len(members))
+        drawn = [torch.randperm(len(members), generator=generator) for _ in range(rounds)]
+        parts.append(members[torch.cat(drawn)[:share].to(members.device)])
+    return torch.cat(parts)

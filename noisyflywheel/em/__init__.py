@@ -1,0 +1,34 @@
+"""The equations of the two EM cycles: pure functions on tensors, one home each (Sec. 3 of the paper).
+
+Every function takes and returns tensors on one device and never sees a network. Matrices have rows = true
+class and columns = given class.
+"""
+
+from noisyflywheel.em.auxiliary import auxiliary_likelihood, marginal_true_class, refurbish
+from noisyflywheel.em.calibration import calibrate, overconfidence
+from noisyflywheel.em.corruption import corruption_matrix, error_probability, transition_matrix
+from noisyflywheel.em.main import (
+    clean_posterior,
+    expected_log_likelihood,
+    reweighted_cross_entropy,
+    update_clean_rate,
+)
+from noisyflywheel.em.mixture import given_label_likelihood, joint_likelihood, objective
+
+__all__ = [
+    "auxiliary_likelihood",
+    "calibrate",
+    "clean_posterior",
+    "corruption_matrix",
+    "error_probability",
+    "expected_log_likelihood",
+    "given_label_likelihood",
+    "joint_likelihood",
+    "marginal_true_class",
+    "objective",
+    "overconfidence",
+    "refurbish",
+    "reweighted_cross_entropy",
+    "transition_matrix",
+    "update_clean_rate",
+]

@@ -1,0 +1,71 @@
+"""EM of the auxiliary network: what the true labels are (Eqs. 10-12, Sec. 3.3)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from noisyflywheel.em.main import PROB_MIN
+
+
+def marginal_true_class(q: Tensor, p_clean: Tensor, p_corrupted: Tensor) -> Tensor:
+    """Distribution of the true class, summed over the two cases of the label.
+
+    Eq. (10), Sec. 3.3: ``sum_s p(s|x, y~) p(y|x, y~, s)``.
+
+    Parameters
+    ----------
+    q : Tensor of shape (N,)
+        ``p(s_i = 1 | x_i, y~_i)``, in [0, 1].
+    p_clean, p_corrupted : Tensor of shape (N, K)
+        ``p(y | x, y~, s = 1)`` and ``p(y | x, y~, s = 0)``; rows sum to 1.
+
+    Returns
+    -------
+    Tensor of shape (N, K)
+        Rows sum to 1.
+    """
+    return q[:, None] * p_clean + (1 - q)[:, None] * p_corrupted
+
+
+def refurbish(q: Tensor, given: Tensor, f_prob: Tensor) -> Tensor:
+    """Refurbished label distribution: the given label where it is clean, f's guess where it is not.
+
+    Eq. (11), Sec. 3.3: ``q_i(y) = q_i 1[y = y~_i] + (1 - q_i) f(x_i)[y]``.
+
+    Parameters
+    ----------
+    q : Tensor of shape (N,)
+        Clean probabilities, in [0, 1].
+    given : Tensor of shape (N,), int64
+        Given labels.
+    f_prob : Tensor of shape (N, K)
+        Prediction of f; rows sum to 1.
+
+    Returns
+    -------
+    Tensor of shape (N, K)
+        Rows sum to 1.
+    """
+    corrupted = (1 - q)[:, None] * f_prob
+    return corrupted.scatter_add(1, given[:, None], q[:, None].to(corrupted.dtype))
+
+
+def auxiliary_likelihood(q_y: Tensor, f_prob: Tensor, transition: Tensor, given: Tensor) -> Tensor:
+    """Objective of the auxiliary M-step.
+
+    Eq. (12), Sec. 3.3, with the chain rule: ``mean_i sum_y q_i(y) (log f(x_i)[y] + log T[y, y~_i])``.
+
+    Parameters
+    ----------
+    q_y : Tensor of shape (N, K)
+        Refurbished label distribution, Eq. (11).
+    f_prob : Tensor of shape (N, K)
+        Prediction of f.
+    transition : Tensor of shape (K, K)
+        T, rows = true class, columns = given class.
+    given : Tensor of shape (N,), int64
+        Given labels.
+    """
+    label_term = torch.log(transition.clamp_min(PROB_MIN))[:, given].T  # (N, K)
+    return (q_y * (torch.log(f_prob.clamp_min(PROB_MIN)) + label_term)).sum(1).mean()

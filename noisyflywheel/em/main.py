@@ -1,0 +1,82 @@
+"""EM of the main network: which labels are clean (Eqs. 4-7, Sec. 3.2)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+GAMMA_MIN = 1e-4
+"""gamma is kept in [GAMMA_MIN, 1 - GAMMA_MIN]: both ends of [0, 1] are absorbing under Eqs. (4) and (6)."""
+
+EPS_MIN = 1e-6
+"""Floor of eps, the probability of a given label if it is corrupted."""
+
+PROB_MIN = 1e-30
+"""Floor of a network's probability before its logarithm."""
+
+
+def clean_posterior(g_given: Tensor, gamma: Tensor | float, eps: Tensor | float) -> Tensor:
+    """Probability that a given label comes from the clean manifold.
+
+    Eq. (4), Sec. 3.2, in log space: ``sigmoid(log gamma + log g - log(1 - gamma) - log eps)``.
+
+    Parameters
+    ----------
+    g_given : Tensor of shape (N,)
+        ``g(x_i)[y~_i]``, in [0, 1].
+    gamma : scalar in [0, 1]
+        Proportion of clean labels; clipped into ``[GAMMA_MIN, 1 - GAMMA_MIN]``.
+    eps : scalar or Tensor of shape (N,)
+        ``p(y~_i | x_i, s_i = 0)``, in [0, 1]; floored at ``EPS_MIN``.
+
+    Returns
+    -------
+    Tensor of shape (N,)
+        ``q_i = p(s_i = 1 | x_i, y~_i)``, in [0, 1].
+    """
+    gamma = clip_clean_rate(torch.as_tensor(gamma, dtype=g_given.dtype, device=g_given.device))
+    eps = torch.as_tensor(eps, dtype=g_given.dtype, device=g_given.device).clamp_min(EPS_MIN)
+    return torch.sigmoid(torch.logit(gamma) + torch.log(g_given.clamp_min(PROB_MIN)) - torch.log(eps))
+
+
+def expected_log_likelihood(q: Tensor, g_given: Tensor, gamma: Tensor | float, eps: Tensor | float) -> Tensor:
+    """Objective of the main M-step.
+
+    Eq. (5), Sec. 3.2: ``mean_i q_i log(gamma g_i) + (1 - q_i) log((1 - gamma) eps_i)``. ``q`` and
+    ``g_given`` have shape (N,); returns a scalar tensor.
+    """
+    gamma = torch.as_tensor(gamma, dtype=g_given.dtype)
+    eps = torch.as_tensor(eps, dtype=g_given.dtype)
+    clean = torch.xlogy(q, (gamma * g_given).clamp_min(PROB_MIN))
+    corrupted = torch.xlogy(1 - q, ((1 - gamma) * eps).clamp_min(PROB_MIN))
+    return (clean + corrupted).mean()
+
+
+def clip_clean_rate(gamma: Tensor) -> Tensor:
+    """Gamma kept off both absorbing ends of [0, 1]."""
+    return gamma.clamp(GAMMA_MIN, 1 - GAMMA_MIN)
+
+
+def update_clean_rate(q: Tensor) -> Tensor:
+    """Proportion of clean labels.
+
+    Eq. (6), Sec. 3.2: ``gamma = mean_i q_i``, clipped off both ends. ``q`` has shape (N,); returns a scalar.
+    """
+    return clip_clean_rate(q.mean())
+
+
+def reweighted_cross_entropy(log_g: Tensor, given: Tensor, q: Tensor) -> Tensor:
+    """Cross-entropy on the given labels, each weighted by its clean probability.
+
+    Eq. (7), Sec. 3.2; the ablation without an auxiliary network trains g with it.
+
+    Parameters
+    ----------
+    log_g : Tensor of shape (N, K)
+        Log-probabilities of g.
+    given : Tensor of shape (N,), int64
+        Given labels.
+    q : Tensor of shape (N,)
+        Clean probabilities, in [0, 1].
+    """
+    return -(q * log_g.gather(1, given[:, None]).squeeze(1)).mean()

@@ -1,0 +1,47 @@
+"""The mixture of a clean manifold and corrupted labels (Eqs. 1-3, Sec. 3.1)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def given_label_likelihood(g_given: Tensor, gamma: Tensor | float, eps: Tensor | float) -> Tensor:
+    """Probability of the given label under the mixture.
+
+    Eq. (1), Sec. 3.1: ``p(y~|x) = gamma g(x)[y~] + (1 - gamma) eps``.
+
+    Parameters
+    ----------
+    g_given : Tensor of shape (N,)
+        ``g(x_i)[y~_i]``, in [0, 1].
+    gamma : scalar in [0, 1]
+        Proportion of clean labels.
+    eps : scalar or Tensor of shape (N,)
+        Probability of the given label if it is corrupted, in [0, 1].
+
+    Returns
+    -------
+    Tensor of shape (N,)
+    """
+    return gamma * g_given + (1 - gamma) * eps
+
+
+def joint_likelihood(
+    p_x: Tensor | float, g_given: Tensor, gamma: Tensor | float, eps: Tensor | float
+) -> Tensor:
+    """Joint probability of an input and its given label.
+
+    Eq. (2), Sec. 3.1: ``p(x, y~) = p_data(x) (gamma g(x)[y~] + (1 - gamma) eps)``. Shapes as in
+    `given_label_likelihood`; ``p_x`` is a scalar or of shape (N,).
+    """
+    return p_x * given_label_likelihood(g_given, gamma, eps)
+
+
+def objective(g_given: Tensor, gamma: Tensor | float, eps: Tensor | float, floor: float = 1e-30) -> Tensor:
+    """Mean log-likelihood of the given labels, up to the constant ``mean log p_data(x)``.
+
+    Eq. (3), Sec. 3.1, without the manifold constraint. Returns a scalar tensor; probabilities are floored
+    at ``floor`` so that an impossible label costs a finite amount.
+    """
+    return torch.log(given_label_likelihood(g_given, gamma, eps).clamp_min(floor)).mean()

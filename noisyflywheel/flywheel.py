@@ -1,0 +1,299 @@
+"""The loop of Figure 2: warm-up, then cycles of two E-steps, two M-steps and the resampling between them."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from noisyflywheel import em
+from noisyflywheel.data import Source, balanced_rows, batches
+from noisyflywheel.losses import (
+    confidence_regularizer,
+    contrastive_loss,
+    main_loss,
+    soft_target_cross_entropy,
+)
+from noisyflywheel.nets.features import make_head
+from noisyflywheel.nets.trainer import Batch, Trainer
+from noisyflywheel.state import FlywheelState, Settings
+from noisyflywheel.views.adapter import ViewAdapter
+from noisyflywheel.views.mixup import mixup
+
+
+class Flywheel:
+    """Two interlocked EM cycles over two nets (Sec. 3, Figure 2).
+
+    Parameters
+    ----------
+    main, aux : Trainer
+        g and f. Without an auxiliary network (Eq. 7) both are the same trainer.
+    views : ViewAdapter
+        Weak and strong views.
+    source : Source
+        The rows.
+    given : Tensor of shape (N,), int64
+        Given labels, 0..K-1.
+    n_classes : int
+        K.
+    settings : Settings
+        Validated parameters.
+    seed : int
+        Drives batch order, MixUp and views.
+    """
+
+    def __init__(
+        self,
+        main: Trainer,
+        aux: Trainer,
+        views: ViewAdapter,
+        source: Source,
+        given: Tensor,
+        n_classes: int,
+        settings: Settings,
+        seed: int,
+    ) -> None:
+        self.main, self.aux, self.views, self.source = main, aux, views, source
+        self.settings = settings
+        self.given, self.n_classes = given, n_classes
+        self.order = torch.Generator().manual_seed(seed)
+        self.augment = torch.Generator(device=source.device).manual_seed(seed)
+        self.all_rows = torch.arange(len(source), device=given.device)
+        self.vectors = source.take(self.all_rows[:1]).ndim == 2
+        self.head: torch.nn.Module | None = None
+        if settings.refurbish and settings.contrastive_weight > 0 and aux.features.available:
+            self.head = make_head(aux.features, self._plain(source.take(self.all_rows[:2])), aux.device)
+            aux.add_module(self.head)
+        self.state = FlywheelState.start(given, n_classes, 1.0 / n_classes)
+
+    # ---- Figure 2 -------------------------------------------------------------------------------------------
+
+    def cycle(self) -> dict[str, float]:
+        """One turn of the flywheel; returns its row of the history."""
+        clock = _Clock()
+        self._schedule()
+        rows = self._draw_rows()
+        self._e_step_main(rows)
+        clock.lap("main_e_seconds")
+        self._e_step_auxiliary(rows)
+        clock.lap("auxiliary_e_seconds")
+        aux_loss = self._m_step_auxiliary(rows)
+        clock.lap("auxiliary_m_seconds")
+        self._resample(rows)
+        clock.lap("resample_seconds")
+        main_loss_value = self._m_step_main(rows)
+        clock.lap("main_m_seconds")
+        self.state.cycle += 1
+        return self._history_row(rows, aux_loss, main_loss_value) | clock.laps
+
+    def _schedule(self) -> None:
+        """Cosine annealing over the cycles, without restart, for both nets (Sec. 4.2)."""
+        share = self.state.cycle / self.settings.n_cycles
+        for trainer in {id(t): t for t in (self.main, self.aux)}.values():
+            trainer.scale_lr(0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
+
+    def _draw_rows(self) -> Tensor:
+        """The rows of this cycle: all, or ``cycle_size`` class-balanced ones."""
+        size = self.settings.cycle_size
+        if size is None:
+            return self.all_rows
+        return balanced_rows(self.given, self.n_classes, size, self.order)
+
+    def _e_step_main(self, rows: Tensor) -> None:
+        """Step 1: which labels are clean (Eq. 4), with g on the rows as they are; gamma (Eq. 6)."""
+        s, given = self.state, self.given[rows]
+        log_g = self._predict(self.main, rows)
+        self._score(rows, log_g)
+        gamma = s.gamma
+        s.temperature = 1.0
+        if self._calibrates(log_g, given, s.eps[rows]):
+            s.temperature, gamma = em.calibrate(log_g, given, gamma, s.eps[rows])
+        g_given = em.calibration.tempered_given(log_g, given, s.temperature).double()
+        s.q[rows] = em.clean_posterior(g_given, gamma, s.eps[rows])
+        s.gamma = em.update_clean_rate(s.q[rows])
+
+    def _score(self, rows: Tensor, log_g: Tensor) -> None:
+        """Add to the ranking score: g's probability of the given label, on the row and on one weak view."""
+        s, given = self.state, self.given[rows][:, None]
+        log_weak = self.main.predict(self.source, self._weak, rows, self.views.eval_batch, pad=self.vectors)
+        for log_p in (log_g, log_weak):
+            s.quality_sum[rows] += log_p.gather(1, given).squeeze(1).double().exp()
+            s.n_scored[rows] += 1
+
+    def _calibrates(self, log_g: Tensor, given: Tensor, eps: Tensor) -> bool:
+        if self.settings.calibrate != "auto":
+            return bool(self.settings.calibrate)
+        return em.overconfidence(log_g, given, self.state.gamma, eps) > 0.02
+
+    def _e_step_auxiliary(self, rows: Tensor) -> None:
+        """Step 2: f's guess of the true class (Eq. 11), the mean over two weak views."""
+        if self.settings.refurbish:
+            self.state.f_prob[rows] = self._predict_weak(rows)
+
+    def _m_step_auxiliary(self, rows: Tensor) -> float:
+        """Step 3: train f on the refurbished labels (Eq. 13); T and T_c in closed form."""
+        s = self.state
+        if not self.settings.refurbish:
+            return float("nan")
+        given, q, f_prob = self.given[rows], s.q[rows], s.f_prob[rows]
+        s.transition = em.transition_matrix(em.refurbish(q, given, f_prob), given)
+        s.corruption = em.corruption_matrix(q, f_prob, given)
+        return self.aux.epoch(self._auxiliary_batches(rows))
+
+    def _resample(self, rows: Tensor) -> None:
+        """Step 4: resampled labels y^ and corruption probabilities (Eq. 14), with the updated f."""
+        s, given = self.state, self.given[rows]
+        if not self.settings.refurbish:
+            s.f_prob[rows] = self._predict(self.main, rows).exp()
+            return
+        f_prob = self._predict(self.aux, rows).exp()
+        s.f_prob[rows] = f_prob
+        posterior = em.refurbish(s.q[rows], given, f_prob) if self.settings.resample == "posterior" else f_prob
+        s.y_hat[rows] = posterior.argmax(1)
+        if self.settings.noise_model == "class":
+            s.eps[rows] = em.error_probability(f_prob, s.corruption, given).double()
+
+    def _m_step_main(self, rows: Tensor) -> float:
+        """Step 5: train g on the resampled labels with the confidence regularizer (Eq. 8), or on Eq. (7)."""
+        return self.main.epoch(self._main_batches(rows))
+
+    # ---- batches --------------------------------------------------------------------------------------------
+
+    def _auxiliary_batches(self, rows: Tensor) -> Iterator[Batch]:
+        """Weak views mixed by MixUp against Eq. (11), and two strong views for the contrastive loss."""
+        s, alpha = self.state, self.settings.mixup_alpha
+        for index in batches(rows, self.aux.net.batch_size, self.order):
+            raw, given = self.source.take(index), self.given[index]
+            guess = sharpen(s.f_prob[index], self.settings.sharpen_temperature)
+            target = em.refurbish(s.q[index].to(guess.dtype), given, guess)
+            x = torch.cat([self._weak(raw), self._weak(raw)])
+            x, target = mixup(x, torch.cat([target, target]), alpha, self.order)
+            pair = (self._strong(raw), self._strong(raw)) if self.head is not None else None
+            yield Batch(x, given.repeat(2), self._auxiliary_loss(target, pair))
+
+    def _auxiliary_loss(self, target: Tensor, pair: tuple[Tensor, Tensor] | None):
+        def loss(log_f: Tensor) -> Tensor:
+            value = soft_target_cross_entropy(log_f, target)
+            if pair is None or self.head is None:
+                return value
+            with self.aux.autocast():
+                z1, z2 = self.head(self.aux.features(torch.cat(pair))).chunk(2)
+            return value + self.settings.contrastive_weight * contrastive_loss(z1, z2)
+
+        return loss
+
+    def _main_batches(self, rows: Tensor) -> Iterator[Batch]:
+        """Weak views against y^ and the confidence regularizer."""
+        s, weight = self.state, self.cr_weight()
+        counts = torch.bincount(s.y_hat[rows], minlength=self.n_classes).float()
+        prior = (counts + 1) / (counts + 1).sum()
+        for index in batches(rows, self.main.net.batch_size, self.order):
+            x, given = self._weak(self.source.take(index)), self.given[index]
+            target, q = s.y_hat[index], s.q[index].float()
+
+            def loss(log_g: Tensor, given=given, target=target, q=q) -> Tensor:
+                if self.settings.refurbish:
+                    return main_loss(log_g, target, prior, weight)
+                reweighted = em.reweighted_cross_entropy(log_g, given, q)
+                return reweighted + weight * confidence_regularizer(log_g.exp(), prior)
+
+            yield Batch(x, given, loss)
+
+    def cr_weight(self) -> float:
+        """lambda of this cycle: 0 at first, then linear up to ``cr_weight`` over ``cr_ramp`` cycles."""
+        ramp = self.settings.cr_ramp
+        share = 1.0 if ramp <= 0 else min(1.0, self.state.cycle / ramp)
+        return self.settings.cr_weight * share
+
+    # ---- warm-up --------------------------------------------------------------------------------------------
+
+    def warm_up_epoch(self) -> float:
+        """Both nets on the given labels, plain cross-entropy on weak views; returns f's mean loss."""
+        if self.settings.refurbish:
+            self.main.epoch(self._warm_up_batches(self.main))
+        return self.aux.epoch(self._warm_up_batches(self.aux))
+
+    def _warm_up_batches(self, trainer: Trainer) -> Iterator[Batch]:
+        for index in batches(self.all_rows, trainer.net.batch_size, self.order):
+            given = self.given[index]
+            yield Batch(
+                self._weak(self.source.take(index)), given, lambda log_p, given=given: F.nll_loss(log_p, given)
+            )
+
+    def start_cycles(self) -> None:
+        """gamma = training accuracy of f after warm-up, eps = 1/K (Sec. 4.1, Initialization)."""
+        f_prob = self._predict(self.aux, self.all_rows).exp()
+        accuracy = float((f_prob.argmax(1) == self.given).float().mean())
+        self.state = FlywheelState.start(self.given, self.n_classes, accuracy)
+        self.state.gamma = em.main.clip_clean_rate(self.state.gamma)
+        self.state.f_prob = f_prob
+
+    # ---- helpers --------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """The closing E-step (Eqs. 4, 11): q with the last g, f unsharpened on the rows as they are."""
+        rows = self.all_rows
+        self._e_step_main(rows)
+        if self.settings.refurbish:
+            self.state.f_prob = self._predict(self.aux, rows).exp()
+        else:
+            self.state.f_prob = self._predict(self.main, rows).exp()
+
+    def _predict(self, trainer: Trainer, rows: Tensor) -> Tensor:
+        """Log-probabilities on the rows as they are, eval mode: (len(rows), K)."""
+        return trainer.predict(self.source, self._plain, rows, self.views.eval_batch, pad=self.vectors)
+
+    def _predict_weak(self, rows: Tensor) -> Tensor:
+        """Mean probability over two weak views, eval mode: (len(rows), K)."""
+        size = self.views.eval_batch
+        first = self.aux.predict(self.source, self._weak, rows, size).exp()
+        return first.add_(self.aux.predict(self.source, self._weak, rows, size).exp()).div_(2)
+
+    def _plain(self, x: Tensor) -> Tensor:
+        return self.views.plain(x)
+
+    def _weak(self, x: Tensor) -> Tensor:
+        return self.views.weak(x, self.augment)
+
+    def _strong(self, x: Tensor) -> Tensor:
+        return self.views.strong(x, self.augment)
+
+    def _history_row(self, rows: Tensor, aux_loss: float, main_loss_value: float) -> dict[str, float]:
+        s = self.state
+        shares = torch.bincount(s.f_prob[rows].argmax(1), minlength=self.n_classes) / len(rows)
+        entropy = -torch.xlogy(s.f_prob[rows], s.f_prob[rows]).sum(1).mean()
+        return {
+            "cycle": s.cycle,
+            "gamma": float(s.gamma),
+            "auxiliary_loss": aux_loss,
+            "main_loss": main_loss_value,
+            "cr_weight": self.cr_weight(),
+            "temperature": s.temperature,
+            "agreement": float((s.f_prob[rows].argmax(1) == self.given[rows]).float().mean()),
+            "max_class_share": float(shares.max()),
+            "f_entropy": float(entropy),
+        }
+
+
+class _Clock:
+    """Seconds of each step of Figure 2."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self.last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name], self.last = now - self.last, now
+
+
+def sharpen(prob: Tensor, temperature: float) -> Tensor:
+    """``p^(1/T)``, renormalised; T = 1 leaves it as it is. ``prob`` has shape (N, K)."""
+    if temperature == 1.0:
+        return prob
+    powered = prob.clamp_min(1e-30).pow(1.0 / temperature)
+    return powered / powered.sum(1, keepdim=True)

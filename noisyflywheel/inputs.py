@@ -1,0 +1,129 @@
+"""From what callers hand in to rows and labels: X to a source, y to 0..K-1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _num_samples, check_array, check_consistent_length, column_or_1d, validate_data
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from noisyflywheel.data import ArraySource, DatasetSource, Source, as_row, channels_first, to_tensor
+
+
+def is_dataset(X: Any) -> bool:
+    """Whether X is a torch Dataset (skorch's SliceDataset is one)."""
+    return isinstance(X, Dataset) and not isinstance(X, Tensor)
+
+
+def read_rows(estimator: Any, X: Any, *, reset: bool) -> Tensor | Dataset:
+    """X after scikit-learn's checks, as a tensor without a copy where that can be, or the Dataset itself.
+
+    Parameters
+    ----------
+    estimator : FlywheelClassifier
+        Its ``n_features_in_`` and ``feature_names_in_`` are set or compared.
+    X : see `FlywheelClassifier.fit`
+        2-D rows become float32; images keep uint8 and become (n, C, H, W).
+    reset : bool
+        True in fit, False afterwards.
+
+    Raises
+    ------
+    ValueError
+        For NaN or infinite values, wrong shapes, too few rows, or another number of features than in fit.
+    """
+    if is_dataset(X):
+        return _read_dataset(estimator, X, reset)
+    if isinstance(X, Tensor):
+        X = X.detach().cpu().numpy()
+    if getattr(X, "ndim", 2) <= 2:
+        minimum = 2 if reset else 1
+        checked = validate_data(estimator, X, reset=reset, dtype=np.float32, ensure_min_samples=minimum)
+        return to_tensor(checked)
+    return _read_images(estimator, X, reset)
+
+
+def _read_images(estimator: Any, X: Any, reset: bool) -> Tensor:
+    """Images as (n, C, H, W); uint8 stays uint8."""
+    dtype = None if getattr(X, "dtype", None) == np.uint8 else np.float32
+    X = check_array(X, dtype=dtype, ensure_2d=False, allow_nd=True, ensure_min_samples=2 if reset else 1)
+    if X.ndim > 4:
+        raise ValueError(f"X must have 2 dimensions (rows) or 3 or 4 (images), got shape {X.shape}.")
+    x = channels_first(to_tensor(X))
+    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    _check_row_shape(estimator, tuple(x.shape[1:]), reset)
+    return x
+
+
+def _read_dataset(estimator: Any, X: Dataset, reset: bool) -> Dataset:
+    """A Dataset is not read here, but for its first item."""
+    n = _num_samples(X)
+    if n < (2 if reset else 1):
+        raise ValueError(f"Found a Dataset with {n} sample(s) while a minimum of {2 if reset else 1} is required.")
+    row = as_row(X[0])
+    shape = tuple(channels_first(row[None]).shape[1:])
+    if reset:
+        estimator.n_features_in_ = row.shape[0] if row.ndim else 1
+    _check_row_shape(estimator, shape, reset)
+    return X
+
+
+def _check_row_shape(estimator: Any, shape: tuple[int, ...], reset: bool) -> None:
+    if reset:
+        estimator._row_shape = shape
+    elif shape != estimator._row_shape:
+        raise ValueError(f"X has rows of shape {shape}, but was fitted with rows of shape {estimator._row_shape}.")
+
+
+def make_source(rows: Tensor | Dataset, device: torch.device) -> Source:
+    """The rows as a source on a device."""
+    return ArraySource(rows, device) if isinstance(rows, Tensor) else DatasetSource(rows, device)
+
+
+def sample_rows(source: Source, most: int) -> Tensor:
+    """At most ``most`` rows, evenly spaced: (m, ...)."""
+    n = len(source)
+    index = torch.arange(n) if n <= most else torch.linspace(0, n - 1, most).long()
+    return source.take(index)
+
+
+def labels_of_dataset(dataset: Any) -> np.ndarray:
+    """The second part of each item of a Dataset, for ``fit(dataset)`` without y."""
+    try:
+        return np.asarray([dataset[i][1] for i in range(len(dataset))])
+    except (TypeError, IndexError) as error:
+        raise ValueError("y is None and the items of the Dataset have no second part to take as labels.") from error
+
+
+def read_labels(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels as the caller gave them, the classes, and codes 0..K-1.
+
+    Returns
+    -------
+    labels : ndarray of shape (n,)
+    classes : ndarray of shape (K,)
+        Sorted.
+    codes : ndarray of shape (n,), int64
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, labels are missing, y is no classification target, or there is one class only.
+    """
+    check_consistent_length(X, y)
+    labels = column_or_1d(y, warn=True)
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        row = int(np.flatnonzero(~np.isfinite(labels))[0])
+        raise ValueError(f"Input y contains NaN or infinity (first in row {row}).")
+    if labels.dtype == object and any(label is None or label != label for label in labels):
+        row = next(i for i, label in enumerate(labels) if label is None or label != label)
+        raise ValueError(f"Input y contains NaN or None (first in row {row}).")
+    check_classification_targets(labels)
+    classes, codes = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(f"y has one class only ({classes[0]!r}): the classifier needs at least 2 classes.")
+    return labels, classes, codes.astype(np.int64)

@@ -1,0 +1,85 @@
+"""Where the contrastive loss reads the features of a module (Sec. 4.1)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Features:
+    """Features of a module: its own ``forward_features``, a named layer, or the input of its last Linear.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Any module; never changed.
+    layer : str, default="auto"
+        "auto": ``module.forward_features`` where it exists, otherwise the input of the last ``nn.Linear``.
+        Any other string: the name of the submodule (as in ``module.named_modules()``) whose output is used.
+
+    Raises
+    ------
+    ValueError
+        If there is no submodule of that name.
+    """
+
+    def __init__(self, module: nn.Module, layer: str = "auto") -> None:
+        self.module = module
+        self.layer: nn.Module | None = None
+        self.own = layer == "auto" and hasattr(module, "forward_features")
+        if layer == "auto" and not self.own:
+            linears = [m for m in module.modules() if isinstance(m, nn.Linear)]
+            self.layer = linears[-1] if linears else None
+            self.reads_input = True
+        elif layer != "auto":
+            named = dict(module.named_modules())
+            if layer not in named:
+                raise ValueError(f"feature_layer={layer!r} is no submodule of {type(module).__name__}.")
+            self.layer = named[layer]
+            self.reads_input = False
+
+    @property
+    def available(self) -> bool:
+        """Whether features can be read."""
+        return self.own or self.layer is not None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Features of views: (B, ...) -> (B, d), float32."""
+        if self.own:
+            return self.module.forward_features(x).flatten(1).float()  # type: ignore[operator]
+        seen: list[Tensor] = []
+
+        def keep(_: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+            seen.append(args[0] if self.reads_input else output)
+
+        if self.layer is None:
+            raise RuntimeError("the module has no layer to read features from")
+        handle = self.layer.register_forward_hook(keep)
+        try:
+            self.module(x)
+        finally:
+            handle.remove()
+        return seen[-1].flatten(1).float()
+
+
+class ProjectionHead(nn.Module):
+    """Head of the contrastive loss: Linear(d, 128) and BatchNorm (the form of UNICON)."""
+
+    def __init__(self, d: int, width: int = 128) -> None:
+        super().__init__()
+        self.project = nn.Linear(d, width)
+        self.norm = nn.BatchNorm1d(width)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Projections: (B, d) -> (B, width)."""
+        return self.norm(self.project(features))
+
+
+def make_head(features: Features, x: Tensor, device: torch.device) -> ProjectionHead:
+    """A projection head for the features of views ``x``; the module's mode is restored."""
+    training = features.module.training
+    features.module.eval()
+    with torch.no_grad():
+        d = features(x).shape[1]
+    features.module.train(training)
+    return ProjectionHead(d).to(device)

@@ -1,0 +1,150 @@
+"""From a user's skorch net, or none, to an initialised net of the right widths."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from typing import Any
+
+import torch
+from skorch import NeuralNet, NeuralNetClassifier
+from skorch.callbacks import Callback
+from skorch.dataset import ValidSplit
+from sklearn.base import clone
+from torch import Tensor, nn
+
+from noisyflywheel.backbones import MLP, SmallResNet
+
+_SILENCED = ("train_loss", "valid_loss", "valid_acc", "print_log")
+"""skorch's default callbacks that read what the flywheel does not record (per-batch losses, a held-out set)."""
+
+
+def default_net(image: bool, device: str) -> NeuralNetClassifier:
+    """The net for ``None``: an MLP for vectors, a small ResNet for images, both with SGD."""
+    if image:
+        return NeuralNetClassifier(
+            SmallResNet,
+            criterion=nn.CrossEntropyLoss,
+            optimizer=torch.optim.SGD,
+            optimizer__momentum=0.9,
+            optimizer__nesterov=True,
+            optimizer__weight_decay=5e-4,
+            lr=0.05,
+            batch_size=64,
+            train_split=None,
+            device=device,
+        )
+    return NeuralNetClassifier(
+        MLP,
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.SGD,
+        optimizer__momentum=0.9,
+        optimizer__weight_decay=5e-4,
+        lr=0.01,
+        batch_size=64,
+        train_split=None,
+        device=device,
+    )
+
+
+def check_net(net: Any, name: str) -> None:
+    """Raise if ``net`` is not a skorch net that can be driven.
+
+    Raises
+    ------
+    TypeError
+        If it is not a skorch ``NeuralNet``.
+    ValueError
+        If it has a ``train_split`` of the user's: the flywheel trains on every row.
+    """
+    if not isinstance(net, NeuralNet):
+        raise TypeError(f"{name} must be a skorch NeuralNet or None, got {type(net).__name__}.")
+    split = net.train_split
+    default = isinstance(split, ValidSplit) and split.cv == 5 and split.random_state is None
+    if split is not None and not default:
+        raise ValueError(
+            f"{name} has train_split={split!r}: the flywheel estimates the noise of every row and cannot hold "
+            f"rows out. Set train_split=None."
+        )
+
+
+def prepare_net(net: NeuralNet, widths: dict[str, int], device: str | None) -> NeuralNet:
+    """A clone of ``net`` with its widths filled in and initialised under the present torch seed.
+
+    Parameters
+    ----------
+    net : skorch NeuralNet
+        Never changed.
+    widths : dict
+        Values for ``module__n_features``, ``module__n_classes``, ``module__in_channels``: each is set where the
+        module's constructor takes it and the user left it unset.
+    device : str or None
+        Overrides the net's own device.
+    """
+    net = clone(net)
+    taken = inspect.signature(net.module).parameters if inspect.isclass(net.module) else {}
+    given = net.get_params(deep=False)
+    params: dict[str, Any] = {"train_split": None}
+    params |= {f"module__{k}": v for k, v in widths.items() if k in taken and f"module__{k}" not in given}
+    if device is not None:
+        params["device"] = device
+    if net.callbacks != "disable":
+        defaults = {name for name, _ in net.get_default_callbacks()}
+        params |= {f"callbacks__{name}": None for name in _SILENCED if name in defaults}
+    return net.set_params(**params, verbose=0).initialize()
+
+
+def output_kind(net: NeuralNet) -> str:
+    """What the module returns by skorch's rules: "logits", "probabilities", "log_probabilities" or "custom"."""
+    if net.predict_nonlinearity != "auto":
+        return "probabilities" if net.predict_nonlinearity is None else "custom"
+    criterion = getattr(net.criterion_, "_orig_mod", net.criterion_)
+    if isinstance(criterion, nn.NLLLoss):
+        return "probabilities" if isinstance(net, NeuralNetClassifier) else "log_probabilities"
+    if isinstance(criterion, nn.CrossEntropyLoss):
+        return "logits"
+    return "custom"
+
+
+def check_output(output: Tensor, kind: str, n_rows: int, n_classes: int, name: str) -> None:
+    """Compare a net's first output with what its criterion expects.
+
+    Raises
+    ------
+    ValueError
+        If it does not have shape (n_rows, n_classes), or is no probability where one is expected.
+
+    Warns
+    -----
+    UserWarning
+        If it looks like probabilities where the criterion expects logits.
+    """
+    if tuple(output.shape) != (n_rows, n_classes):
+        raise ValueError(
+            f"{name} returns an output of shape {tuple(output.shape)} for {n_rows} rows; "
+            f"{n_classes} classes need ({n_rows}, {n_classes}). Let the module take n_classes."
+        )
+    output = output.detach().float()
+    is_proba = bool((output >= 0).all()) and bool(torch.allclose(output.sum(1), torch.ones(n_rows), atol=1e-3))
+    if kind == "logits" and is_proba:
+        warnings.warn(
+            f"{name} returns rows that sum to 1 but its criterion CrossEntropyLoss expects logits: remove the "
+            f"softmax from the module, or use criterion=NLLLoss.",
+            UserWarning,
+            stacklevel=2,
+        )
+    if kind == "probabilities" and not is_proba:
+        raise ValueError(
+            f"{name} returns values that are no probabilities but its criterion expects probabilities (skorch's "
+            f"NLLLoss): add a softmax to the module, or use criterion=CrossEntropyLoss."
+        )
+
+
+def listens(net: NeuralNet, *events: str) -> bool:
+    """Whether the net or one of its callbacks overrides any of the skorch events."""
+    own = any(getattr(type(net), event) is not getattr(NeuralNet, event) for event in events)
+    return own or any(
+        getattr(type(callback), event, None) is not getattr(Callback, event)
+        for _, callback in net.callbacks_
+        for event in events
+    )

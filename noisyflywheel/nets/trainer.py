@@ -1,0 +1,186 @@
+"""One skorch net, driven batch by batch under its own callbacks, without a host sync per step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
+
+import torch
+from skorch import NeuralNet
+from skorch.utils import TeeGenerator
+from torch import Tensor, nn
+
+from noisyflywheel.data import Source, batches
+from noisyflywheel.nets.features import Features
+from noisyflywheel.nets.prepare import listens, output_kind
+
+TINY = 1e-30
+
+
+class StopTraining(Exception):
+    """A callback asked to stop (skorch's convention is a KeyboardInterrupt raised inside a callback)."""
+
+
+class Batch(NamedTuple):
+    """One step of an M-step: the views, the given labels for the user's callbacks, and the loss."""
+
+    x: Tensor
+    labels: Tensor
+    loss: Callable[[Tensor], Tensor]
+    """From the log-probabilities (B, K) of ``x`` to a scalar."""
+
+
+class Trainer:
+    """Drives one initialised skorch net.
+
+    Parameters
+    ----------
+    net : skorch NeuralNet
+        Initialised; its module, optimizer, callbacks and device are used as they are.
+    amp : bool
+        Whether forwards run under bf16 autocast; losses are float32 either way.
+    feature_layer : str
+        See `Features`.
+    scheduled : bool
+        Whether `scale_lr` acts: True for default nets; users' nets keep their own learning rate and schedule.
+    """
+
+    def __init__(
+        self, net: NeuralNet, amp: bool = False, feature_layer: str = "auto", scheduled: bool = False
+    ) -> None:
+        self.net = net
+        self.scheduled = scheduled
+        self.device = torch.device(net.device if net.device is not None else _module_device(net.module_))
+        self.kind = output_kind(net)
+        self.amp = amp
+        self.features = Features(net.module_, feature_layer)
+        self._base_lr = [group["lr"] for group in net.optimizer_.param_groups]
+        self._hears_batches = listens(net, "on_batch_begin", "on_batch_end")
+        self._hears_gradients = listens(net, "on_grad_computed")
+
+    def autocast(self) -> AbstractContextManager:
+        """The precision of forwards."""
+        return torch.autocast(self.device.type, torch.bfloat16) if self.amp else nullcontext()
+
+    def scale_lr(self, factor: float) -> None:
+        """Set the learning rate to ``factor`` times the net's own, if it is scheduled here."""
+        if not self.scheduled:
+            return
+        for group, base in zip(self.net.optimizer_.param_groups, self._base_lr, strict=False):
+            group["lr"] = base * factor
+
+    def add_module(self, module: nn.Module) -> None:
+        """Let the net's optimizer also train ``module`` (the head of the contrastive loss)."""
+        self.net.optimizer_.add_param_group({"params": list(module.parameters())})
+        self._base_lr.append(self.net.optimizer_.param_groups[0]["lr"])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The module's output for views ``x``, float32, shape (B, K)."""
+        with self.autocast():
+            output = self.net.infer(x)
+        output = output[0] if isinstance(output, tuple) else output
+        return output.float()
+
+    def log_probs(self, output: Tensor) -> Tensor:
+        """Log-probabilities (B, K) of the module's output, by skorch's ``predict_nonlinearity`` rule."""
+        if self.kind == "logits":
+            return torch.log_softmax(output, 1)
+        if self.kind == "log_probabilities":
+            return output
+        if self.kind == "custom":
+            output = self.net._get_predict_nonlinearity()(output)
+        return torch.log(output.clamp_min(TINY))
+
+    def epoch(self, steps: Iterable[Batch]) -> float:
+        """Train on the batches of one epoch and return the mean loss (one host sync, at the end)."""
+        net = self.net
+        self._notify("on_epoch_begin", dataset_train=None, dataset_valid=None)
+        net._set_training(True)
+        total = torch.zeros((), device=self.device)
+        count = 0
+        for batch in steps:
+            total += self._step(batch)
+            count += 1
+        mean = float(total) / max(count, 1)
+        net.history.record("train_loss", mean)
+        net.history.record("train_batch_count", count)
+        self._notify("on_epoch_end", dataset_train=None, dataset_valid=None)
+        return mean
+
+    def _step(self, batch: Batch) -> Tensor:
+        """One optimizer step; returns the loss, detached and still on the device."""
+        net = self.net
+        pair = (batch.x, batch.labels)
+        if self._hears_batches:
+            self._notify("on_batch_begin", batch=pair, training=True)
+        first: list[Tensor] = []
+
+        def closure() -> Tensor:  # optimizers such as LBFGS call it several times
+            net._zero_grad_optimizer()
+            output = self.forward(batch.x)
+            loss = batch.loss(self.log_probs(output))
+            loss.backward()
+            if self._hears_gradients:
+                named = TeeGenerator(net.get_all_learnable_params())
+                self._notify("on_grad_computed", named_parameters=named, batch=pair, training=True)
+            first.extend(() if first else (loss.detach(), output.detach()))
+            return loss
+
+        net._step_optimizer(closure)
+        if self._hears_batches:
+            self._notify("on_batch_end", batch=pair, training=True, loss=first[0], y_pred=first[1])
+        return first[0]
+
+    def _notify(self, event: str, **kwargs: object) -> None:
+        try:
+            self.net.notify(event, **kwargs)
+        except KeyboardInterrupt as stop:
+            raise StopTraining(f"a callback of the net stopped the training in {event}") from stop
+
+    def begin(self) -> None:
+        """Tell the net's callbacks that training begins."""
+        self._notify("on_train_begin", X=None, y=None)
+
+    def end(self) -> None:
+        """Tell the net's callbacks that training is over."""
+        self._notify("on_train_end", X=None, y=None)
+
+    @torch.inference_mode()
+    def predict(
+        self,
+        source: Source,
+        view: Callable[[Tensor], Tensor],
+        rows: Tensor,
+        batch_size: int,
+        pad: bool = False,
+    ) -> Tensor:
+        """Log-probabilities of rows in eval mode, shape (len(rows), K), float32, on the device.
+
+        Parameters
+        ----------
+        source : Source
+            Where the rows come from.
+        view : callable
+            From a batch of rows to views.
+        rows : Tensor of shape (m,), int64
+            Which rows.
+        batch_size : int, positive
+            Rows a forward.
+        pad : bool
+            Whether each forward has exactly ``batch_size`` rows: the output of a row then does not depend on
+            how many others are asked for, to the last bit.
+        """
+        self.net._set_training(False)
+        parts = []
+        for index in rows.split(batch_size):
+            x = view(source.take(index)).to(self.device)
+            if pad and len(index) < batch_size:
+                x = torch.cat([x, x[-1:].expand(batch_size - len(index), *x.shape[1:])])
+            parts.append(self.log_probs(self.forward(x))[: len(index)])
+        return torch.cat(parts)
+
+
+def _module_device(module: nn.Module) -> torch.device:
+    parameter = next(module.parameters(), None)
+    return torch.device("cpu") if parameter is None else parameter.device

@@ -1,0 +1,96 @@
+"""Parameters of `FlywheelClassifier` as data: what each may be, and the error if it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any
+
+from noisyflywheel.state import Settings
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and value == value
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool) or type(value).__name__ in ("bool", "bool_")
+
+
+_CHECKS: dict[str, tuple[str, Callable[[Any], bool], Callable[[Any], bool]]] = {
+    # name: (what is allowed, is the type right, is the value right)
+    "n_warmup_epochs": (
+        "'auto' or an int >= 0",
+        lambda v: _is_int(v) or isinstance(v, str),
+        lambda v: v == "auto" or (_is_int(v) and v >= 0),
+    ),
+    "n_cycles": ("an int >= 1", _is_int, lambda v: v >= 1),
+    "cycle_size": ("None or an int >= 2", lambda v: v is None or _is_int(v), lambda v: v is None or v >= 2),
+    "cr_weight": ("a number >= 0", _is_real, lambda v: 0 <= v < float("inf")),
+    "cr_ramp": (
+        "'auto' or an int >= 0",
+        lambda v: _is_int(v) or isinstance(v, str),
+        lambda v: v == "auto" or (_is_int(v) and v >= 0),
+    ),
+    "contrastive_weight": ("a number >= 0", _is_real, lambda v: 0 <= v < float("inf")),
+    "mixup_alpha": ("a number >= 0", _is_real, lambda v: 0 <= v < float("inf")),
+    "sharpen_temperature": ("a number in (0, 10]", _is_real, lambda v: 0 < v <= 10),
+    "noise_model": (
+        "'class' or 'uniform'",
+        lambda v: isinstance(v, str),
+        lambda v: v in ("class", "uniform"),
+    ),
+    "resample": (
+        "'posterior' or 'argmax'",
+        lambda v: isinstance(v, str),
+        lambda v: v in ("posterior", "argmax"),
+    ),
+    "calibrate": (
+        "'auto', True or False",
+        lambda v: _is_bool(v) or isinstance(v, str),
+        lambda v: v == "auto" or _is_bool(v),
+    ),
+    "guard": ("True or False", _is_bool, lambda v: True),
+    "refurbish": ("True or False", _is_bool, lambda v: True),
+    "feature_layer": ("'auto' or the name of a submodule", lambda v: isinstance(v, str), bool),
+    "warm_start": ("True or False", _is_bool, lambda v: True),
+    "device": ("'auto' or a torch device", lambda v: isinstance(v, str) or type(v).__name__ == "device", bool),
+    "verbose": ("an int or bool", lambda v: _is_int(v) or _is_bool(v), lambda v: v >= 0),
+}
+
+
+def check_parameters(params: dict[str, Any]) -> None:
+    """Raise for the first parameter that is not what it may be.
+
+    Parameters
+    ----------
+    params : dict
+        ``estimator.get_params(deep=False)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a wrong type and a wrong value; the message names the parameter.
+    """
+    for name, (allowed, right_type, right_value) in _CHECKS.items():
+        value = params[name]
+        if not right_type(value):
+            raise TypeError(f"{name} must be {allowed}, got {value!r} of type {type(value).__name__}.")
+        if not right_value(value):
+            raise ValueError(f"{name} must be {allowed}, got {value!r}.")
+    views = params["views"]
+    if not (views is None or views == "auto" or (hasattr(views, "weak") and hasattr(views, "strong"))):
+        raise TypeError(f"views must be 'auto', None or an object with weak(x) and strong(x), got {views!r}.")
+
+
+def make_settings(params: dict[str, Any]) -> Settings:
+    """The loop's settings from checked parameters; "auto" values that need no data are resolved."""
+    names = Settings.__dataclass_fields__
+    values = {name: params[name] for name in names}
+    if values["cr_ramp"] == "auto":
+        values["cr_ramp"] = max(1, int(params["n_cycles"] * 0.4))
+    return Settings(**values)

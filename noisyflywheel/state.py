@@ -1,0 +1,94 @@
+"""What the two EM cycles know about each row and about the classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class Settings:
+    """The flywheel's parameters after validation; names as in `FlywheelClassifier`."""
+
+    n_warmup_epochs: int | str
+    n_cycles: int
+    cycle_size: int | None
+    cr_weight: float
+    cr_ramp: int
+    contrastive_weight: float
+    mixup_alpha: float
+    sharpen_temperature: float
+    noise_model: str
+    resample: str
+    calibrate: bool | str
+    guard: bool
+    refurbish: bool
+
+
+@dataclass
+class FlywheelState:
+    """Everything that Eqs. (4)-(14) carry from one cycle to the next.
+
+    Attributes
+    ----------
+    given : Tensor of shape (N,), int64
+        Given labels ``y~``.
+    gamma : scalar Tensor
+        Proportion of clean labels.
+    q : Tensor of shape (N,)
+        Clean probabilities, Eq. (4).
+    eps : Tensor of shape (N,)
+        Probability of each given label if it is corrupted, Eq. (14).
+    f_prob : Tensor of shape (N, K)
+        The last prediction of f; the only array of this size.
+    y_hat : Tensor of shape (N,), int64
+        Resampled labels.
+    transition, corruption : Tensor of shape (K, K)
+        T and T_c, rows = true class, columns = given class.
+    quality_sum : Tensor of shape (N,)
+        Sum over the cycles of the probability of the given label.
+    n_scored : Tensor of shape (N,)
+        How many cycles have scored each row.
+    temperature : float
+        The calibrated temperature of g; 1 leaves g as it is.
+    cycle : int
+        Cycles done.
+    """
+
+    given: Tensor
+    gamma: Tensor
+    q: Tensor
+    eps: Tensor
+    f_prob: Tensor
+    y_hat: Tensor
+    transition: Tensor
+    corruption: Tensor
+    quality_sum: Tensor
+    n_scored: Tensor
+    temperature: float = 1.0
+    cycle: int = 0
+
+    @classmethod
+    def start(cls, given: Tensor, n_classes: int, gamma: float) -> FlywheelState:
+        """The state after warm-up (Sec. 4.1): ``eps = 1/K``, gamma as given, y^ = the given labels."""
+        n, device = len(given), given.device
+        uniform = torch.full((n_classes, n_classes), 1.0 / n_classes, dtype=torch.float64, device=device)
+        return cls(
+            given=given,
+            gamma=torch.tensor(gamma, dtype=torch.float64, device=device),
+            q=torch.full((n,), gamma, dtype=torch.float64, device=device),
+            eps=torch.full((n,), 1.0 / n_classes, dtype=torch.float64, device=device),
+            f_prob=torch.full((n, n_classes), 1.0 / n_classes, device=device),
+            y_hat=given.clone(),
+            transition=uniform.clone(),
+            corruption=uniform,
+            quality_sum=torch.zeros(n, dtype=torch.float64, device=device),
+            n_scored=torch.zeros(n, dtype=torch.float64, device=device),
+        )
+
+    @property
+    def n_classes(self) -> int:
+        """K."""
+        return self.f_prob.shape[1]

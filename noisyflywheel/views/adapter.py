@@ -1,0 +1,50 @@
+"""One face for every view object: ours, the user's with fewer methods, or none."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from sklearn.base import clone
+from torch import Tensor
+
+
+class ViewAdapter:
+    """Calls a view object with what it takes.
+
+    Parameters
+    ----------
+    views : object or None
+        With ``weak(x)`` and ``strong(x)`` and, where it has them, ``fit(x)``, ``plain(x)`` and a ``generator``
+        argument. None: every view is the row itself.
+    sample : Tensor of shape (n, ...)
+        The training rows, for ``fit``.
+    """
+
+    def __init__(self, views: Any, sample: Tensor) -> None:
+        self.views = clone(views, safe=False) if views is not None else None
+        if hasattr(self.views, "fit"):
+            self.views = self.views.fit(sample)
+        self.eval_batch = 512
+
+    def plain(self, x: Tensor) -> Tensor:
+        """The rows without augmentation: (B, ...) -> (B, ...), floating point."""
+        if hasattr(self.views, "plain"):
+            return self.views.plain(x)
+        return x if x.is_floating_point() else x.float().div_(255)
+
+    def weak(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Weakly augmented rows: (B, ...) -> (B, ...)."""
+        return self.plain(x) if self.views is None else _call(self.views.weak, x, generator)
+
+    def strong(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Strongly augmented rows: (B, ...) -> (B, ...)."""
+        return self.plain(x) if self.views is None else _call(self.views.strong, x, generator)
+
+
+def _call(view: Callable[..., Tensor], x: Tensor, generator: torch.Generator) -> Tensor:
+    if "generator" in inspect.signature(view).parameters:
+        return view(x, generator=generator)
+    return view(x)

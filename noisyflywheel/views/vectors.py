@@ -1,0 +1,116 @@
+"""Weak and strong views of vectors: Gaussian noise and feature masking on the scale of the features."""
+
+from __future__ import annotations
+
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor
+
+COMMENSURATE = 0.1
+"""Features share a unit where their variances are carried by at least this share of them (see `feature_scale`)."""
+
+
+def feature_scale(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and scale of each feature, one common scale where the features share a unit.
+
+    The variances ``v_j`` are carried by ``(sum v)^2 / sum v^2`` features. Where that is at least
+    ``COMMENSURATE`` of those that vary (pixels, embeddings, standardised tables), all features get one scale,
+    the root of the mean variance: it keeps quiet features quiet. In tables of mixed units each feature has
+    its own standard deviation. Constant features have the common scale or 1.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+
+    Returns
+    -------
+    mean, scale : Tensor of shape (d,), float32
+        ``scale`` is positive.
+    """
+    x = x.double()
+    mean, variance = x.mean(0), x.var(0, correction=0)
+    varying = variance > 1e-12 * (1 + mean.square())
+    if not bool(varying.any()):
+        return mean.float(), torch.ones_like(mean).float()
+    kept = variance[varying]
+    carried = kept.sum().square() / kept.square().sum()
+    if carried >= COMMENSURATE * len(kept):
+        scale = kept.sum().div(len(variance)).sqrt().expand_as(mean)
+    else:
+        scale = torch.where(varying, variance, torch.ones_like(variance)).sqrt()
+    return mean.float(), scale.float()
+
+
+def neighbour_noise(z: Tensor, queries: int = 2000, neighbour: int = 5) -> Tensor:
+    """Strength of noise that moves a row about as far as its near neighbours are.
+
+    1.3 times the median distance to the 5th neighbour, divided by the root of the number of features: a view
+    then stays among rows that are likely to share its class. Duplicate rows do not count as neighbours.
+
+    Parameters
+    ----------
+    z : Tensor of shape (n, d)
+        Scaled rows.
+    queries : int
+        Rows, evenly spaced, whose neighbours are looked up.
+    neighbour : int
+        Which neighbour's distance counts.
+
+    Returns
+    -------
+    scalar Tensor, in [0.05, 2]
+    """
+    index = torch.linspace(0, len(z) - 1, min(queries, len(z))).long()
+    distance = torch.cdist(z[index], z)
+    distance = torch.where(distance > 1e-4 * z.shape[1] ** 0.5, distance, torch.inf)
+    kth = distance.kthvalue(min(neighbour, max(1, len(z) - 1)), dim=1).values
+    finite = kth[torch.isfinite(kth)]
+    if not len(finite):
+        return torch.tensor(0.05)
+    return (1.3 * finite.median() / z.shape[1] ** 0.5).clamp(0.05, 2.0)
+
+
+class VectorViews(BaseEstimator):
+    """Views of a vector: Gaussian noise, and more noise with masked features.
+
+    Parameters
+    ----------
+    noise : "auto" or float, default="auto"
+        Standard deviation of the weak view's noise, in units of `feature_scale`. "auto" takes it from the
+        distances between neighbours, see `neighbour_noise`.
+    strong_noise : float, default=1.5
+        Noise of the strong view, in units of the weak view's.
+    mask : float in [0, 1), default=0.2
+        Share of the features that the strong view replaces by their mean, drawn per row.
+    """
+
+    def __init__(self, noise: float | str = "auto", strong_noise: float = 1.5, mask: float = 0.2) -> None:
+        self.noise = noise
+        self.strong_noise = strong_noise
+        self.mask = mask
+
+    def fit(self, x: Tensor) -> VectorViews:
+        """Learn mean and scale of the features of ``x``, shape (n, d)."""
+        self.mean_, self.scale_ = feature_scale(x)
+        self.noise_ = float(neighbour_noise((x.float() - self.mean_) / self.scale_))
+        if self.noise != "auto":
+            self.noise_ = float(self.noise)
+        return self
+
+    def plain(self, x: Tensor) -> Tensor:
+        """The rows as they are: (B, d) -> (B, d), float32."""
+        return x.float()
+
+    def weak(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Rows with Gaussian noise: (B, d) -> (B, d), float32."""
+        return self._noisy(x.float(), self.noise_, generator)
+
+    def strong(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Rows with more noise and some features at their mean: (B, d) -> (B, d), float32."""
+        noisy = self._noisy(x.float(), self.noise_ * self.strong_noise, generator)
+        drawn = torch.rand(x.shape, generator=generator, device=x.device)
+        return torch.where(drawn < self.mask, self.mean_.to(x.device), noisy)
+
+    def _noisy(self, x: Tensor, strength: float, generator: torch.Generator | None) -> Tensor:
+        drawn = torch.randn(x.shape, generator=generator, device=x.device)
+        return torch.addcmul(x, drawn, self.scale_.to(x.device), value=strength)
