@@ -222,6 +222,16 @@ def test_bad_pictures():
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_generators_serve_too():
+    x = pictures().cuda()
+    views = ImageViews().fit(x)
+    one, two = (torch.Generator("cuda").manual_seed(3) for _ in range(2))
+    assert_close(views.strong(x, one), views.strong(x, two), rtol=0, atol=0)
+    assert (views.weak(x, one) != views.weak(x, one)).any()
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_gives_the_same_without_waiting():
     x = pictures()
     views = ImageViews().fit(x)

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from noisyflywheel.views.randaugment import MAX_MAGNITUDE, draw, rand_augment, to_device
+from noisyflywheel.views.randaugment import MAX_MAGNITUDE, draw, host_generator, rand_augment, to_device
 
 _CHUNK = 1024  # pictures per step of fit
 
@@ -22,9 +22,9 @@ class ImageViews(BaseEstimator):
     """Random copies of pictures, every picture with its own draw (Sec. 4.1, "Data augmentation").
 
     All views come out normalised per channel, float32, channels last in memory.  No step waits for the
-    device: draws are made on the host, by a CPU generator, so CPU and CUDA see the same views up to
-    rounding.  One call launches a few hundred small kernels whatever the batch: on CUDA give it thousands
-    of pictures at once.
+    device: draws are made on the host, so CPU and CUDA see the same views up to rounding where the
+    generator is on the CPU.  One call launches a few hundred small kernels whatever the batch: on CUDA give
+    it thousands of pictures at once.
 
     Parameters
     ----------
@@ -110,19 +110,20 @@ class ImageViews(BaseEstimator):
         ----------
         x : Tensor of shape (B, C, H, W), uint8 or float as in `fit`
             On any device; not changed.
-        generator : torch.Generator on the CPU, optional
-            PyTorch's global one if not given.
+        generator : torch.Generator, optional
+            PyTorch's global one if not given.  One on the CPU gives the same views on every device.
 
         Returns
         -------
         Tensor of shape (B, C, H, W), float32, channels last
         """
-        self._check(x, generator)
-        return self._normalise(self._crop_flip(x, generator))
+        self._check(x)
+        return self._normalise(self._crop_flip(x, host_generator(generator)))
 
     def strong(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Apply the weak view, then `n_ops` RandAugment operations drawn per picture; arguments as `weak`."""
-        self._check(x, generator)
+        self._check(x)
+        generator = host_generator(generator)
         cropped = self._crop_flip(self._to_8_bit(x), generator)
         ops, signs = draw(len(x), self.n_ops, generator)
         return self._normalise(rand_augment(cropped, ops, signs, self.magnitude))
@@ -152,16 +153,14 @@ class ImageViews(BaseEstimator):
         out = x.to(torch.float32, copy=True).mul_(constants[0]).add_(constants[1])
         return out.contiguous(memory_format=torch.channels_last)
 
-    def _check(self, x: Tensor, generator: torch.Generator | None = None) -> None:
-        """Refuse pictures of another kind than `fit` saw, and generators of the device."""
+    def _check(self, x: Tensor) -> None:
+        """Refuse pictures of another kind than `fit` saw."""
         check_is_fitted(self, "mean_")
         if x.ndim != 4 or x.shape[1] != len(self.mean_):
             raise ValueError(f"pictures must have shape (B, {len(self.mean_)}, H, W), got {tuple(x.shape)}")
         if (x.dtype == torch.uint8) != self._eight_bit_:
             kind = "uint8" if self._eight_bit_ else "float"
             raise ValueError(f"these views were fitted on {kind} pictures, got {x.dtype}")
-        if generator is not None and generator.device.type != "cpu":
-            raise ValueError(f"views need a generator on the CPU, got one on {generator.device}")
 
     def _check_parameters(self) -> None:
         """Refuse parameters of the wrong type (TypeError) or range (ValueError)."""
