@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -23,6 +23,9 @@ from noisyflywheel.nets.trainer import Batch, Trainer
 from noisyflywheel.state import FlywheelState, Settings
 from noisyflywheel.views.adapter import ViewAdapter
 from noisyflywheel.views.mixup import mixup
+
+CHUNK = 1024
+"""Rows whose views are made in one call: enough to hide the calls, little enough to stay in memory."""
 
 
 class Flywheel:
@@ -61,7 +64,7 @@ class Flywheel:
         self.settings = settings
         self.given, self.n_classes = given, n_classes
         self.order = torch.Generator().manual_seed(seed)
-        self.augment = torch.Generator(device=source.device).manual_seed(seed)
+        self.augment = torch.Generator(device=views.generator_device(source.device)).manual_seed(seed)
         self.all_rows = torch.arange(len(source), device=given.device)
         self.vectors = source.take(self.all_rows[:1]).ndim == 2
         self.head: torch.nn.Module | None = None
@@ -166,22 +169,23 @@ class Flywheel:
     def _auxiliary_batches(self, rows: Tensor) -> Iterator[Batch]:
         """Weak views mixed by MixUp against Eq. (11), and two strong views for the contrastive loss."""
         s, alpha = self.state, self.settings.mixup_alpha
-        for index in batches(rows, self.aux.net.batch_size, self.order):
-            raw, given = self.source.take(index), self.given[index]
+        views = (self._weak, self._weak) + ((self._strong, self._strong) if self.head is not None else ())
+        for index, *viewed in self._viewed(rows, self.aux, *views):
+            given = self.given[index]
             guess = sharpen(s.f_prob[index], self.settings.sharpen_temperature)
             target = em.refurbish(s.q[index].to(guess.dtype), given, guess)
-            x = torch.cat([self._weak(raw), self._weak(raw)])
-            x, target = mixup(x, torch.cat([target, target]), alpha, self.order)
-            pair = (self._strong(raw), self._strong(raw)) if self.head is not None else None
-            yield Batch(x, given.repeat(2), self._auxiliary_loss(target, pair))
+            x, target = mixup(torch.cat(viewed[:2]), torch.cat([target, target]), alpha, self.order)
+            yield Batch(x, given.repeat(2), self._auxiliary_loss(target, viewed[2:]))
 
-    def _auxiliary_loss(self, target: Tensor, pair: tuple[Tensor, Tensor] | None):
+    def _auxiliary_loss(self, target: Tensor, strong: list[Tensor]) -> Callable[[Tensor], Tensor]:
+        """Eq. (13), plus the contrastive loss where there are strong views."""
+
         def loss(log_f: Tensor) -> Tensor:
             value = soft_target_cross_entropy(log_f, target)
-            if pair is None or self.head is None:
+            if self.head is None or not strong:
                 return value
             with self.aux.autocast():
-                z1, z2 = self.head(self.aux.features(torch.cat(pair))).chunk(2)
+                z1, z2 = self.head(self.aux.features(torch.cat(strong))).chunk(2)
             return value + self.settings.contrastive_weight * contrastive_loss(z1, z2)
 
         return loss
@@ -191,8 +195,8 @@ class Flywheel:
         s, weight = self.state, self.cr_weight()
         counts = torch.bincount(s.y_hat[rows], minlength=self.n_classes).float()
         prior = (counts + 1) / (counts + 1).sum()
-        for index in batches(rows, self.main.net.batch_size, self.order):
-            x, given = self._weak(self.source.take(index)), self.given[index]
+        for index, x in self._viewed(rows, self.main, self._weak):
+            given = self.given[index]
             target, q = s.y_hat[index], s.q[index].float()
 
             def loss(log_g: Tensor, given=given, target=target, q=q) -> Tensor:
@@ -218,11 +222,21 @@ class Flywheel:
         return self.aux.epoch(self._warm_up_batches(self.aux))
 
     def _warm_up_batches(self, trainer: Trainer) -> Iterator[Batch]:
-        for index in batches(self.all_rows, trainer.net.batch_size, self.order):
+        for index, x in self._viewed(self.all_rows, trainer, self._weak):
             given = self.given[index]
-            yield Batch(
-                self._weak(self.source.take(index)), given, lambda log_p, given=given: F.nll_loss(log_p, given)
-            )
+            yield Batch(x, given, lambda log_p, given=given: F.nll_loss(log_p, given))
+
+    def _viewed(
+        self, rows: Tensor, trainer: Trainer, *views: Callable[[Tensor], Tensor]
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Shuffled batches of (row indices, one tensor per view); views are made for ``CHUNK`` rows at once."""
+        parts = list(batches(rows, trainer.net.batch_size, self.order))
+        per = max(1, CHUNK // len(parts[0]))
+        for start in range(0, len(parts), per):
+            group = parts[start : start + per]
+            raw = self.source.take(torch.cat(group))
+            sizes = [len(index) for index in group]
+            yield from zip(group, *(view(raw).split(sizes) for view in views), strict=True)
 
     def start_cycles(self) -> None:
         """gamma = training accuracy of f after warm-up, eps = 1/K (Sec. 4.1, Initialization)."""

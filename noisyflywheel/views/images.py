@@ -54,6 +54,9 @@ class ImageViews(BaseEstimator):
     "Color" leaves them as they are.
     """
 
+    generator_device = "cpu"
+    """Where the generator must live."""
+
     def __init__(
         self,
         pad: int = 4,

@@ -1,0 +1,67 @@
+"""Eqs. (10)-(12): the EM cycle of the auxiliary network."""
+
+import math
+
+import pytest
+import torch
+
+from noisyflywheel.em import auxiliary_likelihood, marginal_true_class, refurbish, transition_matrix
+
+F_PROB = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]], dtype=torch.float64)
+GIVEN = torch.tensor([0, 1])
+Q = torch.tensor([0.6, 0.25], dtype=torch.float64)
+
+
+def test_marginal_true_class_by_hand():
+    clean = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], dtype=torch.float64)
+    expected = torch.tensor([[0.8, 0.12, 0.08], [0.075, 0.325, 0.6]], dtype=torch.float64)
+    torch.testing.assert_close(marginal_true_class(Q, clean, F_PROB), expected)
+
+
+def test_refurbish_by_hand_and_equal_to_eq_10():
+    expected = torch.tensor([[0.8, 0.12, 0.08], [0.075, 0.325, 0.6]], dtype=torch.float64)
+    torch.testing.assert_close(refurbish(Q, GIVEN, F_PROB), expected)
+    onehot = torch.nn.functional.one_hot(GIVEN, 3).double()
+    torch.testing.assert_close(refurbish(Q, GIVEN, F_PROB), marginal_true_class(Q, onehot, F_PROB))
+
+
+def test_refurbish_at_both_ends():
+    torch.testing.assert_close(refurbish(torch.zeros(2).double(), GIVEN, F_PROB), F_PROB)
+    onehot = torch.nn.functional.one_hot(GIVEN, 3).double()
+    torch.testing.assert_close(refurbish(torch.ones(2).double(), GIVEN, F_PROB), onehot)
+
+
+def test_refurbish_leaves_its_arguments_and_mixes_precisions():
+    f32 = F_PROB.float()
+    before = f32.clone()
+    mixed = refurbish(Q, GIVEN, f32)
+    assert mixed.dtype == torch.float64
+    assert torch.equal(f32, before)
+    assert refurbish(Q.float(), GIVEN, f32).dtype == torch.float32
+
+
+def test_auxiliary_likelihood_by_hand():
+    q_y = torch.tensor([[0.5, 0.5]], dtype=torch.float64)
+    f_prob = torch.tensor([[0.9, 0.1]], dtype=torch.float64)
+    T = torch.tensor([[0.7, 0.3], [0.4, 0.6]], dtype=torch.float64)
+    value = auxiliary_likelihood(q_y, f_prob, T, torch.tensor([1]))
+    assert float(value) == pytest.approx(0.5 * math.log(0.9 * 0.3) + 0.5 * math.log(0.1 * 0.6))
+
+
+def test_auxiliary_likelihood_is_finite_for_impossible_labels():
+    value = auxiliary_likelihood(torch.eye(2), torch.eye(2), torch.zeros(2, 2), torch.tensor([0, 1]))
+    assert math.isfinite(float(value))
+
+
+def test_transition_matrix_and_f_equal_to_q_maximise_the_likelihood():
+    """The two M-steps of Sec. 3.3: f = q_i(y) (Eq. 13) and T in closed form maximise Eq. (12)."""
+    rng = torch.Generator().manual_seed(1)
+    given = torch.randint(3, (50,), generator=rng)
+    f_prob = torch.softmax(torch.randn(50, 3, generator=rng).double(), 1)
+    q_y = refurbish(torch.rand(50, generator=rng, dtype=torch.float64), given, f_prob)
+    best = float(auxiliary_likelihood(q_y, q_y, transition_matrix(q_y, given), given))
+    for _ in range(20):
+        T = torch.softmax(torch.randn(3, 3, generator=rng).double(), 1)
+        other = torch.softmax(torch.randn(50, 3, generator=rng).double(), 1)
+        assert float(auxiliary_likelihood(q_y, q_y, T, given)) < best
+        assert float(auxiliary_likelihood(q_y, other, transition_matrix(q_y, given), given)) < best

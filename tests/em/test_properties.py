@@ -1,0 +1,60 @@
+"""What holds for every input of the equations, extremes included."""
+
+import hypothesis.strategies as st
+import torch
+from hypothesis import given, settings
+
+from noisyflywheel import em
+
+UNIT = st.floats(0.0, 1.0, width=32)
+EDGE = st.sampled_from([0.0, 1.0, 1e-38, 1e-7, 0.5]) | UNIT
+
+
+@st.composite
+def mixtures(draw):
+    """q-inputs and labels for N rows and K classes; classes may be empty and probabilities 0 or 1."""
+    n, k = draw(st.integers(1, 8)), draw(st.integers(2, 5))
+    dtype = draw(st.sampled_from([torch.float32, torch.float64]))
+    labels = draw(st.lists(st.integers(0, k - 1), min_size=n, max_size=n))
+    raw = draw(st.lists(st.lists(EDGE, min_size=k, max_size=k), min_size=n, max_size=n))
+    f_prob = torch.tensor(raw, dtype=dtype) + torch.finfo(dtype).tiny
+    g_given = torch.tensor(draw(st.lists(EDGE, min_size=n, max_size=n)), dtype=dtype)
+    eps = torch.tensor(draw(st.lists(EDGE, min_size=n, max_size=n)), dtype=dtype)
+    return g_given, f_prob / f_prob.sum(1, keepdim=True), torch.tensor(labels), draw(EDGE), eps
+
+
+def assert_rows_sum_to_one(matrix, atol=1e-6):
+    assert (matrix >= 0).all()
+    torch.testing.assert_close(
+        matrix.sum(1), torch.ones(len(matrix), dtype=matrix.dtype), atol=atol, rtol=0
+    )
+
+
+@settings(deadline=None, max_examples=300)
+@given(mixtures())
+def test_probabilities_stay_probabilities(mixture):
+    g_given, f_prob, labels, gamma, eps = mixture
+    q = em.clean_posterior(g_given, gamma, eps)
+    assert ((q >= 0) & (q <= 1)).all()
+    assert 0 < float(em.update_clean_rate(q)) < 1
+    refurbished = em.refurbish(q, labels, f_prob)
+    assert_rows_sum_to_one(refurbished)
+    corruption = em.corruption_matrix(q, f_prob, labels)
+    assert_rows_sum_to_one(corruption)
+    assert_rows_sum_to_one(em.transition_matrix(refurbished, labels))
+    error = em.error_probability(f_prob, corruption, labels)
+    assert ((error > 0) & (error <= 1 + 1e-6)).all()
+    assert torch.isfinite(em.objective(g_given, gamma, eps))
+    assert torch.isfinite(em.expected_log_likelihood(q, g_given, gamma, eps))
+    T = em.transition_matrix(refurbished, labels)
+    assert torch.isfinite(em.auxiliary_likelihood(refurbished, f_prob, T, labels))
+
+
+@settings(deadline=None, max_examples=100)
+@given(mixtures())
+def test_posterior_rises_with_g_and_gamma_and_falls_with_eps(mixture):
+    g_given, _, _, gamma, eps = mixture
+    q = em.clean_posterior(g_given, gamma, eps)
+    assert (em.clean_posterior((g_given * 2).clamp(max=1), gamma, eps) >= q).all()
+    assert (em.clean_posterior(g_given, min(1.0, gamma * 2), eps) >= q).all()
+    assert (em.clean_posterior(g_given, gamma, (eps * 2).clamp(max=1)) <= q).all()
