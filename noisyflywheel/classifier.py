@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import ArrayLike, NDArray
 from skorch import NeuralNet
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -21,7 +20,109 @@ from noisyflywheel.parameters import check_parameters
 
 
 class FlywheelClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
-    """DOC."""
+    """Classifier for data whose labels are partly wrong: the LNL-flywheel on two skorch networks.
+
+    Two EM cycles take turns. The main network g tells which given labels are clean; the auxiliary network f
+    refurbishes the others and predicts. ``fit(X, y)`` takes the noisy labels; afterwards each of them has a
+    verdict (`get_label_issues`).
+
+    Parameters
+    ----------
+    main_net, aux_net : skorch NeuralNet or None, default=None
+        Networks g and f. Both are cloned; modules, optimizers, learning rates, callbacks and devices stay the
+        caller's. ``module__n_features``, ``module__n_classes`` and ``module__in_channels`` are filled in where
+        the module takes them and they are unset. If only one is given the other is a clone of it with its own
+        seed. None builds defaults: an MLP that standardises its input for vectors, a small ResNet for images.
+    views : "auto", None or object, default="auto"
+        Weak and strong augmentation: an object with ``weak(x)`` and ``strong(x)`` on batches of tensors. "auto"
+        takes `noisyflywheel.views.VectorViews` for vectors and `noisyflywheel.views.ImageViews` for images;
+        None does not augment.
+    n_warmup_epochs : "auto" or int, default="auto"
+        Epochs of plain cross-entropy on the given labels before the first cycle. "auto" stops by a criterion
+        measured on the data (see `noisyflywheel.warmup`); the paper has 10.
+    n_cycles : int, default=50
+        Cycles; one cycle is one pass over the data with each network.
+    cycle_size : int or None, default=None
+        Rows a cycle, drawn anew with balanced given labels (Sec. 4.2, Clothing1M); None takes all.
+    cr_weight : float, default=3.0
+        lambda, the weight of the confidence regularizer (Eq. 8).
+    cr_ramp : "auto" or int, default="auto"
+        Cycles over which lambda grows linearly from 0; 0 is at once, as in the paper. "auto" is 40 % of
+        ``n_cycles``.
+    contrastive_weight : float, default=0.025
+        alpha, the weight of the contrastive loss on two strong views (Sec. 4.1).
+    mixup_alpha : float, default=4.0
+        Parameter of MixUp's Beta distribution; 0 does not mix.
+    sharpen_temperature : float in (0, 10], default=1.0
+        Temperature of f's guess in the training targets (Eq. 11); below 1 sharpens.
+    noise_model : {"class", "uniform"}, default="class"
+        "class": eps_i from T_c (Eq. 14); "uniform": eps = 1/K throughout (ablation of Table 6).
+    resample : {"posterior", "argmax"}, default="posterior"
+        Labels that g trains on: argmax of q_i(y) (Eq. 11 with the updated f), or argmax of f, as in the paper.
+    calibrate : "auto", True or False, default="auto"
+        Whether the E-step of g (Eq. 4) tempers g so that the given labels are most likely; "auto" does so where
+        g proves overconfident.
+    guard : bool, default=True
+        Hold back a loop that turns against itself, with a `FlywheelWarning`.
+    refurbish : bool, default=True
+        False is the ablation without the auxiliary network (Eq. 7): g predicts and there is no ``aux_net_``.
+    feature_layer : str, default="auto"
+        Where the contrastive loss reads the features of a module: its ``forward_features``, else the input of
+        its last Linear; or the name of a submodule.
+    warm_start : bool, default=False
+        Whether ``fit`` on the same rows goes on for ``n_cycles`` further cycles.
+    checkpoint_dir : path-like or None, default=None
+        Where to keep checkpoints, from which the same fit continues.
+    on_cycle : callable or None, default=None
+        Called as ``on_cycle(flywheel, row)`` after each cycle; a dict that it returns joins ``history_``.
+    device : str, default="auto"
+        Torch device. "auto": CUDA where there is one for default nets; users' nets keep their own.
+    verbose : int, default=0
+        1 shows a progress bar on a terminal.
+    random_state : int, RandomState or None, default=None
+        Drives initialisation, batch order, views, MixUp and dropout. Global random states are never changed;
+        None takes fresh entropy.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (K,)
+    clean_proba_ : ndarray of shape (n,)
+        Probability in [0, 1] that the given label is the true class; ranks as ``label_quality_`` does.
+    label_quality_ : ndarray of shape (n,)
+        Ranking score in [0, 1], higher = more likely right.
+    refurbished_labels_ : ndarray of shape (n,)
+        Most likely true label, in the caller's label type.
+    refurbished_proba_ : ndarray of shape (n, K)
+        Its distribution, Eq. (11).
+    transition_matrix_, corruption_matrix_ : ndarray of shape (K, K)
+        T and T_c: rows = true class, columns = given class, rows sum to 1.
+    clean_rate_ : float
+        gamma, the share of clean labels.
+    history_ : DataFrame
+        One row per cycle.
+    n_iter_ : int
+        Cycles run.
+    main_net_, aux_net_ : skorch NeuralNet
+        g and f after training.
+    n_features_in_ : int
+        ``X.shape[1]``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Where X is a DataFrame with string column names.
+
+    References
+    ----------
+    Kim, Chang, Cho, Lee and Han, "Learning with Noisy Labels: Interconnection of Two
+    Expectation-Maximizations", 2024.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from noisyflywheel import FlywheelClassifier
+    >>> from noisyflywheel.noise import symmetric
+    >>> X, y = load_digits(return_X_y=True)
+    >>> clf = FlywheelClassifier(random_state=0).fit(X, symmetric(y, 0.5, random_state=0))  # doctest: +SKIP
+    >>> clf.get_label_issues().head()  # doctest: +SKIP
+    """
 
     def __init__(
         self,
@@ -131,7 +232,8 @@ class FlywheelClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Class of each row, in the caller's label type: ndarray of shape (n,)."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
     def get_label_issues(self) -> pd.DataFrame:
         """Verdict on each label of the training data.

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from noisyflywheel import em
 from noisyflywheel.compat import FitTask
-from noisyflywheel.data import Source
+from noisyflywheel.data import Source, as_row
 from noisyflywheel.exceptions import DivergenceError
 from noisyflywheel.flywheel import Flywheel
 from noisyflywheel.inputs import make_source, sample_rows
@@ -29,8 +29,8 @@ from noisyflywheel.views.adapter import ViewAdapter
 from noisyflywheel.views.vectors import VectorViews
 from noisyflywheel.warmup import warm_up
 
-SAMPLE = 20_000
-"""Most rows from which views and standardisation learn their scale."""
+SAMPLE_NUMBERS = 10_000_000
+"""Views and standardisation learn their scale from at most as many rows as hold so many numbers."""
 
 
 def fit_flywheel(
@@ -72,10 +72,11 @@ def build(estimator: Any, rows: Any, codes: NDArray[np.int64], n_classes: int, s
     settings = make_settings(p)
     device = resolve_device(p["device"])
     nets = _choose_nets(p, rows, device)
+    net_is_default = p["main_net"] is None and p["aux_net"] is None
     own_device = None if str(p["device"]) == "auto" else device
     home = torch.device(own_device or nets[1].device or device)
     source = make_source(rows, home)
-    sample = sample_rows(source, SAMPLE)
+    sample = sample_rows(source, max(100, SAMPLE_NUMBERS // first_row(rows).numel()))
     views = ViewAdapter(default_views(p["views"], sample), sample)
     image = sample.ndim == 4
     amp = image and bf16_pays(home)
@@ -85,7 +86,7 @@ def build(estimator: Any, rows: Any, codes: NDArray[np.int64], n_classes: int, s
         ready = prepare_net(net, widths(sample, n_classes), own_device)
         if hasattr(ready.module_, "adapt"):
             ready.module_.adapt(views.plain(sample).to(home))
-        trainer = Trainer(ready, amp, p["feature_layer"])
+        trainer = Trainer(ready, amp, p["feature_layer"], scheduled=net_is_default)
         trainer.net._set_training(False)
         with torch.no_grad():
             output = trainer.forward(views.plain(sample[:2]))
@@ -106,9 +107,13 @@ def _choose_nets(p: dict[str, Any], rows: Any, device: str) -> tuple[Any, Any]:
             check_net(p[name], name)
     main, aux = p["main_net"] or p["aux_net"], p["aux_net"] or p["main_net"]
     if main is None:
-        image = rows.ndim == 4 if isinstance(rows, Tensor) else torch.as_tensor(np.asarray(rows[0][0])).ndim > 1
-        main = aux = default_net(image, device)
+        main = aux = default_net(first_row(rows).ndim > 1, device)
     return main, aux
+
+
+def first_row(rows: Tensor | Dataset) -> Tensor:
+    """The first row: (d,) or (C, H, W)."""
+    return rows[0] if isinstance(rows, Tensor) else as_row(rows[0])
 
 
 def default_views(views: Any, sample: Tensor) -> Any:

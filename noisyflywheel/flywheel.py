@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -22,6 +23,9 @@ from noisyflywheel.nets.trainer import Batch, Trainer
 from noisyflywheel.state import FlywheelState, Settings
 from noisyflywheel.views.adapter import ViewAdapter
 from noisyflywheel.views.mixup import mixup
+
+CHUNK = 1024
+"""Rows whose views are made in one call: enough to hide the calls, little enough to stay in memory."""
 
 
 class Flywheel:
@@ -60,7 +64,7 @@ class Flywheel:
         self.settings = settings
         self.given, self.n_classes = given, n_classes
         self.order = torch.Generator().manual_seed(seed)
-        self.augment = torch.Generator(device=source.device).manual_seed(seed)
+        self.augment = torch.Generator(device=views.generator_device(source.device)).manual_seed(seed)
         self.all_rows = torch.arange(len(source), device=given.device)
         self.vectors = source.take(self.all_rows[:1]).ndim == 2
         self.head: torch.nn.Module | None = None
@@ -74,6 +78,7 @@ class Flywheel:
     def cycle(self) -> dict[str, float]:
         """One turn of the flywheel; returns its row of the history."""
         clock = _Clock()
+        self._schedule()
         rows = self._draw_rows()
         self._e_step_main(rows)
         clock.lap("main_e_seconds")
@@ -88,6 +93,12 @@ class Flywheel:
         self.state.cycle += 1
         return self._history_row(rows, aux_loss, main_loss_value) | clock.laps
 
+    def _schedule(self) -> None:
+        """Cosine annealing over the cycles, without restart, for both nets (Sec. 4.2)."""
+        share = self.state.cycle / self.settings.n_cycles
+        for trainer in {id(t): t for t in (self.main, self.aux)}.values():
+            trainer.scale_lr(0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
+
     def _draw_rows(self) -> Tensor:
         """The rows of this cycle: all, or ``cycle_size`` class-balanced ones."""
         size = self.settings.cycle_size
@@ -99,8 +110,7 @@ class Flywheel:
         """Step 1: which labels are clean (Eq. 4), with g on the rows as they are; gamma (Eq. 6)."""
         s, given = self.state, self.given[rows]
         log_g = self._predict(self.main, rows)
-        s.quality_sum[rows] += log_g.gather(1, given[:, None]).squeeze(1).double().exp()
-        s.n_scored[rows] += 1
+        self._score(rows, log_g)
         gamma = s.gamma
         s.temperature = 1.0
         if self._calibrates(log_g, given, s.eps[rows]):
@@ -108,6 +118,14 @@ class Flywheel:
         g_given = em.calibration.tempered_given(log_g, given, s.temperature).double()
         s.q[rows] = em.clean_posterior(g_given, gamma, s.eps[rows])
         s.gamma = em.update_clean_rate(s.q[rows])
+
+    def _score(self, rows: Tensor, log_g: Tensor) -> None:
+        """Add to the ranking score: g's probability of the given label, on the row and on one weak view."""
+        s, given = self.state, self.given[rows][:, None]
+        log_weak = self.main.predict(self.source, self._weak, rows, self.views.eval_batch, pad=self.vectors)
+        for log_p in (log_g, log_weak):
+            s.quality_sum[rows] += log_p.gather(1, given).squeeze(1).double().exp()
+            s.n_scored[rows] += 1
 
     def _calibrates(self, log_g: Tensor, given: Tensor, eps: Tensor) -> bool:
         if self.settings.calibrate != "auto":
@@ -151,22 +169,23 @@ class Flywheel:
     def _auxiliary_batches(self, rows: Tensor) -> Iterator[Batch]:
         """Weak views mixed by MixUp against Eq. (11), and two strong views for the contrastive loss."""
         s, alpha = self.state, self.settings.mixup_alpha
-        for index in batches(rows, self.aux.net.batch_size, self.order):
-            raw, given = self.source.take(index), self.given[index]
+        views = (self._weak, self._weak) + ((self._strong, self._strong) if self.head is not None else ())
+        for index, *viewed in self._viewed(rows, self.aux, *views):
+            given = self.given[index]
             guess = sharpen(s.f_prob[index], self.settings.sharpen_temperature)
             target = em.refurbish(s.q[index].to(guess.dtype), given, guess)
-            x = torch.cat([self._weak(raw), self._weak(raw)])
-            x, target = mixup(x, torch.cat([target, target]), alpha, self.order)
-            pair = (self._strong(raw), self._strong(raw)) if self.head is not None else None
-            yield Batch(x, given.repeat(2), self._auxiliary_loss(target, pair))
+            x, target = mixup(torch.cat(viewed[:2]), torch.cat([target, target]), alpha, self.order)
+            yield Batch(x, given.repeat(2), self._auxiliary_loss(target, viewed[2:]))
 
-    def _auxiliary_loss(self, target: Tensor, pair: tuple[Tensor, Tensor] | None):
+    def _auxiliary_loss(self, target: Tensor, strong: list[Tensor]) -> Callable[[Tensor], Tensor]:
+        """Eq. (13), plus the contrastive loss where there are strong views."""
+
         def loss(log_f: Tensor) -> Tensor:
             value = soft_target_cross_entropy(log_f, target)
-            if pair is None or self.head is None:
+            if self.head is None or not strong:
                 return value
             with self.aux.autocast():
-                z1, z2 = self.head(self.aux.features(torch.cat(pair))).chunk(2)
+                z1, z2 = self.head(self.aux.features(torch.cat(strong))).chunk(2)
             return value + self.settings.contrastive_weight * contrastive_loss(z1, z2)
 
         return loss
@@ -176,8 +195,8 @@ class Flywheel:
         s, weight = self.state, self.cr_weight()
         counts = torch.bincount(s.y_hat[rows], minlength=self.n_classes).float()
         prior = (counts + 1) / (counts + 1).sum()
-        for index in batches(rows, self.main.net.batch_size, self.order):
-            x, given = self._weak(self.source.take(index)), self.given[index]
+        for index, x in self._viewed(rows, self.main, self._weak):
+            given = self.given[index]
             target, q = s.y_hat[index], s.q[index].float()
 
             def loss(log_g: Tensor, given=given, target=target, q=q) -> Tensor:
@@ -203,11 +222,21 @@ class Flywheel:
         return self.aux.epoch(self._warm_up_batches(self.aux))
 
     def _warm_up_batches(self, trainer: Trainer) -> Iterator[Batch]:
-        for index in batches(self.all_rows, trainer.net.batch_size, self.order):
+        for index, x in self._viewed(self.all_rows, trainer, self._weak):
             given = self.given[index]
-            yield Batch(
-                self._weak(self.source.take(index)), given, lambda log_p, given=given: F.nll_loss(log_p, given)
-            )
+            yield Batch(x, given, lambda log_p, given=given: F.nll_loss(log_p, given))
+
+    def _viewed(
+        self, rows: Tensor, trainer: Trainer, *views: Callable[[Tensor], Tensor]
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Shuffled batches of (row indices, one tensor per view); views are made for ``CHUNK`` rows at once."""
+        parts = list(batches(rows, trainer.net.batch_size, self.order))
+        per = max(1, CHUNK // len(parts[0]))
+        for start in range(0, len(parts), per):
+            group = parts[start : start + per]
+            raw = self.source.take(torch.cat(group))
+            sizes = [len(index) for index in group]
+            yield from zip(group, *(view(raw).split(sizes) for view in views), strict=True)
 
     def start_cycles(self) -> None:
         """gamma = training accuracy of f after warm-up, eps = 1/K (Sec. 4.1, Initialization)."""

@@ -20,7 +20,7 @@ _SILENCED = ("train_loss", "valid_loss", "valid_acc", "print_log")
 
 
 def default_net(image: bool, device: str) -> NeuralNetClassifier:
-    """The net for ``None``: an MLP with AdamW for vectors, a small ResNet with SGD for images."""
+    """The net for ``None``: an MLP for vectors, a small ResNet for images, both with SGD."""
     if image:
         return NeuralNetClassifier(
             SmallResNet,
@@ -37,10 +37,11 @@ def default_net(image: bool, device: str) -> NeuralNetClassifier:
     return NeuralNetClassifier(
         MLP,
         criterion=nn.CrossEntropyLoss,
-        optimizer=torch.optim.AdamW,
-        optimizer__weight_decay=1e-2,
-        lr=2e-3,
-        batch_size=128,
+        optimizer=torch.optim.SGD,
+        optimizer__momentum=0.9,
+        optimizer__weight_decay=5e-4,
+        lr=0.01,
+        batch_size=64,
         train_split=None,
         device=device,
     )

@@ -42,10 +42,15 @@ class Trainer:
         Whether forwards run under bf16 autocast; losses are float32 either way.
     feature_layer : str
         See `Features`.
+    scheduled : bool
+        Whether `scale_lr` acts: True for default nets; users' nets keep their own learning rate and schedule.
     """
 
-    def __init__(self, net: NeuralNet, amp: bool = False, feature_layer: str = "auto") -> None:
+    def __init__(
+        self, net: NeuralNet, amp: bool = False, feature_layer: str = "auto", scheduled: bool = False
+    ) -> None:
         self.net = net
+        self.scheduled = scheduled
         self.device = torch.device(net.device if net.device is not None else _module_device(net.module_))
         self.kind = output_kind(net)
         self.amp = amp
@@ -59,7 +64,9 @@ class Trainer:
         return torch.autocast(self.device.type, torch.bfloat16) if self.amp else nullcontext()
 
     def scale_lr(self, factor: float) -> None:
-        """Set the learning rate to ``factor`` times the net's own."""
+        """Set the learning rate to ``factor`` times the net's own, if it is scheduled here."""
+        if not self.scheduled:
+            return
         for group, base in zip(self.net.optimizer_.param_groups, self._base_lr, strict=False):
             group["lr"] = base * factor
 

@@ -29,6 +29,10 @@ class ViewAdapter:
             self.views = self.views.fit(sample)
         self.eval_batch = 512
 
+    def generator_device(self, device: torch.device) -> torch.device:
+        """Where the views' generator lives: the device of the rows, unless the views want another."""
+        return torch.device(getattr(self.views, "generator_device", device))
+
     def plain(self, x: Tensor) -> Tensor:
         """The rows without augmentation: (B, ...) -> (B, ...), floating point."""
         if hasattr(self.views, "plain"):

@@ -41,20 +41,50 @@ def feature_scale(x: Tensor) -> tuple[Tensor, Tensor]:
     return mean.float(), scale.float()
 
 
+def neighbour_noise(z: Tensor, queries: int = 2000, neighbour: int = 5) -> Tensor:
+    """Strength of noise that moves a row about as far as its near neighbours are.
+
+    1.3 times the median distance to the 5th neighbour, divided by the root of the number of features: a view
+    then stays among rows that are likely to share its class. Duplicate rows do not count as neighbours.
+
+    Parameters
+    ----------
+    z : Tensor of shape (n, d)
+        Scaled rows.
+    queries : int
+        Rows, evenly spaced, whose neighbours are looked up.
+    neighbour : int
+        Which neighbour's distance counts.
+
+    Returns
+    -------
+    scalar Tensor, in [0.05, 2]
+    """
+    index = torch.linspace(0, len(z) - 1, min(queries, len(z))).long()
+    distance = torch.cdist(z[index], z)
+    distance = torch.where(distance > 1e-4 * z.shape[1] ** 0.5, distance, torch.inf)
+    kth = distance.kthvalue(min(neighbour, max(1, len(z) - 1)), dim=1).values
+    finite = kth[torch.isfinite(kth)]
+    if not len(finite):
+        return torch.tensor(0.05)
+    return (1.3 * finite.median() / z.shape[1] ** 0.5).clamp(0.05, 2.0)
+
+
 class VectorViews(BaseEstimator):
     """Views of a vector: Gaussian noise, and more noise with masked features.
 
     Parameters
     ----------
-    noise : float, default=0.7
-        Standard deviation of the weak view's noise, in units of `feature_scale`.
-    strong_noise : float, default=1.0
-        The same for the strong view.
+    noise : "auto" or float, default="auto"
+        Standard deviation of the weak view's noise, in units of `feature_scale`. "auto" takes it from the
+        distances between neighbours, see `neighbour_noise`.
+    strong_noise : float, default=1.5
+        Noise of the strong view, in units of the weak view's.
     mask : float in [0, 1), default=0.2
         Share of the features that the strong view replaces by their mean, drawn per row.
     """
 
-    def __init__(self, noise: float = 0.7, strong_noise: float = 1.0, mask: float = 0.2) -> None:
+    def __init__(self, noise: float | str = "auto", strong_noise: float = 1.5, mask: float = 0.2) -> None:
         self.noise = noise
         self.strong_noise = strong_noise
         self.mask = mask
@@ -62,6 +92,9 @@ class VectorViews(BaseEstimator):
     def fit(self, x: Tensor) -> VectorViews:
         """Learn mean and scale of the features of ``x``, shape (n, d)."""
         self.mean_, self.scale_ = feature_scale(x)
+        self.noise_ = float(neighbour_noise((x.float() - self.mean_) / self.scale_))
+        if self.noise != "auto":
+            self.noise_ = float(self.noise)
         return self
 
     def plain(self, x: Tensor) -> Tensor:
@@ -70,11 +103,11 @@ class VectorViews(BaseEstimator):
 
     def weak(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Rows with Gaussian noise: (B, d) -> (B, d), float32."""
-        return self._noisy(x.float(), self.noise, generator)
+        return self._noisy(x.float(), self.noise_, generator)
 
     def strong(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Rows with more noise and some features at their mean: (B, d) -> (B, d), float32."""
-        noisy = self._noisy(x.float(), self.strong_noise, generator)
+        noisy = self._noisy(x.float(), self.noise_ * self.strong_noise, generator)
         drawn = torch.rand(x.shape, generator=generator, device=x.device)
         return torch.where(drawn < self.mask, self.mean_.to(x.device), noisy)
 

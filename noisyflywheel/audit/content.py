@@ -1,0 +1,105 @@
+"""What a report shows of a row: a picture, a text, or its values."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from noisyflywheel.audit.pictures import as_pictures, data_uri, is_paths
+
+MAX_TEXT = 280
+MAX_VALUES = 8
+
+
+@dataclass(frozen=True)
+class Content:
+    """One row's content; the fields that do not apply are empty."""
+
+    image: str = ""
+    text: str = ""
+    values: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def searched(self) -> str:
+        """Words that the filter of the report looks at."""
+        return " ".join([self.text, *(f"{name} {value}" for name, value in self.values)]).strip()
+
+
+def shorten(text: Any, most: int = MAX_TEXT) -> str:
+    """Text in one paragraph of at most `most` characters."""
+    flat = " ".join(str(text).split())
+    return flat if len(flat) <= most else flat[: most - 1] + "…"
+
+
+def plain_value(value: Any) -> str:
+    """A cell for people: four significant digits, empty for missing."""
+    if value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float | np.floating) else shorten(value, 60)
+
+
+def show_rows(
+    X: Any,
+    rows: Sequence[int],
+    *,
+    texts: ArrayLike | None = None,
+    image_shape: tuple[int, ...] | None = None,
+    size: int = 96,
+) -> dict[int, Content]:
+    """Content of the chosen rows by position.
+
+    Parameters
+    ----------
+    X : array-like of n rows, DataFrame, list of image files, or None
+        Pictures where it holds pictures or `image_shape` is given, else its first values.
+    rows : sequence of int
+        Positions.
+    texts : array-like of shape (n,), optional
+        Shown instead of X.
+    image_shape : tuple, optional
+        Shape of one row of X when it holds flattened pictures.
+    size : int, default 96
+        Longer side of a thumbnail in pixels.
+    """
+    chosen = [int(row) for row in rows]
+    if texts is not None:
+        column = pd.Series(np.asarray(texts, dtype=object))
+        return {row: Content(text=shorten(column.iloc[row])) for row in chosen}
+    if X is None:
+        return {row: Content() for row in chosen}
+    if image_shape is not None or is_paths(X) or getattr(X, "ndim", 2) >= 3:
+        pictures = as_pictures(X, chosen, image_shape)
+        return {row: Content(image=data_uri(p, size)) for row, p in zip(chosen, pictures, strict=True)}
+    return {row: Content(values=_values(X, row)) for row in chosen}
+
+
+def _values(X: Any, row: int) -> tuple[tuple[str, str], ...]:
+    """Names and values of the first columns of one row."""
+    if isinstance(X, pd.DataFrame):
+        pairs = zip(X.columns[:MAX_VALUES], X.iloc[row, :MAX_VALUES], strict=True)
+    else:
+        cells = np.ravel(X[row])[:MAX_VALUES]
+        pairs = zip((f"x{i}" for i in range(len(cells))), cells, strict=True)
+    return tuple((str(name), plain_value(value)) for name, value in pairs)
+
+
+def fingerprint(*parts: Any) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of arrays, tables or lists: types, shapes and values."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, pd.DataFrame | pd.Series):
+            digest.update(pd.util.hash_pandas_object(part, index=False).to_numpy().tobytes())
+            continue
+        array = np.asarray(part)
+        if array.dtype == object or array.dtype.kind in "US":
+            digest.update("\0".join(map(str, array.ravel())).encode())
+        else:
+            digest.update(f"{array.dtype}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,135 @@
+"""The worst labels at a glance: a sheet of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from noisyflywheel.audit.pictures import as_pictures
+from noisyflywheel.plot.style import INK, MUTED, RIGHT, WRONG
+
+
+class LabelIssuesDisplay:
+    """Sheet of pictures with given → suggested label, the lowest quality first.
+
+    Parameters
+    ----------
+    pictures : sequence of uint8 arrays of shape (H, W, 3)
+    issues : DataFrame
+        Rows of the label-issues table that belong to the pictures, in the same order.
+
+    Attributes
+    ----------
+    axes_ : list of matplotlib Axes
+    figure_ : matplotlib Figure
+    """
+
+    axes_: list[Any]
+    figure_: Any
+
+    def __init__(self, pictures: Sequence[Any], issues: pd.DataFrame) -> None:
+        self.pictures = pictures
+        self.issues = issues
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        n_worst: int = 20,
+        image_shape: tuple[int, ...] | None = None,
+        columns: int = 5,
+    ) -> LabelIssuesDisplay:
+        """Plot the rows of lowest label quality.
+
+        Parameters
+        ----------
+        estimator : FlywheelClassifier or CrossValAudit
+            Fitted on X.
+        X : images, vectors or paths of n rows
+            See `noisyflywheel.audit.pictures.as_pictures`.
+        n_worst : int, default 20
+            Number of pictures.
+        image_shape : tuple, optional
+            Shape of one row when X holds vectors.
+        columns : int, default 5
+        """
+        issues = estimator.get_label_issues()
+        worst = np.argsort(issues["label_quality"].to_numpy(), kind="stable")[:n_worst]
+        return cls(as_pictures(X, list(worst), image_shape), issues.iloc[worst]).plot(columns=columns)
+
+    def plot(self, *, columns: int = 5, title: str = "Labels least likely to be right") -> LabelIssuesDisplay:
+        """Draw the sheet in a new figure.
+
+        Parameters
+        ----------
+        columns : int, default 5
+            Pictures in a row.
+        title : str
+        """
+        import matplotlib.pyplot as plt
+
+        columns = max(1, min(columns, len(self.pictures)))
+        rows = max(1, -(-len(self.pictures) // columns))
+        names = self.issues[["given_label", "refurbished_label"]].astype(str)
+        inline = bool((names.map(len) <= 4).all(axis=None))
+        size = (1.7 * columns, (1.95 if inline else 2.15) * rows + 0.45)
+        self.figure_, grid = plt.subplots(rows, columns, figsize=size, squeeze=False)
+        below = 0.36 if inline else 0.56
+        self.figure_.subplots_adjust(
+            left=0.02,
+            right=0.98,
+            bottom=below / size[1],
+            top=1 - 0.45 / size[1],
+            wspace=0.08,
+            hspace=below / 1.5,
+        )
+        self.figure_.suptitle(
+            title, x=0.02, y=1 - 0.1 / size[1], ha="left", va="top", fontsize=12, fontweight="bold", color=INK
+        )
+        self.axes_ = list(grid.ravel())
+        for ax in self.axes_:
+            ax.set_axis_off()
+        for ax, picture, row in zip(self.axes_, self.pictures, self.issues.itertuples(), strict=False):
+            _card(ax, picture, row, inline)
+        return self
+
+
+def _shorten(label: Any, most: int = 16) -> str:
+    """Label as text, with an ellipsis when it is long."""
+    text = str(label)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _quality(value: float) -> str:
+    """Quality in words of at most two digits after the point."""
+    return "quality < 0.01" if value < 0.01 else f"quality {value:.2f}"
+
+
+def _card(ax: Any, picture: Any, row: Any, inline: bool) -> None:
+    """One picture; below it given → suggested label on one line or two, and the quality."""
+    smooth = "nearest" if max(picture.shape[:2]) < 64 else "antialiased"
+    ax.imshow(picture, interpolation=smooth, aspect="equal")
+    given, suggested = _shorten(row.given_label), _shorten(row.refurbished_label)
+    pieces = [(0.5, 0, "center", given, INK, "normal")]
+    if given != suggested and inline:
+        pieces = [
+            (0.42, 0, "right", given, WRONG, "normal"),
+            (0.50, 0, "center", "→", MUTED, "normal"),
+            (0.58, 0, "left", suggested, RIGHT, "bold"),
+        ]
+    elif given != suggested:
+        pieces = [
+            (0.5, 0, "center", given, WRONG, "normal"),
+            (0.5, 1, "center", f"→ {suggested}", RIGHT, "bold"),
+        ]
+    pieces.append((0.5, 1 if inline else 2, "center", _quality(row.label_quality), MUTED, "light"))
+    for x, line, align, text, color, weight in pieces:
+        size = 7 if color == MUTED and text != "→" else 9
+        offset = {"xytext": (0, -4 - 12 * line), "textcoords": "offset points"}
+        style = {"ha": align, "va": "top", "color": color, "fontweight": weight, "fontsize": size}
+        ax.annotate(text, (x, 0), xycoords="axes fraction", **offset, **style)

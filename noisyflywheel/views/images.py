@@ -1,0 +1,226 @@
+"""Views of pictures, batched on their device: plain, weak (crop and flip) and strong (weak + RandAugment)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from noisyflywheel.views.randaugment import MAX_MAGNITUDE, draw, rand_augment, to_device
+
+_CHUNK = 1024  # pictures per step of fit
+
+
+class ImageViews(BaseEstimator):
+    """Random copies of pictures, every picture with its own draw (Sec. 4.1, "Data augmentation").
+
+    All views come out normalised per channel, float32, channels last in memory.  No step waits for the
+    device: draws are made on the host, by a CPU generator, so CPU and CUDA see the same views up to
+    rounding.  One call launches a few hundred small kernels whatever the batch: on CUDA give it thousands
+    of pictures at once.
+
+    Parameters
+    ----------
+    pad : int, default=4
+        Black frame, in pixels, from which the weak view crops; 0 = no crop.
+    flip : bool, default=True
+        Mirror half of the pictures left to right.
+    n_ops : int, default=2
+        RandAugment operations per picture in the strong view.
+    magnitude : int in 0..30, default=10
+        Strength of each operation, on torchvision's scale.
+    mean, std : sequence of C floats, optional
+        Normalise with these instead of the statistics of the data: in [0, 1] for 8-bit pictures, as
+        torchvision states them, and in the data's own units for float pictures.
+
+    Attributes
+    ----------
+    mean_, std_ : Tensor of shape (C,), float32, on the CPU
+    low_, high_ : float
+        What black and white mean in the units of `mean_`: 0 and 1 for 8-bit pictures, smallest and
+        largest value of the data for float pictures.
+
+    Notes
+    -----
+    RandAugment is defined on 8-bit values.  Float pictures are therefore rounded to 256 steps between `low_`
+    and `high_` in the strong view, and only there.  Grey pictures and those with four channels work as well:
+    "Color" leaves them as they are.
+    """
+
+    generator_device = "cpu"
+    """Where the generator must live."""
+
+    def __init__(
+        self,
+        pad: int = 4,
+        flip: bool = True,
+        n_ops: int = 2,
+        magnitude: int = 10,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+    ) -> None:
+        self.pad = pad
+        self.flip = flip
+        self.n_ops = n_ops
+        self.magnitude = magnitude
+        self.mean = mean
+        self.std = std
+
+    def fit(self, X: Any, y: Any = None) -> ImageViews:
+        """Learn channel means and standard deviations, and the range of float pictures.
+
+        Parameters
+        ----------
+        X : Tensor or array of shape (n, C, H, W), uint8 or float
+            Read in chunks; a memory map stays one.
+        y : ignored
+
+        Raises
+        ------
+        TypeError, ValueError
+            For a parameter of the wrong type or range, X that is not 4-D, or values that are not finite.
+        """
+        self._check_parameters()
+        if len(X.shape) != 4 or 0 in X.shape:
+            raise ValueError(f"pictures must have shape (n, C, H, W), got {tuple(X.shape)}")
+        mean, std, low, high = _statistics(X)
+        self._eight_bit_ = X.dtype in (torch.uint8, np.uint8)
+        unit = 255.0 if self._eight_bit_ else 1.0
+        self.low_, self.high_ = (0.0, 1.0) if self._eight_bit_ else (low, high)
+        channels = X.shape[1]
+        self.mean_ = _given("mean", self.mean, channels, mean / unit)
+        self.std_ = _given("std", self.std, channels, torch.where(std > 0, std / unit, 1.0))
+        if not bool((self.std_ > 0).all()):
+            raise ValueError(f"std must be > 0, got {self.std}")
+        return self
+
+    def plain(self, x: Tensor) -> Tensor:
+        """Normalise pictures (B, C, H, W) and change nothing else; returns float32, same shape."""
+        self._check(x)
+        return self._normalise(x)
+
+    def weak(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Crop from the framed picture and mirror, drawn per picture, then normalise.
+
+        Parameters
+        ----------
+        x : Tensor of shape (B, C, H, W), uint8 or float as in `fit`
+            On any device; not changed.
+        generator : torch.Generator on the CPU, optional
+            PyTorch's global one if not given.
+
+        Returns
+        -------
+        Tensor of shape (B, C, H, W), float32, channels last
+        """
+        self._check(x, generator)
+        return self._normalise(self._crop_flip(x, generator))
+
+    def strong(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Apply the weak view, then `n_ops` RandAugment operations drawn per picture; arguments as `weak`."""
+        self._check(x, generator)
+        cropped = self._crop_flip(self._to_8_bit(x), generator)
+        ops, signs = draw(len(x), self.n_ops, generator)
+        return self._normalise(rand_augment(cropped, ops, signs, self.magnitude))
+
+    def _crop_flip(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Crop and mirror: one indexed copy out of the framed batch and its mirror image."""
+        black = 0.0 if x.dtype == torch.uint8 else self.low_
+        dy, dx = torch.randint(2 * self.pad + 1, (2, len(x)), generator=generator)
+        mirrored = torch.randint(2, (len(x),), generator=generator) * bool(self.flip)
+        return crop_flip(F.pad(x, (self.pad,) * 4, value=black), self.pad, dy, dx, mirrored)
+
+    def _to_8_bit(self, x: Tensor) -> Tensor:
+        """Round float pictures to 0..255 between `low_` and `high_`; 8-bit ones pass."""
+        if x.dtype == torch.uint8:
+            return x
+        span = self.high_ - self.low_
+        return ((x.float() - self.low_) * (255 / span if span > 0 else 0.0)).round_().clamp_(0, 255).byte()
+
+    def _normalise(self, x: Tensor) -> Tensor:
+        """Map values to units of standard deviations from the mean: one multiplication, one addition."""
+        scale = 1 / self.std_
+        shift = -self.mean_ * scale
+        if x.dtype == torch.uint8:  # the 8-bit value v stands for low + v * (high - low) / 255
+            shift = shift + self.low_ * scale
+            scale = scale * (self.high_ - self.low_) / 255
+        constants = to_device(torch.stack([scale, shift]), x.device).view(2, 1, -1, 1, 1)
+        out = x.to(torch.float32, copy=True).mul_(constants[0]).add_(constants[1])
+        return out.contiguous(memory_format=torch.channels_last)
+
+    def _check(self, x: Tensor, generator: torch.Generator | None = None) -> None:
+        """Refuse pictures of another kind than `fit` saw, and generators of the device."""
+        check_is_fitted(self, "mean_")
+        if x.ndim != 4 or x.shape[1] != len(self.mean_):
+            raise ValueError(f"pictures must have shape (B, {len(self.mean_)}, H, W), got {tuple(x.shape)}")
+        if (x.dtype == torch.uint8) != self._eight_bit_:
+            kind = "uint8" if self._eight_bit_ else "float"
+            raise ValueError(f"these views were fitted on {kind} pictures, got {x.dtype}")
+        if generator is not None and generator.device.type != "cpu":
+            raise ValueError(f"views need a generator on the CPU, got one on {generator.device}")
+
+    def _check_parameters(self) -> None:
+        """Refuse parameters of the wrong type (TypeError) or range (ValueError)."""
+        for name, top in (("pad", None), ("n_ops", None), ("magnitude", MAX_MAGNITUDE)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Integral):
+                raise TypeError(f"{name} must be an integer, got {value!r}")
+            if int(value) < 0 or (top is not None and int(value) > top):
+                raise ValueError(f"{name} must be >= 0{'' if top is None else f' and <= {top}'}, got {value}")
+
+
+def crop_flip(framed: Tensor, pad: int, dy: Tensor, dx: Tensor, mirrored: Tensor) -> Tensor:
+    """Cut one picture from each framed picture, at its own place, and mirror some.
+
+    Parameters
+    ----------
+    framed : Tensor of shape (B, C, H + 2 pad, W + 2 pad)
+    pad : int
+    dy, dx : Tensor of shape (B,), int64, on the CPU
+        Place of the cut in 0..2 pad, before mirroring.
+    mirrored : Tensor of shape (B,), int64, on the CPU
+        1 = mirror left to right.
+
+    Returns
+    -------
+    Tensor of shape (B, C, H, W)
+    """
+    n, _, high, wide = framed.shape
+    both = torch.cat([framed, framed.flip(-1)])
+    cuts = both.unfold(2, high - 2 * pad, 1).unfold(3, wide - 2 * pad, 1)  # (2B, C, 2p+1, 2p+1, H, W), a view
+    column = torch.where(mirrored == 1, 2 * pad - dx, dx)  # the same cut, seen in the mirror
+    where = to_device(torch.stack([torch.arange(n) + n * mirrored, dy, column]), framed.device)
+    return cuts[where[0], :, where[1], where[2]]
+
+
+def _statistics(X: Any) -> tuple[Tensor, Tensor, float, float]:
+    """Return channel means and deviations (C,) float64, minimum, maximum; ValueError if not finite."""
+    total = square = torch.zeros(X.shape[1], dtype=torch.float64)
+    low, high = float("inf"), float("-inf")
+    for start in range(0, len(X), _CHUNK):
+        chunk = X[start : start + _CHUNK]
+        x = (chunk if isinstance(chunk, Tensor) else torch.from_numpy(np.array(chunk))).float()
+        total = total + x.sum(dim=(0, 2, 3), dtype=torch.float64).cpu()
+        square = square + x.square().sum(dim=(0, 2, 3), dtype=torch.float64).cpu()
+        low, high = min(low, float(x.min())), max(high, float(x.max()))
+    if not bool(torch.isfinite(square).all()):
+        raise ValueError("pictures hold NaN, infinity or values too large to square")
+    count = len(X) * X.shape[2] * X.shape[3]
+    mean = total / count
+    variance = (square / count - mean**2).clamp(min=0)
+    return mean, torch.where(variance > 1e-9 * mean**2, variance, 0.0).sqrt(), low, high
+
+
+def _given(name: str, value: Sequence[float] | None, channels: int, measured: Tensor) -> Tensor:
+    """Return the user's constants (C,) where given, else the measured ones; float32."""
+    constants = measured if value is None else torch.as_tensor(value)
+    if constants.shape != (channels,):
+        raise ValueError(f"{name} must have one value for each of {channels} channels, got {value}")
+    return constants.float()

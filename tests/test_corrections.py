@@ -1,0 +1,97 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from noisyflywheel.audit.corrections import FLAG_COLUMNS, apply_corrections, rows_to_change
+
+
+@pytest.fixture
+def table():
+    return pd.DataFrame({"x": [1, 2, 3, 4], "kind": ["a", "b", "a", "b"]}, index=["p", "q", "q", "s"])
+
+
+@pytest.fixture
+def issues(table):
+    return pd.DataFrame(
+        {
+            "is_label_issue": [False, True, True, False],
+            "label_quality": [0.9, 0.1, 0.2, 0.8],
+            "given_label": table.kind,
+            "refurbished_label": ["a", "a", "b", "b"],
+            "refurbished_confidence": [1.0, 0.95, 0.6, 0.9],
+        },
+        index=table.index,
+    )
+
+
+def test_drop(table, issues):
+    before = table.copy(deep=True)
+    clean = apply_corrections(table, issues)
+    assert list(clean.x) == [1, 4]
+    assert list(clean.index) == ["p", "s"]
+    pd.testing.assert_frame_equal(table, before)
+
+
+def test_refurbish_with_duplicate_index(table, issues):
+    before = table.copy(deep=True)
+    clean = apply_corrections(table, issues, "refurbish", label="kind")
+    assert list(clean.kind) == ["a", "a", "b", "b"]
+    pd.testing.assert_frame_equal(table, before)
+    sure = apply_corrections(table, issues, "refurbish", label="kind", min_confidence=0.9)
+    assert list(sure.kind) == ["a", "a", "a", "b"]
+
+
+def test_flag(table, issues):
+    clean = apply_corrections(table, issues, "flag")
+    assert list(clean.columns) == ["x", "kind", *FLAG_COLUMNS]
+    assert list(clean.is_label_issue) == [False, True, True, False]
+    assert list(clean.suggested_label) == ["a", "a", "b", "b"]
+    with pytest.raises(ValueError, match="already has the column 'is_label_issue'"):
+        apply_corrections(clean, issues, "flag")
+
+
+def test_a_suspect_without_other_label_is_dropped_only_without_a_threshold(issues):
+    same = issues.assign(refurbished_label=issues.given_label)
+    assert list(rows_to_change(same)) == [False, True, True, False]
+    assert not rows_to_change(same, 0.1).any()
+
+
+def test_categories_keep_their_type(table, issues):
+    data = table.assign(kind=table.kind.astype("category"))
+    clean = apply_corrections(data, issues, "refurbish", label="kind")
+    assert clean.kind.dtype == data.kind.dtype
+    assert list(clean.kind) == ["a", "a", "b", "b"]
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int64, bool])
+def test_arrays(issues, dtype):
+    X, y = np.arange(8).reshape(4, 2), np.array([0, 1, 0, 1]).astype(dtype)
+    table = issues.reset_index(drop=True).assign(given_label=y, refurbished_label=y[[0, 0, 1, 1]])
+    kept, labels = apply_corrections((X, y), table)
+    np.testing.assert_array_equal(kept, X[[0, 3]])
+    np.testing.assert_array_equal(labels, y[[0, 3]])
+    same, fixed = apply_corrections((X, y), table, "refurbish")
+    assert same is X
+    assert fixed.dtype == dtype
+    np.testing.assert_array_equal(fixed, y[[0, 0, 1, 1]])
+    assert apply_corrections((X, y), table, "flag")[2].sum() == 2
+    np.testing.assert_array_equal(y, np.array([0, 1, 0, 1]).astype(dtype))
+
+
+def test_a_reordered_table_is_matched_by_its_index(table, issues):
+    data, unique = table.set_axis(list("abcd")), issues.set_axis(list("abcd"))
+    clean = apply_corrections(data, unique.sort_values("label_quality"))
+    assert list(clean.index) == ["a", "d"]
+
+
+def test_what_is_refused(table, issues):
+    with pytest.raises(ValueError, match="policy must be one of"):
+        apply_corrections(table, issues, "delete")
+    with pytest.raises(ValueError, match="min_confidence"):
+        apply_corrections(table, issues, min_confidence=2)
+    with pytest.raises(ValueError, match="issues has 3 rows, the data has 4"):
+        apply_corrections(table, issues.iloc[:3])
+    with pytest.raises(ValueError, match="index of issues"):
+        apply_corrections(table, issues.iloc[::-1])
+    with pytest.raises(ValueError, match="label column"):
+        apply_corrections(table, issues, "refurbish", label="nope")

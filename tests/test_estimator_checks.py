@@ -1,0 +1,47 @@
+"""scikit-learn's own estimator checks: no failure, and no failure expected."""
+
+import pytest
+import torch
+from skorch import NeuralNetClassifier
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from torch import nn
+
+from noisyflywheel import FlywheelClassifier
+
+
+class SmallNet(nn.Module):
+    """A user's module: probabilities, as skorch's default criterion wants; widths filled in by fit."""
+
+    def __init__(self, n_features: int = 1, n_classes: int = 1, hidden: int = 32) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(n_features, hidden), nn.ReLU(), nn.Linear(hidden, n_classes), nn.Softmax(dim=1)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(x)
+
+
+def user_net() -> NeuralNetClassifier:
+    return NeuralNetClassifier(SmallNet, optimizer=torch.optim.Adam, lr=0.01, train_split=None, batch_size=32)
+
+
+ESTIMATORS = [
+    FlywheelClassifier(),
+    FlywheelClassifier(user_net(), user_net()),
+    FlywheelClassifier(noise_model="uniform"),
+    FlywheelClassifier(warm_start=True),
+]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@parametrize_with_checks(ESTIMATORS)
+def test_estimator_check(estimator, check):
+    check(estimator)
