@@ -120,7 +120,7 @@ def table_job(
     check_labels(labels, label)
     if text is None and embedder is not None:
         raise ValueError("--embedder needs --text COLUMN")
-    plan = _plan(rows, label, text, features)
+    plan = _plan(table, label, text, features)
     encoder = make_encoder(plan, (text, make_embedder(embedder)) if text else None)
     names = pd.DataFrame({"row": np.flatnonzero(kept)})
     if not isinstance(index, pd.RangeIndex):
@@ -132,11 +132,11 @@ def table_job(
     return job
 
 
-def _plan(rows: pd.DataFrame, label: str, text: str | None, features: list[str] | None) -> ColumnPlan:
+def _plan(table: pd.DataFrame, label: str, text: str | None, features: list[str] | None) -> ColumnPlan:
     """Columns to learn from: with a text column only those that are named."""
     if text is not None and features is None:
         return ColumnPlan()
-    others = rows.drop(columns=[label, *([text] if text else [])])
+    others = table.drop(columns=[label, *([text] if text else [])])
     if features is not None:
         wanted = [name for name in features if name not in (label, text)]
         return plan_columns(others, wanted)
