@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.utils import check_random_state
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from noisyflywheel import em
+from noisyflywheel import em, snapshot
 from noisyflywheel.compat import FitTask
 from noisyflywheel.data import Source, as_row
 from noisyflywheel.exceptions import DivergenceError
@@ -144,32 +145,62 @@ def widths(sample: Tensor, n_classes: int) -> dict[str, int]:
 def run(estimator: Any, wheel: Flywheel, classes: NDArray[Any], X: Any, y: Any) -> None:
     """Warm-up and cycles, then the fitted attributes."""
     history: list[dict[str, float]] = []
+    fingerprint = [list(wheel.views.row_shape), *map(str, classes), hash_labels(wheel.given)]
     task = FitTask(estimator, wheel.settings.n_cycles, X, y)
-    trainers = wheel.trainers
     try:
         with FitProgress(estimator.verbose, wheel.settings.n_cycles) as progress:
-            for trainer in trainers:
+            for trainer in wheel.trainers:
                 trainer.begin()
-            warm_up(wheel, progress)
+            if not continue_warm(estimator, wheel, history, fingerprint):
+                warm_up(wheel, progress)
             for _ in range(wheel.settings.n_cycles):
                 subtask = task.cycle_begin()
                 row = wheel.cycle()
                 check_finite(row, wheel)
-                history.append(row)
+                history.append(row | (estimator.on_cycle(wheel, row) or {} if estimator.on_cycle else {}))
                 progress.cycle(row)
                 if task.cycle_end(subtask):
                     break
-        for trainer in trainers:
-            trainer.end()
+            for trainer in wheel.trainers:
+                trainer.end()
     except StopTraining:
         if not history:
             wheel.start_cycles()
     except KeyboardInterrupt:
         if history:
-            publish(estimator, wheel, classes, history)
+            publish(estimator, wheel, classes, history, fingerprint)
         raise
-    publish(estimator, wheel, classes, history)
+    publish(estimator, wheel, classes, history, fingerprint)
     task.end()
+
+
+def hash_labels(given: Tensor) -> str:
+    """A digest of the given labels."""
+    return hashlib.sha256(given.cpu().numpy().tobytes()).hexdigest()
+
+
+def continue_warm(
+    estimator: Any, wheel: Flywheel, history: list[dict[str, float]], fingerprint: list[Any]
+) -> bool:
+    """Put back the state of the last fit where ``warm_start`` asks for it; returns whether it did.
+
+    Raises
+    ------
+    ValueError
+        If rows, features, classes or labels are not those of the last fit.
+    """
+    kept = getattr(estimator, "_kept", None)
+    if not estimator.warm_start or kept is None:
+        return False
+    if kept["fingerprint"] != fingerprint:
+        raise ValueError(
+            "warm_start=True needs the rows, features, classes and labels of the last fit; "
+            "clone the estimator or set warm_start=False to fit on others."
+        )
+    snapshot.put_back(wheel, kept["snapshot"])
+    history.extend(kept["history"])
+    wheel.first_cycle = wheel.state.cycle
+    return True
 
 
 def check_finite(row: dict[str, float], wheel: Flywheel) -> None:
@@ -183,8 +214,18 @@ def check_finite(row: dict[str, float], wheel: Flywheel) -> None:
             )
 
 
-def publish(estimator: Any, wheel: Flywheel, classes: NDArray[Any], history: list[dict[str, float]]) -> None:
+def publish(
+    estimator: Any,
+    wheel: Flywheel,
+    classes: NDArray[Any],
+    history: list[dict[str, float]],
+    fingerprint: list[Any],
+) -> None:
     """The closing E-step and every fitted attribute."""
+    estimator._kept = None
+    if estimator.warm_start:
+        kept = snapshot.take(wheel)
+        estimator._kept = {"snapshot": kept, "history": list(history), "fingerprint": fingerprint}
     wheel.close()
     for trainer in wheel.trainers:
         if trainer.average is not None:

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import torch
 from skorch import NeuralNet
-from skorch.history import History
 from skorch.utils import TeeGenerator
 from torch import Tensor, nn
 
@@ -95,7 +94,7 @@ class Trainer:
         self.net.optimizer_.load_state_dict(copy.deepcopy(saved["optimizer"]))
         if self.average is not None:
             self.average.load_state_dict(saved["average"])
-        self.net.history[:] = History(*copy.deepcopy(saved["history"]))
+        self.net.history[:] = copy.deepcopy(saved["history"])
 
     def forward(self, x: Tensor) -> Tensor:
         """The module's output for views ``x``, float32, shape (B, K)."""
