@@ -25,7 +25,7 @@ from noisyflywheel.nets.prepare import check_net, default_net
 from noisyflywheel.nets.trainer import StopTraining
 from noisyflywheel.parameters import make_settings
 from noisyflywheel.progress import FitProgress
-from noisyflywheel.scores import calibrated
+from noisyflywheel.scores import calibrated, mean_posterior
 from noisyflywheel.views.adapter import ViewAdapter
 from noisyflywheel.views.vectors import VectorViews
 from noisyflywheel.warmup import warm_up
@@ -235,6 +235,8 @@ def publish(
     refurbished /= refurbished.sum(1, keepdim=True)
     quality = (s.quality_sum / s.n_scored.clamp_min(1)).clamp(0, 1)
     posterior = refurbished.gather(1, s.given[:, None]).squeeze(1)
+    late = s.n_late.clamp_min(1)
+    posterior = torch.where(s.n_late > 0, mean_posterior(s.q_sum / late, s.f_given_sum / late), posterior)
     estimator.classes_ = classes
     estimator.label_quality_ = quality.cpu().numpy()
     estimator.clean_proba_ = calibrated(estimator.label_quality_, posterior.cpu().numpy())

@@ -157,13 +157,23 @@ class Flywheel:
         s, given = self.state, self.given[rows]
         if not self.settings.refurbish:
             s.f_prob[rows] = self._predict(self.main, rows).exp()
+            self._sum_posterior(rows)
             return
         f_prob = self._predict(self.aux, rows).exp()
         s.f_prob[rows] = f_prob
         posterior = em.refurbish(s.q[rows], given, f_prob) if self.settings.resample == "posterior" else f_prob
         s.y_hat[rows] = posterior.argmax(1)
+        self._sum_posterior(rows)
         if self.settings.noise_model == "class":
             s.eps[rows] = em.error_probability(f_prob, s.corruption, given).double()
+
+    def _sum_posterior(self, rows: Tensor) -> None:
+        """Sums for the calibrated clean probability, over the later half of the cycles."""
+        s = self.state
+        if s.cycle - self.first_cycle >= self.settings.n_cycles // 2:
+            s.q_sum[rows] += s.q[rows]
+            s.f_given_sum[rows] += s.f_prob[rows].gather(1, self.given[rows][:, None]).squeeze(1)
+            s.n_late[rows] += 1
 
     def _m_step_main(self, rows: Tensor) -> float:
         """Step 5: train g on the resampled labels with the confidence regularizer (Eq. 8), or on Eq. (7)."""
