@@ -127,8 +127,12 @@ class Flywheel:
         return self.settings.calibrate
 
     def _e_step_auxiliary(self, rows: Tensor) -> None:
-        """Step 2: f's guess of the true class (Eq. 11), the mean over two weak views."""
-        if self.settings.refurbish:
+        """Step 2: f's guess of the true class (Eq. 11), the mean over two weak views.
+
+        Where every row takes part in every cycle it is the prediction of the last step 4: f has not changed since.
+        """
+        fresh = self.settings.cycle_size is None and self.state.cycle > 0
+        if self.settings.refurbish and not fresh:
             self.state.f_prob[rows] = self._predict_weak(rows)
 
     def _m_step_auxiliary(self, rows: Tensor) -> float:
@@ -148,7 +152,7 @@ class Flywheel:
             s.f_prob[rows] = self._predict(self.main, rows).exp()
             self._sum_posterior(rows)
             return
-        f_prob = self._predict(self.aux, rows).exp()
+        f_prob = self._predict_weak(rows)
         s.f_prob[rows] = f_prob
         if self.settings.resample == "posterior":
             s.y_hat[rows] = em.refurbish(s.q[rows], given, f_prob).argmax(1)
