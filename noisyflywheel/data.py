@@ -19,7 +19,9 @@ class Source(Protocol):
 
     device: torch.device
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        """Number of rows."""
+        ...
 
     def take(self, rows: Tensor) -> Tensor:
         """Rows of shape (B, ...) on ``device``."""
@@ -42,6 +44,7 @@ class ArraySource:
         self.x = x.to(device) if _fits(x, device) else x
 
     def __len__(self) -> int:
+        """Number of rows."""
         return len(self.x)
 
     def take(self, rows: Tensor) -> Tensor:
@@ -57,6 +60,7 @@ class DatasetSource:
         self.device = device
 
     def __len__(self) -> int:
+        """Number of rows."""
         return len(self.dataset)  # type: ignore[arg-type]
 
     def take(self, rows: Tensor) -> Tensor:
@@ -81,9 +85,7 @@ def as_row(item: Any) -> Tensor:
 
 def to_tensor(x: np.ndarray) -> Tensor:
     """An array as a tensor without a copy; float64 becomes float32, read-only memory is fine."""
-    if x.dtype.kind == "f" and x.dtype.itemsize != 4:
-        x = x.astype(np.float32)
-    elif x.dtype.kind not in "f" and x.dtype != np.uint8:
+    if x.dtype not in (np.float32, np.uint8):
         x = x.astype(np.float32)
     if any(stride < 0 for stride in x.strides):
         x = np.ascontiguousarray(x)
@@ -140,8 +142,8 @@ def batches(rows: Tensor, batch_size: int, generator: torch.Generator | None = N
 def balanced_rows(given: Tensor, n_classes: int, size: int, generator: torch.Generator) -> Tensor:
     """``size`` rows with as many of each given class as can be, drawn anew for each cycle.
 
-    Sec. 4.2, Clothing1M: "while ensuring that the labels are balanced". A class with fewer rows than its share
-    is drawn with repetition.
+    Sec. 4.2, Clothing1M: "while ensuring that the labels are balanced". A class with fewer rows than its
+    share is drawn with repetition.
 
     Parameters
     ----------
@@ -157,9 +159,12 @@ def balanced_rows(given: Tensor, n_classes: int, size: int, generator: torch.Gen
     Tensor of shape (size,), int64
     """
     present = [c for c in range(n_classes) if bool((given == c).any())]
-    shares = [size // len(present) + (i < size % len(present)) for i in range(len(present))]
+    turn = torch.randperm(len(present), generator=generator).tolist()  # who gets one row more
+    shares = [size // len(present) + (i < size % len(present)) for i in turn]
     parts = []
     for label, share in zip(present, shares, strict=True):
+        if share == 0:
+            continue
         members = torch.nonzero(given == label).squeeze(1)
         rounds = -(-share // len(members))
         drawn = [torch.randperm(len(members), generator=generator) for _ in range(rounds)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 
 class DivergenceError(FloatingPointError):
     """A loss became NaN or infinite; the fit stopped, nothing was fitted."""
@@ -9,3 +11,23 @@ class DivergenceError(FloatingPointError):
 
 class FlywheelWarning(UserWarning):
     """The loop turns against itself, or its result should be looked at before it is used."""
+
+
+class CheckpointError(Exception):
+    """A checkpoint or saved estimator cannot be written or read.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file or directory.
+    reason : str
+        What is wrong with it and, where there is a way, what to do.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], reason: str) -> None:
+        super().__init__(str(path), reason)
+        self.path, self.reason = str(path), reason
+
+    def __str__(self) -> str:
+        """Path and reason."""
+        return f"{self.path}: {self.reason}"

@@ -24,7 +24,7 @@ class Features:
     """
 
     def __init__(self, module: nn.Module, layer: str = "auto") -> None:
-        self.module = module
+        self.module, self.name = module, layer
         self.layer: nn.Module | None = None
         self.own = layer == "auto" and hasattr(module, "forward_features")
         if layer == "auto" and not self.own:
@@ -59,6 +59,10 @@ class Features:
             self.module(x)
         finally:
             handle.remove()
+        if not seen:
+            raise ValueError(
+                f"feature_layer={self.name!r} is not reached by forward of {type(self.module).__name__}."
+            )
         return seen[-1].flatten(1).float()
 
 

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import inspect
+import math
 import warnings
 from typing import Any
 
 import torch
+from sklearn.base import clone
 from skorch import NeuralNet, NeuralNetClassifier
 from skorch.callbacks import Callback
 from skorch.dataset import ValidSplit
-from sklearn.base import clone
 from torch import Tensor, nn
 
 from noisyflywheel.backbones import MLP, SmallResNet
 
 _SILENCED = ("train_loss", "valid_loss", "valid_acc", "print_log")
-"""skorch's default callbacks that read what the flywheel does not record (per-batch losses, a held-out set)."""
+"""skorch's default callbacks that read what is not recorded here (per-batch losses, a held-out set)."""
 
 
-def default_net(image: bool, device: str) -> NeuralNetClassifier:
-    """The net for ``None``: an MLP for vectors, a small ResNet for images, both with SGD."""
+def default_net(image: bool, n_rows: int, device: str) -> NeuralNetClassifier:
+    """The net for ``None``: an MLP for vectors, a small ResNet for images, both with SGD.
+
+    The MLP's batch is a twentieth of the rows, rounded to a power of 2 and kept in 32..256.
+    """
     if image:
         return NeuralNetClassifier(
             SmallResNet,
@@ -41,7 +45,7 @@ def default_net(image: bool, device: str) -> NeuralNetClassifier:
         optimizer__momentum=0.9,
         optimizer__weight_decay=5e-4,
         lr=0.01,
-        batch_size=64,
+        batch_size=2 ** min(8, max(5, round(math.log2(n_rows / 20)))),
         train_split=None,
         device=device,
     )
@@ -63,12 +67,12 @@ def check_net(net: Any, name: str) -> None:
     default = isinstance(split, ValidSplit) and split.cv == 5 and split.random_state is None
     if split is not None and not default:
         raise ValueError(
-            f"{name} has train_split={split!r}: the flywheel estimates the noise of every row and cannot hold "
-            f"rows out. Set train_split=None."
+            f"{name} has train_split={split!r}: the flywheel estimates the noise of every row and cannot "
+            f"hold rows out. Set train_split=None."
         )
 
 
-def prepare_net(net: NeuralNet, widths: dict[str, int], device: str | None) -> NeuralNet:
+def prepare_net(net: NeuralNet, widths: dict[str, int], device: str | None, image: bool) -> NeuralNet:
     """A clone of ``net`` with its widths filled in and initialised under the present torch seed.
 
     Parameters
@@ -76,13 +80,15 @@ def prepare_net(net: NeuralNet, widths: dict[str, int], device: str | None) -> N
     net : skorch NeuralNet
         Never changed.
     widths : dict
-        Values for ``module__n_features``, ``module__n_classes``, ``module__in_channels``: each is set where the
-        module's constructor takes it and the user left it unset.
+        Values for ``module__n_features``, ``module__n_classes``, ``module__in_channels``: each is set where
+        the module's class or factory takes it and the user left it unset.
     device : str or None
         Overrides the net's own device.
+    image : bool
+        Whether it sees images; its convolutions then run channels last.
     """
     net = clone(net)
-    taken = inspect.signature(net.module).parameters if inspect.isclass(net.module) else {}
+    taken = {} if isinstance(net.module, nn.Module) else inspect.signature(net.module).parameters
     given = net.get_params(deep=False)
     params: dict[str, Any] = {"train_split": None}
     params |= {f"module__{k}": v for k, v in widths.items() if k in taken and f"module__{k}" not in given}
@@ -91,11 +97,14 @@ def prepare_net(net: NeuralNet, widths: dict[str, int], device: str | None) -> N
     if net.callbacks != "disable":
         defaults = {name for name, _ in net.get_default_callbacks()}
         params |= {f"callbacks__{name}": None for name in _SILENCED if name in defaults}
-    return net.set_params(**params, verbose=0).initialize()
+    net.set_params(**params, verbose=0).initialize()
+    if image:
+        net.module_.to(memory_format=torch.channels_last)
+    return net
 
 
 def output_kind(net: NeuralNet) -> str:
-    """What the module returns by skorch's rules: "logits", "probabilities", "log_probabilities" or "custom"."""
+    """What the module returns by skorch's rules: logits, probabilities, log_probabilities or custom."""
     if net.predict_nonlinearity != "auto":
         return "probabilities" if net.predict_nonlinearity is None else "custom"
     criterion = getattr(net.criterion_, "_orig_mod", net.criterion_)
@@ -124,20 +133,33 @@ def check_output(output: Tensor, kind: str, n_rows: int, n_classes: int, name: s
             f"{name} returns an output of shape {tuple(output.shape)} for {n_rows} rows; "
             f"{n_classes} classes need ({n_rows}, {n_classes}). Let the module take n_classes."
         )
-    output = output.detach().float()
-    is_proba = bool((output >= 0).all()) and bool(torch.allclose(output.sum(1), torch.ones(n_rows), atol=1e-3))
-    if kind == "logits" and is_proba:
+    output = output.detach().float().cpu()
+    if bool(output.isnan().any()):
+        raise ValueError(
+            f"{name} returns NaN before any training: look at the module and its initial weights."
+        )
+    if kind == "logits" and _is_distribution(output):
         warnings.warn(
-            f"{name} returns rows that sum to 1 but its criterion CrossEntropyLoss expects logits: remove the "
-            f"softmax from the module, or use criterion=NLLLoss.",
+            f"{name} returns rows that sum to 1 but its criterion CrossEntropyLoss expects logits: remove "
+            f"the softmax from the module, or use criterion=NLLLoss.",
             UserWarning,
             stacklevel=2,
         )
-    if kind == "probabilities" and not is_proba:
+    if kind == "probabilities" and not _is_distribution(output):
         raise ValueError(
-            f"{name} returns values that are no probabilities but its criterion expects probabilities (skorch's "
-            f"NLLLoss): add a softmax to the module, or use criterion=CrossEntropyLoss."
+            f"{name} returns values that are no probabilities but its criterion expects probabilities "
+            f"(skorch's NLLLoss): add a softmax to the module, or use criterion=CrossEntropyLoss."
         )
+    if kind == "log_probabilities" and not _is_distribution(output.exp()):
+        raise ValueError(
+            f"{name} returns values that are no log-probabilities but its criterion NLLLoss on a plain "
+            f"NeuralNet expects them: add a log_softmax to the module, or use criterion=CrossEntropyLoss."
+        )
+
+
+def _is_distribution(output: Tensor) -> bool:
+    """Whether rows are at least 0 and sum to 1."""
+    return bool((output >= 0).all()) and torch.allclose(output.sum(1), torch.ones(len(output)), atol=1e-3)
 
 
 def listens(net: NeuralNet, *events: str) -> bool:

@@ -25,9 +25,7 @@ def mixtures(draw):
 
 def assert_rows_sum_to_one(matrix, atol=1e-6):
     assert (matrix >= 0).all()
-    torch.testing.assert_close(
-        matrix.sum(1), torch.ones(len(matrix), dtype=matrix.dtype), atol=atol, rtol=0
-    )
+    torch.testing.assert_close(matrix.sum(1), torch.ones(len(matrix), dtype=matrix.dtype), atol=atol, rtol=0)
 
 
 @settings(deadline=None, max_examples=300)

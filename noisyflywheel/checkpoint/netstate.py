@@ -1,0 +1,85 @@
+"""Everything a skorch net carries from one epoch to the next, as nested plain values and tensors."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+from skorch import NeuralNet
+from torch import Tensor
+
+_PLAIN = (type(None), bool, int, float, str, np.generic, np.ndarray, Tensor)
+
+
+def net_state(net: NeuralNet) -> dict[str, Any]:
+    """Weights, optimizers, history and callbacks of an initialised net.
+
+    Of callbacks: fitted attributes (their name ends in ``_``) that are plain values, tensors, nested lists
+    and dicts of them, or that have a ``state_dict`` (learning-rate schedules).
+
+    Returns
+    -------
+    dict
+        For `noisyflywheel.checkpoint.tree.flatten`; its tensors are those of the net, not copies.
+    """
+    return {
+        "parts": {name: getattr(net, f"{name}_").state_dict() for name in _part_names(net)},
+        "history": [dict(row) for row in net.history],
+        "callbacks": {name: _callback_state(callback) for name, callback in net.callbacks_},
+    }
+
+
+def restore_net(net: NeuralNet, state: dict[str, Any]) -> None:
+    """Bring an initialised net of the same make to a state of `net_state`.
+
+    Raises
+    ------
+    KeyError, ValueError, RuntimeError
+        If the state is of another module, optimizer or list of callbacks.
+    """
+    for name in _part_names(net):
+        getattr(net, f"{name}_").load_state_dict(state["parts"][name])
+    net.history[:] = state["history"]
+    for name, callback in net.callbacks_:
+        _restore_callback(callback, state["callbacks"][name])
+
+
+def _part_names(net: NeuralNet) -> list[str]:
+    """Names of modules, criteria and optimizers without the trailing underscore."""
+    names = [*net._modules, *net._criteria, *net._optimizers]
+    return [name for name in dict.fromkeys(names) if hasattr(getattr(net, f"{name}_", None), "state_dict")]
+
+
+def _callback_state(callback: Any) -> dict[str, Any]:
+    state = {}
+    for name, value in vars(callback).items():
+        if not name.endswith("_") or name.startswith("_"):
+            continue
+        if _is_nested_plain(value):
+            state[name] = value
+        elif _has_state(value):
+            plain = {key: item for key, item in value.state_dict().items() if _is_nested_plain(item)}
+            state[name] = {"state_dict": plain}
+    return state
+
+
+def _restore_callback(callback: Any, state: dict[str, Any]) -> None:
+    for name, value in state.items():
+        present: Any = getattr(callback, name, None)
+        if _has_state(present):
+            present.load_state_dict(value["state_dict"])
+        else:
+            setattr(callback, name, value)
+
+
+def _has_state(value: Any) -> bool:
+    return not inspect.isclass(value) and hasattr(value, "state_dict") and hasattr(value, "load_state_dict")
+
+
+def _is_nested_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, (str, int)) and _is_nested_plain(item) for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return all(_is_nested_plain(item) for item in value)
+    return isinstance(value, _PLAIN)

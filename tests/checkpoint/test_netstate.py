@@ -1,0 +1,116 @@
+"""A net's whole state: training goes on from it bit by bit, schedules and callbacks included."""
+
+import pytest
+import torch
+from skorch import NeuralNetClassifier
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
+from torch import nn
+from torch.nn import functional as F
+
+from noisyflywheel.backbones import MLP
+from noisyflywheel.checkpoint import (
+    Flat,
+    flatten,
+    load_checkpoint,
+    net_state,
+    restore_net,
+    save_checkpoint,
+    unflatten,
+)
+from noisyflywheel.checkpoint.rng import (
+    generator_state,
+    global_state,
+    restore_generator,
+    restore_global,
+)
+from noisyflywheel.nets import Batch, Trainer, prepare_net
+
+X = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
+Y = torch.arange(12) % 3
+
+
+class Counter(Callback):
+    def on_train_begin(self, net, **kwargs):
+        self.epochs_ = 0
+        self.seen_ = {"losses": []}
+
+    def on_epoch_end(self, net, **kwargs):
+        self.epochs_ += 1
+        self.seen_["losses"].append(net.history[-1, "train_loss"])
+
+
+def make(seed, optimizer=torch.optim.AdamW, callbacks=None):
+    net = NeuralNetClassifier(
+        MLP,
+        criterion=nn.CrossEntropyLoss,
+        optimizer=optimizer,
+        module__dropout=0.3,
+        lr=0.05,
+        train_split=None,
+        callbacks=callbacks or [Counter(), LRScheduler("StepLR", step_size=2, gamma=0.5)],
+    )
+    torch.manual_seed(seed)
+    trainer = Trainer(prepare_net(net, {"n_features": 4, "n_classes": 3}, None))
+    trainer.begin()
+    return trainer
+
+
+def train(trainer, epochs):
+    for _ in range(epochs):
+        trainer.epoch([Batch(X, Y, lambda log_p: F.nll_loss(log_p, Y))] * 2)
+
+
+def through_disk(state, path):
+    flat = flatten(state)
+    save_checkpoint(path, flat.tensors, flat.arrays, {"tree": flat.tree})
+    loaded = load_checkpoint(path)
+    return unflatten(Flat(loaded.tensors, loaded.arrays, loaded.meta["tree"]))
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.AdamW, torch.optim.SGD, torch.optim.RMSprop])
+def test_training_goes_on_bit_by_bit(tmp_path, optimizer):
+    whole = make(0, optimizer)
+    train(whole, 3)
+    saved = through_disk({"net": net_state(whole.net), "rng": global_state()}, tmp_path)
+    train(whole, 3)
+
+    resumed = make(99, optimizer)
+    restore_net(resumed.net, saved["net"])
+    restore_global(saved["rng"])
+    train(resumed, 3)
+    for ours, theirs in zip(resumed.net.module_.parameters(), whole.net.module_.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    assert resumed.net.history[:, "train_loss"] == whole.net.history[:, "train_loss"]
+    assert resumed.net.optimizer_.param_groups[0]["lr"] == whole.net.optimizer_.param_groups[0]["lr"]
+    counters = [dict(t.net.callbacks_)["Counter"] for t in (resumed, whole)]
+    assert counters[0].epochs_ == 6
+    assert counters[0].seen_ == counters[1].seen_
+
+
+def test_early_stopping_keeps_its_patience(tmp_path):
+    trainer = make(0, callbacks=[EarlyStopping("train_loss", patience=7, sink=lambda text: None)])
+    train(trainer, 3)
+    stopping = dict(trainer.net.callbacks_)["EarlyStopping"]
+    saved = through_disk(net_state(trainer.net), tmp_path)
+    fresh = make(1, callbacks=[EarlyStopping("train_loss", patience=7, sink=lambda text: None)])
+    restore_net(fresh.net, saved)
+    restored = dict(fresh.net.callbacks_)["EarlyStopping"]
+    assert restored.misses_ == stopping.misses_
+    assert restored.dynamic_threshold_ == stopping.dynamic_threshold_
+
+
+def test_a_state_of_another_net_is_refused(tmp_path):
+    saved = net_state(make(0).net)
+    with pytest.raises((KeyError, ValueError)):
+        restore_net(make(0, callbacks=[EarlyStopping("train_loss")]).net, saved)
+
+
+def test_generators_go_on_where_they_were():
+    generator = torch.Generator().manual_seed(3)
+    torch.randn(5, generator=generator)
+    state = generator_state(generator)
+    expected = torch.randn(4, generator=generator)
+    other = torch.Generator()
+    restore_generator(other, state)
+    assert state.dtype == torch.uint8
+    assert torch.equal(torch.randn(4, generator=other), expected)

@@ -1,0 +1,152 @@
+"""From a user's net, or none, to an initialised one: widths, checks, criterion rules."""
+
+import warnings
+
+import pytest
+import torch
+from skorch import NeuralNet, NeuralNetClassifier
+from skorch.callbacks import Callback, EpochScoring
+from skorch.dataset import ValidSplit
+from torch import nn
+
+from noisyflywheel.backbones import MLP, SmallResNet
+from noisyflywheel.nets.prepare import check_net, check_output, default_net, listens, output_kind, prepare_net
+
+
+def net(module=MLP, **kwargs):
+    return NeuralNetClassifier(module, train_split=None, **{"criterion": nn.CrossEntropyLoss} | kwargs)
+
+
+WIDTHS = {"n_features": 5, "n_classes": 3}
+
+
+def test_default_nets():
+    assert default_net(False, "cpu").module is MLP
+    assert default_net(True, "cpu").module is SmallResNet
+
+
+def test_prepare_fills_unset_widths_and_leaves_the_users_net():
+    mine = net()
+    ready = prepare_net(mine, WIDTHS | {"in_channels": 1}, None)
+    assert ready.module_.head.out_features == 3
+    assert ready.module_.mean.shape == (5,)
+    assert not mine.initialized_
+    assert "module__n_features" not in mine.get_params(deep=False)
+
+
+def test_prepare_keeps_widths_that_are_set():
+    ready = prepare_net(net(module__n_features=9, module__hidden=(4,)), WIDTHS, None)
+    assert ready.module_.mean.shape == (9,)
+    assert ready.module_.head.in_features == 4
+
+
+def test_prepare_keeps_the_users_optimizer_and_learning_rate():
+    ready = prepare_net(net(optimizer=torch.optim.Adam, lr=0.123), WIDTHS, "cpu")
+    assert isinstance(ready.optimizer_, torch.optim.Adam)
+    assert ready.optimizer_.param_groups[0]["lr"] == 0.123
+    assert ready.device == "cpu"
+
+
+def test_prepare_takes_an_instance_and_a_factory():
+    def factory(n_classes, n_features):
+        return nn.Linear(n_features, n_classes)
+
+    assert prepare_net(net(nn.Linear(5, 3)), WIDTHS, None).module_.out_features == 3
+    filled = prepare_net(net(factory), WIDTHS, None)
+    assert filled.module_.out_features == 3
+
+
+def test_prepare_silences_per_batch_printing_and_keeps_user_callbacks():
+    class Mine(Callback):
+        pass
+
+    ready = prepare_net(net(callbacks=[("mine", Mine())]), WIDTHS, None)
+    names = {name for name, _ in ready.callbacks_}
+    assert "mine" in names
+    assert not any(isinstance(callback, EpochScoring) for _, callback in ready.callbacks_)
+    disabled = prepare_net(net(callbacks="disable"), WIDTHS, None)
+    assert disabled.callbacks_ == []
+
+
+def test_prepare_follows_the_seed():
+    weights = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        weights.append(prepare_net(net(), WIDTHS, None).module_.head.weight)
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_check_net_refuses_what_is_no_skorch_net():
+    with pytest.raises(TypeError, match="main_net must be a skorch NeuralNet or None, got Linear"):
+        check_net(nn.Linear(2, 2), "main_net")
+
+
+def test_check_net_refuses_a_split_of_the_users_only():
+    check_net(NeuralNetClassifier(MLP), "main_net")  # skorch's default
+    check_net(net(), "main_net")
+    with pytest.raises(ValueError, match="aux_net has train_split"):
+        check_net(NeuralNetClassifier(MLP, train_split=ValidSplit(3)), "aux_net")
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "kind"),
+    [
+        ({"criterion": nn.CrossEntropyLoss}, "logits"),
+        ({"criterion": nn.NLLLoss}, "probabilities"),
+        ({"criterion": nn.NLLLoss, "predict_nonlinearity": None}, "probabilities"),
+        ({"predict_nonlinearity": torch.exp}, "custom"),
+        ({"criterion": nn.MultiMarginLoss}, "custom"),
+    ],
+)
+def test_output_kind_follows_skorch(kwargs, kind):
+    assert output_kind(prepare_net(net(**kwargs), WIDTHS, None)) == kind
+
+
+def test_output_kind_of_a_plain_net_with_nll_is_log_probabilities():
+    plain = NeuralNet(MLP, criterion=nn.NLLLoss, train_split=None)
+    assert output_kind(prepare_net(plain, WIDTHS, None)) == "log_probabilities"
+
+
+def test_check_output():
+    logits = torch.tensor([[2.0, -1.0], [0.5, 0.0]])
+    proba = torch.softmax(logits, 1)
+    check_output(logits, "logits", 2, 2, "main_net")
+    check_output(proba, "probabilities", 2, 2, "main_net")
+    with pytest.raises(ValueError, match=r"main_net returns an output of shape \(2, 2\).*need \(2, 3\)"):
+        check_output(logits, "logits", 2, 3, "main_net")
+    with pytest.raises(ValueError, match="no probabilities but its criterion expects"):
+        check_output(logits, "probabilities", 2, 2, "main_net")
+    with pytest.warns(UserWarning, match="sum to 1 but its criterion CrossEntropyLoss expects logits"):
+        check_output(proba, "logits", 2, 2, "main_net")
+    with pytest.raises(ValueError, match="log-probabilities"):
+        check_output(logits, "log_probabilities", 2, 2, "main_net")
+    with pytest.raises(ValueError, match="main_net returns NaN before any training"):
+        check_output(logits * float("nan"), "logits", 2, 2, "main_net")
+    check_output(torch.log(proba), "log_probabilities", 2, 2, "main_net")
+
+
+def test_check_output_does_not_warn_about_logits_that_are_positive():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_output(torch.tensor([[2.0, 1.0], [0.5, 3.0]]), "logits", 2, 2, "main_net")
+
+
+def test_listens():
+    class Hears(Callback):
+        def on_batch_end(self, net, **kwargs):
+            pass
+
+    class Silent(Callback):
+        pass
+
+    assert listens(prepare_net(net(callbacks=[Hears()]), WIDTHS, None), "on_batch_begin", "on_batch_end")
+    quiet = prepare_net(net(callbacks=[Silent()]), WIDTHS, None)
+    assert not listens(quiet, "on_batch_begin", "on_batch_end")
+
+    class Own(NeuralNetClassifier):
+        def on_grad_computed(self, *args, **kwargs):
+            super().on_grad_computed(*args, **kwargs)
+
+    own = Own(MLP, criterion=nn.CrossEntropyLoss, train_split=None)
+    assert listens(prepare_net(own, WIDTHS, None), "on_grad_computed")

@@ -1,0 +1,154 @@
+"""One skorch net driven batch by batch: arithmetic, callbacks, precision, prediction."""
+
+import pytest
+import torch
+from skorch import NeuralNetClassifier
+from skorch.callbacks import Callback
+from torch import nn
+from torch.nn import functional as F
+
+from noisyflywheel.backbones import MLP
+from noisyflywheel.data import ArraySource
+from noisyflywheel.nets import Batch, Trainer, prepare_net
+from noisyflywheel.nets.trainer import StopTraining
+
+RNG = torch.Generator().manual_seed(0)
+X = torch.randn(12, 4, generator=RNG)
+Y = torch.arange(12) % 3
+
+
+def make(seed=0, **kwargs):
+    net = NeuralNetClassifier(
+        MLP,
+        train_split=None,
+        **{"criterion": nn.CrossEntropyLoss, "module__hidden": (8,), "lr": 0.1} | kwargs,
+    )
+    torch.manual_seed(seed)
+    return Trainer(prepare_net(net, {"n_features": 4, "n_classes": 3}, None))
+
+
+def steps(n=3):
+    for i in range(n):
+        rows = slice(4 * i, 4 * i + 4)
+        yield Batch(X[rows], Y[rows], lambda log_p, y=Y[rows]: F.nll_loss(log_p, y))
+
+
+def test_epoch_equals_a_bare_loop():
+    trainer, bare = make(), make()
+    mean = trainer.epoch(steps())
+    module, optimizer = bare.net.module_, torch.optim.SGD(bare.net.module_.parameters(), lr=0.1)
+    module.train()
+    losses = []
+    for x, y, _ in steps():
+        optimizer.zero_grad()
+        loss = F.cross_entropy(module(x), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    for ours, theirs in zip(trainer.net.module_.parameters(), module.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    assert mean == pytest.approx(sum(losses) / 3, rel=1e-6)
+    assert trainer.net.history[-1, "train_loss"] == mean
+    assert trainer.net.history[-1, "train_batch_count"] == 3
+
+
+def test_epoch_without_steps_is_zero():
+    assert make().epoch(iter(())) == 0.0
+
+
+def test_log_probs_by_criterion():
+    output = torch.tensor([[0.2, 0.3, 0.5]])
+    torch.testing.assert_close(make().log_probs(output), torch.log_softmax(output, 1))
+    nll = make(criterion=nn.NLLLoss)
+    torch.testing.assert_close(nll.log_probs(output), torch.log(output))
+    assert torch.isfinite(nll.log_probs(torch.tensor([[0.0, 0.0, 1.0]]))).all()
+    custom = make(predict_nonlinearity=lambda x: x / x.sum(1, keepdim=True))
+    torch.testing.assert_close(custom.log_probs(2 * output), torch.log(output))
+
+
+def test_callbacks_hear_epochs_batches_and_gradients():
+    heard = []
+
+    class Ear(Callback):
+        def on_train_begin(self, net, **kwargs):
+            heard.append("begin")
+
+        def on_batch_end(self, net, batch, training, loss, y_pred, **kwargs):
+            assert y_pred.shape == (4, 3)
+            assert not loss.requires_grad
+            heard.append("batch")
+
+        def on_grad_computed(self, net, named_parameters, **kwargs):
+            assert all(p.grad is not None for _, p in named_parameters)
+            heard.append("grad")
+
+        def on_epoch_end(self, net, **kwargs):
+            heard.append("epoch")
+
+        def on_train_end(self, net, **kwargs):
+            heard.append("end")
+
+    trainer = make(callbacks=[Ear()])
+    trainer.begin()
+    trainer.epoch(steps(1))
+    trainer.end()
+    assert heard == ["begin", "grad", "batch", "epoch", "end"]
+
+
+def test_a_callback_that_stops_training_is_told_apart_from_ctrl_c():
+    class Stop(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            raise KeyboardInterrupt
+
+    with pytest.raises(StopTraining, match="on_epoch_end"):
+        make(callbacks=[Stop()]).epoch(steps())
+
+
+def test_optimizers_that_call_the_closure_again():
+    trainer = make(optimizer=torch.optim.LBFGS, optimizer__max_iter=5)
+    before = trainer.epoch(steps(1))
+    assert trainer.epoch(steps(1)) < before
+
+
+def test_scale_lr_is_relative_to_the_nets_own():
+    trainer = make()
+    trainer.scale_lr(0.5)
+    trainer.scale_lr(0.25)
+    assert trainer.net.optimizer_.param_groups[0]["lr"] == pytest.approx(0.025)
+    trainer.add_module(nn.Linear(2, 2))
+    trainer.scale_lr(1.0)
+    assert [g["lr"] for g in trainer.net.optimizer_.param_groups][0] == pytest.approx(0.1)
+
+
+def test_added_module_is_trained():
+    trainer, head = make(), nn.Linear(3, 3)
+    trainer.add_module(head)
+    before = head.weight.detach().clone()
+    trainer.epoch([Batch(X, Y, lambda log_p: F.cross_entropy(head(log_p), Y))])
+    assert not torch.equal(head.weight, before)
+
+
+def test_tuple_outputs_use_their_first_part():
+    class Pair(nn.Module):
+        def __init__(self, n_features, n_classes):
+            super().__init__()
+            self.layer = nn.Linear(n_features, n_classes)
+
+        def forward(self, x):
+            return self.layer(x), x
+
+    net = NeuralNetClassifier(Pair, train_split=None, criterion=nn.CrossEntropyLoss)
+    trainer = Trainer(prepare_net(net, {"n_features": 4, "n_classes": 3}, None))
+    assert trainer.forward(X).shape == (12, 3)
+
+
+def test_predict_is_eval_mode_in_order_and_free_of_batch_size():
+    trainer = make()
+    source, rows = ArraySource(X, torch.device("cpu")), torch.tensor([5, 0, 11, 3, 7])
+    whole = trainer.predict(source, lambda x: x, rows, 8, pad=True)
+    single = torch.cat([trainer.predict(source, lambda x: x, row[None], 8, pad=True) for row in rows])
+    assert torch.equal(whole, single)
+    assert not trainer.net.module_.training
+    expected = torch.log_softmax(trainer.net.module_(X[rows]), 1)
+    torch.testing.assert_close(whole, expected.detach())
+    torch.testing.assert_close(trainer.predict(source, lambda x: x, rows, 2), expected.detach())

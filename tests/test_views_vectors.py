@@ -1,0 +1,73 @@
+"""Views of vectors and the scale they are measured in."""
+
+import pytest
+import torch
+from sklearn.base import clone
+
+from noisyflywheel.views.vectors import VectorViews, feature_scale
+
+
+def rows(n=4000, scales=(1.0, 1.0, 1.0, 1.0)):
+    drawn = torch.randn(n, len(scales), generator=torch.Generator().manual_seed(0))
+    return drawn * torch.tensor(scales) + 5
+
+
+def test_features_of_one_unit_share_one_scale():
+    mean, scale = feature_scale(torch.tensor([[0.0, 0.0], [2.0, 4.0]]))
+    torch.testing.assert_close(mean, torch.tensor([1.0, 2.0]))
+    torch.testing.assert_close(scale, torch.full((2,), 2.5).sqrt())  # variances 1 and 4
+
+
+def test_mixed_units_have_their_own_scale():
+    scales = tuple([1000.0] + [1.0] * 30)
+    _, scale = feature_scale(rows(scales=scales))
+    torch.testing.assert_close(scale, torch.tensor(scales), rtol=0.05, atol=0)
+
+
+def test_constant_features_have_a_positive_scale():
+    mean, scale = feature_scale(torch.full((5, 3), 7.0))
+    torch.testing.assert_close(mean, torch.full((3,), 7.0))
+    torch.testing.assert_close(scale, torch.ones(3))
+    mixed = rows(scales=tuple([1000.0] + [1.0] * 30 + [0.0]))
+    assert float(feature_scale(mixed)[1][-1]) == 1.0
+    assert (feature_scale(rows(scales=(1.0, 0.0)))[1] > 0).all()
+
+
+def test_large_offsets_do_not_swallow_the_variance():
+    x = torch.randn(1000, 4, generator=torch.Generator().manual_seed(0)).double() + 1e5
+    torch.testing.assert_close(feature_scale(x)[1], torch.ones(4), rtol=0.1, atol=0)
+
+
+def test_weak_view_adds_noise_of_the_given_strength():
+    x = rows(20_000, (2.0, 2.0))
+    views = VectorViews(noise=0.5).fit(x)
+    weak = views.weak(x, torch.Generator().manual_seed(1))
+    torch.testing.assert_close((weak - x).std(0), torch.full((2,), 1.0), rtol=0.03, atol=0)
+    assert float((weak - x).mean()) == pytest.approx(0.0, abs=0.02)
+
+
+def test_strong_view_replaces_features_by_their_mean():
+    x = rows(20_000)
+    views = VectorViews(strong_noise=1.0, mask=0.3).fit(x)
+    strong = views.strong(x, torch.Generator().manual_seed(1))
+    masked = strong == views.mean_
+    assert float(masked.float().mean()) == pytest.approx(0.3, abs=0.01)
+    assert float((strong - x)[~masked].std()) == pytest.approx(1.0, abs=0.03)
+
+
+def test_plain_view_is_float32_and_shares_memory():
+    x = rows(5)
+    views = VectorViews().fit(x)
+    assert views.plain(x).data_ptr() == x.data_ptr()
+    assert views.plain(x.double()).dtype == torch.float32
+
+
+def test_views_leave_rows_alone_follow_the_seed_and_clone():
+    x = rows(10)
+    before = x.clone()
+    views = VectorViews(noise=0.3).fit(x)
+    one, two = (views.weak(x, torch.Generator().manual_seed(4)) for _ in range(2))
+    assert torch.equal(one, two)
+    assert torch.equal(x, before)
+    assert clone(views).get_params() == {"noise": 0.3, "strong_noise": 1.0, "mask": 0.2}
+    assert torch.equal(VectorViews(noise=0.0).fit(x).weak(x), x)
