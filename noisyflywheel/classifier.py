@@ -56,6 +56,9 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
         Parameter of MixUp's Beta distribution; 0 does not mix.
     sharpen_temperature : float in (0, 10], default=1.0
         Temperature of f's guess in the training targets (Eq. 11); below 1 sharpens.
+    average_epochs : float, default=5.0
+        E-steps and prediction use a moving average of each net's weights over about this many epochs; 0 uses the
+        weights as they are, as the paper.
     noise_model : {"class", "uniform"}, default="class"
         "class": eps_i from T_c (Eq. 14); "uniform": eps = 1/K throughout (ablation of Table 6).
     resample : {"posterior", "argmax"}, default="posterior"
@@ -139,6 +142,7 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
         contrastive_weight: float = 0.025,
         mixup_alpha: float = 4.0,
         sharpen_temperature: float = 1.0,
+        average_epochs: float = 5.0,
         noise_model: str = "class",
         resample: str = "posterior",
         calibrate: bool | str = "auto",
@@ -163,6 +167,7 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
         self.contrastive_weight = contrastive_weight
         self.mixup_alpha = mixup_alpha
         self.sharpen_temperature = sharpen_temperature
+        self.average_epochs = average_epochs
         self.noise_model = noise_model
         self.resample = resample
         self.calibrate = calibrate

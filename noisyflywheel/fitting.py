@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.utils import check_random_state
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from noisyflywheel import em
+from noisyflywheel import em, snapshot
 from noisyflywheel.compat import FitTask
 from noisyflywheel.data import Source, as_row
 from noisyflywheel.exceptions import DivergenceError
@@ -24,7 +25,7 @@ from noisyflywheel.nets.prepare import check_net, default_net
 from noisyflywheel.nets.trainer import StopTraining
 from noisyflywheel.parameters import make_settings
 from noisyflywheel.progress import FitProgress
-from noisyflywheel.scores import calibrated
+from noisyflywheel.scores import calibrated, mean_posterior
 from noisyflywheel.views.adapter import ViewAdapter
 from noisyflywheel.views.vectors import VectorViews
 from noisyflywheel.warmup import warm_up
@@ -83,7 +84,7 @@ def build(estimator: Any, rows: Any, codes: NDArray[np.int64], n_classes: int, s
     trainers = []
     for net, name, seed in zip(nets, ("main_net", "aux_net"), seeds, strict=False):
         torch.manual_seed(seed)
-        ready = prepare_net(net, widths(sample, n_classes), own_device)
+        ready = prepare_net(net, widths(sample, n_classes), own_device, image)
         if hasattr(ready.module_, "adapt"):
             ready.module_.adapt(views.plain(sample).to(home))
         trainer = Trainer(ready, amp, p["feature_layer"], scheduled=net_is_default)
@@ -107,7 +108,7 @@ def _choose_nets(p: dict[str, Any], rows: Any, device: str) -> tuple[Any, Any]:
             check_net(p[name], name)
     main, aux = p["main_net"] or p["aux_net"], p["aux_net"] or p["main_net"]
     if main is None:
-        main = aux = default_net(first_row(rows).ndim > 1, device)
+        main = aux = default_net(first_row(rows).ndim > 1, len(rows), device)  # type: ignore[arg-type]
     return main, aux
 
 
@@ -144,32 +145,62 @@ def widths(sample: Tensor, n_classes: int) -> dict[str, int]:
 def run(estimator: Any, wheel: Flywheel, classes: NDArray[Any], X: Any, y: Any) -> None:
     """Warm-up and cycles, then the fitted attributes."""
     history: list[dict[str, float]] = []
+    fingerprint = [list(wheel.views.row_shape), *map(str, classes), hash_labels(wheel.given)]
     task = FitTask(estimator, wheel.settings.n_cycles, X, y)
-    trainers = {id(t): t for t in (wheel.main, wheel.aux)}.values()
     try:
         with FitProgress(estimator.verbose, wheel.settings.n_cycles) as progress:
-            for trainer in trainers:
+            for trainer in wheel.trainers:
                 trainer.begin()
-            warm_up(wheel, progress)
+            if not continue_warm(estimator, wheel, history, fingerprint):
+                warm_up(wheel, progress)
             for _ in range(wheel.settings.n_cycles):
                 subtask = task.cycle_begin()
                 row = wheel.cycle()
                 check_finite(row, wheel)
-                history.append(row)
+                history.append(row | (estimator.on_cycle(wheel, row) or {} if estimator.on_cycle else {}))
                 progress.cycle(row)
                 if task.cycle_end(subtask):
                     break
-        for trainer in trainers:
-            trainer.end()
+            for trainer in wheel.trainers:
+                trainer.end()
     except StopTraining:
         if not history:
             wheel.start_cycles()
     except KeyboardInterrupt:
         if history:
-            publish(estimator, wheel, classes, history)
+            publish(estimator, wheel, classes, history, fingerprint)
         raise
-    publish(estimator, wheel, classes, history)
+    publish(estimator, wheel, classes, history, fingerprint)
     task.end()
+
+
+def hash_labels(given: Tensor) -> str:
+    """A digest of the given labels."""
+    return hashlib.sha256(given.cpu().numpy().tobytes()).hexdigest()
+
+
+def continue_warm(
+    estimator: Any, wheel: Flywheel, history: list[dict[str, float]], fingerprint: list[Any]
+) -> bool:
+    """Put back the state of the last fit where ``warm_start`` asks for it; returns whether it did.
+
+    Raises
+    ------
+    ValueError
+        If rows, features, classes or labels are not those of the last fit.
+    """
+    kept = getattr(estimator, "_kept", None)
+    if not estimator.warm_start or kept is None:
+        return False
+    if kept["fingerprint"] != fingerprint:
+        raise ValueError(
+            "warm_start=True needs the rows, features, classes and labels of the last fit; "
+            "clone the estimator or set warm_start=False to fit on others."
+        )
+    snapshot.put_back(wheel, kept["snapshot"])
+    history.extend(kept["history"])
+    wheel.first_cycle = wheel.state.cycle
+    return True
 
 
 def check_finite(row: dict[str, float], wheel: Flywheel) -> None:
@@ -183,14 +214,29 @@ def check_finite(row: dict[str, float], wheel: Flywheel) -> None:
             )
 
 
-def publish(estimator: Any, wheel: Flywheel, classes: NDArray[Any], history: list[dict[str, float]]) -> None:
+def publish(
+    estimator: Any,
+    wheel: Flywheel,
+    classes: NDArray[Any],
+    history: list[dict[str, float]],
+    fingerprint: list[Any],
+) -> None:
     """The closing E-step and every fitted attribute."""
+    estimator._kept = None
+    if estimator.warm_start:
+        kept = snapshot.take(wheel)
+        estimator._kept = {"snapshot": kept, "history": list(history), "fingerprint": fingerprint}
     wheel.close()
+    for trainer in wheel.trainers:
+        if trainer.average is not None:
+            trainer.average.adopt()
     s = wheel.state
     refurbished = em.refurbish(s.q, s.given, s.f_prob.double())
     refurbished /= refurbished.sum(1, keepdim=True)
     quality = (s.quality_sum / s.n_scored.clamp_min(1)).clamp(0, 1)
     posterior = refurbished.gather(1, s.given[:, None]).squeeze(1)
+    late = s.n_late.clamp_min(1)
+    posterior = torch.where(s.n_late > 0, mean_posterior(s.q_sum / late, s.f_given_sum / late), posterior)
     estimator.classes_ = classes
     estimator.label_quality_ = quality.cpu().numpy()
     estimator.clean_proba_ = calibrated(estimator.label_quality_, posterior.cpu().numpy())

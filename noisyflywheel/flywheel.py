@@ -18,6 +18,7 @@ from noisyflywheel.losses import (
     main_loss,
     soft_target_cross_entropy,
 )
+from noisyflywheel.nets.average import WeightAverage
 from noisyflywheel.nets.features import make_head
 from noisyflywheel.nets.trainer import Batch, Trainer
 from noisyflywheel.state import FlywheelState, Settings
@@ -61,7 +62,9 @@ class Flywheel:
         seed: int,
     ) -> None:
         self.main, self.aux, self.views, self.source = main, aux, views, source
+        self.trainers = [main] if main is aux else [main, aux]
         self.settings = settings
+        self.first_cycle = 0
         self.given, self.n_classes = given, n_classes
         self.order = torch.Generator().manual_seed(seed)
         self.augment = torch.Generator(device=views.generator_device(source.device)).manual_seed(seed)
@@ -72,6 +75,10 @@ class Flywheel:
             self.head = make_head(aux.features, self._plain(source.take(self.all_rows[:2])), aux.device)
             aux.add_module(self.head)
         self.state = FlywheelState.start(given, n_classes, 1.0 / n_classes)
+        if settings.average_epochs > 0:
+            for trainer in self.trainers:
+                steps = max(1.0, len(source) / max(1, trainer.net.batch_size))
+                trainer.average = WeightAverage(trainer.net.module_, settings.average_epochs * steps)
 
     # ---- Figure 2 -------------------------------------------------------------------------------------------
 
@@ -95,8 +102,8 @@ class Flywheel:
 
     def _schedule(self) -> None:
         """Cosine annealing over the cycles, without restart, for both nets (Sec. 4.2)."""
-        share = self.state.cycle / self.settings.n_cycles
-        for trainer in {id(t): t for t in (self.main, self.aux)}.values():
+        share = (self.state.cycle - self.first_cycle) / self.settings.n_cycles
+        for trainer in self.trainers:
             trainer.scale_lr(0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
 
     def _draw_rows(self) -> Tensor:
@@ -111,11 +118,11 @@ class Flywheel:
         s, given = self.state, self.given[rows]
         log_g = self._predict(self.main, rows)
         self._score(rows, log_g)
-        gamma = s.gamma
-        s.temperature = 1.0
-        if self._calibrates(log_g, given, s.eps[rows]):
-            s.temperature, gamma = em.calibrate(log_g, given, gamma, s.eps[rows])
-        g_given = em.calibration.tempered_given(log_g, given, s.temperature).double()
+        gamma, s.temperature = s.gamma, 1.0
+        if self._calibrates():
+            gamma = em.main.clip_clean_rate(em.agreement(s.f_prob[rows], given))
+            s.temperature = em.calibrate(log_g, given, gamma, s.eps[rows])
+        g_given = em.tempered_given(log_g, given, s.temperature).double()
         s.q[rows] = em.clean_posterior(g_given, gamma, s.eps[rows])
         s.gamma = em.update_clean_rate(s.q[rows])
 
@@ -127,10 +134,8 @@ class Flywheel:
             s.quality_sum[rows] += log_p.gather(1, given).squeeze(1).double().exp()
             s.n_scored[rows] += 1
 
-    def _calibrates(self, log_g: Tensor, given: Tensor, eps: Tensor) -> bool:
-        if self.settings.calibrate != "auto":
-            return bool(self.settings.calibrate)
-        return em.overconfidence(log_g, given, self.state.gamma, eps) > 0.02
+    def _calibrates(self) -> bool:
+        return bool(self.settings.calibrate) and self.settings.calibrate != "auto"
 
     def _e_step_auxiliary(self, rows: Tensor) -> None:
         """Step 2: f's guess of the true class (Eq. 11), the mean over two weak views."""
@@ -152,13 +157,23 @@ class Flywheel:
         s, given = self.state, self.given[rows]
         if not self.settings.refurbish:
             s.f_prob[rows] = self._predict(self.main, rows).exp()
+            self._sum_posterior(rows)
             return
         f_prob = self._predict(self.aux, rows).exp()
         s.f_prob[rows] = f_prob
         posterior = em.refurbish(s.q[rows], given, f_prob) if self.settings.resample == "posterior" else f_prob
         s.y_hat[rows] = posterior.argmax(1)
+        self._sum_posterior(rows)
         if self.settings.noise_model == "class":
             s.eps[rows] = em.error_probability(f_prob, s.corruption, given).double()
+
+    def _sum_posterior(self, rows: Tensor) -> None:
+        """Sums for the calibrated clean probability, over the later half of the cycles."""
+        s = self.state
+        if s.cycle - self.first_cycle >= self.settings.n_cycles // 2:
+            s.q_sum[rows] += s.q[rows]
+            s.f_given_sum[rows] += s.f_prob[rows].gather(1, self.given[rows][:, None]).squeeze(1)
+            s.n_late[rows] += 1
 
     def _m_step_main(self, rows: Tensor) -> float:
         """Step 5: train g on the resampled labels with the confidence regularizer (Eq. 8), or on Eq. (7)."""

@@ -39,6 +39,7 @@ _CHECKS: dict[str, tuple[str, Callable[[Any], bool], Callable[[Any], bool]]] = {
     "contrastive_weight": ("a number >= 0", _is_real, lambda v: 0 <= v < float("inf")),
     "mixup_alpha": ("a number >= 0", _is_real, lambda v: 0 <= v < float("inf")),
     "sharpen_temperature": ("a number in (0, 10]", _is_real, lambda v: 0 < v <= 10),
+    "average_epochs": ("a number >= 0", _is_real, lambda v: 0 <= v < float("inf")),
     "noise_model": (
         "'class' or 'uniform'",
         lambda v: isinstance(v, str),

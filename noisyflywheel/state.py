@@ -20,11 +20,15 @@ class Settings:
     contrastive_weight: float
     mixup_alpha: float
     sharpen_temperature: float
+    average_epochs: float
     noise_model: str
     resample: str
     calibrate: bool | str
     guard: bool
     refurbish: bool
+
+
+SUMS = ("quality_sum", "n_scored", "q_sum", "f_given_sum", "n_late")
 
 
 @dataclass
@@ -50,7 +54,9 @@ class FlywheelState:
     quality_sum : Tensor of shape (N,)
         Sum over the cycles of the probability of the given label.
     n_scored : Tensor of shape (N,)
-        How many cycles have scored each row.
+        How many forwards have scored each row.
+    q_sum, f_given_sum, n_late : Tensor of shape (N,)
+        Sums of q and of f's probability of the given label over the later half of the cycles, and their count.
     temperature : float
         The calibrated temperature of g; 1 leaves g as it is.
     cycle : int
@@ -67,6 +73,9 @@ class FlywheelState:
     corruption: Tensor
     quality_sum: Tensor
     n_scored: Tensor
+    q_sum: Tensor
+    f_given_sum: Tensor
+    n_late: Tensor
     temperature: float = 1.0
     cycle: int = 0
 
@@ -84,8 +93,7 @@ class FlywheelState:
             y_hat=given.clone(),
             transition=uniform.clone(),
             corruption=uniform,
-            quality_sum=torch.zeros(n, dtype=torch.float64, device=device),
-            n_scored=torch.zeros(n, dtype=torch.float64, device=device),
+            **{name: torch.zeros(n, dtype=torch.float64, device=device) for name in SUMS},
         )
 
     @property

@@ -20,6 +20,7 @@ def test_resnet50_features_and_head():
     assert net(x).shape == (1, 14)
 
 
+@pytest.mark.slow
 def test_resnet50_reads_a_state_dict_file(tmp_path):
     source = torchvision_resnet50().eval()
     torch.save(source.state_dict(), tmp_path / "r50.pt")

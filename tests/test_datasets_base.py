@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from noisyflywheel.datasets import BadImagesError, BadImagesWarning, ImageFiles, base
+from noisyflywheel.datasets import BadImagesError, BadImagesWarning, ImageFiles
 from noisyflywheel.datasets.base import ImageReadError, check_files, load_files, read_image, read_images
 
 
@@ -131,17 +131,3 @@ def test_load_files(tmp_path):
         load_files(paths, y, None, True, True, "raise")
     with pytest.raises(ValueError, match="'raise' or 'skip', got 'ignore'"):
         load_files(paths, y, 8, True, False, "ignore")
-
-
-def test_lists_and_needs(tmp_path):
-    with pytest.raises(FileNotFoundError, match="a.txt is missing: the list"):
-        base.read_lines(tmp_path / "a.txt", "the list")
-    (tmp_path / "a.txt").write_text("one\n\n two\n")
-    assert base.read_lines(tmp_path / "a.txt", "") == ["one", " two"]
-    (tmp_path / "b.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match="b.txt is no text file"):
-        base.read_lines(tmp_path / "b.txt", "")
-    (tmp_path / "c.txt").write_text("\n")
-    with pytest.raises(ValueError, match="c.txt is empty"):
-        base.read_lines(tmp_path / "c.txt", "")
-    assert base.need(tmp_path / "a.txt", "x") == tmp_path / "a.txt"

@@ -134,9 +134,26 @@ def test_strong_is_weak_then_rand_augment():
     x = pictures()
     views = ImageViews(magnitude=9).fit(x)
     generator = seeded(3)
-    cropped = views._crop_flip(x, generator)
+    dy, dx, mirrored = views._draw_crops(64, generator)
+    cropped = crop_flip(torch.nn.functional.pad(x, (4,) * 4), 4, dy, dx, mirrored)
     ops, signs = draw(64, 2, generator)
     assert_close(views.strong(x, seeded(3)), views.plain(rand_augment(cropped, ops, signs, 9)))
+
+
+@pytest.mark.parametrize("method", ["plain", "weak", "strong"])
+def test_blocks_give_the_same(method, monkeypatch):
+    x = pictures()
+    view = getattr(ImageViews().fit(x), method)
+    arguments = () if method == "plain" else (seeded(),)
+    whole = view(x, *arguments)
+    monkeypatch.setattr("noisyflywheel.views.images._BLOCK", 7 * x[0].numel())
+    arguments = () if method == "plain" else (seeded(),)
+    assert_close(view(x, *arguments), whole, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("method", ["plain", "weak", "strong"])
+def test_no_pictures(method):
+    assert getattr(ImageViews().fit(pictures()), method)(pictures()[:0]).shape == (0, 3, 16, 12)
 
 
 def test_strong_of_float_pictures_is_that_of_their_8_bit_copies():
@@ -218,6 +235,16 @@ def test_bad_pictures():
         ImageViews().fit(torch.zeros(4, 8))
     with pytest.raises(ValueError, match="NaN"):
         ImageViews().fit(torch.full((2, 1, 4, 4), torch.nan))
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_generators_serve_too():
+    x = pictures().cuda()
+    views = ImageViews().fit(x)
+    one, two = (torch.Generator("cuda").manual_seed(3) for _ in range(2))
+    assert_close(views.strong(x, one), views.strong(x, two), rtol=0, atol=0)
+    assert (views.weak(x, one) != views.weak(x, one)).any()
 
 
 @pytest.mark.cuda

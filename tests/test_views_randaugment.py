@@ -89,6 +89,33 @@ def test_pictures_and_draws_are_not_changed():
         assert_close(now, then, rtol=0, atol=0)
 
 
+def test_host_generator_of_a_device_generator():
+    """The device generator's seed and offset decide, and its offset moves on."""
+
+    class OnDevice:
+        device = torch.device("cuda", 0)
+
+        def __init__(self, seed):
+            self.seed, self.offset = seed, 0
+
+        def initial_seed(self):
+            return self.seed
+
+        def get_offset(self):
+            return self.offset
+
+        def set_offset(self, offset):
+            self.offset = offset
+
+    def draws(generator):
+        return [int(torch.randint(2**60, (1,), generator=R.host_generator(generator))) for _ in range(3)]
+
+    first = draws(OnDevice(7))
+    assert len(set(first)) == 3 and first == draws(OnDevice(7)) != draws(OnDevice(8))
+    cpu = torch.Generator()
+    assert R.host_generator(cpu) is cpu and R.host_generator(None) is None
+
+
 def test_every_operation_is_drawn_about_as_often():
     ops, signs = R.draw(14000, 1, torch.Generator().manual_seed(0))
     counts = torch.bincount(ops[0], minlength=14)

@@ -2,6 +2,7 @@
 
 from noisyflywheel.audit.corrections import apply_corrections
 from noisyflywheel.audit.cross_val import CrossValAudit, cross_val_audit, cross_val_label_issues
+from noisyflywheel.audit.folder import image_manifest
 from noisyflywheel.audit.report import write_report
 from noisyflywheel.audit.tables import class_summary, label_issues_frame, overlapping_classes
 
@@ -11,6 +12,7 @@ __all__ = [
     "class_summary",
     "cross_val_audit",
     "cross_val_label_issues",
+    "image_manifest",
     "label_issues_frame",
     "overlapping_classes",
     "write_report",

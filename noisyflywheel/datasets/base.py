@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -204,31 +204,6 @@ def check_on_error(on_error: str) -> None:
     """Refuse anything but "raise" and "skip"."""
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
-
-
-def need(path: Path, what: str, kind: Callable[[Path], bool] = Path.is_file) -> Path:
-    """Return the path of a file or folder that must exist; FileNotFoundError naming it and what it holds."""
-    if not kind(path):
-        raise FileNotFoundError(f"{path} is missing: {what}")
-    return path
-
-
-def read_lines(path: Path, what: str) -> list[str]:
-    """Read the lines of a list file that are not blank.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        For a missing file, one that is no UTF-8 text, or one without any line; the message names it.
-    """
-    try:
-        text = need(path, what).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text file: {error}") from error
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not lines:
-        raise ValueError(f"{path} is empty: {what}")
-    return lines
 
 
 def _reason(path: str | os.PathLike[str]) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from noisyflywheel.datasets.base import NoisyData, need, read_images
+from noisyflywheel.datasets.base import NoisyData, read_images
 from noisyflywheel.datasets.labelfiles import load_label_file, read_npz
+from noisyflywheel.datasets.listfiles import need
 
 _PREFIX = "y_"
 _ARCHIVE_MEMBERS = ("jpeg", "offsets", "y_clean", "y_test", "class_names")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from noisyflywheel.datasets.base import NoisyData, load_files, need, read_lines
-from noisyflywheel.datasets.lists import inside, read_pairs
+from noisyflywheel.datasets.base import NoisyData, load_files
+from noisyflywheel.datasets.listfiles import inside, need, read_lines, read_pairs
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from noisyflywheel.datasets.base import need
+from noisyflywheel.datasets.listfiles import need
 
 # CIFAR-10N's .pt files hold plain NumPy arrays; these rebuild them and nothing else.  The names under
 # numpy.core are those of NumPy 1, with which the published files were written.

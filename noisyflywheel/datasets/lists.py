@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
-from noisyflywheel.datasets.base import NoisyData, load_files, read_lines
+from noisyflywheel.datasets.base import NoisyData, load_files
+from noisyflywheel.datasets.listfiles import inside, read_lines, read_pairs
 
 CLOTHING1M_CLASSES = (
     "T-Shirt", "Shirt", "Knitwear", "Chiffon", "Sweater", "Hoodie", "Windbreaker",
@@ -117,28 +118,6 @@ def load_webvision(
     y = np.array([label for _, label in rows], dtype=np.int64)
     X, y = load_files(paths, y, size, True, verify, on_error)
     return NoisyData(X, y, None if train else y, _synset_names(folder, n_classes))
-
-
-def read_pairs(path: Path, what: str, sep: str | None = None) -> list[tuple[str, str]]:
-    """Read the first two fields of each line of a list; ValueError where one is missing.
-
-    Without `sep` the last blank separates the two, so that a picture's name may hold blanks.
-    """
-    pairs = []
-    for line in read_lines(path, what):
-        fields = line.split(sep) if sep else line.rsplit(maxsplit=1)
-        if len(fields) < 2:
-            raise ValueError(f"{path}: expected a name and a label, got the line {line[:80]!r}")
-        pairs.append((fields[0].strip(), fields[1].strip()))
-    return pairs
-
-
-def inside(key: str, path: Path) -> PurePosixPath:
-    """Return a list's entry as a path below the data's folder; ValueError for one that leads out of it."""
-    entry = PurePosixPath(key)
-    if entry.is_absolute() or ".." in entry.parts:
-        raise ValueError(f"{path} names a picture outside the data's folder: {key}")
-    return entry
 
 
 def _class_number(text: str, n_classes: int, path: Path) -> int:

@@ -5,7 +5,7 @@ class and columns = given class.
 """
 
 from noisyflywheel.em.auxiliary import auxiliary_likelihood, marginal_true_class, refurbish
-from noisyflywheel.em.calibration import calibrate, overconfidence
+from noisyflywheel.em.calibration import agreement, calibrate, tempered_given
 from noisyflywheel.em.corruption import corruption_matrix, error_probability, transition_matrix
 from noisyflywheel.em.main import (
     clean_posterior,
@@ -16,6 +16,7 @@ from noisyflywheel.em.main import (
 from noisyflywheel.em.mixture import given_label_likelihood, joint_likelihood, objective
 
 __all__ = [
+    "agreement",
     "auxiliary_likelihood",
     "calibrate",
     "clean_posterior",
@@ -26,9 +27,9 @@ __all__ = [
     "joint_likelihood",
     "marginal_true_class",
     "objective",
-    "overconfidence",
     "refurbish",
     "reweighted_cross_entropy",
+    "tempered_given",
     "transition_matrix",
     "update_clean_rate",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import warnings
 from typing import Any
 
@@ -19,8 +20,11 @@ _SILENCED = ("train_loss", "valid_loss", "valid_acc", "print_log")
 """skorch's default callbacks that read what is not recorded here (per-batch losses, a held-out set)."""
 
 
-def default_net(image: bool, device: str) -> NeuralNetClassifier:
-    """The net for ``None``: an MLP for vectors, a small ResNet for images, both with SGD."""
+def default_net(image: bool, n_rows: int, device: str) -> NeuralNetClassifier:
+    """The net for ``None``: an MLP for vectors, a small ResNet for images, both with SGD.
+
+    The MLP's batch is a twentieth of the rows, rounded to a power of 2 and kept in 32..256.
+    """
     if image:
         return NeuralNetClassifier(
             SmallResNet,
@@ -41,7 +45,7 @@ def default_net(image: bool, device: str) -> NeuralNetClassifier:
         optimizer__momentum=0.9,
         optimizer__weight_decay=5e-4,
         lr=0.01,
-        batch_size=64,
+        batch_size=2 ** min(8, max(5, round(math.log2(n_rows / 20)))),
         train_split=None,
         device=device,
     )
@@ -68,7 +72,7 @@ def check_net(net: Any, name: str) -> None:
         )
 
 
-def prepare_net(net: NeuralNet, widths: dict[str, int], device: str | None) -> NeuralNet:
+def prepare_net(net: NeuralNet, widths: dict[str, int], device: str | None, image: bool) -> NeuralNet:
     """A clone of ``net`` with its widths filled in and initialised under the present torch seed.
 
     Parameters
@@ -80,6 +84,8 @@ def prepare_net(net: NeuralNet, widths: dict[str, int], device: str | None) -> N
         the module's class or factory takes it and the user left it unset.
     device : str or None
         Overrides the net's own device.
+    image : bool
+        Whether it sees images; its convolutions then run channels last.
     """
     net = clone(net)
     taken = {} if isinstance(net.module, nn.Module) else inspect.signature(net.module).parameters
@@ -91,7 +97,10 @@ def prepare_net(net: NeuralNet, widths: dict[str, int], device: str | None) -> N
     if net.callbacks != "disable":
         defaults = {name for name, _ in net.get_default_callbacks()}
         params |= {f"callbacks__{name}": None for name in _SILENCED if name in defaults}
-    return net.set_params(**params, verbose=0).initialize()
+    net.set_params(**params, verbose=0).initialize()
+    if image:
+        net.module_.to(memory_format=torch.channels_last)
+    return net
 
 
 def output_kind(net: NeuralNet) -> str:

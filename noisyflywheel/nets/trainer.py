@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from skorch import NeuralNet
 from skorch.utils import TeeGenerator
 from torch import Tensor, nn
 
-from noisyflywheel.data import Source, batches
+from noisyflywheel.data import Source
+from noisyflywheel.nets.average import WeightAverage
 from noisyflywheel.nets.features import Features
 from noisyflywheel.nets.prepare import listens, output_kind
 
@@ -51,6 +53,7 @@ class Trainer:
     ) -> None:
         self.net = net
         self.scheduled = scheduled
+        self.average: WeightAverage | None = None
         self.device = torch.device(net.device if net.device is not None else _module_device(net.module_))
         self.kind = output_kind(net)
         self.amp = amp
@@ -74,6 +77,24 @@ class Trainer:
         """Let the net's optimizer also train ``module`` (the head of the contrastive loss)."""
         self.net.optimizer_.add_param_group({"params": list(module.parameters())})
         self._base_lr.append(self.net.optimizer_.param_groups[0]["lr"])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Module, optimizer and history, copied."""
+        net = self.net
+        return {
+            "module": copy.deepcopy(net.module_.state_dict()),
+            "optimizer": copy.deepcopy(net.optimizer_.state_dict()),
+            "history": net.history.to_list(),
+            "average": None if self.average is None else self.average.state_dict(),
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Put back what `state_dict` returned."""
+        self.net.module_.load_state_dict(saved["module"])
+        self.net.optimizer_.load_state_dict(copy.deepcopy(saved["optimizer"]))
+        if self.average is not None:
+            self.average.load_state_dict(saved["average"])
+        self.net.history[:] = copy.deepcopy(saved["history"])
 
     def forward(self, x: Tensor) -> Tensor:
         """The module's output for views ``x``, float32, shape (B, K)."""
@@ -101,6 +122,8 @@ class Trainer:
         count = 0
         for batch in steps:
             total += self._step(batch)
+            if self.average is not None:
+                self.average.update()
             count += 1
         mean = float(total) / max(count, 1)
         net.history.record("train_loss", mean)
@@ -172,6 +195,12 @@ class Trainer:
             how many others are asked for, to the last bit.
         """
         self.net._set_training(False)
+        with self.average.swapped() if self.average is not None else nullcontext():
+            return self._predict(source, view, rows, batch_size, pad)
+
+    def _predict(
+        self, source: Source, view: Callable[[Tensor], Tensor], rows: Tensor, batch_size: int, pad: bool
+    ) -> Tensor:
         parts = []
         for index in rows.split(batch_size):
             x = view(source.take(index)).to(self.device)

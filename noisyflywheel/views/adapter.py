@@ -28,6 +28,7 @@ class ViewAdapter:
         if hasattr(self.views, "fit"):
             self.views = self.views.fit(sample)
         self.eval_batch = 512
+        self.row_shape = tuple(sample.shape[1:])
 
     def generator_device(self, device: torch.device) -> torch.device:
         """Where the views' generator lives: the device of the rows, unless the views want another."""

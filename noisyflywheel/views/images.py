@@ -13,18 +13,19 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from noisyflywheel.views.randaugment import MAX_MAGNITUDE, draw, rand_augment, to_device
+from noisyflywheel.views.randaugment import MAX_MAGNITUDE, draw, host_generator, rand_augment, to_device
 
 _CHUNK = 1024  # pictures per step of fit
+_BLOCK = 2**21  # values per step of a view on the CPU: 682 pictures of 32x32x3
 
 
 class ImageViews(BaseEstimator):
     """Random copies of pictures, every picture with its own draw (Sec. 4.1, "Data augmentation").
 
     All views come out normalised per channel, float32, channels last in memory.  No step waits for the
-    device: draws are made on the host, by a CPU generator, so CPU and CUDA see the same views up to
-    rounding.  One call launches a few hundred small kernels whatever the batch: on CUDA give it thousands
-    of pictures at once.
+    device: draws are made on the host, so CPU and CUDA see the same views up to rounding where the
+    generator is on the CPU.  One call launches a few hundred small kernels whatever the batch: on CUDA give
+    it thousands of pictures at once.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ class ImageViews(BaseEstimator):
     """
 
     generator_device = "cpu"
-    """Where the generator must live."""
+    """Where the generator should live, for the same views on every device."""
 
     def __init__(
         self,
@@ -103,8 +104,7 @@ class ImageViews(BaseEstimator):
 
     def plain(self, x: Tensor) -> Tensor:
         """Normalise pictures (B, C, H, W) and change nothing else; returns float32, same shape."""
-        self._check(x)
-        return self._normalise(x)
+        return self._make(x, None, None)
 
     def weak(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Crop from the framed picture and mirror, drawn per picture, then normalise.
@@ -113,29 +113,51 @@ class ImageViews(BaseEstimator):
         ----------
         x : Tensor of shape (B, C, H, W), uint8 or float as in `fit`
             On any device; not changed.
-        generator : torch.Generator on the CPU, optional
-            PyTorch's global one if not given.
+        generator : torch.Generator, optional
+            PyTorch's global one if not given.  One on the CPU gives the same views on every device.
 
         Returns
         -------
         Tensor of shape (B, C, H, W), float32, channels last
         """
-        self._check(x, generator)
-        return self._normalise(self._crop_flip(x, generator))
+        return self._make(x, self._draw_crops(len(x), host_generator(generator)), None)
 
     def strong(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Apply the weak view, then `n_ops` RandAugment operations drawn per picture; arguments as `weak`."""
-        self._check(x, generator)
-        cropped = self._crop_flip(self._to_8_bit(x), generator)
-        ops, signs = draw(len(x), self.n_ops, generator)
-        return self._normalise(rand_augment(cropped, ops, signs, self.magnitude))
+        generator = host_generator(generator)
+        crops = self._draw_crops(len(x), generator)
+        return self._make(x, crops, torch.stack(draw(len(x), self.n_ops, generator)))
 
-    def _crop_flip(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Crop and mirror: one indexed copy out of the framed batch and its mirror image."""
-        black = 0.0 if x.dtype == torch.uint8 else self.low_
-        dy, dx = torch.randint(2 * self.pad + 1, (2, len(x)), generator=generator)
-        mirrored = torch.randint(2, (len(x),), generator=generator) * bool(self.flip)
-        return crop_flip(F.pad(x, (self.pad,) * 4, value=black), self.pad, dy, dx, mirrored)
+    def _draw_crops(self, n: int, generator: torch.Generator | None) -> Tensor:
+        """Draw the row and the column of each cut and whether it is mirrored: (3, n) int64 on the CPU."""
+        place = torch.randint(2 * self.pad + 1, (2, n), generator=generator)
+        mirrored = torch.randint(2, (1, n), generator=generator) * bool(self.flip)
+        return torch.cat([place, mirrored])
+
+    def _make(self, x: Tensor, crops: Tensor | None, changes: Tensor | None) -> Tensor:
+        """Carry out what was drawn, on the CPU block by block, which bounds the memory.
+
+        Parameters
+        ----------
+        x : Tensor of shape (B, C, H, W)
+        crops : Tensor of shape (3, B), optional
+            From `_draw_crops`.
+        changes : Tensor of shape (2, n_ops, B), optional
+            Operations and signs of RandAugment.
+        """
+        self._check(x)
+        out = torch.empty_like(x, dtype=torch.float32, memory_format=torch.channels_last)
+        block = max(1, _BLOCK // x[0].numel()) if x.device.type == "cpu" and len(x) else max(1, len(x))
+        for start in range(0, len(x), block):
+            rows = slice(start, start + block)
+            part = x[rows] if changes is None else self._to_8_bit(x[rows])
+            if crops is not None:
+                black = 0.0 if part.dtype == torch.uint8 else self.low_
+                part = crop_flip(F.pad(part, (self.pad,) * 4, value=black), self.pad, *crops[:, rows])
+            if changes is not None:
+                part = rand_augment(part, changes[0, :, rows], changes[1, :, rows], self.magnitude)
+            self._normalise(part, out[rows])
+        return out
 
     def _to_8_bit(self, x: Tensor) -> Tensor:
         """Round float pictures to 0..255 between `low_` and `high_`; 8-bit ones pass."""
@@ -144,27 +166,24 @@ class ImageViews(BaseEstimator):
         span = self.high_ - self.low_
         return ((x.float() - self.low_) * (255 / span if span > 0 else 0.0)).round_().clamp_(0, 255).byte()
 
-    def _normalise(self, x: Tensor) -> Tensor:
-        """Map values to units of standard deviations from the mean: one multiplication, one addition."""
+    def _normalise(self, x: Tensor, out: Tensor) -> None:
+        """Write values in units of standard deviations from the mean: one multiplication, one addition."""
         scale = 1 / self.std_
         shift = -self.mean_ * scale
         if x.dtype == torch.uint8:  # the 8-bit value v stands for low + v * (high - low) / 255
             shift = shift + self.low_ * scale
             scale = scale * (self.high_ - self.low_) / 255
         constants = to_device(torch.stack([scale, shift]), x.device).view(2, 1, -1, 1, 1)
-        out = x.to(torch.float32, copy=True).mul_(constants[0]).add_(constants[1])
-        return out.contiguous(memory_format=torch.channels_last)
+        out.copy_(x.to(torch.float32, copy=True).mul_(constants[0]).add_(constants[1]))
 
-    def _check(self, x: Tensor, generator: torch.Generator | None = None) -> None:
-        """Refuse pictures of another kind than `fit` saw, and generators of the device."""
+    def _check(self, x: Tensor) -> None:
+        """Refuse pictures of another kind than `fit` saw."""
         check_is_fitted(self, "mean_")
         if x.ndim != 4 or x.shape[1] != len(self.mean_):
             raise ValueError(f"pictures must have shape (B, {len(self.mean_)}, H, W), got {tuple(x.shape)}")
         if (x.dtype == torch.uint8) != self._eight_bit_:
             kind = "uint8" if self._eight_bit_ else "float"
             raise ValueError(f"these views were fitted on {kind} pictures, got {x.dtype}")
-        if generator is not None and generator.device.type != "cpu":
-            raise ValueError(f"views need a generator on the CPU, got one on {generator.device}")
 
     def _check_parameters(self) -> None:
         """Refuse parameters of the wrong type (TypeError) or range (ValueError)."""

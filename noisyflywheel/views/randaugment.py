@@ -168,6 +168,19 @@ def source_point(name: str, x: Tensor, y: Tensor, strength: float) -> tuple[Tens
     return xs + width / 2, ys + height / 2
 
 
+def host_generator(generator: torch.Generator | None) -> torch.Generator | None:
+    """Return a generator to draw from on the host.
+
+    A CPU generator, or None, serves itself.  For a CUDA generator a new CPU one, seeded by its seed and its
+    offset, which then moves on: both are kept on the host, so nothing waits for the device.
+    """
+    if generator is None or generator.device.type == "cpu":
+        return generator
+    seed, offset = generator.initial_seed(), generator.get_offset()
+    generator.set_offset(offset + 4)
+    return torch.Generator().manual_seed((seed * 0x9E3779B97F4A7C15 + offset) % 2**63)  # spreads the bits
+
+
 def to_device(t: Tensor, device: torch.device) -> Tensor:
     """Send a small host tensor to the device without waiting for it."""
     return t.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else t.to(device)
