@@ -10,11 +10,11 @@ import noisyflywheel
 SOURCES = sorted(Path(noisyflywheel.__file__).parent.rglob("*.py"))
 
 FORBIDDEN = {
-    "eval", "exec", "compile", "__import__", "pickle.load", "pickle.loads", "pickle.Unpickler", "cPickle.loads",
-    "dill.load", "dill.loads", "cloudpickle.load", "cloudpickle.loads", "joblib.load", "marshal.load",
-    "marshal.loads", "shelve.open", "yaml.load", "yaml.unsafe_load", "yaml.full_load", "os.system", "os.popen",
-    "pandas.read_pickle", "pd.read_pickle", "torch.hub.load", "importlib.import_module", "runpy.run_path",
-    "builtins.eval", "builtins.exec",
+    "eval", "exec", "compile", "__import__", "builtins.eval", "builtins.exec",
+    "pickle.load", "pickle.loads", "pickle.Unpickler", "dill.load", "dill.loads", "cloudpickle.load",
+    "cloudpickle.loads", "joblib.load", "marshal.load", "marshal.loads", "shelve.open",
+    "pandas.read_pickle", "pd.read_pickle", "yaml.load", "yaml.unsafe_load", "yaml.full_load",
+    "os.system", "os.popen", "torch.hub.load", "importlib.import_module", "runpy.run_path",
 }  # fmt: skip
 
 

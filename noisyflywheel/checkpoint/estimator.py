@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
-from torch import Tensor
 
 from noisyflywheel.checkpoint.fitted import VIEWS, fitted_state, portable_views, restore_fitted
 from noisyflywheel.checkpoint.store import load_checkpoint, save_checkpoint
@@ -165,7 +164,7 @@ class Persistent:
             if params[name] is not None:
                 net = params[name]
                 params[name] = {"class": type(net), "params": net.get_params(deep=False)}
-        fitted = _without_tensors(fitted_state(self)) if hasattr(self, "views_") else None
+        fitted = _as_arrays(fitted_state(self)) if hasattr(self, "views_") else None
         return {"plain": True, "params": params, "fitted": fitted}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -180,16 +179,19 @@ class Persistent:
         vars(self).update(params)
         if state["fitted"] is not None:
             cuda = str(params["device"]).startswith("cuda") and torch.cuda.is_available()
-            restore_fitted(self, state["fitted"], str(params["device"]) if cuda else "cpu")
+            restore_fitted(self, _from_arrays(state["fitted"]), str(params["device"]) if cuda else "cpu")
 
 
-def _without_tensors(value: Any) -> Any:
-    """Nested values with tensors as arrays (bfloat16 as float32)."""
-    if isinstance(value, Tensor):
-        value = value.detach().cpu()
-        return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
-    if isinstance(value, dict):
-        return {key: _without_tensors(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_without_tensors(item) for item in value)
-    return value
+def _as_arrays(fitted: dict[str, Any]) -> dict[str, Any]:
+    """Nested values as a JSON tree and arrays (bfloat16 tensors as float32)."""
+    flat = flatten(fitted)
+    tensors = {}
+    for name, tensor in flat.tensors.items():
+        tensor = tensor.detach().cpu()
+        tensors[name] = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    return {"tensors": tensors, "arrays": flat.arrays, "tree": flat.tree}
+
+
+def _from_arrays(stored: dict[str, Any]) -> Any:
+    tensors = {name: torch.from_numpy(np.array(array)) for name, array in stored["tensors"].items()}
+    return unflatten(Flat(tensors, stored["arrays"], stored["tree"]), "the state")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from noisyflywheel.checkpoint.frames import (
     encode_frame,
     encode_index,
 )
+from noisyflywheel.checkpoint.netstate import is_nested_plain
 from noisyflywheel.nets.prepare import default_net, prepare_net
 from noisyflywheel.views import ImageViews, VectorViews
 from noisyflywheel.views.adapter import ViewAdapter
@@ -64,15 +66,14 @@ def restore_fitted(estimator: Any, state: dict[str, Any], device: str) -> None:
             raise ValueError(f"{name!r} is no fitted attribute")
         setattr(estimator, name, value)
     estimator._amp = bool(estimator._amp) and torch.device(device).type == state["device"]
-    shape = tuple(getattr(estimator, "_row_shape", (estimator.n_features_in_,)))
+    estimator.views_ = _restore_views(estimator.views, state["views"])
     with torch.random.fork_rng(devices=[]):
         for name, weights in state["nets"].items():
             if name not in NETS:
                 raise ValueError(f"{name!r} is no net")
-            net = _initialised(estimator, name, shape, device)
+            net = _initialised(estimator, name, device)
             _load_weights(net, weights)
             setattr(estimator, name, net)
-    estimator.views_ = _restore_views(estimator.views, state["views"])
 
 
 def _encode_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def _encode_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
             encoded[name] = {"index": encode_index(value)}
         elif isinstance(value, np.ndarray):
             encoded[name] = {"array": encode_array(value, name)}
-        elif value is None or isinstance(value, (bool, int, float, str, np.generic, list, tuple)):
+        elif is_nested_plain(value):
             encoded[name] = {"value": value}
         elif not name.startswith("_"):
             raise TypeError(f"{name} is a {type(value).__name__}, which cannot be stored")
@@ -116,23 +117,25 @@ def _load_weights(net: NeuralNet, state: dict[str, Any]) -> None:
     net._set_training(False)
 
 
-def _initialised(estimator: Any, name: str, shape: tuple[int, ...], device: str) -> NeuralNet:
+def _initialised(estimator: Any, name: str, device: str) -> NeuralNet:
     """The net for ``main_net_`` or ``aux_net_`` as fit would make it, with weights yet to be loaded."""
     main, aux = estimator.main_net, estimator.aux_net
     first, second = (main, aux) if name == "main_net_" else (aux, main)
     net = first if first is not None else second
+    shape = tuple(estimator.views_.row_shape)
+    image = len(shape) > 1
     if net is None:
-        net = default_net(len(shape) > 1, device)
-    widths = {"n_features": int(np.prod(shape)), "n_classes": len(estimator.classes_)}
-    if len(shape) > 1:
+        net = default_net(image, len(estimator._given), device)
+    widths = {"n_features": math.prod(shape), "n_classes": len(estimator.classes_)}
+    if image:
         widths["in_channels"] = shape[0]
-    return prepare_net(net, widths, device)
+    return prepare_net(net, widths, device, image)
 
 
 def _views_state(adapter: ViewAdapter) -> dict[str, Any]:
     """Class name, parameters and fitted attributes of the views, tensors on the CPU."""
     views = adapter.views
-    own = {name: value for name, value in vars(adapter).items() if isinstance(value, _SCALARS)}
+    own = {name: value for name, value in vars(adapter).items() if name != "views"}
     if views is None:
         return {"class": None, "adapter": own}
     params = views.get_params(deep=False) if hasattr(views, "get_params") else {}
@@ -149,6 +152,8 @@ def _restore_views(given: Any, state: dict[str, Any]) -> ViewAdapter:
     """An adapter as fit left it; classes come from `VIEWS` or the caller."""
     adapter = ViewAdapter.__new__(ViewAdapter)
     for name, value in state["adapter"].items():
+        if hasattr(ViewAdapter, name):
+            raise ValueError(f"{name!r} is no attribute of views")
         setattr(adapter, name, value)
     if state["class"] is None:
         adapter.views = None

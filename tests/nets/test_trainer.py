@@ -24,7 +24,7 @@ def make(seed=0, **kwargs):
         **{"criterion": nn.CrossEntropyLoss, "module__hidden": (8,), "lr": 0.1} | kwargs,
     )
     torch.manual_seed(seed)
-    return Trainer(prepare_net(net, {"n_features": 4, "n_classes": 3}, None))
+    return Trainer(prepare_net(net, {"n_features": 4, "n_classes": 3}, None, False))
 
 
 def steps(n=3):
@@ -138,7 +138,7 @@ def test_tuple_outputs_use_their_first_part():
             return self.layer(x), x
 
     net = NeuralNetClassifier(Pair, train_split=None, criterion=nn.CrossEntropyLoss)
-    trainer = Trainer(prepare_net(net, {"n_features": 4, "n_classes": 3}, None))
+    trainer = Trainer(prepare_net(net, {"n_features": 4, "n_classes": 3}, None, False))
     assert trainer.forward(X).shape == (12, 3)
 
 
