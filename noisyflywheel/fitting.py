@@ -19,6 +19,7 @@ from noisyflywheel.compat import FitTask
 from noisyflywheel.data import Source, as_row
 from noisyflywheel.exceptions import DivergenceError
 from noisyflywheel.flywheel import Flywheel
+from noisyflywheel.guard import Guard
 from noisyflywheel.inputs import make_source, sample_rows
 from noisyflywheel.nets import Trainer, check_output, prepare_net
 from noisyflywheel.nets.prepare import check_net, default_net
@@ -152,14 +153,16 @@ def run(estimator: Any, wheel: Flywheel, classes: NDArray[Any], X: Any, y: Any) 
             for trainer in wheel.trainers:
                 trainer.begin()
             if not continue_warm(estimator, wheel, history, fingerprint):
-                warm_up(wheel, progress)
+                estimator.n_warmup_epochs_ = warm_up(wheel, progress)
+            guard = Guard(wheel) if wheel.settings.guard and wheel.settings.refurbish else None
             for _ in range(wheel.settings.n_cycles):
                 subtask = task.cycle_begin()
                 row = wheel.cycle()
                 check_finite(row, wheel)
                 history.append(row | (estimator.on_cycle(wheel, row) or {} if estimator.on_cycle else {}))
                 progress.cycle(row)
-                if task.cycle_end(subtask):
+                stop = task.cycle_end(subtask)
+                if stop or (guard is not None and not guard.allows(row)):
                     break
             for trainer in wheel.trainers:
                 trainer.end()

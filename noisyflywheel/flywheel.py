@@ -230,16 +230,28 @@ class Flywheel:
 
     # ---- warm-up --------------------------------------------------------------------------------------------
 
-    def warm_up_epoch(self) -> float:
-        """Both nets on the given labels, plain cross-entropy on weak views; returns f's mean loss."""
-        if self.settings.refurbish:
-            self.main.epoch(self._warm_up_batches(self.main))
-        return self.aux.epoch(self._warm_up_batches(self.aux))
+    def warm_up_epoch(self, held: list[Tensor] | None = None) -> float:
+        """Each net on the given labels, plain cross-entropy on weak views; returns f's mean loss.
 
-    def _warm_up_batches(self, trainer: Trainer) -> Iterator[Batch]:
-        for index, x in self._viewed(self.all_rows, trainer, self._weak):
+        ``held`` has for each trainer the rows that it leaves out.
+        """
+        loss = 0.0
+        for i, trainer in enumerate(self.trainers):
+            kept = torch.ones(len(self.given), dtype=torch.bool, device=self.given.device)
+            if held is not None:
+                kept[held[i]] = False
+            loss = trainer.epoch(self._warm_up_batches(trainer, self.all_rows[kept]))
+        return loss
+
+    def _warm_up_batches(self, trainer: Trainer, rows: Tensor) -> Iterator[Batch]:
+        for index, x in self._viewed(rows, trainer, self._weak):
             given = self.given[index]
             yield Batch(x, given, lambda log_p, given=given: F.nll_loss(log_p, given))
+
+    def held_out_agreement(self, held: list[Tensor]) -> Tensor:
+        """Whether each net predicts the given labels of the rows it left out: bool, (sum of their counts,)."""
+        parts = zip(self.trainers, held, strict=True)
+        return torch.cat([self._predict(t, rows).argmax(1) == self.given[rows] for t, rows in parts])
 
     def _viewed(
         self, rows: Tensor, trainer: Trainer, *views: Callable[[Tensor], Tensor]
