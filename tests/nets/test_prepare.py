@@ -60,7 +60,7 @@ def test_prepare_silences_per_batch_printing_and_keeps_user_callbacks():
     class Mine(Callback):
         pass
 
-    ready = prepare_net(net(callbacks=[("mine", Mine())]), WIDTHS, None)
+    ready = prepare_net(net(callbacks=[("mine", Mine())]), WIDTHS, None, False)
     names = {name for name, _ in ready.callbacks_}
     assert "mine" in names
     assert not any(isinstance(callback, EpochScoring) for _, callback in ready.callbacks_)

@@ -110,8 +110,12 @@ def test_optimizers_that_call_the_closure_again():
     assert trainer.epoch(steps(1)) < before
 
 
-def test_scale_lr_is_relative_to_the_nets_own():
+def test_scale_lr_is_relative_to_the_nets_own_and_leaves_users_nets():
+    users = make()
+    users.scale_lr(0.5)
+    assert users.net.optimizer_.param_groups[0]["lr"] == 0.1
     trainer = make()
+    trainer.scheduled = True
     trainer.scale_lr(0.5)
     trainer.scale_lr(0.25)
     assert trainer.net.optimizer_.param_groups[0]["lr"] == pytest.approx(0.025)
