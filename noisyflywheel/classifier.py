@@ -13,13 +13,14 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
 from noisyflywheel.audit.tables import class_summary, label_issues_frame
+from noisyflywheel.checkpoint.estimator import Persistent
 from noisyflywheel.compat import CallbackSupportMixin, with_callbacks
 from noisyflywheel.fitting import fit_flywheel, predict_rows
 from noisyflywheel.inputs import is_dataset, labels_of_dataset, read_labels, read_rows
 from noisyflywheel.parameters import check_parameters
 
 
-class FlywheelClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Classifier for data whose labels are partly wrong: the LNL-flywheel on two skorch networks.
 
     Two EM cycles take turns. The main network g tells which given labels are clean; the auxiliary network f
