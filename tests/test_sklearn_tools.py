@@ -74,7 +74,7 @@ def test_scikit_learn_callbacks_see_every_cycle(iris, capsys):
     from sklearn.callback import ProgressBar
 
     X, y, _ = iris
-    clf = quick().set_callbacks(ProgressBar())
-    search = GridSearchCV(clf, {"cr_weight": [0.5, 3.0]}, cv=2, error_score="raise").fit(X, y)
+    search = GridSearchCV(quick(), {"cr_weight": [0.5, 3.0]}, cv=2, error_score="raise")
+    search.set_callbacks(ProgressBar()).fit(X, y)
     assert np.isfinite(search.best_score_)
-    assert "cycle" in capsys.readouterr().out or search.best_estimator_.n_iter_ == 2
+    assert "FlywheelClassifier" in capsys.readouterr().out
