@@ -68,7 +68,7 @@ def plain_accuracy(
     """Test accuracy of the flywheel's own default net trained on the labels as they are."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = default_net(False, "cpu", len(X))
+        net = default_net(False, len(X), "cpu")
         net.set_params(
             module__n_features=X.shape[1], module__n_classes=10, max_epochs=PLAIN_EPOCHS, verbose=0
         )
