@@ -67,6 +67,8 @@ class Guard:
         drift = float((class_shares(s.y_hat, self.wheel.n_classes) - self.reference).abs().sum()) / 2
         if drift > DRIFT_MOST:
             return f"the class proportions of the resampled labels moved by {drift:.0%}"
+        if s.cycle - self.wheel.first_cycle <= self.wheel.settings.cr_ramp:
+            return None  # gamma means little before the regularizer has its weight
         if row["gamma"] < GAMMA_FALL * self.first_gamma:
             return f"gamma fell from {self.first_gamma:.2f} to {row['gamma']:.2f}"
         if row["gamma"] > row["agreement"] + GAMMA_ABOVE:

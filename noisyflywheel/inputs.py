@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _num_samples, check_array, check_consistent_length, column_or_1d, validate_data
+from sklearn.utils.validation import (
+    _num_samples,
+    check_array,
+    check_consistent_length,
+    column_or_1d,
+    validate_data,
+)
 from torch import Tensor
 from torch.utils.data import Dataset
 

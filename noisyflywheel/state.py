@@ -23,7 +23,7 @@ class Settings:
     average_epochs: float
     noise_model: str
     resample: str
-    calibrate: bool | str
+    calibrate: bool
     guard: bool
     refurbish: bool
 
