@@ -38,9 +38,7 @@ def load(name: str, folder: Path | None, seed: int) -> Labelled:
     kind, _, option = name.partition(":")
     if kind == "digits":
         X, y = load_digits(return_X_y=True)
-        X, X_test, y, y_test = train_test_split(
-            X.astype(np.float32), y, test_size=0.3, stratify=y, random_state=seed
-        )
+        X, X_test, y, y_test = train_test_split(X.astype(np.float32), y, test_size=0.3, stratify=y, random_state=seed)
         return Labelled(X, add_noise(y, option, seed), y, X_test, y_test)
     if folder is None:
         raise SystemExit(f"{name} needs --data DIR")

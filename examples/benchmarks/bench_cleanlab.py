@@ -73,9 +73,7 @@ def run_cleanlab(data: Labelled, base, seed: int) -> dict:
         learner.fit(data.X, data.given, label_issues=issues)
     accuracy = float((learner.predict(data.X_test) == data.y_test).mean())
     seconds = time.perf_counter() - start
-    return judge(
-        data, issues["label_quality"].to_numpy(), int(issues["is_label_issue"].sum()), accuracy, seconds
-    )
+    return judge(data, issues["label_quality"].to_numpy(), int(issues["is_label_issue"].sum()), accuracy, seconds)
 
 
 def run_ours(data: Labelled, base, seed: int) -> dict:
@@ -85,9 +83,7 @@ def run_ours(data: Labelled, base, seed: int) -> dict:
     X, y = apply_corrections((data.X, data.given), issues)
     accuracy = clone(base).fit(X, y).score(data.X_test, data.y_test)
     seconds = time.perf_counter() - start
-    return judge(
-        data, issues["label_quality"].to_numpy(), int(issues["is_label_issue"].sum()), accuracy, seconds
-    )
+    return judge(data, issues["label_quality"].to_numpy(), int(issues["is_label_issue"].sum()), accuracy, seconds)
 
 
 def run_flywheel(data: Labelled, _, seed: int) -> dict:
@@ -97,9 +93,7 @@ def run_flywheel(data: Labelled, _, seed: int) -> dict:
     issues = model.get_label_issues()
     accuracy = model.score(data.X_test, data.y_test)
     seconds = time.perf_counter() - start
-    return judge(
-        data, issues["label_quality"].to_numpy(), int(issues["is_label_issue"].sum()), accuracy, seconds
-    )
+    return judge(data, issues["label_quality"].to_numpy(), int(issues["is_label_issue"].sum()), accuracy, seconds)
 
 
 def show(name: str, who: str, base: str, row: dict) -> None:
@@ -116,9 +110,7 @@ def show(name: str, who: str, base: str, row: dict) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder of the .npz files; without it digits only")
     parser.add_argument("--sets", nargs="+", help="names of data sets (default: all there are)")
     parser.add_argument("--seed", type=int, default=0)

@@ -64,7 +64,7 @@ def plain_accuracy(X: NDArray[Any], y: NDArray[Any], X_test: NDArray[Any], y_tes
     """Test accuracy of the flywheel's own default net trained on the labels as they are."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = default_net(False, "cpu")
+        net = default_net(False, len(X), "cpu")
         net.set_params(module__n_features=X.shape[1], module__n_classes=10, max_epochs=PLAIN_EPOCHS, verbose=0)
         net.initialize()
         net.module_.adapt(torch.from_numpy(X))
