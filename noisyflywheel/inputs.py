@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from skorch.helper import SliceDataset
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _num_samples,
@@ -15,6 +14,7 @@ from sklearn.utils.validation import (
     column_or_1d,
     validate_data,
 )
+from skorch.helper import SliceDataset
 from torch import Tensor
 from torch.utils.data import Dataset
 
