@@ -14,7 +14,7 @@ from noisyflywheel.classifier import FlywheelClassifier
 from noisyflywheel.data import channels_first, to_tensor
 from noisyflywheel.inputs import is_dataset, make_source
 from noisyflywheel.nets.features import Features
-from noisyflywheel.plot.style import GRID, INK, MUTED, RIGHT, heat_map, tidy
+from noisyflywheel.plot.style import INK, MUTED, RIGHT, heat_map, tidy
 from noisyflywheel.reproduce.benchmarks import Benchmark
 
 CLASS_COLORS = (
@@ -53,7 +53,8 @@ def corruption(record: dict[str, Any], class_names: tuple[str, ...] = ()) -> Any
     panels[:0] = [("Ground truth", matrices["true_T_c"])] if "true_T_c" in matrices else []
     k = len(matrices["classes"])
     names = _names(matrices["classes"], class_names)
-    figure, axes = new_figure(1.6 + min(7.0, max(3.0, 0.36 * k)), 3.9 * len(panels), nrows=len(panels))
+    side = min(7.0, max(2.8, 0.32 * k))
+    figure, axes = new_figure(side + 1.9, (side + 1.1) * len(panels), nrows=len(panels))
     for axis, (title, matrix) in zip(axes[:, 0], panels, strict=True):
         shown = axis.imshow(np.asarray(matrix, dtype=float).T, cmap=heat_map(), vmin=0, vmax=0.9)
         step = max(1, -(-k // 25))
@@ -114,7 +115,7 @@ def tsne(classifier: FlywheelClassifier, benchmark: Benchmark, n_rows: int) -> A
         axis.scatter(*at[rows].T, s=5, color=color, linewidths=0, alpha=0.75)
         if len(np.unique(y)) <= 20:
             name = benchmark.class_names[label] if label < len(benchmark.class_names) else str(label)
-            box = {"facecolor": "white", "edgecolor": GRID, "alpha": 0.85, "boxstyle": "round,pad=0.2"}
+            box = {"facecolor": "white", "edgecolor": color, "alpha": 0.85, "boxstyle": "round,pad=0.2"}
             x, y_at = np.median(at[rows], axis=0)
             axis.text(x, y_at, name, fontsize=8, color=INK, ha="center", va="center", bbox=box)
     axis.set_xticks([])

@@ -7,7 +7,6 @@ import math
 import os
 import platform
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +50,8 @@ def commit() -> str:
     from noisyflywheel import __version__
 
     package = Path(__file__).resolve().parents[1]
-    try:
-        _git(
-            package, "ls-files", "--error-unmatch", "__init__.py"
-        )  # another project's repository does not count
+    try:  # a repository that merely contains the installed package does not count
+        _git(package, "ls-files", "--error-unmatch", "__init__.py")
         changed = _git(package, "status", "--porcelain", "--untracked-files=no", ".")
         return _git(package, "rev-parse", "HEAD") + ("+changes" if changed else "")
     except (OSError, subprocess.SubprocessError):
@@ -71,15 +68,15 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a file that is the old one or the new one, whole, also after a crash; NaN becomes null."""
     text = json.dumps(_plain(content), indent=1, allow_nan=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".part")
+    temporary = path.with_name(f".{path.stem}-{os.getpid()}.part")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with open(temporary, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

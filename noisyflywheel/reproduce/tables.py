@@ -12,10 +12,10 @@ from noisyflywheel.reproduce.record import read_json
 
 Record = dict[str, Any]
 
-INTRODUCTION = """Each figure is test accuracy of f after the **last** cycle: mean ± standard deviation over
-the seeds. The best cycle,
-picked on the test rows, stands beside it for comparison only. "Paper" is the row "OURS" of the paper's
-table."""
+INTRODUCTION = (
+    "Each figure is test accuracy of f after the **last** cycle: mean ± standard deviation over the seeds. The "
+    'best cycle, picked on the test rows, stands beside it for comparison only. "Paper" is the paper\'s own.'
+)
 
 METRICS = {
     LAST: "top-1",
@@ -66,7 +66,7 @@ def write_tables(records: Iterable[Record]) -> str:
         lines = []
         for cell in (c for c in cells() if c.table == number):
             matching = [r for r in records if matches(cell, r)]
-            shown |= {id(r) for r in matching}
+            shown |= {id(r) for r in matching if number != 7}
             lines += _lines(cell, matching)
         if lines:
             parts.append(_table(title, lines))
@@ -83,7 +83,8 @@ def matches(cell: Cell, record: Record) -> bool:
     if setup["dataset"] != cell.dataset or cell.metric not in record["result"]:
         return False
     if cell.noise == "any":
-        return setup["without"] is None
+        whole = setup["n_train"] is None and setup["n_test"] is None
+        return whole and setup["without"] is None and setup["net"] in (None, "preact18")
     return (setup["noise"], setup["rate"], setup["without"]) == (cell.noise, cell.rate, cell.without)
 
 
