@@ -6,8 +6,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from skorch.helper import SliceDataset
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _num_samples, check_array, check_consistent_length, column_or_1d, validate_data
+from sklearn.utils.validation import (
+    _num_samples,
+    check_array,
+    check_consistent_length,
+    column_or_1d,
+    validate_data,
+)
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -15,8 +22,8 @@ from noisyflywheel.data import ArraySource, DatasetSource, Source, as_row, chann
 
 
 def is_dataset(X: Any) -> bool:
-    """Whether X is a torch Dataset (skorch's SliceDataset is one)."""
-    return isinstance(X, Dataset) and not isinstance(X, Tensor)
+    """Whether X is a torch Dataset or skorch's SliceDataset of one."""
+    return isinstance(X, (Dataset, SliceDataset)) and not isinstance(X, Tensor)
 
 
 def read_rows(estimator: Any, X: Any, *, reset: bool) -> Tensor | Dataset:

@@ -4,31 +4,40 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 from sklearn.isotonic import IsotonicRegression
+from torch import Tensor
 
-BLEND = 0.02
-"""Share of the ranking score itself in `calibrated`: keeps rows apart that the isotonic map would tie."""
+RANK_SHARE = 1e-3
+"""Share of the plain rank in `calibrated`: keeps rows apart that the isotonic map would tie."""
+
+
+def mean_posterior(q: Tensor, f_given: Tensor) -> Tensor:
+    """Probability that the given label is the true class, from cycle means: Eq. (11) at the given label.
+
+    ``q_i + (1 - q_i) f(x_i)[y~_i]`` with ``q`` and ``f_given`` averaged over cycles: a single cycle's q is close to
+    0 or 1 more often than it should be. All arrays have shape (n,) and values in [0, 1].
+    """
+    return q + (1 - q) * f_given
 
 
 def calibrated(quality: NDArray[np.float64], posterior: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A rising map of a ranking score onto the posterior: its order, the posterior's level.
+    """A rising map of a ranking score onto a posterior: the order of the one, the level of the other.
 
-    Isotonic regression of ``posterior`` on ``quality`` keeps the order of the one and the mean of the other,
-    so the expected number of wrong labels is unchanged. A small share of the ranking score, shifted to mean
-    zero, keeps tied rows in order.
+    Isotonic regression of ``posterior`` on ``quality`` keeps the mean of the posterior, so the expected number of
+    wrong labels is unchanged.
 
     Parameters
     ----------
     quality : ndarray of shape (n,)
         Ranking score in [0, 1], higher = more likely right.
     posterior : ndarray of shape (n,)
-        ``q_i(y~_i)`` in [0, 1], Eq. (11).
+        Probability in [0, 1] that the given label is right.
 
     Returns
     -------
     ndarray of shape (n,), in [0, 1]
     """
-    level = IsotonicRegression(out_of_bounds="clip").fit_transform(quality, posterior)
-    level = np.clip(level, 0.0, 1.0)
-    blended = (1 - BLEND) * level + BLEND * quality
-    return np.clip(blended + level.mean() - blended.mean(), 0.0, 1.0)
+    level = np.clip(IsotonicRegression(out_of_bounds="clip").fit_transform(quality, posterior), 0.0, 1.0)
+    rank = rankdata(quality) / len(quality)
+    return np.asarray((1 - RANK_SHARE) * level + RANK_SHARE * rank)

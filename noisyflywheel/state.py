@@ -28,6 +28,9 @@ class Settings:
     refurbish: bool
 
 
+SUMS = ("quality_sum", "n_scored", "q_sum", "f_given_sum", "n_late")
+
+
 @dataclass
 class FlywheelState:
     """Everything that Eqs. (4)-(14) carry from one cycle to the next.
@@ -51,7 +54,9 @@ class FlywheelState:
     quality_sum : Tensor of shape (N,)
         Sum over the cycles of the probability of the given label.
     n_scored : Tensor of shape (N,)
-        How many cycles have scored each row.
+        How many forwards have scored each row.
+    q_sum, f_given_sum, n_late : Tensor of shape (N,)
+        Sums of q and of f's probability of the given label over the later half of the cycles, and their count.
     temperature : float
         The calibrated temperature of g; 1 leaves g as it is.
     cycle : int
@@ -68,6 +73,9 @@ class FlywheelState:
     corruption: Tensor
     quality_sum: Tensor
     n_scored: Tensor
+    q_sum: Tensor
+    f_given_sum: Tensor
+    n_late: Tensor
     temperature: float = 1.0
     cycle: int = 0
 
@@ -85,8 +93,7 @@ class FlywheelState:
             y_hat=given.clone(),
             transition=uniform.clone(),
             corruption=uniform,
-            quality_sum=torch.zeros(n, dtype=torch.float64, device=device),
-            n_scored=torch.zeros(n, dtype=torch.float64, device=device),
+            **{name: torch.zeros(n, dtype=torch.float64, device=device) for name in SUMS},
         )
 
     @property

@@ -4,7 +4,7 @@ import pytest
 import torch
 from sklearn.base import clone
 
-from noisyflywheel.views.vectors import VectorViews, feature_scale
+from noisyflywheel.views.vectors import VectorViews, feature_scale, neighbour_noise
 
 
 def rows(n=4000, scales=(1.0, 1.0, 1.0, 1.0)):
@@ -38,6 +38,20 @@ def test_large_offsets_do_not_swallow_the_variance():
     torch.testing.assert_close(feature_scale(x)[1], torch.ones(4), rtol=0.1, atol=0)
 
 
+def test_neighbour_noise_by_hand():
+    """Points 1 apart on a line: the 5th neighbour inside is 3 away, so 1.3 * 3, clipped to 2."""
+    line = torch.arange(101.0)[:, None]
+    assert float(neighbour_noise(line)) == 2.0
+    assert float(neighbour_noise(0.1 * line)) == pytest.approx(0.39, rel=1e-4)
+
+
+def test_neighbour_noise_does_not_count_duplicates():
+    line = 0.1 * torch.arange(101.0)[:, None]
+    assert float(neighbour_noise(line.repeat(1, 1))) <= float(neighbour_noise(line)) + 1e-6
+    assert float(neighbour_noise(torch.ones(50, 3))) == pytest.approx(0.05)
+    assert 0.05 <= float(neighbour_noise(torch.tensor([[0.0], [1.0]]))) <= 2
+
+
 def test_weak_view_adds_noise_of_the_given_strength():
     x = rows(20_000, (2.0, 2.0))
     views = VectorViews(noise=0.5).fit(x)
@@ -48,7 +62,7 @@ def test_weak_view_adds_noise_of_the_given_strength():
 
 def test_strong_view_replaces_features_by_their_mean():
     x = rows(20_000)
-    views = VectorViews(strong_noise=1.0, mask=0.3).fit(x)
+    views = VectorViews(noise=0.5, strong_noise=2.0, mask=0.3).fit(x)
     strong = views.strong(x, torch.Generator().manual_seed(1))
     masked = strong == views.mean_
     assert float(masked.float().mean()) == pytest.approx(0.3, abs=0.01)
@@ -69,5 +83,5 @@ def test_views_leave_rows_alone_follow_the_seed_and_clone():
     one, two = (views.weak(x, torch.Generator().manual_seed(4)) for _ in range(2))
     assert torch.equal(one, two)
     assert torch.equal(x, before)
-    assert clone(views).get_params() == {"noise": 0.3, "strong_noise": 1.0, "mask": 0.2}
+    assert clone(views).get_params() == {"noise": 0.3, "strong_noise": 1.5, "mask": 0.2}
     assert torch.equal(VectorViews(noise=0.0).fit(x).weak(x), x)

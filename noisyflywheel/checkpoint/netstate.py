@@ -56,10 +56,10 @@ def _callback_state(callback: Any) -> dict[str, Any]:
     for name, value in vars(callback).items():
         if not name.endswith("_") or name.startswith("_"):
             continue
-        if _is_nested_plain(value):
+        if is_nested_plain(value):
             state[name] = value
         elif _has_state(value):
-            plain = {key: item for key, item in value.state_dict().items() if _is_nested_plain(item)}
+            plain = {key: item for key, item in value.state_dict().items() if is_nested_plain(item)}
             state[name] = {"state_dict": plain}
     return state
 
@@ -77,9 +77,10 @@ def _has_state(value: Any) -> bool:
     return not inspect.isclass(value) and hasattr(value, "state_dict") and hasattr(value, "load_state_dict")
 
 
-def _is_nested_plain(value: Any) -> bool:
+def is_nested_plain(value: Any) -> bool:
+    """Whether a value is plain, a tensor or an array, or a nested list, tuple or dict of them."""
     if isinstance(value, dict):
-        return all(isinstance(key, (str, int)) and _is_nested_plain(item) for key, item in value.items())
+        return all(isinstance(key, (str, int)) and is_nested_plain(item) for key, item in value.items())
     if isinstance(value, (list, tuple)):
-        return all(_is_nested_plain(item) for item in value)
+        return all(is_nested_plain(item) for item in value)
     return isinstance(value, _PLAIN)

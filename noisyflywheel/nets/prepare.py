@@ -135,9 +135,7 @@ def check_output(output: Tensor, kind: str, n_rows: int, n_classes: int, name: s
         )
     output = output.detach().float().cpu()
     if bool(output.isnan().any()):
-        raise ValueError(
-            f"{name} returns NaN before any training: look at the module and its initial weights."
-        )
+        raise ValueError(f"{name} returns NaN before any training: look at the module and its initial weights.")
     if kind == "logits" and _is_distribution(output):
         warnings.warn(
             f"{name} returns rows that sum to 1 but its criterion CrossEntropyLoss expects logits: remove "

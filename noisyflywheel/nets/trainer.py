@@ -48,9 +48,7 @@ class Trainer:
         Whether `scale_lr` acts: True for default nets; users' nets keep their own learning rate and schedule.
     """
 
-    def __init__(
-        self, net: NeuralNet, amp: bool = False, feature_layer: str = "auto", scheduled: bool = False
-    ) -> None:
+    def __init__(self, net: NeuralNet, amp: bool = False, feature_layer: str = "auto", scheduled: bool = False) -> None:
         self.net = net
         self.scheduled = scheduled
         self.average: WeightAverage | None = None

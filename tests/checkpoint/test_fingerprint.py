@@ -113,7 +113,7 @@ def test_the_same_in_another_process():
         "from noisyflywheel import FlywheelClassifier as F\n"
         "from noisyflywheel.checkpoint import parameter_fingerprint as p\n"
         "from noisyflywheel.nets.prepare import default_net as d\n"
-        "print(p(F(main_net=d(False, 'cpu')).get_params(deep=False), [1]))"
+        "print(p(F(main_net=d(False, 500, 'cpu')).get_params(deep=False), [1]))"
     )
     seen = {
         subprocess.run(

@@ -50,7 +50,7 @@ def make(seed, optimizer=torch.optim.AdamW, callbacks=None):
         callbacks=callbacks or [Counter(), LRScheduler("StepLR", step_size=2, gamma=0.5)],
     )
     torch.manual_seed(seed)
-    trainer = Trainer(prepare_net(net, {"n_features": 4, "n_classes": 3}, None))
+    trainer = Trainer(prepare_net(net, {"n_features": 4, "n_classes": 3}, None, False))
     trainer.begin()
     return trainer
 

@@ -21,13 +21,13 @@ WIDTHS = {"n_features": 5, "n_classes": 3}
 
 
 def test_default_nets():
-    assert default_net(False, "cpu").module is MLP
-    assert default_net(True, "cpu").module is SmallResNet
+    assert default_net(False, 500, "cpu").module is MLP
+    assert default_net(True, 500, "cpu").module is SmallResNet
 
 
 def test_prepare_fills_unset_widths_and_leaves_the_users_net():
     mine = net()
-    ready = prepare_net(mine, WIDTHS | {"in_channels": 1}, None)
+    ready = prepare_net(mine, WIDTHS | {"in_channels": 1}, None, False)
     assert ready.module_.head.out_features == 3
     assert ready.module_.mean.shape == (5,)
     assert not mine.initialized_
@@ -35,13 +35,13 @@ def test_prepare_fills_unset_widths_and_leaves_the_users_net():
 
 
 def test_prepare_keeps_widths_that_are_set():
-    ready = prepare_net(net(module__n_features=9, module__hidden=(4,)), WIDTHS, None)
+    ready = prepare_net(net(module__n_features=9, module__hidden=(4,)), WIDTHS, None, False)
     assert ready.module_.mean.shape == (9,)
     assert ready.module_.head.in_features == 4
 
 
 def test_prepare_keeps_the_users_optimizer_and_learning_rate():
-    ready = prepare_net(net(optimizer=torch.optim.Adam, lr=0.123), WIDTHS, "cpu")
+    ready = prepare_net(net(optimizer=torch.optim.Adam, lr=0.123), WIDTHS, "cpu", False)
     assert isinstance(ready.optimizer_, torch.optim.Adam)
     assert ready.optimizer_.param_groups[0]["lr"] == 0.123
     assert ready.device == "cpu"
@@ -51,8 +51,8 @@ def test_prepare_takes_an_instance_and_a_factory():
     def factory(n_classes, n_features):
         return nn.Linear(n_features, n_classes)
 
-    assert prepare_net(net(nn.Linear(5, 3)), WIDTHS, None).module_.out_features == 3
-    filled = prepare_net(net(factory), WIDTHS, None)
+    assert prepare_net(net(nn.Linear(5, 3)), WIDTHS, None, False).module_.out_features == 3
+    filled = prepare_net(net(factory), WIDTHS, None, False)
     assert filled.module_.out_features == 3
 
 
@@ -60,11 +60,11 @@ def test_prepare_silences_per_batch_printing_and_keeps_user_callbacks():
     class Mine(Callback):
         pass
 
-    ready = prepare_net(net(callbacks=[("mine", Mine())]), WIDTHS, None)
+    ready = prepare_net(net(callbacks=[("mine", Mine())]), WIDTHS, None, False)
     names = {name for name, _ in ready.callbacks_}
     assert "mine" in names
     assert not any(isinstance(callback, EpochScoring) for _, callback in ready.callbacks_)
-    disabled = prepare_net(net(callbacks="disable"), WIDTHS, None)
+    disabled = prepare_net(net(callbacks="disable"), WIDTHS, None, False)
     assert disabled.callbacks_ == []
 
 
@@ -72,7 +72,7 @@ def test_prepare_follows_the_seed():
     weights = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
-        weights.append(prepare_net(net(), WIDTHS, None).module_.head.weight)
+        weights.append(prepare_net(net(), WIDTHS, None, False).module_.head.weight)
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
 
@@ -100,12 +100,12 @@ def test_check_net_refuses_a_split_of_the_users_only():
     ],
 )
 def test_output_kind_follows_skorch(kwargs, kind):
-    assert output_kind(prepare_net(net(**kwargs), WIDTHS, None)) == kind
+    assert output_kind(prepare_net(net(**kwargs), WIDTHS, None, False)) == kind
 
 
 def test_output_kind_of_a_plain_net_with_nll_is_log_probabilities():
     plain = NeuralNet(MLP, criterion=nn.NLLLoss, train_split=None)
-    assert output_kind(prepare_net(plain, WIDTHS, None)) == "log_probabilities"
+    assert output_kind(prepare_net(plain, WIDTHS, None, False)) == "log_probabilities"
 
 
 def test_check_output():
@@ -140,8 +140,10 @@ def test_listens():
     class Silent(Callback):
         pass
 
-    assert listens(prepare_net(net(callbacks=[Hears()]), WIDTHS, None), "on_batch_begin", "on_batch_end")
-    quiet = prepare_net(net(callbacks=[Silent()]), WIDTHS, None)
+    assert listens(
+        prepare_net(net(callbacks=[Hears()]), WIDTHS, None, False), "on_batch_begin", "on_batch_end"
+    )
+    quiet = prepare_net(net(callbacks=[Silent()]), WIDTHS, None, False)
     assert not listens(quiet, "on_batch_begin", "on_batch_end")
 
     class Own(NeuralNetClassifier):
@@ -149,4 +151,4 @@ def test_listens():
             super().on_grad_computed(*args, **kwargs)
 
     own = Own(MLP, criterion=nn.CrossEntropyLoss, train_split=None)
-    assert listens(prepare_net(own, WIDTHS, None), "on_grad_computed")
+    assert listens(prepare_net(own, WIDTHS, None, False), "on_grad_computed")

@@ -24,7 +24,7 @@ def make(seed=0, **kwargs):
         **{"criterion": nn.CrossEntropyLoss, "module__hidden": (8,), "lr": 0.1} | kwargs,
     )
     torch.manual_seed(seed)
-    return Trainer(prepare_net(net, {"n_features": 4, "n_classes": 3}, None))
+    return Trainer(prepare_net(net, {"n_features": 4, "n_classes": 3}, None, False))
 
 
 def steps(n=3):
@@ -110,8 +110,12 @@ def test_optimizers_that_call_the_closure_again():
     assert trainer.epoch(steps(1)) < before
 
 
-def test_scale_lr_is_relative_to_the_nets_own():
+def test_scale_lr_is_relative_to_the_nets_own_and_leaves_users_nets():
+    users = make()
+    users.scale_lr(0.5)
+    assert users.net.optimizer_.param_groups[0]["lr"] == 0.1
     trainer = make()
+    trainer.scheduled = True
     trainer.scale_lr(0.5)
     trainer.scale_lr(0.25)
     assert trainer.net.optimizer_.param_groups[0]["lr"] == pytest.approx(0.025)
@@ -138,7 +142,7 @@ def test_tuple_outputs_use_their_first_part():
             return self.layer(x), x
 
     net = NeuralNetClassifier(Pair, train_split=None, criterion=nn.CrossEntropyLoss)
-    trainer = Trainer(prepare_net(net, {"n_features": 4, "n_classes": 3}, None))
+    trainer = Trainer(prepare_net(net, {"n_features": 4, "n_classes": 3}, None, False))
     assert trainer.forward(X).shape == (12, 3)
 
 
