@@ -67,8 +67,8 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
         Labels that g trains on: argmax of q_i(y) (Eq. 11 with the updated f), or argmax of f, as in the paper.
     calibrate : "auto", True or False, default="auto"
         Whether the E-step of g (Eq. 4) takes gamma from the agreement of f with the given labels and tempers g so
-        that the given labels are most likely (`noisyflywheel.em.calibrate`). "auto" does so for images; for
-        vectors only once the guard has found the loop to turn against itself.
+        that the given labels are most likely (`noisyflywheel.em.calibrate`). "auto" does so in cycles where g is
+        surer of its classes than its agreement with f warrants (`noisyflywheel.em.overconfidence`).
     guard : bool, default=True
         Hold back a loop that turns against itself, with a `FlywheelWarning`.
     refurbish : bool, default=True

@@ -17,6 +17,9 @@ from noisyflywheel.nets.trainer import Trainer
 from noisyflywheel.state import FlywheelState, Settings
 from noisyflywheel.views.adapter import ViewAdapter
 
+OVERCONFIDENT = 0.06
+"""Beyond this `overconfidence` g is calibrated; nets that fit their rows stay below .04, underfitted ones reach .12."""
+
 
 class Flywheel:
     """Two interlocked EM cycles over two nets (Sec. 3, Figure 2).
@@ -108,7 +111,7 @@ class Flywheel:
         log_g = self._predict(self.main, rows)
         self._score(rows, log_g)
         gamma, s.temperature = s.gamma, 1.0
-        if self._calibrates():
+        if self._calibrates(log_g, s.f_prob[rows]):
             gamma = em.main.clip_clean_rate(em.agreement(s.f_prob[rows], given))
             s.temperature = em.calibrate(log_g, given, gamma, s.eps[rows])
         g_given = em.tempered_given(log_g, given, s.temperature).double()
@@ -123,8 +126,11 @@ class Flywheel:
             s.quality_sum[rows] += log_p.gather(1, given).squeeze(1).double().exp()
             s.n_scored[rows] += 1
 
-    def _calibrates(self) -> bool:
-        return self.settings.calibrate
+    def _calibrates(self, log_g: Tensor, f_prob: Tensor) -> bool:
+        """Whether this E-step is calibrated: always, never, or where g is surer than its agreement with f warrants."""
+        if self.settings.calibrate != "auto":
+            return bool(self.settings.calibrate)
+        return self.settings.refurbish and em.overconfidence(log_g, f_prob) > OVERCONFIDENT
 
     def _e_step_auxiliary(self, rows: Tensor) -> None:
         """Step 2: f's guess of the true class (Eq. 11), the mean over two weak views.

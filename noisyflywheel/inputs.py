@@ -14,6 +14,7 @@ from sklearn.utils.validation import (
     column_or_1d,
     validate_data,
 )
+from skorch.helper import SliceDataset
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -21,8 +22,8 @@ from noisyflywheel.data import ArraySource, DatasetSource, Source, as_row, chann
 
 
 def is_dataset(X: Any) -> bool:
-    """Whether X is a torch Dataset (skorch's SliceDataset is one)."""
-    return isinstance(X, Dataset) and not isinstance(X, Tensor)
+    """Whether X is a torch Dataset or skorch's SliceDataset of one."""
+    return isinstance(X, (Dataset, SliceDataset)) and not isinstance(X, Tensor)
 
 
 def read_rows(estimator: Any, X: Any, *, reset: bool) -> Tensor | Dataset:

@@ -104,10 +104,10 @@ def check_parameters(params: dict[str, Any]) -> None:
         raise TypeError(f"views must be 'auto', None or an object with weak(x) and strong(x), got {views!r}.")
 
 
-AUTO_VECTORS = {"mixup_alpha": 4.0, "average_epochs": 0.0, "contrastive_weight": 0.025, "calibrate": False}
-AUTO_IMAGES = {"mixup_alpha": 0.0, "average_epochs": 5.0, "contrastive_weight": 0.0, "calibrate": True}
+AUTO_VECTORS = {"mixup_alpha": 4.0, "average_epochs": 0.0, "contrastive_weight": 0.025}
+AUTO_IMAGES = {"mixup_alpha": 0.0, "average_epochs": 5.0, "contrastive_weight": 0.0}
 """What "auto" stands for. A small convolutional net underfits in the tens of epochs that a default fit has: MixUp and
-the contrastive loss then cost it more than they give, its weights want averaging and its g wants calibrating."""
+the contrastive loss then cost it more than they give, and its weights want averaging."""
 
 
 def make_settings(params: dict[str, Any], image: bool) -> Settings:

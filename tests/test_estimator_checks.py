@@ -1,9 +1,8 @@
 """scikit-learn's own estimator checks: no failure, and no failure expected."""
 
-import pytest
 import torch
-from skorch import NeuralNetClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from skorch import NeuralNetClassifier
 from torch import nn
 
 from noisyflywheel import FlywheelClassifier
@@ -32,14 +31,6 @@ ESTIMATORS = [
     FlywheelClassifier(noise_model="uniform"),
     FlywheelClassifier(warm_start=True),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @parametrize_with_checks(ESTIMATORS)

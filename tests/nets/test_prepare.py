@@ -140,9 +140,7 @@ def test_listens():
     class Silent(Callback):
         pass
 
-    assert listens(
-        prepare_net(net(callbacks=[Hears()]), WIDTHS, None, False), "on_batch_begin", "on_batch_end"
-    )
+    assert listens(prepare_net(net(callbacks=[Hears()]), WIDTHS, None, False), "on_batch_begin", "on_batch_end")
     quiet = prepare_net(net(callbacks=[Silent()]), WIDTHS, None, False)
     assert not listens(quiet, "on_batch_begin", "on_batch_end")
 
