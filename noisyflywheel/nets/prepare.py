@@ -59,10 +59,15 @@ def check_net(net: Any, name: str) -> None:
     TypeError
         If it is not a skorch ``NeuralNet``.
     ValueError
-        If it has a ``train_split`` of the user's: the flywheel trains on every row.
+        If its batch size cannot be, or it has a ``train_split`` of the user's: the flywheel trains on every row.
     """
     if not isinstance(net, NeuralNet):
-        raise TypeError(f"{name} must be a skorch NeuralNet or None, got {type(net).__name__}.")
+        got = f"the class {net.__name__}" if inspect.isclass(net) else type(net).__name__
+        raise TypeError(f"{name} must be a skorch NeuralNet or None, got {got}.")
+    if not isinstance(net.batch_size, int) or (net.batch_size < 1 and net.batch_size != -1):
+        raise ValueError(
+            f"{name} has batch_size={net.batch_size!r}: it must be a positive int, or -1 for all rows."
+        )
     split = net.train_split
     default = isinstance(split, ValidSplit) and split.cv == 5 and split.random_state is None
     if split is not None and not default:
