@@ -50,22 +50,25 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
     cr_ramp : "auto" or int, default="auto"
         Cycles over which lambda grows linearly from 0; 0 is at once, as in the paper. "auto" is 40 % of
         ``n_cycles``.
-    contrastive_weight : float, default=0.025
-        alpha, the weight of the contrastive loss on two strong views (Sec. 4.1).
-    mixup_alpha : float, default=4.0
-        Parameter of MixUp's Beta distribution; 0 does not mix.
+    contrastive_weight : "auto" or float, default="auto"
+        alpha, the weight of the contrastive loss on two strong views (Sec. 4.1). "auto" is 0.025 for vectors, as in
+        the paper, and 0 for images, where the recipes set it.
+    mixup_alpha : "auto" or float, default="auto"
+        Parameter of MixUp's Beta distribution; 0 does not mix. "auto" is 4 for vectors and 0 for images: small
+        convolutional nets underfit, and MixUp flattens them further. The recipes set 4.
     sharpen_temperature : float in (0, 10], default=1.0
         Temperature of f's guess in the training targets (Eq. 11); below 1 sharpens.
-    average_epochs : float, default=5.0
+    average_epochs : "auto" or float, default="auto"
         E-steps and prediction use a moving average of each net's weights over about this many epochs; 0 uses the
-        weights as they are, as the paper.
+        weights as they are, as the paper. "auto" is 5 for images and 0 for vectors.
     noise_model : {"class", "uniform"}, default="class"
         "class": eps_i from T_c (Eq. 14); "uniform": eps = 1/K throughout (ablation of Table 6).
     resample : {"posterior", "argmax"}, default="posterior"
         Labels that g trains on: argmax of q_i(y) (Eq. 11 with the updated f), or argmax of f, as in the paper.
     calibrate : "auto", True or False, default="auto"
-        Whether the E-step of g (Eq. 4) tempers g so that the given labels are most likely; "auto" does so where
-        g proves overconfident.
+        Whether the E-step of g (Eq. 4) takes gamma from the agreement of f with the given labels and tempers g so
+        that the given labels are most likely (`noisyflywheel.em.calibrate`). "auto" does so in cycles where g is
+        surer of its classes than its agreement with f warrants (`noisyflywheel.em.overconfidence`).
     guard : bool, default=True
         Hold back a loop that turns against itself, with a `FlywheelWarning`.
     refurbish : bool, default=True
@@ -139,10 +142,10 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
         cycle_size: int | None = None,
         cr_weight: float = 3.0,
         cr_ramp: int | str = "auto",
-        contrastive_weight: float = 0.025,
-        mixup_alpha: float = 4.0,
+        contrastive_weight: float | str = "auto",
+        mixup_alpha: float | str = "auto",
         sharpen_temperature: float = 1.0,
-        average_epochs: float = 5.0,
+        average_epochs: float | str = "auto",
         noise_model: str = "class",
         resample: str = "posterior",
         calibrate: bool | str = "auto",

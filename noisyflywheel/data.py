@@ -95,8 +95,7 @@ def _check_items(items: list[Tensor], indices: list[int]) -> None:
     for item, i in zip(items, indices, strict=True):
         if item.shape != items[0].shape:
             raise ValueError(
-                f"item {i} of the Dataset has shape {tuple(item.shape)}, item {indices[0]} has "
-                f"{tuple(items[0].shape)}."
+                f"item {i} of the Dataset has shape {tuple(item.shape)}, item {indices[0]} has {tuple(items[0].shape)}."
             )
         if item.is_floating_point() and not bool(torch.isfinite(item).all()):
             raise ValueError(f"item {i} of the Dataset holds NaN or infinity.")

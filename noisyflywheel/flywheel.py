@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from noisyflywheel import em
-from noisyflywheel.data import Source, balanced_rows, batches
-from noisyflywheel.losses import (
-    confidence_regularizer,
-    contrastive_loss,
-    main_loss,
-    soft_target_cross_entropy,
-)
+from noisyflywheel.batching import auxiliary_batches, main_batches, warm_up_batches
+from noisyflywheel.data import Source, balanced_rows
 from noisyflywheel.nets.average import WeightAverage
 from noisyflywheel.nets.features import make_head
-from noisyflywheel.nets.trainer import Batch, Trainer
+from noisyflywheel.nets.trainer import Trainer
 from noisyflywheel.state import FlywheelState, Settings
 from noisyflywheel.views.adapter import ViewAdapter
-from noisyflywheel.views.mixup import mixup
 
-CHUNK = 1024
-"""Rows whose views are made in one call: enough to hide the calls, little enough to stay in memory."""
+OVERCONFIDENT = 0.06
+"""Beyond this `overconfidence` g is calibrated; nets that fit their rows stay below .04, underfitted ones reach .12."""
 
 
 class Flywheel:
@@ -72,7 +64,7 @@ class Flywheel:
         self.vectors = source.take(self.all_rows[:1]).ndim == 2
         self.head: torch.nn.Module | None = None
         if settings.refurbish and settings.contrastive_weight > 0 and aux.features.available:
-            self.head = make_head(aux.features, self._plain(source.take(self.all_rows[:2])), aux.device)
+            self.head = make_head(aux.features, self.plain(source.take(self.all_rows[:2])), aux.device)
             aux.add_module(self.head)
         self.state = FlywheelState.start(given, n_classes, 1.0 / n_classes)
         if settings.average_epochs > 0:
@@ -80,7 +72,7 @@ class Flywheel:
                 steps = max(1.0, len(source) / max(1, trainer.net.batch_size))
                 trainer.average = WeightAverage(trainer.net.module_, settings.average_epochs * steps)
 
-    # ---- Figure 2 -------------------------------------------------------------------------------------------
+    # ---- Figure 2
 
     def cycle(self) -> dict[str, float]:
         """One turn of the flywheel; returns its row of the history."""
@@ -119,7 +111,7 @@ class Flywheel:
         log_g = self._predict(self.main, rows)
         self._score(rows, log_g)
         gamma, s.temperature = s.gamma, 1.0
-        if self._calibrates():
+        if self._calibrates(log_g, s.f_prob[rows]):
             gamma = em.main.clip_clean_rate(em.agreement(s.f_prob[rows], given))
             s.temperature = em.calibrate(log_g, given, gamma, s.eps[rows])
         g_given = em.tempered_given(log_g, given, s.temperature).double()
@@ -129,17 +121,24 @@ class Flywheel:
     def _score(self, rows: Tensor, log_g: Tensor) -> None:
         """Add to the ranking score: g's probability of the given label, on the row and on one weak view."""
         s, given = self.state, self.given[rows][:, None]
-        log_weak = self.main.predict(self.source, self._weak, rows, self.views.eval_batch, pad=self.vectors)
+        log_weak = self.main.predict(self.source, self.weak, rows, self.views.eval_batch, pad=self.vectors)
         for log_p in (log_g, log_weak):
             s.quality_sum[rows] += log_p.gather(1, given).squeeze(1).double().exp()
             s.n_scored[rows] += 1
 
-    def _calibrates(self) -> bool:
-        return bool(self.settings.calibrate) and self.settings.calibrate != "auto"
+    def _calibrates(self, log_g: Tensor, f_prob: Tensor) -> bool:
+        """Whether this E-step is calibrated: always, never, or where g is surer than its agreement with f warrants."""
+        if self.settings.calibrate != "auto":
+            return bool(self.settings.calibrate)
+        return self.settings.refurbish and em.overconfidence(log_g, f_prob) > OVERCONFIDENT
 
     def _e_step_auxiliary(self, rows: Tensor) -> None:
-        """Step 2: f's guess of the true class (Eq. 11), the mean over two weak views."""
-        if self.settings.refurbish:
+        """Step 2: f's guess of the true class (Eq. 11), the mean over two weak views.
+
+        Where every row takes part in every cycle it is the prediction of the last step 4: f has not changed since.
+        """
+        fresh = self.settings.cycle_size is None and self.state.cycle > 0
+        if self.settings.refurbish and not fresh:
             self.state.f_prob[rows] = self._predict_weak(rows)
 
     def _m_step_auxiliary(self, rows: Tensor) -> float:
@@ -150,7 +149,7 @@ class Flywheel:
         given, q, f_prob = self.given[rows], s.q[rows], s.f_prob[rows]
         s.transition = em.transition_matrix(em.refurbish(q, given, f_prob), given)
         s.corruption = em.corruption_matrix(q, f_prob, given)
-        return self.aux.epoch(self._auxiliary_batches(rows))
+        return self.aux.epoch(auxiliary_batches(self, rows))
 
     def _resample(self, rows: Tensor) -> None:
         """Step 4: resampled labels y^ and corruption probabilities (Eq. 14), with the updated f."""
@@ -159,10 +158,12 @@ class Flywheel:
             s.f_prob[rows] = self._predict(self.main, rows).exp()
             self._sum_posterior(rows)
             return
-        f_prob = self._predict(self.aux, rows).exp()
+        f_prob = self._predict_weak(rows)
         s.f_prob[rows] = f_prob
-        posterior = em.refurbish(s.q[rows], given, f_prob) if self.settings.resample == "posterior" else f_prob
-        s.y_hat[rows] = posterior.argmax(1)
+        if self.settings.resample == "posterior":
+            s.y_hat[rows] = em.refurbish(s.q[rows], given, f_prob).argmax(1)
+        else:
+            s.y_hat[rows] = f_prob.argmax(1)
         self._sum_posterior(rows)
         if self.settings.noise_model == "class":
             s.eps[rows] = em.error_probability(f_prob, s.corruption, given).double()
@@ -177,58 +178,7 @@ class Flywheel:
 
     def _m_step_main(self, rows: Tensor) -> float:
         """Step 5: train g on the resampled labels with the confidence regularizer (Eq. 8), or on Eq. (7)."""
-        return self.main.epoch(self._main_batches(rows))
-
-    # ---- batches --------------------------------------------------------------------------------------------
-
-    def _auxiliary_batches(self, rows: Tensor) -> Iterator[Batch]:
-        """Weak views mixed by MixUp against Eq. (11), and two strong views for the contrastive loss."""
-        s, alpha = self.state, self.settings.mixup_alpha
-        views = (self._weak, self._weak) + ((self._strong, self._strong) if self.head is not None else ())
-        for index, *viewed in self._viewed(rows, self.aux, *views):
-            given = self.given[index]
-            guess = sharpen(s.f_prob[index], self.settings.sharpen_temperature)
-            target = em.refurbish(s.q[index].to(guess.dtype), given, guess)
-            x, target = mixup(torch.cat(viewed[:2]), torch.cat([target, target]), alpha, self.order)
-            yield Batch(x, given.repeat(2), self._auxiliary_loss(target, viewed[2:]))
-
-    def _auxiliary_loss(self, target: Tensor, strong: list[Tensor]) -> Callable[[Tensor], Tensor]:
-        """Eq. (13), plus the contrastive loss where there are strong views."""
-
-        def loss(log_f: Tensor) -> Tensor:
-            value = soft_target_cross_entropy(log_f, target)
-            if self.head is None or not strong:
-                return value
-            with self.aux.autocast():
-                z1, z2 = self.head(self.aux.features(torch.cat(strong))).chunk(2)
-            return value + self.settings.contrastive_weight * contrastive_loss(z1, z2)
-
-        return loss
-
-    def _main_batches(self, rows: Tensor) -> Iterator[Batch]:
-        """Weak views against y^ and the confidence regularizer."""
-        s, weight = self.state, self.cr_weight()
-        counts = torch.bincount(s.y_hat[rows], minlength=self.n_classes).float()
-        prior = (counts + 1) / (counts + 1).sum()
-        for index, x in self._viewed(rows, self.main, self._weak):
-            given = self.given[index]
-            target, q = s.y_hat[index], s.q[index].float()
-
-            def loss(log_g: Tensor, given=given, target=target, q=q) -> Tensor:
-                if self.settings.refurbish:
-                    return main_loss(log_g, target, prior, weight)
-                reweighted = em.reweighted_cross_entropy(log_g, given, q)
-                return reweighted + weight * confidence_regularizer(log_g.exp(), prior)
-
-            yield Batch(x, given, loss)
-
-    def cr_weight(self) -> float:
-        """lambda of this cycle: 0 at first, then linear up to ``cr_weight`` over ``cr_ramp`` cycles."""
-        ramp = self.settings.cr_ramp
-        share = 1.0 if ramp <= 0 else min(1.0, self.state.cycle / ramp)
-        return self.settings.cr_weight * share
-
-    # ---- warm-up --------------------------------------------------------------------------------------------
+        return self.main.epoch(main_batches(self, rows))
 
     def warm_up_epoch(self, held: list[Tensor] | None = None) -> float:
         """Each net on the given labels, plain cross-entropy on weak views; returns f's mean loss.
@@ -240,30 +190,13 @@ class Flywheel:
             kept = torch.ones(len(self.given), dtype=torch.bool, device=self.given.device)
             if held is not None:
                 kept[held[i]] = False
-            loss = trainer.epoch(self._warm_up_batches(trainer, self.all_rows[kept]))
+            loss = trainer.epoch(warm_up_batches(self, trainer, self.all_rows[kept]))
         return loss
 
-    def _warm_up_batches(self, trainer: Trainer, rows: Tensor) -> Iterator[Batch]:
-        for index, x in self._viewed(rows, trainer, self._weak):
-            given = self.given[index]
-            yield Batch(x, given, lambda log_p, given=given: F.nll_loss(log_p, given))
-
     def held_out_agreement(self, held: list[Tensor]) -> Tensor:
-        """Whether each net predicts the given labels of the rows it left out: bool, (sum of their counts,)."""
+        """Whether each net predicts the given labels of the rows it left out: bool, (m,)."""
         parts = zip(self.trainers, held, strict=True)
         return torch.cat([self._predict(t, rows).argmax(1) == self.given[rows] for t, rows in parts])
-
-    def _viewed(
-        self, rows: Tensor, trainer: Trainer, *views: Callable[[Tensor], Tensor]
-    ) -> Iterator[tuple[Tensor, ...]]:
-        """Shuffled batches of (row indices, one tensor per view); views are made for ``CHUNK`` rows at once."""
-        parts = list(batches(rows, trainer.net.batch_size, self.order))
-        per = max(1, CHUNK // len(parts[0]))
-        for start in range(0, len(parts), per):
-            group = parts[start : start + per]
-            raw = self.source.take(torch.cat(group))
-            sizes = [len(index) for index in group]
-            yield from zip(group, *(view(raw).split(sizes) for view in views), strict=True)
 
     def start_cycles(self) -> None:
         """gamma = training accuracy of f after warm-up, eps = 1/K (Sec. 4.1, Initialization)."""
@@ -273,7 +206,13 @@ class Flywheel:
         self.state.gamma = em.main.clip_clean_rate(self.state.gamma)
         self.state.f_prob = f_prob
 
-    # ---- helpers --------------------------------------------------------------------------------------------
+    def cr_weight(self) -> float:
+        """lambda of this cycle: 0 at first, then linear up to ``cr_weight`` over ``cr_ramp`` cycles."""
+        ramp = self.settings.cr_ramp
+        share = 1.0 if ramp <= 0 else min(1.0, self.state.cycle / ramp)
+        return self.settings.cr_weight * share
+
+    # ---- helpers
 
     def close(self) -> None:
         """The closing E-step (Eqs. 4, 11): q with the last g, f unsharpened on the rows as they are."""
@@ -286,21 +225,24 @@ class Flywheel:
 
     def _predict(self, trainer: Trainer, rows: Tensor) -> Tensor:
         """Log-probabilities on the rows as they are, eval mode: (len(rows), K)."""
-        return trainer.predict(self.source, self._plain, rows, self.views.eval_batch, pad=self.vectors)
+        return trainer.predict(self.source, self.plain, rows, self.views.eval_batch, pad=self.vectors)
 
     def _predict_weak(self, rows: Tensor) -> Tensor:
         """Mean probability over two weak views, eval mode: (len(rows), K)."""
         size = self.views.eval_batch
-        first = self.aux.predict(self.source, self._weak, rows, size).exp()
-        return first.add_(self.aux.predict(self.source, self._weak, rows, size).exp()).div_(2)
+        first = self.aux.predict(self.source, self.weak, rows, size).exp()
+        return first.add_(self.aux.predict(self.source, self.weak, rows, size).exp()).div_(2)
 
-    def _plain(self, x: Tensor) -> Tensor:
+    def plain(self, x: Tensor) -> Tensor:
+        """Rows as they are, as views."""
         return self.views.plain(x)
 
-    def _weak(self, x: Tensor) -> Tensor:
+    def weak(self, x: Tensor) -> Tensor:
+        """Weakly augmented rows."""
         return self.views.weak(x, self.augment)
 
-    def _strong(self, x: Tensor) -> Tensor:
+    def strong(self, x: Tensor) -> Tensor:
+        """Strongly augmented rows."""
         return self.views.strong(x, self.augment)
 
     def _history_row(self, rows: Tensor, aux_loss: float, main_loss_value: float) -> dict[str, float]:
@@ -330,11 +272,3 @@ class _Clock:
     def lap(self, name: str) -> None:
         now = time.perf_counter()
         self.laps[name], self.last = now - self.last, now
-
-
-def sharpen(prob: Tensor, temperature: float) -> Tensor:
-    """``p^(1/T)``, renormalised; T = 1 leaves it as it is. ``prob`` has shape (N, K)."""
-    if temperature == 1.0:
-        return prob
-    powered = prob.clamp_min(1e-30).pow(1.0 / temperature)
-    return powered / powered.sum(1, keepdim=True)

@@ -20,7 +20,7 @@ from noisyflywheel.exceptions import FlywheelWarning
 from noisyflywheel.flywheel import Flywheel
 
 DRIFT_MOST = 0.3
-"""Most share of the rows by which the class proportions of y^ may move from those after the warm-up."""
+"""Most by which class proportions of y^ may be off both those of the given labels and of f after the warm-up."""
 
 GAMMA_FALL = 0.33
 """Least gamma, as a share of the first one."""
@@ -40,7 +40,8 @@ class Guard:
 
     def __init__(self, wheel: Flywheel) -> None:
         self.wheel = wheel
-        self.reference = class_shares(wheel.state.f_prob.argmax(1), wheel.n_classes)
+        labels = (wheel.given, wheel.state.f_prob.argmax(1))
+        self.references = [class_shares(some, wheel.n_classes) for some in labels]
         self.first_gamma = float(wheel.state.gamma)
         self.careful = False
         self.good: dict[str, Any] = snapshot.take(wheel)
@@ -64,9 +65,12 @@ class Guard:
     def complaint(self, row: dict[str, float]) -> str | None:
         """What is wrong after this cycle, or None."""
         s = self.wheel.state
-        drift = float((class_shares(s.y_hat, self.wheel.n_classes) - self.reference).abs().sum()) / 2
+        shares = class_shares(s.y_hat, self.wheel.n_classes)
+        drift = min(float((shares - reference).abs().sum()) / 2 for reference in self.references)
         if drift > DRIFT_MOST:
-            return f"the class proportions of the resampled labels moved by {drift:.0%}"
+            return f"the class proportions of the resampled labels are off by {drift:.0%}"
+        if s.cycle - self.wheel.first_cycle <= self.wheel.settings.cr_ramp:
+            return None  # gamma means little before the regularizer has its weight
         if row["gamma"] < GAMMA_FALL * self.first_gamma:
             return f"gamma fell from {self.first_gamma:.2f} to {row['gamma']:.2f}"
         if row["gamma"] > row["agreement"] + GAMMA_ABOVE:

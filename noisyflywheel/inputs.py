@@ -15,6 +15,7 @@ from sklearn.utils.validation import (
     column_or_1d,
     validate_data,
 )
+from skorch.helper import SliceDataset
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -22,8 +23,8 @@ from noisyflywheel.data import ArraySource, DatasetSource, Source, as_row, chann
 
 
 def is_dataset(X: Any) -> bool:
-    """Whether X is a torch Dataset (skorch's SliceDataset is one)."""
-    return isinstance(X, Dataset) and not isinstance(X, Tensor)
+    """Whether X is a torch Dataset or skorch's SliceDataset of one."""
+    return isinstance(X, (Dataset, SliceDataset)) and not isinstance(X, Tensor)
 
 
 def read_rows(estimator: Any, X: Any, *, reset: bool) -> Tensor | Dataset:
@@ -62,9 +63,7 @@ def _as_array(X: Any) -> Any:
         return X.detach().cpu().numpy()
     kinds = [dtype.kind for dtype in X.dtypes] if isinstance(X, pd.DataFrame) else [_kind(X)]
     if any(kind in "mM" for kind in kinds):
-        raise TypeError(
-            "X holds dates or durations (dtype datetime64 or timedelta64): turn them into numbers."
-        )
+        raise TypeError("X holds dates or durations (datetime64 or timedelta64): turn them into numbers.")
     return X
 
 
@@ -97,14 +96,10 @@ def _read_images(estimator: Any, X: Any, reset: bool) -> Tensor:
 def _read_dataset(estimator: Any, X: Dataset, reset: bool) -> Dataset:
     """A Dataset is not read here, but for its first item."""
     if not hasattr(X, "__len__"):
-        raise TypeError(
-            "The Dataset has no length: rows are asked for by index, an IterableDataset has none."
-        )
+        raise TypeError("The Dataset has no length: rows are asked for by index, an IterableDataset has none.")
     n = _num_samples(X)
     if n < (2 if reset else 1):
-        raise ValueError(
-            f"Found a Dataset with {n} sample(s) while a minimum of {2 if reset else 1} is required."
-        )
+        raise ValueError(f"Found a Dataset with {n} sample(s) while a minimum of {2 if reset else 1} is required.")
     row = as_row(X[0])
     shape = tuple(channels_first(row[None]).shape[1:])
     if reset:
@@ -114,11 +109,10 @@ def _read_dataset(estimator: Any, X: Dataset, reset: bool) -> Dataset:
 
 
 def _check_row_shape(estimator: Any, shape: tuple[int, ...], reset: bool) -> None:
-    if reset:
-        estimator._row_shape = shape
-    elif shape != estimator._row_shape:
+    """Raise ValueError if rows have another shape than in fit."""
+    if not reset and shape != estimator.views_.row_shape:
         raise ValueError(
-            f"X has rows of shape {shape}, but was fitted with rows of shape {estimator._row_shape}."
+            f"X has rows of shape {shape}, but was fitted with rows of shape {estimator.views_.row_shape}."
         )
 
 
@@ -140,9 +134,7 @@ def labels_of_dataset(dataset: Any) -> np.ndarray:
     for i in range(len(dataset)):
         item = dataset[i]
         if not isinstance(item, (tuple, list)) or len(item) < 2:
-            raise ValueError(
-                f"y is None and item {i} of the Dataset has no second part to take as labels: it must be (x, label)."
-            )
+            raise ValueError(f"y is None and item {i} of the Dataset has no second part to take as labels: (x, label).")
         labels.append(item[1])
     return np.asarray(labels)
 

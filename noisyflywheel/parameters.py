@@ -52,10 +52,22 @@ _CHECKS: dict[str, tuple[str, Callable[[Any], bool], Callable[[Any], bool]]] = {
         lambda v: _is_int(v) or isinstance(v, str),
         lambda v: v == "auto" or (_is_int(v) and v >= 0),
     ),
-    "contrastive_weight": ("a number >= 0", _is_real, lambda v: 0 <= v < float("inf")),
-    "mixup_alpha": ("a number >= 0", _is_real, lambda v: 0 <= v < float("inf")),
+    "contrastive_weight": (
+        "'auto' or a number >= 0",
+        lambda v: _is_real(v) or isinstance(v, str),
+        lambda v: v == "auto" or (_is_real(v) and 0 <= v < float("inf")),
+    ),
+    "mixup_alpha": (
+        "'auto' or a number >= 0",
+        lambda v: _is_real(v) or isinstance(v, str),
+        lambda v: v == "auto" or (_is_real(v) and 0 <= v < float("inf")),
+    ),
     "sharpen_temperature": ("a number in (0, 10]", _is_real, lambda v: 0 < v <= 10),
-    "average_epochs": ("a number >= 0", _is_real, lambda v: 0 <= v < float("inf")),
+    "average_epochs": (
+        "'auto' or a number >= 0",
+        lambda v: _is_real(v) or isinstance(v, str),
+        lambda v: v == "auto" or (_is_real(v) and 0 <= v < float("inf")),
+    ),
     "noise_model": (
         "'class' or 'uniform'",
         lambda v: isinstance(v, str),
@@ -127,10 +139,18 @@ def _check_device_is_there(device: Any) -> None:
         raise ValueError(f"device {str(device)!r} is not there: torch sees {there} CUDA device(s).")
 
 
-def make_settings(params: dict[str, Any]) -> Settings:
-    """The loop's settings from checked parameters; "auto" values that need no data are resolved."""
-    names = Settings.__dataclass_fields__
-    values = {name: params[name] for name in names}
+AUTO_VECTORS = {"mixup_alpha": 4.0, "average_epochs": 0.0, "contrastive_weight": 0.025}
+AUTO_IMAGES = {"mixup_alpha": 0.0, "average_epochs": 5.0, "contrastive_weight": 0.0}
+"""What "auto" stands for. A small convolutional net underfits in the tens of epochs that a default fit has: MixUp and
+the contrastive loss then cost it more than they give, and its weights want averaging."""
+
+
+def make_settings(params: dict[str, Any], image: bool) -> Settings:
+    """The loop's settings from checked parameters, every "auto" resolved but that of the warm-up."""
+    values = {name: params[name] for name in Settings.__dataclass_fields__}
+    for name, value in (AUTO_IMAGES if image else AUTO_VECTORS).items():
+        if isinstance(values[name], str):
+            values[name] = value
     if values["cr_ramp"] == "auto":
         values["cr_ramp"] = max(1, int(params["n_cycles"] * 0.4))
     return Settings(**values)

@@ -30,9 +30,7 @@ def table():
 
 
 def test_plan(table):
-    more = pd.concat([table] * 3, ignore_index=True).assign(
-        id=range(120), note=[f"remark {i}" for i in range(120)]
-    )
+    more = pd.concat([table] * 3, ignore_index=True).assign(id=range(120), note=[f"remark {i}" for i in range(120)])
     plan = plan_columns(more)
     assert plan.numbers == ["width", "count", "paid"]
     assert plan.categories == ["color"]
@@ -63,9 +61,7 @@ def test_lists_are_left_out():
 
 
 def test_numbers_by_hand():
-    table = pd.DataFrame(
-        {"a": ["1", "x", None], "b": [np.inf, 2, 3], "c": pd.to_timedelta([1, 2, None], unit="min")}
-    )
+    table = pd.DataFrame({"a": ["1", "x", None], "b": [np.inf, 2, 3], "c": pd.to_timedelta([1, 2, None], unit="min")})
     got = numbers_of(table)
     np.testing.assert_array_equal(got, [[1, np.nan, 60], [np.nan, 2, 120], [np.nan, 3, np.nan]])
 

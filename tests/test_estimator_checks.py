@@ -1,6 +1,5 @@
 """scikit-learn's own estimator checks: no failure, and no failure expected."""
 
-import pytest
 import torch
 from skorch import NeuralNetClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -34,12 +33,6 @@ ESTIMATORS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @parametrize_with_checks(ESTIMATORS)

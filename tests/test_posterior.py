@@ -10,6 +10,7 @@ from noisyflywheel.audit.posterior import (
     given_likelihood,
     noisy_class_posterior,
     sharpen,
+    shrink_confusions,
     transition_from_joint,
     true_class_posterior,
 )
@@ -39,6 +40,19 @@ def test_a_class_nobody_was_given():
 def test_transition_from_joint_by_hand():
     got = transition_from_joint(np.array([[3.0, 1.0], [0.0, 0.0]]), pseudo_count=0)
     np.testing.assert_allclose(got, [[0.75, 0.25], [0, 1]])
+
+
+def test_even_confusions_are_evened_out():
+    joint = np.array([[9.0, 1, 2], [2, 9, 1], [1, 2, 9]])  # off the diagonal: mean 1.5, variance 6 * .25 / 3
+    np.testing.assert_allclose(shrink_confusions(joint)[0], [9, 1.5, 1.5])
+
+
+def test_real_confusions_stay():
+    joint = np.array([[9.0, 40, 0], [0, 9, 40], [40, 0, 9]])  # mean 20, variance 6 * 400 / 3 = 800
+    weight = 1 - 20 / 800
+    np.testing.assert_allclose(shrink_confusions(joint)[0], [9, 20 + 20 * weight, 20 - 20 * weight])
+    np.testing.assert_allclose(shrink_confusions(joint).sum(axis=1), joint.sum(axis=1))
+    np.testing.assert_allclose(shrink_confusions(joint[:2, :2]), joint[:2, :2])
 
 
 def test_one_step_of_the_deconvolution_by_hand():

@@ -28,9 +28,7 @@ SCRIPT = "<script>alert(1)</script>"
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="no Chromium on the PATH: the report is not looked at in a browser"
-    ),
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH: the report is not looked at in a browser"),
 ]
 
 PROBE = """<script>

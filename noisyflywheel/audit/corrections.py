@@ -67,9 +67,7 @@ def _correct_frame(
     return clean.assign(**dict(zip(FLAG_COLUMNS, values, strict=True)))
 
 
-def _correct_arrays(
-    X: Any, y: Any, issues: pd.DataFrame, policy: str, rows: NDArray[np.bool_]
-) -> tuple[Any, ...]:
+def _correct_arrays(X: Any, y: Any, issues: pd.DataFrame, policy: str, rows: NDArray[np.bool_]) -> tuple[Any, ...]:
     """`apply_corrections` for a pair of arrays."""
     if policy == "flag":
         return X, y, rows

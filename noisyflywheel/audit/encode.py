@@ -166,9 +166,7 @@ def make_encoder(plan: ColumnPlan, text: tuple[str, Any] | None = None) -> Pipel
     ValueError
         If no column is left.
     """
-    one_hot = OneHotEncoder(
-        handle_unknown="infrequent_if_exist", max_categories=MAX_CATEGORIES, sparse_output=False
-    )
+    one_hot = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=MAX_CATEGORIES, sparse_output=False)
     categories = make_pipeline(FunctionTransformer(categories_of), one_hot)
     parts: list[tuple[str, Any, Any]] = [
         ("numbers", _scaled(numbers_of), plan.numbers),

@@ -64,9 +64,7 @@ def read_pixels(path: Path, size: int) -> NDArray[np.uint8]:
         raise OSError(str(error)) from error
 
 
-def load_folder(
-    folder: str | Path, size: int = 32
-) -> tuple[pd.DataFrame, NDArray[np.uint8], list[tuple[str, str]]]:
+def load_folder(folder: str | Path, size: int = 32) -> tuple[pd.DataFrame, NDArray[np.uint8], list[tuple[str, str]]]:
     """Manifest and pixels of a folder; files that cannot be read are listed and left out.
 
     Parameters

@@ -2,8 +2,9 @@
 
 Pure numpy functions. `n` rows, `K` classes, `given` are class codes 0 … K-1. Every matrix has rows = true
 class and columns = given class. A classifier trained on noisy labels predicts the *given* label;
-`noisy_class_posterior` turns that into the true class: confident learning counts the confusions, the
-confusions are divided out of the probabilities, and one temperature makes the given labels most likely.
+`noisy_class_posterior` turns that into the true class: confident learning counts the confusions,
+chance is smoothed out of the counts, they are divided out of the probabilities, and one temperature makes the
+given labels most likely.
 
 References
 ----------
@@ -58,6 +59,33 @@ def confident_joint(proba: Array, given: Codes) -> Array:
     empty = joint.sum(axis=0) == 0
     joint[empty, empty] = 1.0
     return joint / joint.sum(axis=0) * n_given
+
+
+def shrink_confusions(joint: Array) -> Array:
+    """Confusion counts pulled towards the mean of their true class, as far as they differ only by chance.
+
+    Where the counts of a class scatter no more than Poisson counts of equal mean, its errors are even and the
+    scatter is noise; where they scatter far more, the confusions are real and stay. The weight is
+    `1 - mean / variance` of the counts off the diagonal, pooled over the classes and floored at 0.
+
+    Parameters
+    ----------
+    joint : ndarray of shape (K, K)
+        Rows by (true, given) class.
+
+    Returns
+    -------
+    joint : ndarray of shape (K, K)
+        Same row sums and diagonal.
+    """
+    n_classes = joint.shape[0]
+    if n_classes < 3:
+        return joint
+    wrong = ~np.eye(n_classes, dtype=bool)
+    mean = np.where(wrong, joint, 0.0).sum(axis=1, keepdims=True) / (n_classes - 1)
+    variance = ((joint - mean) ** 2)[wrong].sum() / (n_classes * (n_classes - 2))
+    weight = max(0.0, 1.0 - float(mean.mean()) / max(float(variance), TINY))
+    return np.where(wrong, weight * joint + (1 - weight) * mean, joint)
 
 
 def transition_from_joint(joint: Array, pseudo_count: float = 1e-3) -> Array:
@@ -152,7 +180,7 @@ def noisy_class_posterior(proba: Array, given: Codes) -> tuple[Array, Array, Arr
     transition_matrix : ndarray of shape (K, K)
         T, rows = true class.
     """
-    T = transition_from_joint(confident_joint(proba, given))
+    T = transition_from_joint(shrink_confusions(confident_joint(proba, given)))
     clean = deconvolve(proba, T)
     clean = sharpen(clean, fit_temperature(clean, T, given))
     return clean, true_class_posterior(clean, T, given), T

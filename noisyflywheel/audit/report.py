@@ -161,9 +161,7 @@ def _bins(issues: pd.DataFrame) -> list[dict[str, float]]:
     ]
 
 
-def _row_lists(
-    issues: pd.DataFrame, content: dict[int, Any], max_rows: int, per_class: int
-) -> dict[str, Any]:
+def _row_lists(issues: pd.DataFrame, content: dict[int, Any], max_rows: int, per_class: int) -> dict[str, Any]:
     """Cards of the suspects: in one list, and by given class with the worst class first."""
     cards = []
     for row in content:

@@ -118,9 +118,7 @@ def _per_class(values: pd.Series, given: pd.Series, classes: NDArray[Any], how: 
     return np.asarray(values.groupby(given.to_numpy()).agg(how).reindex(classes))
 
 
-def top_confusion(
-    classes: ArrayLike, transition_matrix: ArrayLike
-) -> tuple[NDArray[Any], NDArray[np.float64]]:
+def top_confusion(classes: ArrayLike, transition_matrix: ArrayLike) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Wrong label that each true class is given most often, and how often.
 
     Parameters
@@ -192,9 +190,7 @@ def class_summary(
     return table.sort_values("noise_rate", ascending=False, kind="stable", ignore_index=True)
 
 
-def overlapping_classes(
-    issues: pd.DataFrame, classes: ArrayLike, transition_matrix: ArrayLike
-) -> pd.DataFrame:
+def overlapping_classes(issues: pd.DataFrame, classes: ArrayLike, transition_matrix: ArrayLike) -> pd.DataFrame:
     """Pairs of classes by how often one is given for the other; the worst pair first.
 
     The share of each true class is that of the refurbished labels.

@@ -39,9 +39,7 @@ def tfidf_embedder(n_components: int = 128, random_state: int = 0) -> Pipeline:
 
     It needs no download. Texts of shape (n,) become float arrays (n, at most `n_components`).
     """
-    words = TfidfVectorizer(
-        sublinear_tf=True, ngram_range=(1, 2), max_features=MAX_WORDS, token_pattern=r"(?u)\b\w+\b"
-    )
+    words = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), max_features=MAX_WORDS, token_pattern=r"(?u)\b\w+\b")
     svd = SmallSVD(n_components, random_state=random_state)
     return make_pipeline(FunctionTransformer(as_texts), words, svd, Normalizer())
 

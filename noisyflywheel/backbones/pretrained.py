@@ -39,9 +39,7 @@ class BodyAndHead(nn.Module):
         return self.forward_head(self.forward_features(x))
 
 
-def resnet50(
-    n_classes: int = 10, in_channels: int = 3, weights: str | PathLike[str] | None = None
-) -> BodyAndHead:
+def resnet50(n_classes: int = 10, in_channels: int = 3, weights: str | PathLike[str] | None = None) -> BodyAndHead:
     """Build torchvision's ResNet-50, for Clothing1M (Sec. 4.2), with a new head.
 
     Parameters
@@ -100,9 +98,7 @@ def inception_resnet_v2(n_classes: int = 10, in_channels: int = 3, weights: str 
     except ImportError as error:
         message = "inception_resnet_v2 needs timm; install it with: pip install 'noisyflywheel[timm]'"
         raise ImportError(message) from error
-    body = timm.create_model(
-        "inception_resnet_v2", pretrained=weights is not None, num_classes=0, in_chans=in_channels
-    )
+    body = timm.create_model("inception_resnet_v2", pretrained=weights is not None, num_classes=0, in_chans=in_channels)
     return BodyAndHead(body, body.num_features, n_classes)
 
 

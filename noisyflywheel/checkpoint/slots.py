@@ -11,9 +11,7 @@ from noisyflywheel.exceptions import CheckpointError
 
 try:
     import fcntl
-except (
-    ImportError
-):  # Windows has no flock: parallel fits of the very same data and parameters are not told apart
+except ImportError:  # Windows has no flock: parallel fits of the very same data and parameters are not told apart
     fcntl = None  # type: ignore[assignment]
 
 MAX_SLOTS = 256

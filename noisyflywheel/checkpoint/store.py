@@ -151,9 +151,7 @@ def _load_arrays(content: bytes, path: Path) -> dict[str, NDArray[Any]]:
                 arrays = {name: archive[name] for name in archive.files}
     except Exception as error:  # zip and npy readers raise many kinds
         raise CheckpointError(path, f"no arrays of numbers and strings ({type(error).__name__})") from error
-    if not all(
-        isinstance(array, np.ndarray) for array in arrays.values()
-    ):  # numpy hands other entries out as bytes
+    if not all(isinstance(array, np.ndarray) for array in arrays.values()):  # numpy hands other entries out as bytes
         raise CheckpointError(path, "no arrays of numbers and strings (an entry is no npy file)")
     return arrays
 

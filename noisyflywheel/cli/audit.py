@@ -51,15 +51,11 @@ def add_parser(subcommands: Any) -> None:
     data = parser.add_argument_group("what to read")
     data.add_argument("--label", metavar="COLUMN", help="column with the labels (tables)")
     data.add_argument("--text", metavar="COLUMN", help="learn from the texts of this column")
-    data.add_argument(
-        "--embedder", metavar="NAME", help="sentence-transformers model for --text; without it TF-IDF"
-    )
+    data.add_argument("--embedder", metavar="NAME", help="sentence-transformers model for --text; without it TF-IDF")
     data.add_argument(
         "--features", metavar="A,B,…", help="learn from these columns only (default: all that can be used)"
     )
-    data.add_argument(
-        "--image-size", type=int, default=32, metavar="PIXELS", help="side of the images (default 32)"
-    )
+    data.add_argument("--image-size", type=int, default=32, metavar="PIXELS", help="side of the images (default 32)")
     _add_training_options(parser)
     parser.set_defaults(run=run)
 
@@ -67,9 +63,7 @@ def add_parser(subcommands: Any) -> None:
 def _add_training_options(parser: argparse.ArgumentParser) -> None:
     """Options of the fit and of what is done with the suspects."""
     learn = parser.add_argument_group("how to judge")
-    learn.add_argument(
-        "--cv", type=int, metavar="K", help="judge each row by a model that never saw it (K fits more)"
-    )
+    learn.add_argument("--cv", type=int, metavar="K", help="judge each row by a model that never saw it (K fits more)")
     learn.add_argument("--cycles", type=int, default=50, help="cycles of training (default 50)")
     learn.add_argument("--seed", type=int, default=0, help="random seed (default 0)")
     learn.add_argument("--device", default="auto", help="auto, cpu, cuda … (default auto)")

@@ -42,9 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Train both ways, print the accuracies and the worst labels, save the picture."""
     X, y = load_digits(return_X_y=True)
     X = X.astype(np.float32)
-    X_train, X_test, y_train, y_test = train_test_split(
-        X, y, test_size=0.3, stratify=y, random_state=arguments.seed
-    )
+    X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.3, stratify=y, random_state=arguments.seed)
     noisy = np.asarray(symmetric(y_train, arguments.rate, random_state=arguments.seed))
     wrong = int((noisy != y_train).sum())
     print(f"{len(noisy):,} handwritten digits, {wrong:,} of the labels wrong ({wrong / len(noisy):.0%})")
@@ -62,16 +60,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def plain_accuracy(
-    X: NDArray[Any], y: NDArray[Any], X_test: NDArray[Any], y_test: NDArray[Any], seed: int
-) -> float:
+def plain_accuracy(X: NDArray[Any], y: NDArray[Any], X_test: NDArray[Any], y_test: NDArray[Any], seed: int) -> float:
     """Test accuracy of the flywheel's own default net trained on the labels as they are."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = default_net(False, "cpu")
-        net.set_params(
-            module__n_features=X.shape[1], module__n_classes=10, max_epochs=PLAIN_EPOCHS, verbose=0
-        )
+        net = default_net(False, len(X), "cpu")
+        net.set_params(module__n_features=X.shape[1], module__n_classes=10, max_epochs=PLAIN_EPOCHS, verbose=0)
         net.initialize()
         net.module_.adapt(torch.from_numpy(X))
         net.partial_fit(X, y)

@@ -98,9 +98,7 @@ def whole_numbers(labels: pd.Series) -> pd.Series:
     return labels.astype(str) if labels.dtype == object else labels
 
 
-def table_job(
-    path: Path, label: str, text: str | None, embedder: str | None, features: list[str] | None
-) -> Job:
+def table_job(path: Path, label: str, text: str | None, embedder: str | None, features: list[str] | None) -> Job:
     """Job of a .csv or .parquet file.
 
     Raises

@@ -117,9 +117,7 @@ def load_cifar10n(
     return NoisyData(X, y, y_clean, tuple(map(str, archive["class_names"])))
 
 
-def _check_archive(
-    path: Path, archive: dict[str, NDArray[Any]], n_train: int, n_test: int, name: str
-) -> None:
+def _check_archive(path: Path, archive: dict[str, NDArray[Any]], n_train: int, n_test: int, name: str) -> None:
     """Refuse an archive whose members do not fit each other."""
     offsets, size = archive["offsets"].astype(np.int64), archive["jpeg"].size
     if len(offsets) != n_train + n_test + 1:
@@ -136,9 +134,7 @@ def _decode(
     """Decode `rows` pictures from number `first` on; returns them with the numbers of those kept."""
     ends = archive["offsets"].astype(np.int64)
     data = archive["jpeg"].tobytes()
-    sources = (
-        (f"{path}, picture {i}", io.BytesIO(data[ends[i] : ends[i + 1]])) for i in range(first, first + rows)
-    )
+    sources = ((f"{path}, picture {i}", io.BytesIO(data[ends[i] : ends[i + 1]])) for i in range(first, first + rows))
     return read_images(sources, rows, on_error)
 
 

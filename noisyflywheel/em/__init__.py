@@ -5,7 +5,7 @@ class and columns = given class.
 """
 
 from noisyflywheel.em.auxiliary import auxiliary_likelihood, marginal_true_class, refurbish
-from noisyflywheel.em.calibration import agreement, calibrate, tempered_given
+from noisyflywheel.em.calibration import agreement, calibrate, overconfidence, tempered_given
 from noisyflywheel.em.corruption import corruption_matrix, error_probability, transition_matrix
 from noisyflywheel.em.main import (
     clean_posterior,
@@ -27,6 +27,7 @@ __all__ = [
     "joint_likelihood",
     "marginal_true_class",
     "objective",
+    "overconfidence",
     "refurbish",
     "reweighted_cross_entropy",
     "tempered_given",

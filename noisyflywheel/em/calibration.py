@@ -56,3 +56,20 @@ def agreement(prob: Tensor, given: Tensor) -> Tensor:
     Sec. 4.1 takes it, of f after the warm-up, as the first gamma.
     """
     return (prob.argmax(1) == given).double().mean()
+
+
+def overconfidence(log_g: Tensor, f_prob: Tensor) -> float:
+    """How much surer g is of its classes than two nets that agree so often can be; no label is needed.
+
+    The mean confidence of g less the share of rows where g and f predict the same class, in [-1, 1]. Two nets trained
+    on the same rows that are right with their stated confidence agree about that often.
+
+    Parameters
+    ----------
+    log_g : Tensor of shape (N, K)
+        Log-probabilities of g.
+    f_prob : Tensor of shape (N, K)
+        Prediction of f.
+    """
+    agree = (log_g.argmax(1) == f_prob.argmax(1)).double().mean()
+    return float(log_g.max(1).values.double().exp().mean() - agree)

@@ -27,9 +27,7 @@ def given_label_likelihood(g_given: Tensor, gamma: Tensor | float, eps: Tensor |
     return gamma * g_given + (1 - gamma) * eps
 
 
-def joint_likelihood(
-    p_x: Tensor | float, g_given: Tensor, gamma: Tensor | float, eps: Tensor | float
-) -> Tensor:
+def joint_likelihood(p_x: Tensor | float, g_given: Tensor, gamma: Tensor | float, eps: Tensor | float) -> Tensor:
     """Joint probability of an input and its given label.
 
     Eq. (2), Sec. 3.1: ``p(x, y~) = p_data(x) (gamma g(x)[y~] + (1 - gamma) eps)``. Shapes as in

@@ -60,9 +60,7 @@ class Features:
         finally:
             handle.remove()
         if not seen:
-            raise ValueError(
-                f"feature_layer={self.name!r} is not reached by forward of {type(self.module).__name__}."
-            )
+            raise ValueError(f"feature_layer={self.name!r} is not reached by forward of {type(self.module).__name__}.")
         return seen[-1].flatten(1).float()
 
 

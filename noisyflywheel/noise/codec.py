@@ -114,9 +114,7 @@ def decode(y: Any, codes: Codes, classes: NDArray[Any], changed: NDArray[np.bool
     return noisy
 
 
-def finish(
-    y: Any, true: Codes, noisy: Codes, classes: NDArray[Any], T: NDArray[np.float64], return_info: bool
-) -> Any:
+def finish(y: Any, true: Codes, noisy: Codes, classes: NDArray[Any], T: NDArray[np.float64], return_info: bool) -> Any:
     """Return the noisy labels, with `NoiseInfo` where it is asked for."""
     changed = noisy != true
     labels = decode(y, noisy, classes, changed)

@@ -31,9 +31,7 @@ class CleanProbaDisplay:
     ax_: Any
     figure_: Any
 
-    def __init__(
-        self, clean_proba: ArrayLike, clean_rate: float, *, is_right: ArrayLike | None = None
-    ) -> None:
+    def __init__(self, clean_proba: ArrayLike, clean_rate: float, *, is_right: ArrayLike | None = None) -> None:
         self.clean_proba = clean_proba
         self.clean_rate = clean_rate
         self.is_right = is_right

@@ -46,9 +46,7 @@ class HistoryDisplay:
         self.true_clean_rate = true_clean_rate
 
     @classmethod
-    def from_estimator(
-        cls, estimator: Any, *, true_clean_rate: float | None = None, ax: Any = None
-    ) -> HistoryDisplay:
+    def from_estimator(cls, estimator: Any, *, true_clean_rate: float | None = None, ax: Any = None) -> HistoryDisplay:
         """Plot the history of a fitted estimator.
 
         Parameters

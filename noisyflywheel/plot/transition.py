@@ -88,9 +88,7 @@ def _heat(ax: Any, matrix: np.ndarray, labels: list[str]) -> None:
     step = max(1, int(np.ceil(n / 40)))
     ticks = np.arange(0, n, step)
     long = max(len(label) for label in labels) > 2
-    ax.set_xticks(
-        ticks, [labels[i] for i in ticks], rotation=45 if long else 0, ha="right" if long else "center"
-    )
+    ax.set_xticks(ticks, [labels[i] for i in ticks], rotation=45 if long else 0, ha="right" if long else "center")
     ax.set_yticks(ticks, [labels[i] for i in ticks])
     ax.set_xlabel("given class")
     ax.set_xticks(np.arange(n - 1) + 0.5, minor=True)

@@ -44,11 +44,11 @@ def feature_scale(x: Tensor) -> tuple[Tensor, Tensor]:
     return mean.float(), scale.float()
 
 
-def neighbour_noise(z: Tensor, queries: int = 2000, neighbour: int = 5) -> Tensor:
-    """Strength of noise that moves a row about as far as its near neighbours are.
+def neighbour_noise(z: Tensor, queries: int = 2000, neighbour: int = 5) -> float:
+    """Strength of noise that moves a row somewhat farther than its near neighbours are.
 
-    1.3 times the median distance to the 5th neighbour, divided by the root of the number of features: a view
-    then stays among rows that are likely to share its class. Duplicate rows do not count as neighbours.
+    1.3 times the median distance to the 5th neighbour, divided by the root of the number of features that vary: a
+    view then stays among rows that are likely to share its class. Duplicate rows do not count as neighbours.
 
     Parameters
     ----------
@@ -61,16 +61,17 @@ def neighbour_noise(z: Tensor, queries: int = 2000, neighbour: int = 5) -> Tenso
 
     Returns
     -------
-    scalar Tensor, in [0.05, 2]
+    float in [0.05, 2]
     """
-    index = torch.linspace(0, len(z) - 1, min(queries, len(z))).long()
+    varying = max(1, int((z.var(0, correction=0) > 1e-12).sum()))
+    index = torch.linspace(0, len(z) - 1, min(queries, len(z)), dtype=torch.float64).long()
     distance = torch.cdist(z[index], z)
-    distance = torch.where(distance > 1e-4 * z.shape[1] ** 0.5, distance, torch.inf)
+    distance = torch.where(distance > 1e-3 * varying**0.5, distance, torch.inf)
     kth = distance.kthvalue(min(neighbour, max(1, len(z) - 1)), dim=1).values
     finite = kth[torch.isfinite(kth)]
     if not len(finite):
-        return torch.tensor(0.05)
-    return (1.3 * finite.median() / z.shape[1] ** 0.5).clamp(0.05, 2.0)
+        return 0.05
+    return float((1.3 * finite.median() / varying**0.5).clamp(0.05, 2.0))
 
 
 def _at_least_zero(value: Any) -> bool:
@@ -100,7 +101,7 @@ class VectorViews(BaseEstimator):
         """Learn mean and scale of the features of ``x``, shape (n, d)."""
         self._check_parameters()
         self.mean_, self.scale_ = feature_scale(x)
-        self.noise_ = float(neighbour_noise((x.float() - self.mean_) / self.scale_))
+        self.noise_ = neighbour_noise((x.float() - self.mean_) / self.scale_)
         if self.noise != "auto":
             self.noise_ = float(self.noise)
         return self

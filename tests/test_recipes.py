@@ -1,0 +1,83 @@
+"""The recipes state Sec. 4.2, take overrides, survive cloning, and train."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+
+from noisyflywheel import recipes
+from noisyflywheel.backbones import PreActResNet18, SmallResNet, inception_resnet_v2, resnet50
+from noisyflywheel.nets.schedules import CosineLR, StepLR
+from noisyflywheel.parameters import check_parameters
+
+SECTION_4_2 = {  # recipe: (module, epochs, warm-up, rate, batch, weight decay, MixUp)
+    "cifar10": (PreActResNet18, 300, 10, 0.02, 128, 5e-4, 4.0),
+    "cifar100": (PreActResNet18, 300, 10, 0.02, 128, 5e-4, 4.0),
+    "tiny_imagenet": (PreActResNet18, 200, 10, 0.01, 32, 5e-4, 0.5),
+    "clothing1m": (resnet50, 80, 1, 0.001, 32, 1e-3, 0.5),
+    "webvision": (inception_resnet_v2, 100, 1, 0.02, 32, 5e-4, 0.5),
+}
+
+
+@pytest.mark.parametrize("name", SECTION_4_2)
+def test_settings_of_section_4_2(name):
+    module, epochs, warm_up, lr, batch, decay, mixup = SECTION_4_2[name]
+    classifier = getattr(recipes, name)(device="cpu", random_state=3)
+    net = classifier.main_net
+    assert (net.module, net.lr, net.batch_size) == (module, lr, batch)
+    assert net.optimizer is torch.optim.SGD
+    optimizer = net.get_params()
+    assert (optimizer["optimizer__momentum"], optimizer["optimizer__weight_decay"]) == (0.9, decay)
+    assert (classifier.n_warmup_epochs, classifier.n_cycles) == (warm_up, epochs - warm_up)
+    assert (classifier.cr_weight, classifier.contrastive_weight) == (3.0, 0.025)
+    assert (classifier.mixup_alpha, classifier.random_state, classifier.device) == (mixup, 3, "cpu")
+    check_parameters(clone(classifier).get_params(deep=False))
+
+
+def test_schedules():
+    schedule = dict(recipes.cifar10().main_net.callbacks)["lr"]
+    assert isinstance(schedule, CosineLR)
+    assert schedule.n_epochs == 300
+    tiny, clothing, web = (
+        dict(recipe().main_net.callbacks)["lr"]
+        for recipe in (recipes.tiny_imagenet, recipes.clothing1m, recipes.webvision)
+    )
+    assert (tiny.first, tiny.gamma, tiny.every) == (100, 0.5, 25)
+    assert (clothing.first, clothing.gamma, clothing.every) == (40, 0.1, None)
+    assert isinstance(web, StepLR)
+    assert (web.first, web.gamma, web.every) == (50, 0.5, 25)
+    assert recipes.clothing1m().cycle_size == 1000 * 32
+
+
+def test_both_forms_of_the_loop():
+    paper, ours = recipes.cifar10(), recipes.cifar10(literal=False)
+    assert {name: getattr(paper, name) for name in recipes.LITERAL} == recipes.LITERAL
+    assert {name: getattr(ours, name) for name in recipes.OURS} == recipes.OURS
+    assert recipes.cifar10_fast().cr_ramp == 20
+    assert recipes.cifar10_fast(literal=True).cr_ramp == 0
+
+
+def test_overrides_reach_classifier_nets_and_schedule():
+    classifier = recipes.cifar10(n_cycles=5, n_warmup_epochs=2, main_net__batch_size=16, views=None)
+    assert classifier.main_net.batch_size == 16
+    assert classifier.main_net.callbacks[0][1].n_epochs == 7
+    assert classifier.views is None
+    assert classifier.aux_net is None
+    assert recipes.cifar10(aux_net__lr=0.5).aux_net.lr == 0.5
+    assert recipes.cifar10(views__pad=2).views.pad == 2
+    assert recipes.clothing1m(weights=None).main_net.get_params()["module__weights"] is None
+    with pytest.raises(ValueError, match="number of warm-up epochs"):
+        recipes.cifar10(n_warmup_epochs="auto")
+
+
+def test_a_recipe_trains_and_its_rate_runs_over_warm_up_and_cycles():
+    rng = np.random.default_rng(0)
+    y = np.arange(24) % 3
+    X = (rng.integers(0, 60, (24, 8, 8, 3)) + 80 * (y[:, None, None, None] == np.arange(3))).astype(np.uint8)
+    small = {"main_net__module": SmallResNet, "main_net__module__width": 4, "main_net__batch_size": 8}
+    classifier = recipes.cifar10(n_warmup_epochs=1, n_cycles=2, device="cpu", random_state=0, **small).fit(
+        X, y
+    )
+    assert classifier.aux_net_.history[:, "lr"] == pytest.approx([0.02, 0.015, 0.005])
+    assert classifier.main_net_.history[:, "lr"] == pytest.approx([0.02, 0.015, 0.005])
+    assert classifier.predict(X).shape == (24,)
