@@ -154,9 +154,7 @@ def _cosine(params: dict[str, Any], n_rising: int = 0) -> CosineLR:
     """Cosine over warm-up and cycles, however many they are."""
     n_warmup = params["n_warmup_epochs"]
     if not isinstance(n_warmup, int):
-        raise ValueError(
-            f"a recipe's cosine needs a number of warm-up epochs, got n_warmup_epochs={n_warmup!r}"
-        )
+        raise ValueError(f"a recipe's cosine needs a number of warm-up epochs, got n_warmup_epochs={n_warmup!r}")
     return CosineLR(n_warmup + params["n_cycles"], n_rising)
 
 
