@@ -21,7 +21,7 @@ from noisyflywheel.checkpoint.frames import (
     encode_frame,
     encode_index,
 )
-from noisyflywheel.checkpoint.netstate import is_nested_plain
+from noisyflywheel.nets.netstate import is_nested_plain
 from noisyflywheel.nets.prepare import default_net, prepare_net
 from noisyflywheel.views import ImageViews, VectorViews
 from noisyflywheel.views.adapter import ViewAdapter
