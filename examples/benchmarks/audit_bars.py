@@ -141,7 +141,7 @@ def main() -> None:
                 rows.append({"part": part, "data": name, "seed": seed, **row, "seconds": seconds})
                 print(json.dumps(rows[-1]), flush=True)
                 if arguments.json:
-                    command = " ".join(["python", *sys.argv])
+                    command = " ".join(["python", *sys.argv]).replace(str(arguments.data), "DIR")
                     result = {
                         "command": command,
                         "environment": environment(),
