@@ -16,7 +16,7 @@ from noisyflywheel import em, snapshot
 from noisyflywheel.building import build, draw_seeds
 from noisyflywheel.compat import FitTask
 from noisyflywheel.data import Source
-from noisyflywheel.exceptions import DivergenceError
+from noisyflywheel.exceptions import ADVICE, DivergenceError
 from noisyflywheel.flywheel import Flywheel
 from noisyflywheel.inputs import make_source
 from noisyflywheel.nets import Trainer
@@ -135,10 +135,7 @@ def check_finite(row: dict[str, float], wheel: Flywheel) -> None:
     names = ["main_loss", "gamma", "f_entropy", *(["auxiliary_loss"] if wheel.settings.refurbish else [])]
     for name in names:
         if not np.isfinite(row[name]):
-            raise DivergenceError(
-                f"{name} became {row[name]} in cycle {int(row['cycle'])}: lower the learning rate or cr_weight, "
-                f"lengthen cr_ramp, or look for extreme values in X."
-            )
+            raise DivergenceError(f"{name} became {row[name]} in cycle {int(row['cycle'])}: {ADVICE}")
 
 
 def publish(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from noisyflywheel import snapshot
-from noisyflywheel.exceptions import DivergenceError
+from noisyflywheel.exceptions import ADVICE, DivergenceError
 from noisyflywheel.flywheel import Flywheel
 from noisyflywheel.progress import FitProgress
 from noisyflywheel.resume import FitCheckpoints
@@ -41,7 +41,8 @@ def warm_up(wheel: Flywheel, progress: FitProgress, checkpoints: FitCheckpoints)
     while epoch < most and not over(right):
         loss = wheel.warm_up_epoch(held)
         epoch += 1
-        check_loss(loss, epoch)
+        if not math.isfinite(loss):
+            raise DivergenceError(f"The loss became {loss} in warm-up epoch {epoch}: {ADVICE}")
         progress.warm_up(epoch, loss)
         if held is not None:
             right.append(wheel.held_out_agreement(held))
@@ -66,15 +67,6 @@ def resume_warm_up(wheel: Flywheel, saved: dict[str, Any] | None) -> tuple[int, 
     device = wheel.given.device
     held = None if saved["held"] is None else [rows.to(device) for rows in saved["held"]]
     return saved["epoch"], held, [right.to(device) for right in saved["right"]]
-
-
-def check_loss(loss: float, epoch: int) -> None:
-    """Raise `DivergenceError` if the loss of a warm-up epoch is NaN or infinite."""
-    if not math.isfinite(loss):
-        raise DivergenceError(
-            f"the loss became {loss} in warm-up epoch {epoch}: lower the learning rate, or look for extreme "
-            f"values in X."
-        )
 
 
 def hold_out(wheel: Flywheel) -> list[Tensor] | None:
