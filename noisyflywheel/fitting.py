@@ -27,6 +27,9 @@ from noisyflywheel.resume import FitCheckpoints, fit_checkpoints
 from noisyflywheel.scores import calibrated, mean_posterior
 from noisyflywheel.warmup import warm_up
 
+LONG = 60.0
+"""Seconds without a checkpoint after which one is written inside a cycle."""
+
 
 def fit_flywheel(
     estimator: Any,
@@ -93,7 +96,10 @@ def turn(estimator: Any, place: Place, task: FitTask, progress: FitProgress, che
     place.begin_cycles()
     while place.turns < wheel.settings.n_cycles and not place.stopped:
         subtask = task.cycle_begin()
-        row = wheel.cycle()
+        half = place.half or wheel.first_half()
+        if checkpoints.due(LONG):
+            checkpoints.save(place.state(half))
+        row = wheel.second_half(half)
         check_finite(row, wheel)
         place.end_cycle(row | (estimator.on_cycle(wheel, row) or {} if estimator.on_cycle else {}))
         progress.cycle(row)

@@ -27,6 +27,8 @@ class Place:
         Cycles of this fit that are done.
     stopped : bool
         Whether a callback or the guard ended the cycles early.
+    half : dict or None
+        First half of a cycle that a checkpoint was written in.
     warmup_epochs : int
         How long the warm-up was.
     """
@@ -38,9 +40,12 @@ class Place:
         self.stopped = False
         self.guard: Guard | None = None
         self.good: dict[str, Any] | None = None
+        self.half: dict[str, Any] | None = None
 
     def begin_cycles(self) -> None:
-        """After the warm-up, or after `resume`."""
+        """After the warm-up; nothing to do after `resume`."""
+        if self.good is not None:
+            return
         if self.guard is None and self.wheel.settings.guard and self.wheel.settings.refurbish:
             self.guard = Guard(self.wheel)
         self.good = snapshot.take(self.wheel) if self.guard is None else self.guard.good
@@ -49,6 +54,7 @@ class Place:
         """Record a cycle; the guard may put back the state before it, or stop."""
         self.history.append(row)
         self.turns += 1
+        self.half = None
         if self.guard is None:
             self.good = snapshot.take(self.wheel)
             return
@@ -60,10 +66,12 @@ class Place:
         if self.good is not None:
             snapshot.put_back(self.wheel, self.good)
 
-    def state(self) -> dict[str, Any]:
-        """Everything that decides how the fit goes on, between two cycles."""
+    def state(self, half: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Everything that decides how the fit goes on, between two cycles or inside one, after its first half."""
         return {
             "phase": "cycles",
+            "half": half,
+            "now": None if half is None else snapshot.take(self.wheel),
             "snapshot": self.good,
             "settings": asdict(self.wheel.settings),
             "first_cycle": self.wheel.first_cycle,
@@ -81,9 +89,14 @@ class Place:
         snapshot.put_back(self.wheel, saved["snapshot"])
         self.wheel.settings = Settings(**saved["settings"])
         self.wheel.first_cycle = saved["first_cycle"]
+        self.good = saved["snapshot"]
         if saved["guard"] is not None:
             self.guard = Guard(self.wheel)
             self.guard.load_state_dict(saved["guard"])
+            self.good = self.guard.good
+        if saved["half"] is not None:
+            snapshot.put_back(self.wheel, saved["now"])
+            self.half = saved["half"] | {"rows": saved["half"]["rows"].to(self.wheel.given.device)}
         self.history[:] = saved["history"]
         self.turns, self.stopped = saved["turns"], saved["stopped"]
         self.warmup_epochs = saved["warmup_epochs"]

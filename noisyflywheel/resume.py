@@ -47,7 +47,7 @@ class FitCheckpoints:
     def __init__(self, folder: Path | None = None, fingerprints: dict[str, str] | None = None) -> None:
         self.folder, self.fingerprints = folder, fingerprints or {}
         self.written = False
-        self.next_time = 0.0
+        self.last_time, self.next_time = time.monotonic(), 0.0
         self.looked = False
         self.found: dict[str, Any] | None = None
 
@@ -83,9 +83,10 @@ class FitCheckpoints:
         self.written = True
         return unflatten(Flat(loaded.tensors, loaded.arrays, loaded.meta.get("state")), str(folder))
 
-    def due(self) -> bool:
-        """Whether it is time to write again."""
-        return self.folder is not None and time.monotonic() >= self.next_time
+    def due(self, seconds: float = 0.0) -> bool:
+        """Whether it is time to write again: cheap enough, and at least ``seconds`` after the last one."""
+        now = time.monotonic()
+        return self.folder is not None and now >= max(self.next_time, self.last_time + seconds)
 
     def save(self, state: dict[str, Any]) -> None:
         """Write ``state``, nested plain values and tensors; the one before goes when it is whole.
@@ -115,6 +116,7 @@ class FitCheckpoints:
             message = f"No checkpoint was written ({error}); the fit goes on, and the last one is still there."
             warnings.warn(message, FlywheelWarning, stacklevel=2)
         end = time.monotonic()
+        self.last_time = end
         self.next_time = end + (end - start) / SHARE
 
 

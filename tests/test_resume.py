@@ -55,7 +55,7 @@ def crash_at(monkeypatch, method, call, error=Stop):
 @pytest.fixture(autouse=True)
 def _every_time(monkeypatch):
     """Write a checkpoint whenever it could be written."""
-    monkeypatch.setattr(resume.FitCheckpoints, "due", lambda self: self.folder is not None)
+    monkeypatch.setattr(resume.FitCheckpoints, "due", lambda self, seconds=0.0: self.folder is not None)
 
 
 STEPS = ["warm_up_epoch", "start_cycles", "_e_step_main", "_m_step_auxiliary", "_resample", "_m_step_main", "close"]
@@ -77,13 +77,14 @@ def test_a_crash_anywhere_changes_nothing(tmp_path, monkeypatch, method, call):
 
 
 def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
-    for method, call in (("warm_up_epoch", 3), ("cycle", 4)):
+    for method, call in (("warm_up_epoch", 3), ("first_half", 3), ("second_half", 2)):
         with monkeypatch.context() as patch:
             crash_at(patch, method, call)
             with pytest.raises(Stop):
                 FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y)
     crash_at(monkeypatch, "warm_up_epoch", 1)
-    crash_at(monkeypatch, "cycle", 2)
+    crash_at(monkeypatch, "first_half", 1)
+    crash_at(monkeypatch, "second_half", 2)
     clf = FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y)
     assert list(clf.history_.cycle) == [1, 2, 3, 4]
 
@@ -183,7 +184,7 @@ def test_random_state_none_goes_on_with_its_own_seeds(tmp_path, monkeypatch):
 
 def test_a_finished_fit_is_not_trained_again(tmp_path, monkeypatch):
     whole = FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y)
-    crash_at(monkeypatch, "cycle", 1)
+    crash_at(monkeypatch, "first_half", 1)
     crash_at(monkeypatch, "warm_up_epoch", 1)
     assert_same(FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y), whole)
 
