@@ -79,7 +79,11 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
     warm_start : bool, default=False
         Whether ``fit`` on the same rows goes on for ``n_cycles`` further cycles.
     checkpoint_dir : path-like or None, default=None
-        Where to keep checkpoints, from which the same fit continues.
+        Where to keep checkpoints. A fit that died goes on from its last one when ``fit`` is called again with the
+        same directory, data and parameters, and ends bit by bit as if it had not (on a CPU); one that ended is
+        loaded, not trained again. Each fit has a folder of its own there, named by data and parameters, so that
+        fits in parallel never meet. Written after every warm-up epoch and cycle, and inside cycles of more than a
+        minute; less often where writing would take more than 3 % of the time.
     on_cycle : callable or None, default=None
         Called as ``on_cycle(flywheel, row)`` after each cycle; a dict that it returns joins ``history_``.
     device : str, default="auto"
@@ -206,6 +210,8 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
             For a wrong parameter, net, X or y, before any training.
         DivergenceError
             If a loss becomes NaN or infinite.
+        CheckpointError
+            If ``checkpoint_dir`` cannot be written, or what it holds of this fit is damaged.
         KeyboardInterrupt
             On Ctrl-C. If at least one cycle was done, the estimator is fitted with what it had.
         """

@@ -18,13 +18,17 @@ from noisyflywheel.compat import FitTask
 from noisyflywheel.data import Source
 from noisyflywheel.exceptions import ADVICE, DivergenceError
 from noisyflywheel.flywheel import Flywheel
-from noisyflywheel.guard import Guard
 from noisyflywheel.inputs import make_source
 from noisyflywheel.nets import Trainer
 from noisyflywheel.nets.trainer import StopTraining
+from noisyflywheel.place import Place
 from noisyflywheel.progress import FitProgress
+from noisyflywheel.resume import FitCheckpoints, fit_checkpoints
 from noisyflywheel.scores import calibrated, mean_posterior
 from noisyflywheel.warmup import warm_up
+
+LONG = 60.0
+"""Seconds without a checkpoint after which one is written inside a cycle."""
 
 
 def fit_flywheel(
@@ -42,41 +46,67 @@ def fit_flywheel(
     with torch.random.fork_rng(devices=devices):
         wheel = build(estimator, rows, codes, len(classes), seeds)
         torch.manual_seed(seeds[2])
-        run(estimator, wheel, classes, X, y)
+        with fit_checkpoints(estimator, rows, codes, classes, seeds) as checkpoints:
+            run(estimator, wheel, classes, X, y, checkpoints)
 
 
-def run(estimator: Any, wheel: Flywheel, classes: NDArray[Any], X: Any, y: Any) -> None:
+def run(estimator: Any, wheel: Flywheel, classes: NDArray[Any], X: Any, y: Any, checkpoints: FitCheckpoints) -> None:
     """Warm-up and cycles, then the fitted attributes."""
-    history: list[dict[str, float]] = []
+    place = Place(wheel)
     fingerprint = [list(wheel.views.row_shape), *map(str, classes), hash_labels(wheel.given)]
     task = FitTask(estimator, wheel.settings.n_cycles, X, y)
     try:
         with FitProgress(estimator.verbose, wheel.settings.n_cycles) as progress:
             for trainer in wheel.trainers:
                 trainer.begin()
-            if not continue_warm(estimator, wheel, history, fingerprint):
-                estimator.n_warmup_epochs_ = warm_up(wheel, progress)
-            guard = Guard(wheel) if wheel.settings.guard and wheel.settings.refurbish else None
-            for _ in range(wheel.settings.n_cycles):
-                subtask = task.cycle_begin()
-                row = wheel.cycle()
-                check_finite(row, wheel)
-                history.append(row | (estimator.on_cycle(wheel, row) or {} if estimator.on_cycle else {}))
-                progress.cycle(row)
-                stop = task.cycle_end(subtask)
-                if stop or (guard is not None and not guard.allows(row)):
-                    break
+            start(estimator, place, fingerprint, progress, checkpoints)
+            turn(estimator, place, task, progress, checkpoints)
             for trainer in wheel.trainers:
                 trainer.end()
     except StopTraining:
-        if not history:
+        if not place.history:
             wheel.start_cycles()
     except KeyboardInterrupt:
-        if history:
-            publish(estimator, wheel, classes, history, fingerprint)
+        if place.history:
+            place.back_to_good()
+            publish(estimator, wheel, classes, place.history, fingerprint)
         raise
-    publish(estimator, wheel, classes, history, fingerprint)
+    publish(estimator, wheel, classes, place.history, fingerprint)
     task.end()
+
+
+def start(
+    estimator: Any, place: Place, fingerprint: list[Any], progress: FitProgress, checkpoints: FitCheckpoints
+) -> None:
+    """To the first cycle: from a checkpoint, from the last fit, or by the warm-up."""
+    with checkpoints.trusting() as saved:
+        resumed = place.resume(saved)
+    if resumed:
+        estimator.n_warmup_epochs_ = place.warmup_epochs
+    elif continue_warm(estimator, place.wheel, place.history, fingerprint):
+        place.warmup_epochs = estimator.n_warmup_epochs_
+    else:
+        estimator.n_warmup_epochs_ = place.warmup_epochs = warm_up(place.wheel, progress, checkpoints)
+    progress.skip(place.turns)
+
+
+def turn(estimator: Any, place: Place, task: FitTask, progress: FitProgress, checkpoints: FitCheckpoints) -> None:
+    """The cycles that are left, each checked, recorded and, when it is time, written down."""
+    wheel = place.wheel
+    place.begin_cycles()
+    while place.turns < wheel.settings.n_cycles and not place.stopped:
+        subtask = task.cycle_begin()
+        half = place.half or wheel.first_half()
+        if checkpoints.due(LONG):
+            checkpoints.save(place.state(half))
+        row = wheel.second_half(half)
+        check_finite(row, wheel)
+        place.end_cycle(row | (estimator.on_cycle(wheel, row) or {} if estimator.on_cycle else {}))
+        progress.cycle(row)
+        place.stopped |= task.cycle_end(subtask)
+        last = place.stopped or place.turns == wheel.settings.n_cycles
+        if last or checkpoints.due():
+            checkpoints.save(place.state())
 
 
 def hash_labels(given: Tensor) -> str:
@@ -107,8 +137,8 @@ def continue_warm(estimator: Any, wheel: Flywheel, history: list[dict[str, float
 
 
 def check_finite(row: dict[str, float], wheel: Flywheel) -> None:
-    """Raise if a loss of this cycle is NaN or infinite."""
-    names = ("auxiliary_loss", "main_loss") if wheel.settings.refurbish else ("main_loss",)
+    """Raise if a loss of this cycle, gamma or a prediction is NaN or infinite."""
+    names = ["main_loss", "gamma", "f_entropy", *(["auxiliary_loss"] if wheel.settings.refurbish else [])]
     for name in names:
         if not np.isfinite(row[name]):
             raise DivergenceError(f"{name} became {row[name]} in cycle {int(row['cycle'])}: {ADVICE}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -76,6 +77,10 @@ class Flywheel:
 
     def cycle(self) -> dict[str, float]:
         """One turn of the flywheel; returns its row of the history."""
+        return self.second_half(self.first_half())
+
+    def first_half(self) -> dict[str, Any]:
+        """Steps 1 to 4: both E-steps, f's M-step, the resampling; returns what the second half needs."""
         clock = _Clock()
         self._schedule()
         rows = self._draw_rows()
@@ -87,10 +92,16 @@ class Flywheel:
         clock.lap("auxiliary_m_seconds")
         self._resample(rows)
         clock.lap("resample_seconds")
-        main_loss_value = self._m_step_main(rows)
+        return {"rows": rows, "auxiliary_loss": aux_loss, "laps": clock.laps}
+
+    def second_half(self, half: dict[str, Any]) -> dict[str, float]:
+        """Step 5: g's M-step; returns the cycle's row of the history."""
+        clock = _Clock()
+        main_loss_value = self._m_step_main(half["rows"])
         clock.lap("main_m_seconds")
         self.state.cycle += 1
-        return self._history_row(rows, aux_loss, main_loss_value) | clock.laps
+        row = self._history_row(half["rows"], half["auxiliary_loss"], main_loss_value)
+        return row | half["laps"] | clock.laps
 
     def _schedule(self) -> None:
         """Cosine annealing over the cycles, without restart, for both nets (Sec. 4.2)."""

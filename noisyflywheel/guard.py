@@ -62,6 +62,15 @@ class Guard:
         self._warn(f"{reason} in cycle {cycle}: went back to the state before it and on with care")
         return True
 
+    def state_dict(self) -> dict[str, Any]:
+        """What the guard compares with, and whether it has struck; the good state is not in it."""
+        return {"references": self.references, "first_gamma": self.first_gamma, "careful": self.careful}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Put back what `state_dict` returned; the wheel's present state is the good one."""
+        self.references = [reference.to(self.wheel.given.device) for reference in saved["references"]]
+        self.first_gamma, self.careful = saved["first_gamma"], saved["careful"]
+
     def complaint(self, row: dict[str, float]) -> str | None:
         """What is wrong after this cycle, or None."""
         s = self.wheel.state

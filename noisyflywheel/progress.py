@@ -53,6 +53,10 @@ class FitProgress:
         self.bars.update(self.warm_up_bar, total=epochs, completed=epochs)
         self.bars.start_task(self.cycle_bar)
 
+    def skip(self, cycles: int) -> None:
+        """Cycles that a checkpoint spared."""
+        self.bars.update(self.cycle_bar, advance=cycles)
+
     def cycle(self, row: dict[str, float]) -> None:
         """One cycle is done; ``row`` is its row of the history."""
         note = f"gamma {row['gamma']:.3f}  f {row['auxiliary_loss']:.3f}  g {row['main_loss']:.3f}"

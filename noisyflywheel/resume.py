@@ -47,32 +47,46 @@ class FitCheckpoints:
     def __init__(self, folder: Path | None = None, fingerprints: dict[str, str] | None = None) -> None:
         self.folder, self.fingerprints = folder, fingerprints or {}
         self.written = False
-        self.next_time = 0.0
+        self.last_time, self.next_time = time.monotonic(), 0.0
+        self.looked = False
+        self.found: dict[str, Any] | None = None
 
-    def load(self) -> dict[str, Any] | None:
-        """The state that the last `save` of this fit left, or None.
+    @contextlib.contextmanager
+    def trusting(self) -> Iterator[dict[str, Any] | None]:
+        """The state that the last `save` of this fit left, or None; what fails in its use is the file's fault.
 
         Raises
         ------
         CheckpointError
-            If it is damaged, or belongs to other data or parameters.
+            If it is damaged, belongs to other data or parameters, or does not fit the nets.
         """
-        if self.folder is None or not has_checkpoint(self.folder):
+        if self.folder is not None and not self.looked:
+            self.found, self.looked = self._read(self.folder), True
+        try:
+            yield self.found
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            if self.found is None:
+                raise
+            raise CheckpointError(str(self.folder), f"does not belong to this fit ({error})") from error
+
+    def _read(self, folder: Path) -> dict[str, Any] | None:
+        if not has_checkpoint(folder):
             return None
         try:
-            loaded = load_checkpoint(self.folder)
+            loaded = load_checkpoint(folder)
         except CheckpointError as error:
-            reason = f"{error.reason}. Remove the folder {self.folder} to start this fit anew"
+            reason = f"{error.reason}. Remove the folder {folder} to start this fit anew"
             raise CheckpointError(error.path, reason) from error
         if loaded.meta.get("kind") != KIND:
-            raise CheckpointError(self.folder, "holds no checkpoint of a fit")
-        require_match(loaded.meta.get("fingerprints"), self.fingerprints, self.folder)
+            raise CheckpointError(folder, "holds no checkpoint of a fit")
+        require_match(loaded.meta.get("fingerprints"), self.fingerprints, folder)
         self.written = True
-        return unflatten(Flat(loaded.tensors, loaded.arrays, loaded.meta.get("state")), str(self.folder))
+        return unflatten(Flat(loaded.tensors, loaded.arrays, loaded.meta.get("state")), str(folder))
 
-    def due(self) -> bool:
-        """Whether it is time to write again."""
-        return self.folder is not None and time.monotonic() >= self.next_time
+    def due(self, seconds: float = 0.0) -> bool:
+        """Whether it is time to write again: cheap enough, and at least ``seconds`` after the last one."""
+        now = time.monotonic()
+        return self.folder is not None and now >= max(self.next_time, self.last_time + seconds)
 
     def save(self, state: dict[str, Any]) -> None:
         """Write ``state``, nested plain values and tensors; the one before goes when it is whole.
@@ -89,6 +103,7 @@ class FitCheckpoints:
         """
         if self.folder is None:
             return
+        self.found = None  # its memory
         start = time.monotonic()
         flat = flatten(state)
         meta = {"kind": KIND, "fingerprints": self.fingerprints, "state": flat.tree}
@@ -101,6 +116,7 @@ class FitCheckpoints:
             message = f"No checkpoint was written ({error}); the fit goes on, and the last one is still there."
             warnings.warn(message, FlywheelWarning, stacklevel=2)
         end = time.monotonic()
+        self.last_time = end
         self.next_time = end + (end - start) / SHARE
 
 

@@ -9,13 +9,16 @@ depend on the net scales the agreement but does not move its peak. In the cycles
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from noisyflywheel import snapshot
 from noisyflywheel.exceptions import ADVICE, DivergenceError
 from noisyflywheel.flywheel import Flywheel
 from noisyflywheel.progress import FitProgress
+from noisyflywheel.resume import FitCheckpoints
 
 MIN_EPOCHS, MAX_EPOCHS = 10, 30
 """Bounds of the warm-up in epochs."""
@@ -27,14 +30,15 @@ HELD_SHARE, HELD_MOST, HELD_LEAST = 0.1, 2000, 25
 """Share of the rows that each net leaves out, at most and at least (in rows; with fewer none is left out)."""
 
 
-def warm_up(wheel: Flywheel, progress: FitProgress) -> int:
+def warm_up(wheel: Flywheel, progress: FitProgress, checkpoints: FitCheckpoints) -> int:
     """Train both nets on the given labels, then set gamma and eps; returns the number of epochs."""
     fixed = wheel.settings.n_warmup_epochs
-    held = None if fixed != "auto" else hold_out(wheel)
+    with checkpoints.trusting() as saved:
+        epoch, held, right = resume_warm_up(wheel, saved)
+    if epoch == 0 and fixed == "auto":
+        held = hold_out(wheel)
     most = MAX_EPOCHS if held is not None else MIN_EPOCHS if fixed == "auto" else int(fixed)
-    right: list[Tensor] = []
-    epoch = 0
-    while epoch < most:
+    while epoch < most and not over(right):
         loss = wheel.warm_up_epoch(held)
         epoch += 1
         if not math.isfinite(loss):
@@ -42,11 +46,27 @@ def warm_up(wheel: Flywheel, progress: FitProgress) -> int:
         progress.warm_up(epoch, loss)
         if held is not None:
             right.append(wheel.held_out_agreement(held))
-            if epoch >= MIN_EPOCHS and not still_rising(right[-1 - PATIENCE], right[-1]):
-                break
+        if checkpoints.due():
+            state = {"phase": "warm-up", "snapshot": snapshot.take(wheel)}
+            checkpoints.save(state | {"epoch": epoch, "held": held, "right": right})
     wheel.start_cycles()
     progress.warm_up_done(epoch)
     return epoch
+
+
+def over(right: list[Tensor]) -> bool:
+    """Whether the agreement on held-out rows, one bool tensor (m,) per epoch, has stopped rising."""
+    return len(right) >= MIN_EPOCHS and not still_rising(right[-1 - PATIENCE], right[-1])
+
+
+def resume_warm_up(wheel: Flywheel, saved: dict[str, Any] | None) -> tuple[int, list[Tensor] | None, list[Tensor]]:
+    """Epochs done, rows held out and agreement so far: from a checkpoint, or those of the start."""
+    if saved is None or saved["phase"] != "warm-up":
+        return 0, None, []
+    snapshot.put_back(wheel, saved["snapshot"])
+    device = wheel.given.device
+    held = None if saved["held"] is None else [rows.to(device) for rows in saved["held"]]
+    return saved["epoch"], held, [right.to(device) for right in saved["right"]]
 
 
 def hold_out(wheel: Flywheel) -> list[Tensor] | None:

@@ -136,6 +136,8 @@ PARAMETERS = [
     ({"main_net": net(module__widht=3)}, TypeError, "widht"),
 ]  # fmt: skip
 
+NAMES = [f"{i}-{next(iter(row[0]))}" for i, row in enumerate(PARAMETERS)]
+
 # 2. rows and labels: (X, y, exception, words)
 DATA = [
     (with_value(X, np.nan), Y, ValueError, "Input X contains NaN"),
@@ -209,11 +211,6 @@ AFTERWARDS = [
 ]  # fmt: skip
 
 
-def name(value):
-    text = repr(value) if isinstance(value, dict) else ""
-    return text[:60] or None
-
-
 @pytest.fixture
 def no_training(monkeypatch):
     """Fails the test if any net is trained."""
@@ -224,7 +221,7 @@ def no_training(monkeypatch):
     monkeypatch.setattr("noisyflywheel.nets.trainer.Trainer.epoch", train)
 
 
-@pytest.mark.parametrize(("params", "error", "words"), PARAMETERS, ids=name)
+@pytest.mark.parametrize(("params", "error", "words"), PARAMETERS, ids=NAMES)
 def test_bad_parameters(params, error, words, no_training):
     with pytest.raises(error, match=words):
         FlywheelClassifier(**(QUICK | params)).fit(X, Y)

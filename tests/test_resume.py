@@ -37,7 +37,7 @@ class Stop(Exception):
     """Stands for a crash."""
 
 
-def crash_at(monkeypatch, method, call):
+def crash_at(monkeypatch, method, call, error=Stop):
     """The ``call``-th call of this method of the loop raises."""
     count = 0
     original = getattr(Flywheel, method)
@@ -46,7 +46,7 @@ def crash_at(monkeypatch, method, call):
         nonlocal count
         count += 1
         if count == call:
-            raise Stop
+            raise error
         return original(self, *args, **kwargs)
 
     monkeypatch.setattr(Flywheel, method, crashing)
@@ -55,7 +55,7 @@ def crash_at(monkeypatch, method, call):
 @pytest.fixture(autouse=True)
 def _every_time(monkeypatch):
     """Write a checkpoint whenever it could be written."""
-    monkeypatch.setattr(resume.FitCheckpoints, "due", lambda self: self.folder is not None)
+    monkeypatch.setattr(resume.FitCheckpoints, "due", lambda self, seconds=0.0: self.folder is not None)
 
 
 STEPS = ["warm_up_epoch", "start_cycles", "_e_step_main", "_m_step_auxiliary", "_resample", "_m_step_main", "close"]
@@ -74,6 +74,54 @@ def test_a_crash_anywhere_changes_nothing(tmp_path, monkeypatch, method, call):
             with pytest.raises(Stop):
                 clf.fit(X, Y)
     assert_same(FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y), whole)
+
+
+def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
+    for method, call in (("warm_up_epoch", 3), ("first_half", 3), ("second_half", 2)):
+        with monkeypatch.context() as patch:
+            crash_at(patch, method, call)
+            with pytest.raises(Stop):
+                FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y)
+    crash_at(monkeypatch, "warm_up_epoch", 1)
+    crash_at(monkeypatch, "first_half", 1)
+    crash_at(monkeypatch, "second_half", 2)
+    clf = FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y)
+    assert list(clf.history_.cycle) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("method", STEPS[2:-1])
+def test_ctrl_c_in_a_cycle_leaves_the_last_good_state(tmp_path, monkeypatch, method):
+    """Interrupted in its third cycle, the estimator is the one that two cycles make (with the same schedules)."""
+    whole = FlywheelClassifier(**QUICK).set_params(on_cycle=lambda wheel, row: seen.append(em_state(wheel)))
+    seen = []
+    whole.fit(X, Y)
+    clf = FlywheelClassifier(**QUICK)
+    rng, numpy_rng = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    with monkeypatch.context() as patch:
+        crash_at(patch, method, 3, KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            clf.fit(X, Y)
+    assert torch.equal(torch.get_rng_state(), rng)
+    assert (np.random.get_state()[1] == numpy_rng).all()  # noqa: NPY002
+    assert clf.n_iter_ == 2
+    assert np.isfinite(clf.predict_proba(X)).all()
+    f_weights = clf.aux_net_.module_.head.weight.detach()
+    assert torch.equal(f_weights, seen[1])
+
+
+def em_state(wheel):
+    return wheel.aux.net.module_.head.weight.detach().clone()
+
+
+@pytest.mark.parametrize("call", [1, 2])
+def test_ctrl_c_in_the_warm_up_leaves_nothing_fitted(tmp_path, monkeypatch, call):
+    clf = FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path)
+    with monkeypatch.context() as patch:
+        crash_at(patch, "warm_up_epoch", call, KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            clf.fit(X, Y)
+    assert not hasattr(clf, "classes_")
+    assert_same(clf.fit(X, Y), FlywheelClassifier(**QUICK).fit(X, Y))
 
 
 VARIANTS = {
@@ -136,7 +184,7 @@ def test_random_state_none_goes_on_with_its_own_seeds(tmp_path, monkeypatch):
 
 def test_a_finished_fit_is_not_trained_again(tmp_path, monkeypatch):
     whole = FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y)
-    crash_at(monkeypatch, "cycle", 1)
+    crash_at(monkeypatch, "first_half", 1)
     crash_at(monkeypatch, "warm_up_epoch", 1)
     assert_same(FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y), whole)
 

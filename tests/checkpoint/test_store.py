@@ -3,12 +3,15 @@
 import hashlib
 import json
 import os
+import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from noisyflywheel.checkpoint import CheckpointError, has_checkpoint, load_checkpoint, save_checkpoint
+from noisyflywheel.checkpoint import CheckpointError, fit_folder, has_checkpoint, load_checkpoint, save_checkpoint
 from noisyflywheel.checkpoint.manifest import VERSION
 from noisyflywheel.checkpoint.store import ARRAYS, MANIFEST, TENSORS
 
@@ -185,11 +188,28 @@ def test_the_error_survives_pickle():
     assert (error.path, error.reason, str(error)) == ("a/b", "is gone", "a/b: is gone")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes into read-only directories")
-def test_read_only_directory(tmp_path):
-    tmp_path.chmod(0o500)
-    try:
-        with pytest.raises(CheckpointError, match="cannot be written"):
-            save(tmp_path / "new")
-    finally:
-        tmp_path.chmod(0o700)
+@pytest.fixture
+def read_only():
+    """A directory that this process may not write into; root becomes somebody else for it."""
+    path = Path(tempfile.mkdtemp())
+    path.chmod(0o555)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    yield path
+    if root:
+        os.seteuid(0)
+    path.rmdir()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such permissions")
+def test_read_only_directory(read_only):
+    with pytest.raises(CheckpointError, match="cannot be written .Permission denied"):
+        save(read_only / "new")
+    with pytest.raises(CheckpointError, match="cannot be written .Permission denied"):
+        save(read_only)
+    with (
+        pytest.raises(CheckpointError, match="checkpoint_dir cannot be written .Permission denied"),
+        fit_folder(read_only, "a" * 32),
+    ):
+        pass

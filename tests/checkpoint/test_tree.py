@@ -72,7 +72,9 @@ def test_numpy_scalars_become_python_values():
     assert unflatten(flatten([np.float32(0.5), np.int64(3), np.bool_(True)])) == [0.5, 3, True]
 
 
-@pytest.mark.parametrize("value", [object(), print, {1, 2}, b"raw", 1j])
+@pytest.mark.parametrize(
+    "value", [object(), print, {1, 2}, b"raw", 1j], ids=["object", "print", "set", "bytes", "complex"]
+)
 def test_what_cannot_be_stored_is_named(value):
     with pytest.raises(TypeError, match=r"a\.0 is a \w+, which a checkpoint cannot hold"):
         flatten({"a": [value]})
