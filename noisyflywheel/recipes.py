@@ -162,9 +162,7 @@ def _cosine(params: dict[str, Any], n_rising: int = 0) -> CosineLR:
     """Cosine over warm-up and cycles, however many they are."""
     n_warmup = params["n_warmup_epochs"]
     if not isinstance(n_warmup, int):
-        raise ValueError(
-            f"a recipe's cosine needs a number of warm-up epochs, got n_warmup_epochs={n_warmup!r}"
-        )
+        raise ValueError(f"a recipe's cosine needs a number of warm-up epochs, got n_warmup_epochs={n_warmup!r}")
     return CosineLR(n_warmup + params["n_cycles"], n_rising)
 
 
@@ -184,7 +182,7 @@ def _configured(
         **(common | net), callbacks=[("lr", schedule)], train_split=None, verbose=0, device=device
     )
     form = LITERAL if literal else OURS
-    loss = {"cr_weight": 3.0, "contrastive_weight": 0.025}
+    loss = {"cr_weight": 3.0, "contrastive_weight": 0.025, "mixup_alpha": 4.0}
     classifier = FlywheelClassifier(main, device=device, **(loss | form | params))
     if any(name.startswith("aux_net__") for name in overrides):
         classifier.set_params(aux_net=clone(main))

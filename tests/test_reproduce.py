@@ -144,9 +144,7 @@ def test_wrong_options_get_one_line(archive, call, tmp_path, options, word):
 
 
 def test_missing_data_and_no_results_are_named(call, tmp_path):
-    code, _, err = call(
-        "reproduce", "cifar10", "--noise", "clean", "--data", tmp_path, "--out", tmp_path / "out"
-    )
+    code, _, err = call("reproduce", "cifar10", "--noise", "clean", "--data", tmp_path, "--out", tmp_path / "out")
     assert code == 2
     assert "cifar-10-batches-py" in err
     (tmp_path / "other.json").write_text("{}")
@@ -219,9 +217,7 @@ def test_result_takes_the_last_cycle_for_the_headline():
 
 def test_json_is_whole_and_plain(tmp_path):
     path = tmp_path / "new" / "a.json"
-    write_json(
-        path, {"format": "noisyflywheel-reproduce-1", "a": float("nan"), "b": np.float32(0.5), "c": [1]}
-    )
+    write_json(path, {"format": "noisyflywheel-reproduce-1", "a": float("nan"), "b": np.float32(0.5), "c": [1]})
     assert json.loads(path.read_text())["a"] is None
     assert read_json(path)["b"] == 0.5
     with pytest.raises(TypeError):

@@ -56,9 +56,7 @@ def reproduce(
     recorder = Recorder(plan, benchmark, path, command, say)
     if before is not None and before["setup"] == plan.setup():
         recorder.record["cycles"] = before["cycles"]
-    measures = CycleMeasures(
-        benchmark.y, benchmark.y_true, benchmark.X_test, benchmark.y_test, sink=recorder.cycle
-    )
+    measures = CycleMeasures(benchmark.y, benchmark.y_true, benchmark.X_test, benchmark.y_test, sink=recorder.cycle)
     classifier = plan.classifier(device, checkpoint_dir=out / "checkpoint", on_cycle=measures)
     classifier.fit(benchmark.X, benchmark.y)
     recorder.finish(classifier, measures)
@@ -75,21 +73,16 @@ class Recorder:
         As in `reproduce`; ``path`` is the file.
     """
 
-    def __init__(
-        self, plan: Plan, benchmark: Benchmark, path: Path, command: str, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, plan: Plan, benchmark: Benchmark, path: Path, command: str, say: Callable[[str], None]) -> None:
         self.path, self.say = path, say
         self.started = time.perf_counter()
-        true = (
-            {} if benchmark.y_true is None else {"true_clean_rate": (benchmark.y == benchmark.y_true).mean()}
-        )
+        true = {} if benchmark.y_true is None else {"true_clean_rate": (benchmark.y == benchmark.y_true).mean()}
         self.record: dict[str, Any] = {
             "format": FORMAT,
             "status": "running",
             "setup": plan.setup(),
             "command": command,
-            "data": {"note": benchmark.note, "n_train": len(benchmark.y), "n_test": len(benchmark.y_test)}
-            | true,
+            "data": {"note": benchmark.note, "n_train": len(benchmark.y), "n_test": len(benchmark.y_test)} | true,
             "cycles": [],
         }
 
@@ -155,9 +148,7 @@ def result(cycles: list[Row]) -> dict[str, Any]:
 
 def line(row: Row, n_cycles: int) -> str:
     """One cycle in a line."""
-    text = (
-        f"cycle {int(row['cycle']):>3}/{n_cycles}  test {row['test_accuracy']:6.2%}  gamma {row['gamma']:.3f}"
-    )
+    text = f"cycle {int(row['cycle']):>3}/{n_cycles}  test {row['test_accuracy']:6.2%}  gamma {row['gamma']:.3f}"
     for name, column in (("AUROC", "selection_auroc"), ("quality", "quality_auroc")):
         text += f"  {name} {row[column]:.4f}" if column in row else ""
     if "refurbishment_accuracy" in row:
