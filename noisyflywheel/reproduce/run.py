@@ -55,7 +55,7 @@ def reproduce(
         return before
     recorder = Recorder(plan, benchmark, path, command, say)
     if before is not None and before["setup"] == plan.setup():
-        recorder.record["cycles"] = before["cycles"]
+        recorder.go_on(before)
     measures = CycleMeasures(benchmark.y, benchmark.y_true, benchmark.X_test, benchmark.y_test, sink=recorder.cycle)
     classifier = plan.classifier(device, checkpoint_dir=out / "checkpoint", on_cycle=measures)
     classifier.fit(benchmark.X, benchmark.y)
@@ -86,6 +86,11 @@ class Recorder:
             "cycles": [],
         }
 
+    def go_on(self, before: dict[str, Any]) -> None:
+        """Take over the cycles and the time of a run that was stopped."""
+        self.record["cycles"] = before["cycles"]
+        self.started -= before.get("seconds", 0.0)
+
     def cycle(self, row: Row, wheel: Flywheel) -> None:
         """Take in one cycle; rows of a run that went further before are dropped."""
         record = self.record
@@ -94,6 +99,7 @@ class Recorder:
             record["parameters"] = _parameters(wheel)
         record["cycles"] = [kept for kept in record["cycles"] if kept["cycle"] < row["cycle"]] + [row]
         record["result"] = result(record["cycles"])
+        record["seconds"] = time.perf_counter() - self.started
         write_json(self.path, record)
         self.say(line(row, wheel.settings.n_cycles))
 
