@@ -142,6 +142,18 @@ def peak_flop(device, dtype):
     return 2 * m**3 / best
 
 
+def inference(wheel, device):
+    """Seconds of f's prediction for as many rows as CIFAR-10 has test pictures, or all: the best of three."""
+    rows, best = wheel.all_rows[:10_000], float("inf")
+    for _ in range(3):
+        synchronize(device)
+        start = time.perf_counter()
+        wheel.aux.predict(wheel.source, wheel.plain, rows, wheel.views.eval_batch)
+        synchronize(device)
+        best = min(best, time.perf_counter() - start)
+    return {"inference_rows": len(rows), "inference_seconds": best}
+
+
 def peak_memory(device):
     """GiB: allocated on the GPU at most, or held by this process at most."""
     if device.type == "cuda":
@@ -179,6 +191,7 @@ def measure(args) -> dict:
     ours_seconds = timed(wheel, device)
     one_cycle(wheel, ours_seconds, device)  # to warm up
     memory = peak_memory(device)
+    predicted = inference(wheel, device)
     peaks = {str(dtype): peak_flop(device, dtype) for dtype in (torch.float32, torch.bfloat16)}
     plain, plain_seconds = None, {}
     if not args.no_plain:
@@ -193,6 +206,7 @@ def measure(args) -> dict:
     found = {"device": describe(device), "torch": torch.__version__, "torchvision": torchvision.__version__}
     found |= {"net": args.net, "n": args.n, "batch": args.batch, "bf16": amp, "peak_memory_gib": memory}
     found |= {"flop": flop, "peak_flop_per_second": peak, "ours": median_row(ours)}
+    found |= predicted
     if theirs:
         found["plain"] = median_row(theirs)
         found["ratio"] = statistics.median(b["cycle"] / a["cycle"] for a, b in zip(ours, theirs, strict=True))
@@ -215,6 +229,7 @@ def show(found: dict) -> None:
     share = rate / found["peak_flop_per_second"]
     print(f"{rate / 1e12:.3f} TFLOP/s, {share:.0%} of what one large matrix product reaches here")
     print(f"{found['peak_memory_gib']:.2f} GiB at most, before the plain loop (GPU: allocated; CPU: the process)")
+    print(f"inference on {found['inference_rows']:,} pictures: {found['inference_seconds']:.3f} s")
     if plain:
         print(f"the plain loop takes {found['ratio']:.2f} times as long (median of pairs)")
 

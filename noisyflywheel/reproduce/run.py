@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from noisyflywheel.classifier import FlywheelClassifier
 from noisyflywheel.flywheel import Flywheel
 from noisyflywheel.reproduce.benchmarks import Benchmark
@@ -113,6 +115,8 @@ class Recorder:
             "T": classifier.transition_matrix_,
         } | ({} if truth is None else {"true_T_c": truth})
         self.record["seconds"] = time.perf_counter() - self.started
+        if torch.cuda.is_initialized():
+            self.record["peak_gpu_gib"] = torch.cuda.max_memory_allocated() / 2**30
         self.record["status"] = "done"
         write_json(self.path, self.record)
         self.say(summary(self.record))
