@@ -182,7 +182,7 @@ def _configured(
         **(common | net), callbacks=[("lr", schedule)], train_split=None, verbose=0, device=device
     )
     form = LITERAL if literal else OURS
-    loss = {"cr_weight": 3.0, "contrastive_weight": 0.025}
+    loss = {"cr_weight": 3.0, "contrastive_weight": 0.025, "mixup_alpha": 4.0}
     classifier = FlywheelClassifier(main, device=device, **(loss | form | params))
     if any(name.startswith("aux_net__") for name in overrides):
         classifier.set_params(aux_net=clone(main))

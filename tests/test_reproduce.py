@@ -1,6 +1,5 @@
 """`noisyflywheel reproduce` and `tables` on a small made archive of CIFAR-10N's form."""
 
-import io
 import json
 
 import numpy as np
@@ -11,39 +10,12 @@ from PIL import Image
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.cli import main
 from noisyflywheel.noise import symmetric
-from noisyflywheel.noise.maps import CIFAR10_CLASSES
-from noisyflywheel.reproduce import CycleMeasures, load_benchmark
+from noisyflywheel.reproduce import CycleMeasures, Plan, load_benchmark, reproduce
 from noisyflywheel.reproduce.measures import matrix_error
 from noisyflywheel.reproduce.record import commit, read_json, write_json
 from noisyflywheel.reproduce.run import result
 
 SMALL = ("--net", "small", "--epochs", 3, "--device", "cpu", "--set", "main_net__module__width=4")
-
-
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory):
-    """60 + 30 pictures whose brightness tells the class, as cifar10n.npz holds them."""
-    rng = np.random.default_rng(0)
-    y = np.arange(90) % 10
-    files = []
-    for label in y:
-        grey = np.clip(24 * label + rng.normal(0, 8, (32, 32, 3)), 0, 255).astype(np.uint8)
-        buffer = io.BytesIO()
-        Image.fromarray(grey).save(buffer, "JPEG", quality=75)
-        files.append(buffer.getvalue())
-    path = tmp_path_factory.mktemp("data") / "cifar10n.npz"
-    worse = y[:60].copy()
-    worse[::3] = (worse[::3] + 1) % 10
-    np.savez(
-        path,
-        jpeg=np.frombuffer(b"".join(files), np.uint8),
-        offsets=np.cumsum([0, *map(len, files)]),
-        y_clean=y[:60].astype(np.uint8),
-        y_worse=worse.astype(np.uint8),
-        y_test=y[60:].astype(np.uint8),
-        class_names=np.array(CIFAR10_CLASSES),
-    )
-    return path
 
 
 @pytest.fixture
@@ -56,7 +28,7 @@ def call(capsys):
     return run
 
 
-def test_a_run_its_file_its_figures_and_the_tables(archive, call, tmp_path):
+def test_a_run_its_file_its_figures_and_the_tables(cifar10n, call, tmp_path):
     out = tmp_path / "out"
     arguments = (
         "reproduce",
@@ -67,7 +39,7 @@ def test_a_run_its_file_its_figures_and_the_tables(archive, call, tmp_path):
         0.5,
         *SMALL,
         "--data",
-        archive,
+        cifar10n,
         "--out",
         out,
     )
@@ -106,9 +78,9 @@ def test_a_run_its_file_its_figures_and_the_tables(archive, call, tmp_path):
     assert "small net, 3 epochs" in said
 
 
-def test_human_labels_and_an_ablation_on_a_subset(archive, call, tmp_path):
+def test_human_labels_and_an_ablation_on_a_subset(cifar10n, call, tmp_path):
     arguments = ("--noise", "worse", "--n-train", 40, "--n-test", 20, "--without", "cl", *SMALL, "--tsne", 0)
-    code, _, err = call("reproduce", "cifar10", *arguments, "--data", archive.parent, "--out", tmp_path)
+    code, _, err = call("reproduce", "cifar10", *arguments, "--data", cifar10n.parent, "--out", tmp_path)
     assert code == 0, err
     (path,) = tmp_path.glob("*.json")
     record = read_json(path)
@@ -119,6 +91,27 @@ def test_human_labels_and_an_ablation_on_a_subset(archive, call, tmp_path):
     code, said, _ = call("tables", tmp_path, "--out", tmp_path / "t.md")
     assert code == 0
     assert "Not in the paper" in (tmp_path / "t.md").read_text()
+
+
+def test_a_stopped_run_goes_on(cifar10n, tmp_path):
+    plan = Plan("cifar10", "worse", net="small", epochs=4, n_train=40, changes={"main_net__module__width": 4})
+    benchmark = load_benchmark("cifar10", cifar10n, "worse", None, 0, n_train=40)
+
+    def stop_in_cycle_2(text):
+        if text.startswith("cycle   2"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        reproduce(plan, benchmark, tmp_path / "a", device="cpu", tsne_rows=0, say=stop_in_cycle_2)
+    half = read_json(tmp_path / "a" / f"{plan.name()}.json")
+    assert (half["status"], len(half["cycles"])) == ("running", 2)
+    continued = reproduce(plan, benchmark, tmp_path / "a", device="cpu", tsne_rows=0, say=len)
+    whole = reproduce(plan, benchmark, tmp_path / "b", device="cpu", tsne_rows=0, say=len)
+    assert continued["status"] == "done"
+    assert continued["seconds"] > half["seconds"]
+    for one, other in zip(continued["cycles"], whole["cycles"], strict=True):
+        same = [name for name in one if not name.endswith("seconds")]
+        assert [one[n] for n in same] == pytest.approx([other[n] for n in same], abs=1e-6, nan_ok=True)
 
 
 @pytest.mark.parametrize(
@@ -136,17 +129,15 @@ def test_human_labels_and_an_ablation_on_a_subset(archive, call, tmp_path):
         (["--noise", "random1"], "y_random1"),
     ],
 )
-def test_wrong_options_get_one_line(archive, call, tmp_path, options, word):
-    code, _, err = call("reproduce", "cifar10", *options, "--data", archive, "--out", tmp_path / "out")
+def test_wrong_options_get_one_line(cifar10n, call, tmp_path, options, word):
+    code, _, err = call("reproduce", "cifar10", *options, "--data", cifar10n, "--out", tmp_path / "out")
     assert code == 2
     assert word in err.splitlines()[-1]
     assert "Traceback" not in err
 
 
 def test_missing_data_and_no_results_are_named(call, tmp_path):
-    code, _, err = call(
-        "reproduce", "cifar10", "--noise", "clean", "--data", tmp_path, "--out", tmp_path / "out"
-    )
+    code, _, err = call("reproduce", "cifar10", "--noise", "clean", "--data", tmp_path, "--out", tmp_path / "out")
     assert code == 2
     assert "cifar-10-batches-py" in err
     (tmp_path / "other.json").write_text("{}")
@@ -156,11 +147,11 @@ def test_missing_data_and_no_results_are_named(call, tmp_path):
     assert call("tables", tmp_path / "nowhere")[0] == 2
 
 
-def test_labels_from_a_file(archive, tmp_path):
+def test_labels_from_a_file(cifar10n, tmp_path):
     given = np.zeros(60, np.int64)
     np.savez(tmp_path / "labels.npz", mine=given)
     benchmark = load_benchmark(
-        "cifar10", archive, "idn", 0.4, 0, n_train=10, label_file=tmp_path / "labels.npz", member="mine"
+        "cifar10", cifar10n, "idn", 0.4, 0, n_train=10, label_file=tmp_path / "labels.npz", member="mine"
     )
     assert (benchmark.y == 0).all()
     assert benchmark.y_true is not None
@@ -168,8 +159,8 @@ def test_labels_from_a_file(archive, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["sym", "asym", "idn"])
-def test_synthetic_noise_is_seeded(archive, kind):
-    one, two, other = (load_benchmark("cifar10", archive, kind, 0.9, seed) for seed in (0, 0, 1))
+def test_synthetic_noise_is_seeded(cifar10n, kind):
+    one, two, other = (load_benchmark("cifar10", cifar10n, kind, 0.9, seed) for seed in (0, 0, 1))
     assert (one.y == two.y).all()
     assert (one.y != other.y).any()
     assert (one.y != one.y_true).mean() > 0.3
@@ -181,15 +172,17 @@ def test_measures_by_hand_and_without_a_trace_in_the_training():
     y = (X[:, 0] > 0).astype(int) + 2 * (X[:, 1] > 0)
     given = symmetric(y, 0.3, random_state=0)
     rows = []
-    measures = CycleMeasures(given, y, X[:30], y[:30], sink=lambda row, wheel: rows.append(row))
+    keep = lambda row, wheel: rows.append((row, wheel.state.f_prob.argmax(1).numpy()))  # noqa: E731
+    measures = CycleMeasures(given, y, X[:30], y[:30], sink=keep)
     settings = {"n_cycles": 2, "n_warmup_epochs": 2, "random_state": 0, "device": "cpu"}
     measured = FlywheelClassifier(on_cycle=measures, **settings).fit(X, given)
     plain = FlywheelClassifier(**settings).fit(X, given)
     np.testing.assert_array_equal(measured.label_quality_, plain.label_quality_)
     last = measured.history_.iloc[-1]
     assert last["test_accuracy"] == pytest.approx((measured.predict(X[:30]) == y[:30]).mean())
-    assert last["f_train_accuracy"] == pytest.approx((measured.predict(X) == y).mean())
-    assert rows[-1]["test_accuracy"] == last["test_accuracy"]
+    row, guess = rows[-1]
+    assert last["f_train_accuracy"] == pytest.approx((guess == y).mean())
+    assert row["test_accuracy"] == last["test_accuracy"]
     truth = measures.true_corruption()
     wrong = given != y
     assert truth[2, 3] == pytest.approx(((y == 2) & (given == 3))[wrong].sum() / (y[wrong] == 2).sum())
@@ -219,9 +212,7 @@ def test_result_takes_the_last_cycle_for_the_headline():
 
 def test_json_is_whole_and_plain(tmp_path):
     path = tmp_path / "new" / "a.json"
-    write_json(
-        path, {"format": "noisyflywheel-reproduce-1", "a": float("nan"), "b": np.float32(0.5), "c": [1]}
-    )
+    write_json(path, {"format": "noisyflywheel-reproduce-1", "a": float("nan"), "b": np.float32(0.5), "c": [1]})
     assert json.loads(path.read_text())["a"] is None
     assert read_json(path)["b"] == 0.5
     with pytest.raises(TypeError):

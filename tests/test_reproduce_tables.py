@@ -24,9 +24,7 @@ def record(accuracy, best=None, status="done", note="", **setup):
 
 
 def lines(*records):
-    return [
-        line for line in write_tables(records).splitlines() if line.startswith("| ") and "paper |" not in line
-    ]
+    return [line for line in write_tables(records).splitlines() if line.startswith("| ") and "paper |" not in line]
 
 
 def test_mean_and_spread_over_seeds_beside_the_paper():
@@ -66,9 +64,7 @@ def test_plans_name_what_they_change():
     plain = Plan("cifar10", "sym", 0.9)
     assert plain.name() == "cifar10-sym-90-seed0"
     assert Plan("cifar10", "sym", 0.9, fast=True, form="package").name() == "cifar10-sym-90-fast-seed0"
-    changed = Plan(
-        "cifar10", "asym", 0.4, seed=2, without="eps", net="small", epochs=9, changes={"cr_weight": 1}
-    )
+    changed = Plan("cifar10", "asym", 0.4, seed=2, without="eps", net="small", epochs=9, changes={"cr_weight": 1})
     assert changed.name() == "cifar10-asym-40-without-eps-small-e9-cr_weight=1-seed2"
     classifier = changed.classifier("cpu")
     assert (classifier.n_warmup_epochs, classifier.n_cycles) == (3, 6)

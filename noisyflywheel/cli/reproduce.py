@@ -37,9 +37,7 @@ def add_parser(subcommands: Any) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the published files")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results; made if needed")
     _add_noise(parser.add_argument_group("the noise"))
-    _add_recipe(
-        parser.add_argument_group("the training (default: the paper's recipe, as the paper writes it)")
-    )
+    _add_recipe(parser.add_argument_group("the training (default: the paper's recipe, as the paper writes it)"))
     parser.set_defaults(run=run)
 
 
@@ -51,9 +49,7 @@ def _add_noise(group: Any) -> None:
         help="sym, asym, idn, clean; human labels: worse, aggre, random1 ... 3, for cifar100 human",
     )
     group.add_argument("--rate", type=float, help="share of labels that sym, asym or idn changes")
-    group.add_argument(
-        "--labels", type=Path, metavar="FILE", help="given labels from a .pt, .npy or .npz file instead"
-    )
+    group.add_argument("--labels", type=Path, metavar="FILE", help="given labels from a .pt, .npy or .npz file instead")
     group.add_argument("--member", metavar="NAME", help="which labels of --labels")
     group.add_argument("--seed", type=int, default=0, help="of noise and training (default 0)")
 
@@ -98,9 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
     )  # fmt: skip
     if benchmark.note:
         print(benchmark.note)
-    wrong = (
-        "" if benchmark.y_true is None else f", {(benchmark.y != benchmark.y_true).mean():.1%} labels wrong"
-    )
+    wrong = "" if benchmark.y_true is None else f", {(benchmark.y != benchmark.y_true).mean():.1%} labels wrong"
     print(
         f"{plan.name()}: {len(benchmark.y):,} training rows{wrong}, {len(benchmark.y_test):,} test rows",
         flush=True,
@@ -169,7 +163,5 @@ def command(arguments: argparse.Namespace) -> str:
         elif name == "set":
             words += [word for change in value for word in (option, change)]
         else:
-            words += (
-                [option] if value is True else [option, value.name if isinstance(value, Path) else str(value)]
-            )
+            words += [option] if value is True else [option, value.name if isinstance(value, Path) else str(value)]
     return " ".join(words)

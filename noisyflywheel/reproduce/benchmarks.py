@@ -122,9 +122,7 @@ def check_noise(name: str, kind: str, rate: float | None) -> None:
     if needs and rate is None:
         raise ValueError(f"--noise {kind} needs --rate, the share of labels that it changes")
     if rate is not None and not (needs and 0 <= rate <= 1):
-        raise ValueError(
-            f"--rate {rate} does not go with --noise {kind}" if not needs else "--rate must be in [0, 1]"
-        )
+        raise ValueError(f"--rate {rate} does not go with --noise {kind}" if not needs else "--rate must be in [0, 1]")
 
 
 def add_noise(name: str, X: Any, y: Labels, kind: str, rate: float, seed: int) -> Labels:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from noisyflywheel.classifier import FlywheelClassifier
 from noisyflywheel.flywheel import Flywheel
 from noisyflywheel.reproduce.benchmarks import Benchmark
@@ -55,10 +57,8 @@ def reproduce(
         return before
     recorder = Recorder(plan, benchmark, path, command, say)
     if before is not None and before["setup"] == plan.setup():
-        recorder.record["cycles"] = before["cycles"]
-    measures = CycleMeasures(
-        benchmark.y, benchmark.y_true, benchmark.X_test, benchmark.y_test, sink=recorder.cycle
-    )
+        recorder.go_on(before)
+    measures = CycleMeasures(benchmark.y, benchmark.y_true, benchmark.X_test, benchmark.y_test, sink=recorder.cycle)
     classifier = plan.classifier(device, checkpoint_dir=out / "checkpoint", on_cycle=measures)
     classifier.fit(benchmark.X, benchmark.y)
     recorder.finish(classifier, measures)
@@ -75,23 +75,23 @@ class Recorder:
         As in `reproduce`; ``path`` is the file.
     """
 
-    def __init__(
-        self, plan: Plan, benchmark: Benchmark, path: Path, command: str, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, plan: Plan, benchmark: Benchmark, path: Path, command: str, say: Callable[[str], None]) -> None:
         self.path, self.say = path, say
         self.started = time.perf_counter()
-        true = (
-            {} if benchmark.y_true is None else {"true_clean_rate": (benchmark.y == benchmark.y_true).mean()}
-        )
+        true = {} if benchmark.y_true is None else {"true_clean_rate": (benchmark.y == benchmark.y_true).mean()}
         self.record: dict[str, Any] = {
             "format": FORMAT,
             "status": "running",
             "setup": plan.setup(),
             "command": command,
-            "data": {"note": benchmark.note, "n_train": len(benchmark.y), "n_test": len(benchmark.y_test)}
-            | true,
+            "data": {"note": benchmark.note, "n_train": len(benchmark.y), "n_test": len(benchmark.y_test)} | true,
             "cycles": [],
         }
+
+    def go_on(self, before: dict[str, Any]) -> None:
+        """Take over the cycles and the time of a run that was stopped."""
+        self.record["cycles"] = before["cycles"]
+        self.started -= before.get("seconds", 0.0)
 
     def cycle(self, row: Row, wheel: Flywheel) -> None:
         """Take in one cycle; rows of a run that went further before are dropped."""
@@ -101,6 +101,7 @@ class Recorder:
             record["parameters"] = _parameters(wheel)
         record["cycles"] = [kept for kept in record["cycles"] if kept["cycle"] < row["cycle"]] + [row]
         record["result"] = result(record["cycles"])
+        record["seconds"] = time.perf_counter() - self.started
         write_json(self.path, record)
         self.say(line(row, wheel.settings.n_cycles))
 
@@ -114,6 +115,8 @@ class Recorder:
             "T": classifier.transition_matrix_,
         } | ({} if truth is None else {"true_T_c": truth})
         self.record["seconds"] = time.perf_counter() - self.started
+        if torch.cuda.is_initialized():
+            self.record["peak_gpu_gib"] = torch.cuda.max_memory_allocated() / 2**30
         self.record["status"] = "done"
         write_json(self.path, self.record)
         self.say(summary(self.record))
@@ -155,9 +158,7 @@ def result(cycles: list[Row]) -> dict[str, Any]:
 
 def line(row: Row, n_cycles: int) -> str:
     """One cycle in a line."""
-    text = (
-        f"cycle {int(row['cycle']):>3}/{n_cycles}  test {row['test_accuracy']:6.2%}  gamma {row['gamma']:.3f}"
-    )
+    text = f"cycle {int(row['cycle']):>3}/{n_cycles}  test {row['test_accuracy']:6.2%}  gamma {row['gamma']:.3f}"
     for name, column in (("AUROC", "selection_auroc"), ("quality", "quality_auroc")):
         text += f"  {name} {row[column]:.4f}" if column in row else ""
     if "refurbishment_accuracy" in row:
