@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -44,7 +45,7 @@ def warm_up_batches(wheel: Flywheel, trainer: Trainer, rows: Tensor) -> Iterator
     """Weak views against the given labels (Sec. 4.1, Initialization)."""
     for index, x in viewed(wheel, rows, trainer, wheel.weak):
         given = wheel.given[index]
-        yield Batch(x, given, lambda log_p, given=given: F.nll_loss(log_p, given))
+        yield Batch(x, given, partial(F.nll_loss, target=given))
 
 
 def auxiliary_batches(wheel: Flywheel, rows: Tensor) -> Iterator[Batch]:

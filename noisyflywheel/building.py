@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from noisyflywheel.data import as_row
 from noisyflywheel.flywheel import Flywheel
 from noisyflywheel.inputs import make_source, sample_rows
-from noisyflywheel.nets import Trainer, check_output, prepare_net
+from noisyflywheel.nets import Trainer, check_forward, prepare_net
 from noisyflywheel.nets.prepare import check_net, default_net
 from noisyflywheel.parameters import make_settings
 from noisyflywheel.views.adapter import ViewAdapter
@@ -61,10 +61,7 @@ def build(estimator: Any, rows: Any, codes: NDArray[np.int64], n_classes: int, s
         if hasattr(ready.module_, "adapt"):
             ready.module_.adapt(views.plain(sample).to(home))
         trainer = Trainer(ready, amp, p["feature_layer"], scheduled=net_is_default)
-        trainer.net._set_training(False)
-        with torch.no_grad():
-            output = trainer.forward(views.plain(sample[:2]))
-        check_output(output, trainer.kind, 2, n_classes, name)
+        check_forward(trainer, views.plain(sample[:2]), n_classes, name)
         trainers.append(trainer)
         if not settings.refurbish:
             trainers.append(trainer)
@@ -81,7 +78,7 @@ def _choose_nets(p: dict[str, Any], rows: Any, device: str) -> tuple[Any, Any]:
             check_net(p[name], name)
     main, aux = p["main_net"] or p["aux_net"], p["aux_net"] or p["main_net"]
     if main is None:
-        main = aux = default_net(first_row(rows).ndim > 1, len(rows), device)  # type: ignore[arg-type]
+        main = aux = default_net(first_row(rows).ndim > 1, len(rows), device)
     return main, aux
 
 

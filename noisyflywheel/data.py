@@ -65,7 +65,9 @@ class DatasetSource:
 
     def take(self, rows: Tensor) -> Tensor:
         """Rows of shape (B, ...) on the device; images channels first."""
-        items = [as_row(self.dataset[i]) for i in rows.tolist()]
+        indices = rows.tolist()
+        items = [as_row(self.dataset[i]) for i in indices]
+        _check_items(items, indices)
         return channels_first(default_collate(items)).to(self.device, non_blocking=True)
 
 
@@ -80,7 +82,23 @@ def _fits(x: Tensor, device: torch.device) -> bool:
 def as_row(item: Any) -> Tensor:
     """One item of a Dataset as a tensor: its first part where it is a tuple or list."""
     x = item[0] if isinstance(item, (tuple, list)) else item
-    return x if isinstance(x, Tensor) else torch.from_numpy(np.array(x))
+    if isinstance(x, Tensor):
+        return x
+    array = np.array(x)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"an item of the Dataset is no array or tensor of numbers but {type(x).__name__}")
+    return torch.from_numpy(array)
+
+
+def _check_items(items: list[Tensor], indices: list[int]) -> None:
+    """Raise ValueError if items of a Dataset differ in shape or hold NaN or infinity; names the item."""
+    for item, i in zip(items, indices, strict=True):
+        if item.shape != items[0].shape:
+            raise ValueError(
+                f"item {i} of the Dataset has shape {tuple(item.shape)}, item {indices[0]} has {tuple(items[0].shape)}."
+            )
+        if item.is_floating_point() and not bool(torch.isfinite(item).all()):
+            raise ValueError(f"item {i} of the Dataset holds NaN or infinity.")
 
 
 def to_tensor(x: np.ndarray) -> Tensor:

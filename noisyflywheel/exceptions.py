@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+ADVICE = "lower the learning rate or cr_weight, lengthen cr_ramp, or look for extreme values in X."
+
 
 class DivergenceError(FloatingPointError):
     """A loss became NaN or infinite; the fit stopped, nothing was fitted."""

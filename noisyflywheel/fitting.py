@@ -16,7 +16,7 @@ from noisyflywheel import em, snapshot
 from noisyflywheel.building import build, draw_seeds
 from noisyflywheel.compat import FitTask
 from noisyflywheel.data import Source
-from noisyflywheel.exceptions import DivergenceError
+from noisyflywheel.exceptions import ADVICE, DivergenceError
 from noisyflywheel.flywheel import Flywheel
 from noisyflywheel.guard import Guard
 from noisyflywheel.inputs import make_source
@@ -111,10 +111,7 @@ def check_finite(row: dict[str, float], wheel: Flywheel) -> None:
     names = ("auxiliary_loss", "main_loss") if wheel.settings.refurbish else ("main_loss",)
     for name in names:
         if not np.isfinite(row[name]):
-            raise DivergenceError(
-                f"{name} became {row[name]} in cycle {int(row['cycle'])}: lower the learning rate or cr_weight, "
-                f"lengthen cr_ramp, or look for extreme values in X."
-            )
+            raise DivergenceError(f"{name} became {row[name]} in cycle {int(row['cycle'])}: {ADVICE}")
 
 
 def publish(

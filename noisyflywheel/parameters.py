@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
+
+import torch
 
 from noisyflywheel.state import Settings
 
@@ -14,7 +18,19 @@ def _is_int(value: Any) -> bool:
 
 
 def _is_real(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and value == value
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _is_path(value: Any) -> bool:
+    return value is None or isinstance(value, (str, os.PathLike))
+
+
+def _is_device(value: Any) -> bool:
+    """Whether torch knows a device of that name (it need not be there)."""
+    try:
+        return str(value) == "auto" or torch.device(value) is not None
+    except RuntimeError:
+        return False
 
 
 def _is_bool(value: Any) -> bool:
@@ -73,9 +89,11 @@ _CHECKS: dict[str, tuple[str, Callable[[Any], bool], Callable[[Any], bool]]] = {
     "warm_start": ("True or False", _is_bool, lambda v: True),
     "device": (
         "'auto' or a torch device",
-        lambda v: isinstance(v, str) or type(v).__name__ == "device",
-        bool,
+        lambda v: isinstance(v, (str, torch.device)),
+        _is_device,
     ),
+    "checkpoint_dir": ("None or a path", _is_path, lambda v: v is None or bool(str(v))),
+    "on_cycle": ("None or callable", lambda v: v is None or callable(v), lambda v: True),
     "verbose": ("an int or bool", lambda v: _is_int(v) or _is_bool(v), lambda v: v >= 0),
 }
 
@@ -99,9 +117,26 @@ def check_parameters(params: dict[str, Any]) -> None:
             raise TypeError(f"{name} must be {allowed}, got {value!r} of type {type(value).__name__}.")
         if not right_value(value):
             raise ValueError(f"{name} must be {allowed}, got {value!r}.")
-    views = params["views"]
-    if not (views is None or views == "auto" or (hasattr(views, "weak") and hasattr(views, "strong"))):
-        raise TypeError(f"views must be 'auto', None or an object with weak(x) and strong(x), got {views!r}.")
+    _check_views(params["views"])
+    _check_device_is_there(params["device"])
+
+
+def _check_views(views: Any) -> None:
+    if views is None or (isinstance(views, str) and views == "auto"):
+        return
+    allowed = "views must be 'auto', None or an object with weak(x) and strong(x)"
+    if inspect.isclass(views):
+        raise TypeError(f"{allowed}, got the class {views.__name__}: pass {views.__name__}().")
+    if not (hasattr(views, "weak") and hasattr(views, "strong")):
+        raise TypeError(f"{allowed}, got {views!r}.")
+
+
+def _check_device_is_there(device: Any) -> None:
+    if str(device) == "auto" or torch.device(device).type != "cuda":
+        return
+    index, there = torch.device(device).index or 0, torch.cuda.device_count()
+    if index >= there:
+        raise ValueError(f"device {str(device)!r} is not there: torch sees {there} CUDA device(s).")
 
 
 AUTO_VECTORS = {"mixup_alpha": 4.0, "average_epochs": 0.0, "contrastive_weight": 0.025}

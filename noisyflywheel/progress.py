@@ -34,12 +34,14 @@ class FitProgress:
         self.cycle_bar = self.bars.add_task("cycles", total=n_cycles, note="", start=False)
 
     def __enter__(self) -> FitProgress:
+        """Show the bars."""
         self.bars.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Leave the bars as they are."""
         self.bars.stop()
 
     def warm_up(self, epoch: int, loss: float) -> None:

@@ -64,7 +64,9 @@ def cifar10(*, literal: bool = True, device: str = "auto", **overrides: Any) -> 
     FlywheelClassifier
         Not fitted.
 
-    Notes ----- Stated in Sec. 4.1 and 4.2: net, SGD with momentum 0.9, weight decay 5e-4, batch 128,
+    Notes
+    -----
+    Stated in Sec. 4.1 and 4.2: net, SGD with momentum 0.9, weight decay 5e-4, batch 128,
     learning rate 0.02, cosine without restart, 300 epochs, warm-up 10, lambda 3, alpha 0.025. Left open:
     MixUp's 4 and the weak view's frame of 4 pixels (DivideMix, UNICON); RandAugment's 2 operations of
     strength 10; contrastive temperature 0.05 and a projection of 128 with BatchNorm (UNICON); no sharpening
@@ -101,7 +103,9 @@ def cifar10_fast(*, literal: bool = False, device: str = "auto", **overrides: An
 def tiny_imagenet(*, literal: bool = True, device: str = "auto", **overrides: Any) -> FlywheelClassifier:
     """Tiny-ImageNet: 200 epochs = 10 of warm-up and 190 cycles; arguments as in `cifar10`.
 
-    Notes ----- Stated in Sec. 4.2: SGD with momentum 0.9, weight decay 5e-4, batch 32, learning rate 0.01
+    Notes
+    -----
+    Stated in Sec. 4.2: SGD with momentum 0.9, weight decay 5e-4, batch 32, learning rate 0.01
     with "decay factor [of] 0.5 per 25 epochs after 100 epochs", 200 epochs, warm-up 10. Left open: the net
     (PreAct ResNet-18, as UNICON); whether the first halving comes after 100 epochs, as here, or after 125;
     MixUp's 0.5 (DivideMix's for large pictures); a frame of 8 pixels, the same share of the side as CIFAR's
@@ -124,7 +128,9 @@ def clothing1m(
     weights : str or None, default="IMAGENET1K_V1"
         See `noisyflywheel.backbones.resnet50`; torchvision downloads named weights when the net is built.
 
-    Notes ----- Stated in Sec. 4.2: net and pretraining, SGD with momentum 0.9, weight decay 1e-3, batch 32,
+    Notes
+    -----
+    Stated in Sec. 4.2: net and pretraining, SGD with momentum 0.9, weight decay 1e-3, batch 32,
     learning rate 0.001 divided by 10 after 40 epochs, 80 epochs, 1,000 balanced batches each. Left open:
     the warm-up (1 epoch, as DivideMix; Sec. 4.1 says "a few"); MixUp's 0.5; crops that shift pictures of
     224 pixels by up to 16 either way, as far as DivideMix's crops of 224 out of 256.
@@ -139,7 +145,9 @@ def clothing1m(
 def webvision(*, literal: bool = True, device: str = "auto", **overrides: Any) -> FlywheelClassifier:
     """WebVision, first 50 classes of the Google subset: Inception-ResNet-v2, 100 epochs; see `cifar10`.
 
-    Notes ----- Stated in Sec. 4.2: net, SGD with momentum 0.9, weight decay 5e-4, batch 32, learning rate
+    Notes
+    -----
+    Stated in Sec. 4.2: net, SGD with momentum 0.9, weight decay 5e-4, batch 32, learning rate
     0.02 with a "decaying rate [of] 0.5/25 epochs after 50 epochs", 100 epochs. Left open: random initial
     weights (DivideMix); the warm-up (1 epoch, as DivideMix); MixUp's 0.5; crops that shift pictures of 299
     pixels by up to 10 either way, as far as DivideMix's crops of 299 out of 320. The net needs the extra
@@ -154,9 +162,7 @@ def _cosine(params: dict[str, Any], n_rising: int = 0) -> CosineLR:
     """Cosine over warm-up and cycles, however many they are."""
     n_warmup = params["n_warmup_epochs"]
     if not isinstance(n_warmup, int):
-        raise ValueError(
-            f"a recipe's cosine needs a number of warm-up epochs, got n_warmup_epochs={n_warmup!r}"
-        )
+        raise ValueError(f"a recipe's cosine needs a number of warm-up epochs, got n_warmup_epochs={n_warmup!r}")
     return CosineLR(n_warmup + params["n_cycles"], n_rising)
 
 

@@ -28,9 +28,6 @@ class Settings:
     refurbish: bool
 
 
-SUMS = ("quality_sum", "n_scored", "q_sum", "f_given_sum", "n_late")
-
-
 @dataclass
 class FlywheelState:
     """Everything that Eqs. (4)-(14) carry from one cycle to the next.
@@ -84,6 +81,7 @@ class FlywheelState:
         """The state after warm-up (Sec. 4.1): ``eps = 1/K``, gamma as given, y^ = the given labels."""
         n, device = len(given), given.device
         uniform = torch.full((n_classes, n_classes), 1.0 / n_classes, dtype=torch.float64, device=device)
+        zeros = torch.zeros(n, dtype=torch.float64, device=device)
         return cls(
             given=given,
             gamma=torch.tensor(gamma, dtype=torch.float64, device=device),
@@ -93,7 +91,11 @@ class FlywheelState:
             y_hat=given.clone(),
             transition=uniform.clone(),
             corruption=uniform,
-            **{name: torch.zeros(n, dtype=torch.float64, device=device) for name in SUMS},
+            quality_sum=zeros.clone(),
+            n_scored=zeros.clone(),
+            q_sum=zeros.clone(),
+            f_given_sum=zeros.clone(),
+            n_late=zeros,
         )
 
     @property

@@ -8,9 +8,12 @@ depend on the net scales the agreement but does not move its peak. In the cycles
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
+from noisyflywheel.exceptions import ADVICE, DivergenceError
 from noisyflywheel.flywheel import Flywheel
 from noisyflywheel.progress import FitProgress
 
@@ -32,8 +35,11 @@ def warm_up(wheel: Flywheel, progress: FitProgress) -> int:
     right: list[Tensor] = []
     epoch = 0
     while epoch < most:
-        progress.warm_up(epoch + 1, wheel.warm_up_epoch(held))
+        loss = wheel.warm_up_epoch(held)
         epoch += 1
+        if not math.isfinite(loss):
+            raise DivergenceError(f"The loss became {loss} in warm-up epoch {epoch}: {ADVICE}")
+        progress.warm_up(epoch, loss)
         if held is not None:
             right.append(wheel.held_out_agreement(held))
             if epoch >= MIN_EPOCHS and not still_rising(right[-1 - PATIENCE], right[-1]):

@@ -53,7 +53,7 @@ def test_clean_proba_keeps_the_order_of_label_quality(iris):
         lambda y: np.array(["setosa", "versicolor", "virginica"])[y],
         lambda y: np.array([-3, 7, 100])[y],
         lambda y: pd.Categorical.from_codes(y, categories=["x", "y", "z"]),
-        lambda y: (y > 0),
+        lambda y: y > 0,
         lambda y: list(y),
     ],
 )

@@ -1,5 +1,7 @@
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -7,6 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+import noisyflywheel
 from noisyflywheel.cli import main
 
 
@@ -184,11 +187,13 @@ def test_demo(run, tmp_path):
 
 
 def test_as_a_program(tmp_path):
+    root = str(Path(noisyflywheel.__file__).parents[1])
     done = subprocess.run(
         [sys.executable, "-m", "noisyflywheel", "audit", "no.csv", "--out", "o"],
         capture_output=True,
         text=True,
         cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": root},
     )
     assert done.returncode == 2
     assert done.stderr == "noisyflywheel audit: error: no.csv does not exist\n"

@@ -1,8 +1,8 @@
 """scikit-learn's own estimator checks: no failure, and no failure expected."""
 
 import torch
-from skorch import NeuralNetClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from skorch import NeuralNetClassifier
 from torch import nn
 
 from noisyflywheel import FlywheelClassifier
@@ -31,8 +31,6 @@ ESTIMATORS = [
     FlywheelClassifier(noise_model="uniform"),
     FlywheelClassifier(warm_start=True),
 ]
-
-
 
 
 @parametrize_with_checks(ESTIMATORS)

@@ -218,9 +218,7 @@ def test_arrays_keep_dtype_and_classes(y):
 @pytest.mark.parametrize("dtype", ["int64", "Int64", "str", "object", "category", "bool", "boolean"])
 def test_series_keep_dtype_index_and_name(dtype):
     values = (
-        [True, False] * 20
-        if dtype.startswith("bool")
-        else ([4, 9] * 20 if "int" in dtype.lower() else ["a", "b"] * 20)
+        [True, False] * 20 if dtype.startswith("bool") else ([4, 9] * 20 if "int" in dtype.lower() else ["a", "b"] * 20)
     )
     y = pd.Series(values, index=np.arange(40) * 2 + 5, name="label").astype(dtype)
     noisy = noise.symmetric(y, 0.5, exclude_true=True, random_state=0)

@@ -71,9 +71,7 @@ def test_auto_contrast_by_hand():
 
 def test_equalize_by_hand():
     x = torch.zeros(1, 1, 32, 32, dtype=torch.uint8)
-    x[..., 16:, :] = (
-        9  # 512 pixels below the brightest: step 2; the brightest becomes (512 + 1) // 2 = 256 -> 255
-    )
+    x[..., 16:, :] = 9  # 512 pixels below the brightest: step 2; the brightest becomes (512 + 1) // 2 = 256 -> 255
     x[..., 24:, :] = 200  # now 768 below: step 3; 9 -> (512 + 1) // 3 = 171, 200 -> (768 + 1) // 3 -> 255
     assert P.equalize(x).unique().tolist() == [0, 171, 255]
 

@@ -105,7 +105,7 @@ def main():
     parser.add_argument("--params", default="{}", help="JSON of FlywheelClassifier parameters; {} = defaults")
     parser.add_argument("--out", default=None)
     args = parser.parse_args()
-    print(f"torch {torch.__version__}, scikit-learn {sklearn.__version__}, {platform.processor() or platform.machine()}")
+    print(f"torch {torch.__version__}, scikit-learn {sklearn.__version__}, {platform.machine()}")
     rows = []
     for name, seed, load in jobs(args.sets.split(","), args.data, [int(s) for s in args.seeds.split(",")]):
         rows.append({"set": name, "seed": seed} | measure(load(), seed, json.loads(args.params)))

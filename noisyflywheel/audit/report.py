@@ -173,6 +173,7 @@ def _row_lists(issues: pd.DataFrame, content: dict[int, Any], max_rows: int, per
                 "given": str(line["given_label"]),
                 "suggested": str(line["refurbished_label"]),
                 "changed": line["given_label"] != line["refurbished_label"],
+                "perhaps": str(line["predicted_label"]) if line["predicted_label"] != line["given_label"] else "",
                 "confidence": float(line["refurbished_confidence"]),
                 "quality": float(line["label_quality"]),
                 "content": content[row],

@@ -13,7 +13,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, Normalizer
 
-MAX_WORDS = 50_000
+MAX_WORDS = 20_000
 
 
 def as_texts(column: Iterable[Any]) -> list[str]:
@@ -39,7 +39,9 @@ def tfidf_embedder(n_components: int = 128, random_state: int = 0) -> Pipeline:
 
     It needs no download. Texts of shape (n,) become float arrays (n, at most `n_components`).
     """
-    words = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), max_features=MAX_WORDS, token_pattern=r"(?u)\b\w+\b")
+    words = TfidfVectorizer(
+        sublinear_tf=True, dtype=np.float32, ngram_range=(1, 2), max_features=MAX_WORDS, token_pattern=r"(?u)\b\w+\b"
+    )
     svd = SmallSVD(n_components, random_state=random_state)
     return make_pipeline(FunctionTransformer(as_texts), words, svd, Normalizer())
 

@@ -5,7 +5,6 @@ file. Reading one never unpickles, imports or executes anything.
 """
 
 from noisyflywheel.checkpoint.fingerprint import data_fingerprint, fit_key, parameter_fingerprint
-from noisyflywheel.checkpoint.netstate import net_state, restore_net
 from noisyflywheel.checkpoint.slots import fit_folder
 from noisyflywheel.checkpoint.store import Checkpoint, has_checkpoint, load_checkpoint, save_checkpoint
 from noisyflywheel.checkpoint.tree import Flat, flatten, unflatten
@@ -21,9 +20,7 @@ __all__ = [
     "flatten",
     "has_checkpoint",
     "load_checkpoint",
-    "net_state",
     "parameter_fingerprint",
-    "restore_net",
     "save_checkpoint",
     "unflatten",
 ]

@@ -21,7 +21,7 @@ from noisyflywheel.checkpoint.frames import (
     encode_frame,
     encode_index,
 )
-from noisyflywheel.checkpoint.netstate import is_nested_plain
+from noisyflywheel.nets.netstate import is_nested_plain
 from noisyflywheel.nets.prepare import default_net, prepare_net
 from noisyflywheel.views import ImageViews, VectorViews
 from noisyflywheel.views.adapter import ViewAdapter
@@ -140,9 +140,7 @@ def _views_state(adapter: ViewAdapter) -> dict[str, Any]:
         return {"class": None, "adapter": own}
     params = views.get_params(deep=False) if hasattr(views, "get_params") else {}
     fitted = {name: value for name, value in vars(views).items() if name.endswith("_") and name not in params}
-    plain = {
-        name: value for name, value in fitted.items() if isinstance(value, (Tensor, bool, int, float, str))
-    }
+    plain = {name: value for name, value in fitted.items() if isinstance(value, (Tensor, bool, int, float, str))}
     kind = type(views).__name__ if VIEWS.get(type(views).__name__) is type(views) else "given"
     known = dict(params) if kind != "given" else {}
     return {"class": kind, "params": known, "fitted": plain, "adapter": own}
@@ -158,9 +156,7 @@ def _restore_views(given: Any, state: dict[str, Any]) -> ViewAdapter:
     if state["class"] is None:
         adapter.views = None
         return adapter
-    adapter.views = (
-        clone(given, safe=False) if state["class"] == "given" else VIEWS[state["class"]](**state["params"])
-    )
+    adapter.views = clone(given, safe=False) if state["class"] == "given" else VIEWS[state["class"]](**state["params"])
     for name, value in state["fitted"].items():
         if not name.endswith("_") or hasattr(type(adapter.views), name):
             raise ValueError(f"{name!r} is no fitted attribute of views")

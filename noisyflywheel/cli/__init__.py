@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from noisyflywheel.audit.files import first_line
-from noisyflywheel.cli import audit, demo
+from noisyflywheel.cli import audit, demo, reproduce, tables
 
-COMMANDS: tuple[ModuleType, ...] = (demo, audit)
+COMMANDS: tuple[ModuleType, ...] = (demo, audit, reproduce, tables)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import warnings
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from sklearn.base import clone
 from skorch import NeuralNet, NeuralNetClassifier
 from skorch.callbacks import Callback
 from skorch.dataset import ValidSplit
-from torch import Tensor, nn
+from torch import nn
 
 from noisyflywheel.backbones import MLP, SmallResNet
 
@@ -59,10 +58,14 @@ def check_net(net: Any, name: str) -> None:
     TypeError
         If it is not a skorch ``NeuralNet``.
     ValueError
-        If it has a ``train_split`` of the user's: the flywheel trains on every row.
+        If its batch size cannot be, or it has a ``train_split`` of the user's: the flywheel trains on every
+        row.
     """
     if not isinstance(net, NeuralNet):
-        raise TypeError(f"{name} must be a skorch NeuralNet or None, got {type(net).__name__}.")
+        got = f"the class {net.__name__}" if inspect.isclass(net) else type(net).__name__
+        raise TypeError(f"{name} must be a skorch NeuralNet or None, got {got}.")
+    if not isinstance(net.batch_size, int) or (net.batch_size < 1 and net.batch_size != -1):
+        raise ValueError(f"{name} has batch_size={net.batch_size!r}: it must be a positive int, or -1.")
     split = net.train_split
     default = isinstance(split, ValidSplit) and split.cv == 5 and split.random_state is None
     if split is not None and not default:
@@ -113,51 +116,6 @@ def output_kind(net: NeuralNet) -> str:
     if isinstance(criterion, nn.CrossEntropyLoss):
         return "logits"
     return "custom"
-
-
-def check_output(output: Tensor, kind: str, n_rows: int, n_classes: int, name: str) -> None:
-    """Compare a net's first output with what its criterion expects.
-
-    Raises
-    ------
-    ValueError
-        If it does not have shape (n_rows, n_classes), or is no probability where one is expected.
-
-    Warns
-    -----
-    UserWarning
-        If it looks like probabilities where the criterion expects logits.
-    """
-    if tuple(output.shape) != (n_rows, n_classes):
-        raise ValueError(
-            f"{name} returns an output of shape {tuple(output.shape)} for {n_rows} rows; "
-            f"{n_classes} classes need ({n_rows}, {n_classes}). Let the module take n_classes."
-        )
-    output = output.detach().float().cpu()
-    if bool(output.isnan().any()):
-        raise ValueError(f"{name} returns NaN before any training: look at the module and its initial weights.")
-    if kind == "logits" and _is_distribution(output):
-        warnings.warn(
-            f"{name} returns rows that sum to 1 but its criterion CrossEntropyLoss expects logits: remove "
-            f"the softmax from the module, or use criterion=NLLLoss.",
-            UserWarning,
-            stacklevel=2,
-        )
-    if kind == "probabilities" and not _is_distribution(output):
-        raise ValueError(
-            f"{name} returns values that are no probabilities but its criterion expects probabilities "
-            f"(skorch's NLLLoss): add a softmax to the module, or use criterion=CrossEntropyLoss."
-        )
-    if kind == "log_probabilities" and not _is_distribution(output.exp()):
-        raise ValueError(
-            f"{name} returns values that are no log-probabilities but its criterion NLLLoss on a plain "
-            f"NeuralNet expects them: add a log_softmax to the module, or use criterion=CrossEntropyLoss."
-        )
-
-
-def _is_distribution(output: Tensor) -> bool:
-    """Whether rows are at least 0 and sum to 1."""
-    return bool((output >= 0).all()) and torch.allclose(output.sum(1), torch.ones(len(output)), atol=1e-3)
 
 
 def listens(net: NeuralNet, *events: str) -> bool:

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from noisyflywheel.data import Source
 from noisyflywheel.nets.average import WeightAverage
 from noisyflywheel.nets.features import Features
+from noisyflywheel.nets.memory import naming_batch_size
+from noisyflywheel.nets.netstate import net_state, restore_net
 from noisyflywheel.nets.prepare import listens, output_kind
 
 TINY = 1e-30
@@ -77,22 +79,17 @@ class Trainer:
         self._base_lr.append(self.net.optimizer_.param_groups[0]["lr"])
 
     def state_dict(self) -> dict[str, Any]:
-        """Module, optimizer and history, copied."""
-        net = self.net
+        """Modules, optimizers, schedules, callbacks, history and averages, copied."""
         return {
-            "module": copy.deepcopy(net.module_.state_dict()),
-            "optimizer": copy.deepcopy(net.optimizer_.state_dict()),
-            "history": net.history.to_list(),
+            "net": copy.deepcopy(net_state(self.net)),
             "average": None if self.average is None else self.average.state_dict(),
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Put back what `state_dict` returned."""
-        self.net.module_.load_state_dict(saved["module"])
-        self.net.optimizer_.load_state_dict(copy.deepcopy(saved["optimizer"]))
+        restore_net(self.net, saved["net"])
         if self.average is not None:
             self.average.load_state_dict(saved["average"])
-        self.net.history[:] = copy.deepcopy(saved["history"])
 
     def forward(self, x: Tensor) -> Tensor:
         """The module's output for views ``x``, float32, shape (B, K)."""
@@ -118,11 +115,12 @@ class Trainer:
         net._set_training(True)
         total = torch.zeros((), device=self.device)
         count = 0
-        for batch in steps:
-            total += self._step(batch)
-            if self.average is not None:
-                self.average.update()
-            count += 1
+        with naming_batch_size(net.batch_size, "training"):
+            for batch in steps:
+                total += self._step(batch)
+                if self.average is not None:
+                    self.average.update()
+                count += 1
         mean = float(total) / max(count, 1)
         net.history.record("train_loss", mean)
         net.history.record("train_batch_count", count)
@@ -193,7 +191,8 @@ class Trainer:
             how many others are asked for, to the last bit.
         """
         self.net._set_training(False)
-        with self.average.swapped() if self.average is not None else nullcontext():
+        averaged = self.average.swapped() if self.average is not None else nullcontext()
+        with averaged, naming_batch_size(batch_size, "prediction"):
             return self._predict(source, view, rows, batch_size, pad)
 
     def _predict(

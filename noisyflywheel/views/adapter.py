@@ -24,9 +24,8 @@ class ViewAdapter:
     """
 
     def __init__(self, views: Any, sample: Tensor) -> None:
-        self.views = clone(views, safe=False) if views is not None else None
-        if hasattr(self.views, "fit"):
-            self.views = self.views.fit(sample)
+        own: Any = clone(views, safe=False) if views is not None else None
+        self.views: Any = own.fit(sample) if hasattr(own, "fit") else own
         self.eval_batch = 512
         self.row_shape = tuple(sample.shape[1:])
 

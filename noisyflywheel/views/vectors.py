@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from numbers import Real
+from typing import Any
+
 import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
@@ -71,6 +74,10 @@ def neighbour_noise(z: Tensor, queries: int = 2000, neighbour: int = 5) -> float
     return float((1.3 * finite.median() / varying**0.5).clamp(0.05, 2.0))
 
 
+def _at_least_zero(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) < float("inf")
+
+
 class VectorViews(BaseEstimator):
     """Views of a vector: Gaussian noise, and more noise with masked features.
 
@@ -92,11 +99,21 @@ class VectorViews(BaseEstimator):
 
     def fit(self, x: Tensor) -> VectorViews:
         """Learn mean and scale of the features of ``x``, shape (n, d)."""
+        self._check_parameters()
         self.mean_, self.scale_ = feature_scale(x)
         self.noise_ = neighbour_noise((x.float() - self.mean_) / self.scale_)
         if self.noise != "auto":
             self.noise_ = float(self.noise)
         return self
+
+    def _check_parameters(self) -> None:
+        """Raise ValueError for a parameter that cannot be; the message names it."""
+        if self.noise != "auto" and not _at_least_zero(self.noise):
+            raise ValueError(f"noise must be 'auto' or a number >= 0, got {self.noise!r}.")
+        if not _at_least_zero(self.strong_noise):
+            raise ValueError(f"strong_noise must be a number >= 0, got {self.strong_noise!r}.")
+        if not _at_least_zero(self.mask) or self.mask >= 1:
+            raise ValueError(f"mask must be a number in [0, 1), got {self.mask!r}.")
 
     def plain(self, x: Tensor) -> Tensor:
         """The rows as they are: (B, d) -> (B, d), float32."""

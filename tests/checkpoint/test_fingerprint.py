@@ -116,9 +116,7 @@ def test_the_same_in_another_process():
         "print(p(F(main_net=d(False, 500, 'cpu')).get_params(deep=False), [1]))"
     )
     seen = {
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, check=True, text=True, env=env
-        ).stdout
+        subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True, env=env).stdout
         for env in ({"PYTHONHASHSEED": "1", "OMP_NUM_THREADS": "1"}, {"PYTHONHASHSEED": "2"})
     }
     assert len(seen) == 1

@@ -44,16 +44,10 @@ LEAVES = (
     | st.builds(lambda v: torch.tensor(v), st.lists(st.floats(width=32, allow_nan=False), max_size=3))
     | st.builds(lambda v: np.array(v, dtype=np.int64), st.lists(st.integers(-9, 9), max_size=3))
 )  # fmt: skip
-KEYS = (
-    st.text(alphabet="ab.$#1", max_size=3)
-    | st.integers(-3, 3)
-    | st.tuples(st.integers(0, 1), st.text(max_size=1))
-)
+KEYS = st.text(alphabet="ab.$#1", max_size=3) | st.integers(-3, 3) | st.tuples(st.integers(0, 1), st.text(max_size=1))
 STATES = st.recursive(
     LEAVES,
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.tuples(inner, inner) | st.dictionaries(KEYS, inner, max_size=3)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.tuples(inner, inner) | st.dictionaries(KEYS, inner, max_size=3),
     max_leaves=12,
 )
 

@@ -10,7 +10,8 @@ from skorch.dataset import ValidSplit
 from torch import nn
 
 from noisyflywheel.backbones import MLP, SmallResNet
-from noisyflywheel.nets.prepare import check_net, check_output, default_net, listens, output_kind, prepare_net
+from noisyflywheel.nets.check import check_output
+from noisyflywheel.nets.prepare import check_net, default_net, listens, output_kind, prepare_net
 
 
 def net(module=MLP, **kwargs):
@@ -115,7 +116,7 @@ def test_check_output():
     check_output(proba, "probabilities", 2, 2, "main_net")
     with pytest.raises(ValueError, match=r"main_net returns an output of shape \(2, 2\).*need \(2, 3\)"):
         check_output(logits, "logits", 2, 3, "main_net")
-    with pytest.raises(ValueError, match="no probabilities but its criterion expects"):
+    with pytest.raises(ValueError, match="no probabilities, but its criterion expects"):
         check_output(logits, "probabilities", 2, 2, "main_net")
     with pytest.warns(UserWarning, match="sum to 1 but its criterion CrossEntropyLoss expects logits"):
         check_output(proba, "logits", 2, 2, "main_net")
@@ -140,9 +141,7 @@ def test_listens():
     class Silent(Callback):
         pass
 
-    assert listens(
-        prepare_net(net(callbacks=[Hears()]), WIDTHS, None, False), "on_batch_begin", "on_batch_end"
-    )
+    assert listens(prepare_net(net(callbacks=[Hears()]), WIDTHS, None, False), "on_batch_begin", "on_batch_end")
     quiet = prepare_net(net(callbacks=[Silent()]), WIDTHS, None, False)
     assert not listens(quiet, "on_batch_begin", "on_batch_end")
 

@@ -110,6 +110,37 @@ def test_optimizers_that_call_the_closure_again():
     assert trainer.epoch(steps(1)) < before
 
 
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), torch.OutOfMemoryError),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes"), MemoryError),
+        (MemoryError("host"), MemoryError),
+    ],
+)
+def test_out_of_memory_names_the_batch_size(raised, expected):
+    def loss(log_p):
+        raise raised
+
+    trainer = make(batch_size=77)
+    with pytest.raises(expected, match="out of memory in training with batch_size=77: set a smaller one"):
+        trainer.epoch([Batch(X, Y, loss)])
+
+    def view(x):
+        raise raised
+
+    with pytest.raises(expected, match="out of memory in prediction with batch_size=5"):
+        trainer.predict(ArraySource(X, torch.device("cpu")), view, torch.arange(4), 5)
+
+
+def test_other_errors_pass_as_they_are():
+    def loss(log_p):
+        raise RuntimeError("mine")
+
+    with pytest.raises(RuntimeError, match="^mine$"):
+        make().epoch([Batch(X, Y, loss)])
+
+
 def test_scale_lr_is_relative_to_the_nets_own_and_leaves_users_nets():
     users = make()
     users.scale_lr(0.5)

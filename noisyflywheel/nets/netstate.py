@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from typing import Any
 
@@ -31,7 +32,7 @@ def net_state(net: NeuralNet) -> dict[str, Any]:
 
 
 def restore_net(net: NeuralNet, state: dict[str, Any]) -> None:
-    """Bring an initialised net of the same make to a state of `net_state`.
+    """Bring an initialised net of the same make to a state of `net_state`, which is copied.
 
     Raises
     ------
@@ -39,10 +40,10 @@ def restore_net(net: NeuralNet, state: dict[str, Any]) -> None:
         If the state is of another module, optimizer or list of callbacks.
     """
     for name in _part_names(net):
-        getattr(net, f"{name}_").load_state_dict(state["parts"][name])
-    net.history[:] = state["history"]
+        getattr(net, f"{name}_").load_state_dict(copy.deepcopy(state["parts"][name]))
+    net.history[:] = copy.deepcopy(state["history"])
     for name, callback in net.callbacks_:
-        _restore_callback(callback, state["callbacks"][name])
+        _restore_callback(callback, copy.deepcopy(state["callbacks"][name]))
 
 
 def _part_names(net: NeuralNet) -> list[str]:

@@ -12,8 +12,6 @@ from noisyflywheel.checkpoint import (
     Flat,
     flatten,
     load_checkpoint,
-    net_state,
-    restore_net,
     save_checkpoint,
     unflatten,
 )
@@ -24,6 +22,7 @@ from noisyflywheel.checkpoint.rng import (
     restore_global,
 )
 from noisyflywheel.nets import Batch, Trainer, prepare_net
+from noisyflywheel.nets.netstate import net_state, restore_net
 
 X = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
 Y = torch.arange(12) % 3

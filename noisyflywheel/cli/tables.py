@@ -1,0 +1,38 @@
+"""`noisyflywheel tables`: the paper's tables from the results of `noisyflywheel reproduce`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(subcommands: Any) -> None:
+    """Describe the subcommand."""
+    parser = subcommands.add_parser(
+        "tables",
+        help="make the paper's tables from results",
+        description="Reads the JSON files that `noisyflywheel reproduce` wrote and prints Tables 1-7 as "
+        "Markdown beside the paper's figures: the last cycle as the headline, mean and spread over seeds, "
+        "the best beside it.",
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR", help="folder with results, also in folders below")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write there instead of printing")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read, print or write."""
+    from noisyflywheel.reproduce.tables import read_results, write_tables
+
+    records, left_out = read_results(arguments.folder)
+    for reason in left_out:
+        print(f"left out: {reason}", file=sys.stderr)
+    text = write_tables(records)
+    if arguments.out is None:
+        print(text, end="")
+    else:
+        arguments.out.write_text(text, encoding="utf-8")
+        print(arguments.out)
+    return 0

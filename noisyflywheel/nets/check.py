@@ -1,0 +1,91 @@
+"""The first forward of a net, before any training: does it fit the rows, the classes and its criterion?"""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import Tensor
+
+from noisyflywheel.nets.trainer import Trainer
+
+
+def check_forward(trainer: Trainer, x: Tensor, n_classes: int, name: str) -> None:
+    """Send a few views through a net in eval mode and look at what comes out.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Its net is initialised.
+    x : Tensor of shape (B, ...)
+        Views.
+    n_classes : int
+        K.
+    name : str
+        "main_net" or "aux_net", for messages.
+
+    Raises
+    ------
+    TypeError
+        If the module returns no tensor.
+    ValueError
+        If it cannot take the rows, or see `check_output`.
+    """
+    trainer.net._set_training(False)
+    try:
+        with torch.no_grad(), trainer.autocast():
+            output = trainer.net.infer(x)
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        raise ValueError(f"{name} cannot take rows of shape {tuple(x.shape[1:])}: {error}") from error
+    output = output[0] if isinstance(output, tuple) else output
+    if not isinstance(output, Tensor):
+        raise TypeError(f"{name} returns a {type(output).__name__}, not a Tensor.")
+    kind = trainer.kind
+    if kind == "custom":
+        output, kind = trainer.net._get_predict_nonlinearity()(output), "probabilities"
+    check_output(output, kind, len(x), n_classes, name)
+
+
+def check_output(output: Tensor, kind: str, n_rows: int, n_classes: int, name: str) -> None:
+    """Compare a net's first output with what its criterion expects.
+
+    Raises
+    ------
+    ValueError
+        If it does not have shape (n_rows, n_classes), or is no probability where one is expected.
+
+    Warns
+    -----
+    UserWarning
+        If it looks like probabilities where the criterion expects logits.
+    """
+    if tuple(output.shape) != (n_rows, n_classes):
+        raise ValueError(
+            f"{name} returns an output of shape {tuple(output.shape)} for {n_rows} rows; "
+            f"{n_classes} classes need ({n_rows}, {n_classes}). Let the module take n_classes."
+        )
+    output = output.detach().float().cpu()
+    if bool(output.isnan().any()):
+        raise ValueError(f"{name} returns NaN before any training: look at the module and its initial weights.")
+    if kind == "logits" and _is_distribution(output):
+        warnings.warn(
+            f"{name} returns rows that sum to 1 but its criterion CrossEntropyLoss expects logits: remove "
+            f"the softmax from the module, or use criterion=NLLLoss.",
+            UserWarning,
+            stacklevel=2,
+        )
+    if kind == "probabilities" and not _is_distribution(output):
+        raise ValueError(
+            f"{name} returns values that are no probabilities, but its criterion expects probabilities "
+            f"(skorch's NLLLoss): add a softmax to the module, or use criterion=CrossEntropyLoss."
+        )
+    if kind == "log_probabilities" and not _is_distribution(output.exp()):
+        raise ValueError(
+            f"{name} returns values that are no log-probabilities but its criterion NLLLoss on a plain "
+            f"NeuralNet expects them: add a log_softmax to the module, or use criterion=CrossEntropyLoss."
+        )
+
+
+def _is_distribution(output: Tensor) -> bool:
+    """Whether rows are at least 0 and sum to 1."""
+    return bool((output >= 0).all()) and torch.allclose(output.sum(1), torch.ones(len(output)), atol=1e-3)

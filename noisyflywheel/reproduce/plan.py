@@ -1,0 +1,116 @@
+"""What one run is: the data, the noise, the recipe and its changes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from noisyflywheel import recipes
+from noisyflywheel.backbones import PreActResNet18, SmallResNet
+from noisyflywheel.classifier import FlywheelClassifier
+from noisyflywheel.reproduce.benchmarks import check_noise
+
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "cr": {"cr_weight": 0.0},
+    "aux": {"refurbish": False},
+    "eps": {"noise_model": "uniform"},
+    "cl": {"contrastive_weight": 0.0},
+}
+"""Table 6: no confidence regularizer, no f (Eq. 7), eps fixed at 1/K, no contrastive loss."""
+
+NETS = {"preact18": PreActResNet18, "small": SmallResNet}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run, but for where its files lie.
+
+    Attributes
+    ----------
+    dataset, noise, rate, seed : str, str, float or None, int
+        See `load_benchmark`; the seed also drives the training.
+    fast : bool
+        `recipes.cifar10_fast` instead of the paper's recipe.
+    form : {"paper", "package"}
+        The loop as the paper writes it, or the package's own (see `noisyflywheel.recipes`).
+    net : {"preact18", "small"} or None
+        None: the recipe's.
+    epochs, warmup : int or None
+        Epochs in all (warm-up and cycles) and of the warm-up; None: the recipe's.
+    without : str or None
+        One of `ABLATIONS`.
+    n_train, n_test : int or None
+        The first rows only.
+    labels : str or None
+        Name of a file of given labels and its member, for the record.
+    changes : dict
+        Further parameters of the classifier.
+    """
+
+    dataset: str
+    noise: str
+    rate: float | None = None
+    seed: int = 0
+    fast: bool = False
+    form: str = "paper"
+    net: str | None = None
+    epochs: int | None = None
+    warmup: int | None = None
+    without: str | None = None
+    n_train: int | None = None
+    n_test: int | None = None
+    labels: str | None = None
+    changes: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run, in words of the command's options."""
+        check_noise(self.dataset, self.noise, self.rate)
+        if self.fast and self.dataset != "cifar10":
+            raise ValueError("--fast is a schedule for cifar10")
+        if self.net is not None and self.dataset in ("clothing1m", "webvision"):
+            raise ValueError(f"--net goes with small pictures; {self.dataset} has its own network")
+        if self.epochs is not None and self.epochs < 2:
+            raise ValueError("--epochs must be at least 2: one of warm-up and one cycle")
+        if self.warmup is not None and not 0 <= self.warmup < (self.epochs or 10**9):
+            raise ValueError("--warmup must be at least 0 and below --epochs")
+        for option, value in (("--n-train", self.n_train), ("--n-test", self.n_test)):
+            if value is not None and value < 2:
+                raise ValueError(f"{option} must be at least 2")
+
+    def setup(self) -> dict[str, Any]:
+        """Everything that decides the numbers, as JSON holds it."""
+        return asdict(self)
+
+    def name(self) -> str:
+        """File name without suffix; plans with the same setup have the same."""
+        parts = [self.dataset, self.noise]
+        parts += [f"{100 * self.rate:g}"] if self.rate is not None else []
+        parts += ["fast"] if self.fast else []
+        parts += [self.form] if self.form != ("package" if self.fast else "paper") else []
+        parts += [f"without-{self.without}"] if self.without else []
+        parts += [self.net] if self.net else []
+        counted = (("e", self.epochs), ("w", self.warmup), ("n", self.n_train), ("t", self.n_test))
+        parts += [f"{letter}{value}" for letter, value in counted if value is not None]
+        parts += [f"{key}={value}".replace("/", "_") for key, value in sorted(self.changes.items())]
+        return "-".join([*parts, f"seed{self.seed}"])
+
+    def classifier(self, device: str = "auto", **further: Any) -> FlywheelClassifier:
+        """The recipe with this plan's changes, not fitted."""
+        recipe = getattr(recipes, "cifar10_fast" if self.fast else self.dataset.replace("-", "_"))
+        literal = self.form == "paper"
+        usual = recipe(literal=literal, device="cpu")
+        changes: dict[str, Any] = self._lengths(usual.n_warmup_epochs, usual.n_cycles)
+        changes |= {"main_net__module": NETS[self.net]} if self.net else {}
+        changes |= ABLATIONS[self.without] if self.without else {}
+        changes |= {"random_state": self.seed} | self.changes | further
+        return recipe(literal=literal, device=device, **changes)
+
+    def _lengths(self, warmup: int, cycles: int) -> dict[str, int]:
+        """Warm-up epochs and cycles; a short run has at most a third of warm-up."""
+        if self.epochs is not None:
+            warmup = min(warmup, max(1, self.epochs // 3))
+        warmup = warmup if self.warmup is None else self.warmup
+        return {
+            "n_warmup_epochs": warmup,
+            "n_cycles": cycles if self.epochs is None else self.epochs - warmup,
+        }
