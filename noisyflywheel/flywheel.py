@@ -119,12 +119,10 @@ class Flywheel:
         s.gamma = em.update_clean_rate(s.q[rows])
 
     def _score(self, rows: Tensor, log_g: Tensor) -> None:
-        """Add to the ranking score: g's probability of the given label, on the row and on one weak view."""
-        s, given = self.state, self.given[rows][:, None]
-        log_weak = self.main.predict(self.source, self.weak, rows, self.views.eval_batch, pad=self.vectors)
-        for log_p in (log_g, log_weak):
-            s.quality_sum[rows] += log_p.gather(1, given).squeeze(1).double().exp()
-            s.n_scored[rows] += 1
+        """Add to the ranking score: g's probability of the given label."""
+        s = self.state
+        s.quality_sum[rows] += log_g.gather(1, self.given[rows][:, None]).squeeze(1).double().exp()
+        s.n_scored[rows] += 1
 
     def _calibrates(self, log_g: Tensor, f_prob: Tensor) -> bool:
         """Whether this E-step is calibrated: always, never, or where g is surer than its agreement with f warrants."""

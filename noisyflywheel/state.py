@@ -51,7 +51,7 @@ class FlywheelState:
     quality_sum : Tensor of shape (N,)
         Sum over the cycles of the probability of the given label.
     n_scored : Tensor of shape (N,)
-        How many forwards have scored each row.
+        How many cycles have scored each row.
     q_sum, f_given_sum, n_late : Tensor of shape (N,)
         Sums of q and of f's probability of the given label over the later half of the cycles, and their count.
     temperature : float
