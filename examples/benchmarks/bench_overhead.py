@@ -44,6 +44,9 @@ from noisyflywheel.noise import symmetric
 from noisyflywheel.views import VectorViews, mixup
 
 BAR = 1.5
+SAME = 0.05
+"""Predictions that differ by more come from other arithmetic, not from rounding."""
+
 K = 10
 LAMBDA, RAMP, ALPHA, MIXUP = 3.0, 8, 0.025, 4.0
 EVAL_BATCH = 512
@@ -156,9 +159,9 @@ class Bare:
     def e_step(self, gamma: Tensor, eps: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
         log_g = self.predict(self.g, lambda x: x)
         rows = self.given[:, None]
-        for log_p in (log_g, self.predict(self.g, self.weak)):
-            quality += log_p.gather(1, rows).squeeze(1).double().exp()
-        q = em.clean_posterior(log_g.gather(1, rows).squeeze(1).exp().double(), gamma, eps)
+        g_given = log_g.gather(1, rows).squeeze(1).double().exp()
+        quality += g_given
+        q = em.clean_posterior(g_given, gamma, eps)
         return q, em.update_clean_rate(q)
 
     def m_step_f(self, q: Tensor, f_prob: Tensor) -> None:
@@ -247,11 +250,14 @@ def main() -> int:
     for name, what in (("fit", "FlywheelClassifier.fit"), ("bare", "bare torch loop")):
         print(f"{what:<24}{found[f'{name}_processor_seconds']:8.2f} s ({found[f'{name}_wall_seconds']:.2f} s wall)")
     print(f"ratio {found['ratio']:.2f} (wall {found['wall_ratio']:.2f}), bar {BAR}")
+    same = found["largest_difference_of_predictions"] <= SAME
     print(f"largest difference of predictions {found['largest_difference_of_predictions']:.1e}")
+    if not same:
+        print("the two no longer do the same arithmetic: bring the bare loop up to date")
     if arguments.json:
         result = {"command": " ".join(["python", *sys.argv]), "environment": versions, **found}
         arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    return int(arguments.check and found["ratio"] > BAR)
+    return int(arguments.check and (found["ratio"] > BAR or not same))
 
 
 if __name__ == "__main__":
