@@ -34,7 +34,7 @@ def main(report: str | None = None) -> None:
     print(f"{issues['is_label_issue'].sum()} suspects")
     # T: rows = true class, columns = given class
     T = pd.DataFrame(flywheel.transition_matrix_, flywheel.classes_, flywheel.classes_)
-    print("how often each label is given to a true one:", T.loc["one"].nlargest(3).round(2).to_dict())
+    print("how often each label is given to a true one:", T.T["one"].nlargest(3).round(2).to_dict())
     print(overlapping_classes(issues, flywheel.classes_, T).head(3).round(3).to_string(index=False))
 
     for policy in ("drop", "refurbish"):
