@@ -221,7 +221,7 @@ def no_training(monkeypatch):
     monkeypatch.setattr("noisyflywheel.nets.trainer.Trainer.epoch", train)
 
 
-@pytest.mark.parametrize(("params", "error", "words"), PARAMETERS, ids=NAMES)
+@pytest.mark.parametrize(("params", "error", "words"), PARAMETERS, ids=range(len(PARAMETERS)))
 def test_bad_parameters(params, error, words, no_training):
     with pytest.raises(error, match=words):
         FlywheelClassifier(**(QUICK | params)).fit(X, Y)
