@@ -62,7 +62,8 @@ def auxiliary_batches(wheel: Flywheel, rows: Tensor) -> Iterator[Batch]:
         target = em.refurbish(s.q[index].to(guess.dtype), given, guess)
         x, target = torch.cat(made[:copies]), target.repeat(copies, 1)
         x, target = mixup(x, target, settings.mixup_alpha, wheel.order)
-        yield Batch(x, given.repeat(copies), auxiliary_loss(wheel, target, made[copies:]))
+        loss = auxiliary_loss(wheel, target, made[copies:])
+        yield Batch(x, given.repeat(copies), loss, more=sum(len(view) for view in made[copies:]))
 
 
 def auxiliary_loss(wheel: Flywheel, target: Tensor, strong: list[Tensor]) -> Callable[[Tensor], Tensor]:

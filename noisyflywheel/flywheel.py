@@ -18,8 +18,8 @@ from noisyflywheel.nets.trainer import Trainer
 from noisyflywheel.state import FlywheelState, Settings
 from noisyflywheel.views.adapter import ViewAdapter
 
-OVERCONFIDENT = 0.06
-"""Beyond this `overconfidence` g is calibrated; nets that fit their rows stay below .04, underfitted ones reach .12."""
+OVERCONFIDENT = 0.08
+"""Beyond this `overconfidence` g is calibrated: nets that fit their rows end below .05, underfitted ones reach .12."""
 
 
 class Flywheel:
@@ -136,10 +136,16 @@ class Flywheel:
         s.n_scored[rows] += 1
 
     def _calibrates(self, log_g: Tensor, f_prob: Tensor) -> bool:
-        """Whether this E-step is calibrated: always, never, or where g is surer than its agreement with f warrants."""
-        if self.settings.calibrate != "auto":
-            return bool(self.settings.calibrate)
-        return self.settings.refurbish and em.overconfidence(log_g, f_prob) > OVERCONFIDENT
+        """Whether this E-step is calibrated: always, never, or where g is surer than its agreement with f warrants.
+
+        Nets whose weights are averaged are compared from the first cycle on; others sway, and with them their
+        agreement, until the regularizer has its weight.
+        """
+        calibrate = self.settings.calibrate
+        if calibrate != "auto":
+            return bool(calibrate)
+        settled = self.settings.average_epochs > 0 or self.state.cycle - self.first_cycle >= self.settings.cr_ramp
+        return self.settings.refurbish and settled and em.overconfidence(log_g, f_prob) > OVERCONFIDENT
 
     def _e_step_auxiliary(self, rows: Tensor) -> None:
         """Step 2: f's guess of the true class (Eq. 11), the mean over two weak views.

@@ -1,8 +1,9 @@
 """The guard: notices a loop that turns against itself, and holds it back.
 
-A healthy loop changes labels, not the proportions of the classes, and keeps a good part of the labels that f agreed with
-after the warm-up. A loop that replaces labels by worse guesses shows it without clean labels: one class takes over y^, or
-gamma runs to 0. The guard then goes back to the last good state and goes on carefully; if that does not help it stops there.
+A healthy loop changes labels, not the proportions of the classes, and keeps a good part of the labels that f agreed
+with after the warm-up. A loop that replaces labels by worse guesses shows it without clean labels: one class takes over
+y^, or gamma runs to 0. The guard then goes back to the last good state and goes on carefully; if that does not help it
+stops there.
 """
 
 from __future__ import annotations

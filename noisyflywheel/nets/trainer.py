@@ -33,6 +33,8 @@ class Batch(NamedTuple):
     labels: Tensor
     loss: Callable[[Tensor], Tensor]
     """From the log-probabilities (B, K) of ``x`` to a scalar."""
+    more: int = 0
+    """Rows beside ``x`` that the loss sends through the net."""
 
 
 class Trainer:
@@ -54,6 +56,7 @@ class Trainer:
         self.net = net
         self.scheduled = scheduled
         self.average: WeightAverage | None = None
+        self.images_seen = 0
         self.device = torch.device(net.device if net.device is not None else _module_device(net.module_))
         self.kind = output_kind(net)
         self.amp = amp
@@ -118,6 +121,7 @@ class Trainer:
         with naming_batch_size(net.batch_size, "training"):
             for batch in steps:
                 total += self._step(batch)
+                self.images_seen += len(batch.x) + batch.more
                 if self.average is not None:
                     self.average.update()
                 count += 1
