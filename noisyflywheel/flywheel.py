@@ -148,13 +148,13 @@ class Flywheel:
         return self.settings.refurbish and settled and em.overconfidence(log_g, f_prob) > OVERCONFIDENT
 
     def _e_step_auxiliary(self, rows: Tensor) -> None:
-        """Step 2: f's guess of the true class (Eq. 11), the mean over two weak views.
+        """Step 2: f's guess of the true class (Eq. 11).
 
-        Where every row takes part in every cycle it is the prediction of the last step 4: f has not changed since.
+        Where every row takes part in every cycle it is the guess of the last step 4: f has not changed since.
         """
         fresh = self.settings.cycle_size is None and self.state.cycle > 0
         if self.settings.refurbish and not fresh:
-            self.state.f_prob[rows] = self._predict_weak(rows)
+            self.state.f_prob[rows] = self._guess(rows)
 
     def _m_step_auxiliary(self, rows: Tensor) -> float:
         """Step 3: train f on the refurbished labels (Eq. 13); T and T_c in closed form."""
@@ -173,7 +173,7 @@ class Flywheel:
             s.f_prob[rows] = self._predict(self.main, rows).exp()
             self._sum_posterior(rows)
             return
-        f_prob = self._predict_weak(rows)
+        f_prob = self._guess(rows)
         s.f_prob[rows] = f_prob
         if self.settings.resample == "posterior":
             s.y_hat[rows] = em.refurbish(s.q[rows], given, f_prob).argmax(1)
@@ -242,11 +242,19 @@ class Flywheel:
         """Log-probabilities on the rows as they are, eval mode: (len(rows), K)."""
         return trainer.predict(self.source, self.plain, rows, self.views.eval_batch, pad=self.vectors)
 
-    def _predict_weak(self, rows: Tensor) -> Tensor:
-        """Mean probability over two weak views, eval mode: (len(rows), K)."""
+    def _guess(self, rows: Tensor) -> Tensor:
+        """f's probabilities, eval mode: the mean over as many weak views as the view object says, (len(rows), K).
+
+        Two for images (Sec. 4.1); none for vectors, where noise only takes information from the prediction.
+        """
+        copies = self.views.guess_copies
+        if copies == 0:
+            return self._predict(self.aux, rows).exp()
         size = self.views.eval_batch
-        first = self.aux.predict(self.source, self.weak, rows, size).exp()
-        return first.add_(self.aux.predict(self.source, self.weak, rows, size).exp()).div_(2)
+        total = self.aux.predict(self.source, self.weak, rows, size).exp()
+        for _ in range(copies - 1):
+            total += self.aux.predict(self.source, self.weak, rows, size).exp()
+        return total / copies
 
     def plain(self, x: Tensor) -> Tensor:
         """Rows as they are, as views."""

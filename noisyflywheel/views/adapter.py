@@ -27,6 +27,7 @@ class ViewAdapter:
         own: Any = clone(views, safe=False) if views is not None else None
         self.views: Any = own.fit(sample) if hasattr(own, "fit") else own
         self.eval_batch = 512
+        self.guess_copies = 0 if own is None else int(getattr(own, "guess_copies", 2))
         self.row_shape = tuple(sample.shape[1:])
 
     def generator_device(self, device: torch.device) -> torch.device:
