@@ -21,6 +21,9 @@ from noisyflywheel.views.adapter import ViewAdapter
 OVERCONFIDENT = 0.08
 """Beyond this `overconfidence` g is calibrated: nets that fit their rows end below .05, underfitted ones reach .12."""
 
+F_SHARE = 0.1
+"""Share of f in the ranking score: more ranks human errors worse, none ranks random ones worse."""
+
 
 class Flywheel:
     """Two interlocked EM cycles over two nets (Sec. 3, Figure 2).
@@ -130,9 +133,10 @@ class Flywheel:
         s.gamma = em.update_clean_rate(s.q[rows])
 
     def _score(self, rows: Tensor, log_g: Tensor) -> None:
-        """Add to the ranking score: g's probability of the given label."""
-        s = self.state
-        s.quality_sum[rows] += log_g.gather(1, self.given[rows][:, None]).squeeze(1).double().exp()
+        """Add to the ranking score: g's probability of the given label, and a little of f's, which parts ties."""
+        s, given = self.state, self.given[rows][:, None]
+        g_given = log_g.gather(1, given).squeeze(1).double().exp()
+        s.quality_sum[rows] += torch.lerp(g_given, s.f_prob[rows].gather(1, given).squeeze(1).double(), F_SHARE)
         s.n_scored[rows] += 1
 
     def _calibrates(self, log_g: Tensor, f_prob: Tensor) -> bool:
