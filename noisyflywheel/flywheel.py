@@ -21,6 +21,9 @@ from noisyflywheel.views.adapter import ViewAdapter
 OVERCONFIDENT = 0.08
 """Beyond this `overconfidence` g is calibrated: nets that fit their rows end below .05, underfitted ones reach .12."""
 
+FURTHER = 0.001
+"""Learning rate at the start of a warm-started fit's cycles, as a share of the net's own: nothing learnt is undone."""
+
 F_SHARE = 0.1
 """Share of f in the ranking score: more ranks human errors worse, none ranks random ones worse."""
 
@@ -107,10 +110,11 @@ class Flywheel:
         return row | half["laps"] | clock.laps
 
     def _schedule(self) -> None:
-        """Cosine annealing over the cycles, without restart, for both nets (Sec. 4.2)."""
+        """Cosine annealing over the cycles, for both nets (Sec. 4.2); further cycles begin again at ``FURTHER``."""
+        peak = 1.0 if self.first_cycle == 0 else FURTHER
         share = (self.state.cycle - self.first_cycle) / self.settings.n_cycles
         for trainer in self.trainers:
-            trainer.scale_lr(0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
+            trainer.scale_lr(peak * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
 
     def _draw_rows(self) -> Tensor:
         """The rows of this cycle: all, or ``cycle_size`` class-balanced ones."""
@@ -249,7 +253,7 @@ class Flywheel:
     def _guess(self, rows: Tensor) -> Tensor:
         """f's probabilities, eval mode: the mean over as many weak views as the view object says, (len(rows), K).
 
-        Two for images (Sec. 4.1); none for vectors, where noise only takes information from the prediction.
+        Two (Sec. 4.1) unless the views have another ``guess_copies``; 0 is the row itself.
         """
         copies = self.views.guess_copies
         if copies == 0:

@@ -19,6 +19,9 @@ from noisyflywheel import em, snapshot
 from noisyflywheel.exceptions import FlywheelWarning
 from noisyflywheel.flywheel import Flywheel
 
+LEAST_ROWS = 200
+"""With fewer rows class proportions sway by chance, and the guard keeps quiet."""
+
 DRIFT_MOST = 0.3
 """Most by which class proportions of y^ may be off both those of the given labels and of f after the warm-up."""
 
@@ -71,6 +74,8 @@ class Guard:
     def complaint(self, row: dict[str, float]) -> str | None:
         """What is wrong after this cycle, or None."""
         s = self.wheel.state
+        if len(s.given) < LEAST_ROWS:
+            return None
         shares = class_shares(s.y_hat, self.wheel.n_classes)
         drift = min(float((shares - reference).abs().sum()) / 2 for reference in self.references)
         if drift > DRIFT_MOST:

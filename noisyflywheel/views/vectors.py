@@ -92,9 +92,6 @@ class VectorViews(BaseEstimator):
         Share of the features that the strong view replaces by their mean, drawn per row.
     """
 
-    guess_copies = 0
-    """Weak views over which f's guess is averaged; 0 = the row itself."""
-
     def __init__(self, noise: float | str = "auto", strong_noise: float = 1.5, mask: float = 0.2) -> None:
         self.noise = noise
         self.strong_noise = strong_noise

@@ -39,7 +39,7 @@ def test_epoch_equals_a_bare_loop():
     module, optimizer = bare.net.module_, torch.optim.SGD(bare.net.module_.parameters(), lr=0.1)
     module.train()
     losses = []
-    for x, y, _ in steps():
+    for x, y, *_ in steps():
         optimizer.zero_grad()
         loss = F.cross_entropy(module(x), y)
         loss.backward()
