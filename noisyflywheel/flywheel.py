@@ -21,8 +21,9 @@ from noisyflywheel.views.adapter import ViewAdapter
 OVERCONFIDENT = 0.08
 """Beyond this `overconfidence` g is calibrated: nets that fit their rows end below .05, underfitted ones reach .12."""
 
-FURTHER = 0.001
-"""Learning rate at the start of a warm-started fit's cycles, as a share of the net's own: nothing learnt is undone."""
+FURTHER = 0.003
+"""Learning rate at the start of a warm-started fit's cycles, as a share of a default net's own: its schedule has ended,
+and a rate that rises again would undo what was learnt. Users' nets keep their own schedules."""
 
 F_SHARE = 0.1
 """Share of f in the ranking score: more ranks human errors worse, none ranks random ones worse."""
