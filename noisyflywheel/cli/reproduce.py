@@ -8,19 +8,17 @@ from pathlib import Path
 from typing import Any
 
 EXAMPLES = """examples:
-  noisyflywheel reproduce cifar10 --noise sym --rate 0.9 --seed 0 --data DIR --out DIR noisyflywheel
-  reproduce cifar10 --noise sym --rate 0.9 --fast --data DIR --out DIR noisyflywheel reproduce cifar10
-  --noise worse --net small --n-train 5000 --epochs 30 --data cifar10n.npz --out DIR noisyflywheel reproduce
-  cifar100 --noise asym --rate 0.4 --without cr --data DIR --out DIR noisyflywheel reproduce clothing1m
-  --data DIR --out DIR
+  noisyflywheel reproduce cifar10 --noise sym --rate 0.9 --seed 0 --data DIR --out DIR
+  noisyflywheel reproduce cifar10 --noise sym --rate 0.9 --fast --data DIR --out DIR
+  noisyflywheel reproduce cifar10 --noise worse --net small --n-train 5000 --epochs 30 --data cifar10n.npz --out DIR
+  noisyflywheel reproduce cifar100 --noise asym --rate 0.4 --without cr --data DIR --out DIR
+  noisyflywheel reproduce clothing1m --data DIR --out DIR
 
---data holds the published files: CIFAR in torchvision's folders, with CIFAR-10_human.pt or
-CIFAR-100_human.pt beside them for human labels, or cifar10n.npz; tiny-imagenet-200; Clothing1M's and
-WebVision's folders and lists.
+--data holds the published files: CIFAR in torchvision's folders, with CIFAR-10_human.pt or CIFAR-100_human.pt beside
+them for human labels, or cifar10n.npz; tiny-imagenet-200; Clothing1M's and WebVision's folders and lists.
 
- A stopped run goes on when the same command is given again. --out gets NAME.json, rewritten after every
-cycle, and Figures 3, 4 and 5 as NAME-figure3.png ... ; `noisyflywheel tables DIR` makes the paper's tables
-of such files."""
+A stopped run goes on when the same command is given again. --out gets NAME.json, rewritten after every cycle, and
+Figures 3, 4 and 5 as NAME-figure3.png ... ; `noisyflywheel tables DIR` makes the paper's tables of such files."""
 
 
 def add_parser(subcommands: Any) -> None:
