@@ -133,8 +133,6 @@ def continue_warm(estimator: Any, wheel: Flywheel, history: list[dict[str, float
     snapshot.put_back(wheel, kept["snapshot"])
     history.extend(kept["history"])
     wheel.first_cycle = wheel.state.cycle
-    for trainer in wheel.trainers:
-        trainer.freeze_statistics()
     return True
 
 

@@ -115,6 +115,8 @@ class Flywheel:
         peak = 1.0 if self.first_cycle == 0 else FURTHER
         share = (self.state.cycle - self.first_cycle) / self.settings.n_cycles
         for trainer in self.trainers:
+            if self.first_cycle > 0:
+                trainer.freeze_statistics()
             trainer.scale_lr(peak * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
 
     def _draw_rows(self) -> Tensor:
