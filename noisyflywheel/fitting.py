@@ -132,7 +132,7 @@ def continue_warm(estimator: Any, wheel: Flywheel, history: list[dict[str, float
         )
     snapshot.put_back(wheel, kept["snapshot"])
     history.extend(kept["history"])
-    wheel.first_cycle = wheel.state.cycle
+    wheel.go_on_from(wheel.state.cycle)
     return True
 
 

@@ -115,9 +115,13 @@ class Flywheel:
         peak = 1.0 if self.first_cycle == 0 else FURTHER
         share = (self.state.cycle - self.first_cycle) / self.settings.n_cycles
         for trainer in self.trainers:
-            if self.first_cycle > 0:
-                trainer.freeze_statistics()
             trainer.scale_lr(peak * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
+
+    def go_on_from(self, cycle: int) -> None:
+        """Begin the cycles of this fit after ``cycle``; beyond 0, a warm start, BatchNorm keeps its statistics."""
+        self.first_cycle = cycle
+        for trainer in self.trainers if cycle > 0 else ():
+            trainer.freeze_statistics()
 
     def _draw_rows(self) -> Tensor:
         """The rows of this cycle: all, or ``cycle_size`` class-balanced ones."""

@@ -88,7 +88,7 @@ class Place:
             return False
         snapshot.put_back(self.wheel, saved["snapshot"])
         self.wheel.settings = Settings(**saved["settings"])
-        self.wheel.first_cycle = saved["first_cycle"]
+        self.wheel.go_on_from(saved["first_cycle"])
         self.good = saved["snapshot"]
         if saved["guard"] is not None:
             self.guard = Guard(self.wheel)
