@@ -51,11 +51,11 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
         Cycles over which lambda grows linearly from 0; 0 is at once, as in the paper. "auto" is 40 % of
         ``n_cycles``.
     contrastive_weight : "auto" or float, default="auto"
-        alpha, the weight of the contrastive loss on two strong views (Sec. 4.1). "auto" is 0.025 for vectors, as in
-        the paper, and 0 for images, where the recipes set it.
+        alpha, the weight of the contrastive loss on two strong views (Sec. 4.1). "auto" is 0; the paper and the
+        recipes have 0.025.
     mixup_alpha : "auto" or float, default="auto"
-        Parameter of MixUp's Beta distribution; 0 does not mix. "auto" is 4 for vectors and 0 for images: small
-        convolutional nets underfit, and MixUp flattens them further. The recipes set 4.
+        Parameter of MixUp's Beta distribution; 0 does not mix. "auto" is 0: in a fit of the default length MixUp
+        keeps f behind g. The recipes set 4.
     sharpen_temperature : float in (0, 10], default=1.0
         Temperature of f's guess in the training targets (Eq. 11); below 1 sharpens.
     average_epochs : "auto" or float, default="auto"
@@ -67,10 +67,12 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
         Labels that g trains on: argmax of q_i(y) (Eq. 11 with the updated f), or argmax of f, as in the paper.
     calibrate : "auto", True or False, default="auto"
         Whether the E-step of g (Eq. 4) takes gamma from the agreement of f with the given labels and tempers g so
-        that the given labels are most likely (`noisyflywheel.em.calibrate`). "auto" does so in cycles where g is
-        surer of its classes than its agreement with f warrants (`noisyflywheel.em.overconfidence`).
+        that the given labels are most likely (`noisyflywheel.em.calibrate`). "auto" takes that gamma until the
+        regularizer has its full weight, and does both in cycles where g is surer of its classes than its agreement
+        with f warrants (`noisyflywheel.em.overconfidence`). False is Eqs. 4 and 6 as they stand.
     guard : bool, default=True
-        Hold back a loop that turns against itself, with a `FlywheelWarning`.
+        Hold back a loop that turns against itself, with a `FlywheelWarning`; warn too of a result in which all labels
+        of a class are suspected, or a class is labelled as another more often than as itself.
     refurbish : bool, default=True
         False is the ablation without the auxiliary network (Eq. 7): g predicts and there is no ``aux_net_``.
     feature_layer : str, default="auto"

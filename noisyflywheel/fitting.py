@@ -25,6 +25,7 @@ from noisyflywheel.place import Place
 from noisyflywheel.progress import FitProgress
 from noisyflywheel.resume import FitCheckpoints, fit_checkpoints
 from noisyflywheel.scores import calibrated, mean_posterior
+from noisyflywheel.verdict import warn_of_doubts
 from noisyflywheel.warmup import warm_up
 
 LONG = 60.0
@@ -72,6 +73,7 @@ def run(estimator: Any, wheel: Flywheel, classes: NDArray[Any], X: Any, y: Any, 
             publish(estimator, wheel, classes, place.history, fingerprint)
         raise
     publish(estimator, wheel, classes, place.history, fingerprint)
+    warn_of_doubts(estimator, wheel.given.cpu().numpy())
     task.end()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from typing import Any
 
 import torch
@@ -12,21 +11,17 @@ from torch import Tensor
 from noisyflywheel import em
 from noisyflywheel.batching import auxiliary_batches, main_batches, warm_up_batches
 from noisyflywheel.data import Source, balanced_rows
+from noisyflywheel.estep import main_e_step
 from noisyflywheel.nets.average import WeightAverage
 from noisyflywheel.nets.features import make_head
 from noisyflywheel.nets.trainer import Trainer
+from noisyflywheel.record import Clock, history_row
 from noisyflywheel.state import FlywheelState, Settings
 from noisyflywheel.views.adapter import ViewAdapter
-
-OVERCONFIDENT = 0.08
-"""Beyond this `overconfidence` g is calibrated: nets that fit their rows end below .05, underfitted ones reach .12."""
 
 FURTHER = 0.003
 """Learning rate at the start of a warm-started fit's cycles, as a share of a default net's own: its schedule has ended,
 and a rate that rises again would undo what was learnt. Users' nets keep their own schedules."""
-
-F_SHARE = 0.1
-"""Share of f in the ranking score: more ranks human errors worse, none ranks random ones worse."""
 
 
 class Flywheel:
@@ -88,7 +83,7 @@ class Flywheel:
 
     def first_half(self) -> dict[str, Any]:
         """Steps 1 to 4: both E-steps, f's M-step, the resampling; returns what the second half needs."""
-        clock = _Clock()
+        clock = Clock(self.main.device)
         self._schedule()
         rows = self._draw_rows()
         self._e_step_main(rows)
@@ -103,11 +98,11 @@ class Flywheel:
 
     def second_half(self, half: dict[str, Any]) -> dict[str, float]:
         """Step 5: g's M-step; returns the cycle's row of the history."""
-        clock = _Clock()
+        clock = Clock(self.main.device)
         main_loss_value = self._m_step_main(half["rows"])
         clock.lap("main_m_seconds")
         self.state.cycle += 1
-        row = self._history_row(half["rows"], half["auxiliary_loss"], main_loss_value)
+        row = history_row(self, half["rows"], half["auxiliary_loss"], main_loss_value)
         return row | half["laps"] | clock.laps
 
     def _schedule(self) -> None:
@@ -132,35 +127,7 @@ class Flywheel:
 
     def _e_step_main(self, rows: Tensor) -> None:
         """Step 1: which labels are clean (Eq. 4), with g on the rows as they are; gamma (Eq. 6)."""
-        s, given = self.state, self.given[rows]
-        log_g = self._predict(self.main, rows)
-        self._score(rows, log_g)
-        gamma, s.temperature = s.gamma, 1.0
-        if self._calibrates(log_g, s.f_prob[rows]):
-            gamma = em.main.clip_clean_rate(em.agreement(s.f_prob[rows], given))
-            s.temperature = em.calibrate(log_g, given, gamma, s.eps[rows])
-        g_given = em.tempered_given(log_g, given, s.temperature).double()
-        s.q[rows] = em.clean_posterior(g_given, gamma, s.eps[rows])
-        s.gamma = em.update_clean_rate(s.q[rows])
-
-    def _score(self, rows: Tensor, log_g: Tensor) -> None:
-        """Add to the ranking score: g's probability of the given label, and a little of f's, which parts ties."""
-        s, given = self.state, self.given[rows][:, None]
-        g_given = log_g.gather(1, given).squeeze(1).double().exp()
-        s.quality_sum[rows] += torch.lerp(g_given, s.f_prob[rows].gather(1, given).squeeze(1).double(), F_SHARE)
-        s.n_scored[rows] += 1
-
-    def _calibrates(self, log_g: Tensor, f_prob: Tensor) -> bool:
-        """Whether this E-step is calibrated: always, never, or where g is surer than its agreement with f warrants.
-
-        Nets whose weights are averaged are compared from the first cycle on; others sway, and with them their
-        agreement, until the regularizer has its weight.
-        """
-        calibrate = self.settings.calibrate
-        if calibrate != "auto":
-            return bool(calibrate)
-        settled = self.settings.average_epochs > 0 or self.state.cycle - self.first_cycle >= self.settings.cr_ramp
-        return self.settings.refurbish and settled and em.overconfidence(log_g, f_prob) > OVERCONFIDENT
+        main_e_step(self, rows)
 
     def _e_step_auxiliary(self, rows: Tensor) -> None:
         """Step 2: f's guess of the true class (Eq. 11).
@@ -185,7 +152,7 @@ class Flywheel:
         """Step 4: resampled labels y^ and corruption probabilities (Eq. 14), with the updated f."""
         s, given = self.state, self.given[rows]
         if not self.settings.refurbish:
-            s.f_prob[rows] = self._predict(self.main, rows).exp()
+            s.f_prob[rows] = self.predict(self.main, rows).exp()
             self._sum_posterior(rows)
             return
         f_prob = self._guess(rows)
@@ -226,11 +193,11 @@ class Flywheel:
     def held_out_agreement(self, held: list[Tensor]) -> Tensor:
         """Whether each net predicts the given labels of the rows it left out: bool, (m,)."""
         parts = zip(self.trainers, held, strict=True)
-        return torch.cat([self._predict(t, rows).argmax(1) == self.given[rows] for t, rows in parts])
+        return torch.cat([self.predict(t, rows).argmax(1) == self.given[rows] for t, rows in parts])
 
     def start_cycles(self) -> None:
         """gamma = training accuracy of f after warm-up, eps = 1/K (Sec. 4.1, Initialization)."""
-        f_prob = self._predict(self.aux, self.all_rows).exp()
+        f_prob = self.predict(self.aux, self.all_rows).exp()
         accuracy = float((f_prob.argmax(1) == self.given).float().mean())
         self.state = FlywheelState.start(self.given, self.n_classes, accuracy)
         self.state.gamma = em.main.clip_clean_rate(self.state.gamma)
@@ -249,27 +216,26 @@ class Flywheel:
         rows = self.all_rows
         self._e_step_main(rows)
         if self.settings.refurbish:
-            self.state.f_prob = self._predict(self.aux, rows).exp()
+            self.state.f_prob = self.predict(self.aux, rows).exp()
         else:
-            self.state.f_prob = self._predict(self.main, rows).exp()
+            self.state.f_prob = self.predict(self.main, rows).exp()
 
-    def _predict(self, trainer: Trainer, rows: Tensor) -> Tensor:
+    def predict(self, trainer: Trainer, rows: Tensor) -> Tensor:
         """Log-probabilities on the rows as they are, eval mode: (len(rows), K)."""
         return trainer.predict(self.source, self.plain, rows, self.views.eval_batch, pad=self.vectors)
 
     def _guess(self, rows: Tensor) -> Tensor:
-        """f's probabilities, eval mode: the mean over as many weak views as the view object says, (len(rows), K).
+        """f's probabilities, eval mode: the mean over the views that the view object names, (len(rows), K).
 
-        Two (Sec. 4.1) unless the views have another ``guess_copies``; 0 is the row itself.
+        Two weak ones (Sec. 4.1) unless it says otherwise, see `ViewAdapter.guess`.
         """
-        copies = self.views.guess_copies
-        if copies == 0:
-            return self._predict(self.aux, rows).exp()
-        size = self.views.eval_batch
-        total = self.aux.predict(self.source, self.weak, rows, size).exp()
-        for _ in range(copies - 1):
-            total += self.aux.predict(self.source, self.weak, rows, size).exp()
-        return total / copies
+        total = torch.zeros(len(rows), self.n_classes, device=self.given.device)
+        for name in self.views.guess:
+            if name == "plain":
+                total += self.predict(self.aux, rows).exp()
+            else:
+                total += self.aux.predict(self.source, self.weak, rows, self.views.eval_batch).exp()
+        return total / len(self.views.guess)
 
     def plain(self, x: Tensor) -> Tensor:
         """Rows as they are, as views."""
@@ -282,31 +248,3 @@ class Flywheel:
     def strong(self, x: Tensor) -> Tensor:
         """Strongly augmented rows."""
         return self.views.strong(x, self.augment)
-
-    def _history_row(self, rows: Tensor, aux_loss: float, main_loss_value: float) -> dict[str, float]:
-        s = self.state
-        shares = torch.bincount(s.f_prob[rows].argmax(1), minlength=self.n_classes) / len(rows)
-        entropy = -torch.xlogy(s.f_prob[rows], s.f_prob[rows]).sum(1).mean()
-        return {
-            "cycle": s.cycle,
-            "gamma": float(s.gamma),
-            "auxiliary_loss": aux_loss,
-            "main_loss": main_loss_value,
-            "cr_weight": self.cr_weight(),
-            "temperature": s.temperature,
-            "agreement": float((s.f_prob[rows].argmax(1) == self.given[rows]).float().mean()),
-            "max_class_share": float(shares.max()),
-            "f_entropy": float(entropy),
-        }
-
-
-class _Clock:
-    """Seconds of each step of Figure 2."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self.last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.laps[name], self.last = now - self.last, now

@@ -139,10 +139,12 @@ def _check_device_is_there(device: Any) -> None:
         raise ValueError(f"device {str(device)!r} is not there: torch sees {there} CUDA device(s).")
 
 
-AUTO_VECTORS = {"mixup_alpha": 4.0, "average_epochs": 0.0, "contrastive_weight": 0.025}
-AUTO_IMAGES = {"mixup_alpha": 0.0, "average_epochs": 5.0, "contrastive_weight": 0.0}
-"""What "auto" stands for. A small convolutional net underfits in the tens of epochs that a default fit has: MixUp and
-the contrastive loss then cost it more than they give, and its weights want averaging."""
+AUTO = {"mixup_alpha": 0.0, "contrastive_weight": 0.0}
+AUTO_VECTORS = AUTO | {"average_epochs": 0.0}
+AUTO_IMAGES = AUTO | {"average_epochs": 5.0}
+"""What "auto" stands for. In the tens of epochs that a default fit has, MixUp and the contrastive loss cost more than
+they give: f stays behind g, on tables and embeddings as on pictures. Small convolutional nets want their weights
+averaged."""
 
 
 def make_settings(params: dict[str, Any], image: bool) -> Settings:

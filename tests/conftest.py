@@ -1,6 +1,8 @@
 """One thread for small nets, and data that several tests share."""
 
 import io
+import os
+import socket
 
 import numpy as np
 import pytest
@@ -10,6 +12,28 @@ from sklearn.datasets import load_digits, load_iris
 
 from noisyflywheel.noise import symmetric
 from noisyflywheel.noise.maps import CIFAR10_CLASSES
+
+NOWHERE = "http://127.0.0.1:9"
+"""A proxy that is not there: what the tests' child processes would go through."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_network():
+    """Connections to other machines fail, here and, as far as they ask the environment, in child processes."""
+    connect = socket.socket.connect
+
+    def refuse(self, address):
+        local = self.family == socket.AF_UNIX or str(address[0]) in ("127.0.0.1", "::1", "localhost")
+        if not local:
+            raise ConnectionRefusedError(f"a test reached for the network: {address}")
+        return connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", refuse)
+        for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+            patch.setitem(os.environ, name, NOWHERE)
+        patch.setitem(os.environ, "HF_HUB_OFFLINE", "1")
+        yield
 
 
 @pytest.fixture(autouse=True)

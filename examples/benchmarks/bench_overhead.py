@@ -37,18 +37,17 @@ from noisyflywheel.backbones import MLP
 from noisyflywheel.batching import CHUNK
 from noisyflywheel.building import draw_seeds
 from noisyflywheel.data import batches
-from noisyflywheel.losses import contrastive_loss, main_loss, soft_target_cross_entropy
-from noisyflywheel.nets.features import ProjectionHead
+from noisyflywheel.losses import main_loss, soft_target_cross_entropy
 from noisyflywheel.nets.prepare import default_net
 from noisyflywheel.noise import symmetric
-from noisyflywheel.views import VectorViews, mixup
+from noisyflywheel.views import VectorViews
 
 BAR = 1.5
 SAME = 0.05
 """Predictions that differ by more come from other arithmetic, not from rounding."""
 
 K = 10
-LAMBDA, RAMP, ALPHA, MIXUP = 3.0, 8, 0.025, 4.0
+LAMBDA, RAMP = 3.0, 8
 EVAL_BATCH = 512
 
 
@@ -59,8 +58,6 @@ def with_library(X: np.ndarray, given: np.ndarray, n_cycles: int, seed: int) -> 
         n_cycles=n_cycles,
         cr_weight=LAMBDA,
         cr_ramp=RAMP,
-        contrastive_weight=ALPHA,
-        mixup_alpha=MIXUP,
         average_epochs=0,
         calibrate=False,
         device="cpu",
@@ -90,20 +87,15 @@ class Bare:
         self.g = MLP(X.shape[1], K)
         torch.manual_seed(seeds[1])
         self.f = MLP(X.shape[1], K)
-        self.head = ProjectionHead(self.f.feature_dim)
         for net in (self.g, self.f):
             net.adapt(X)
         self.step_g = torch.optim.SGD(self.g.parameters(), lr=self.lr, **sgd)
         self.step_f = torch.optim.SGD(self.f.parameters(), lr=self.lr, **sgd)
-        self.step_f.add_param_group({"params": list(self.head.parameters())})
         self.order = torch.Generator().manual_seed(seeds[2])
         self.augment = torch.Generator().manual_seed(seeds[2])
 
     def weak(self, x: Tensor) -> Tensor:
         return self.views.weak(x, self.augment)
-
-    def strong(self, x: Tensor) -> Tensor:
-        return self.views.strong(x, self.augment)
 
     def viewed(self, *views: Callable[[Tensor], Tensor]) -> Iterator[tuple[Tensor, ...]]:
         parts = list(batches(torch.arange(len(self.X)), self.size, self.order))
@@ -118,8 +110,8 @@ class Bare:
         net.eval()
         return torch.cat([torch.log_softmax(net(view(x)), 1) for x in self.X.split(EVAL_BATCH)])
 
-    def predict_weak(self) -> Tensor:
-        return (self.predict(self.f, self.weak).exp() + self.predict(self.f, self.weak).exp()) / 2
+    def guess(self) -> Tensor:
+        return sum(self.predict(self.f, view).exp() for view in (self.weak, self.weak, lambda x: x)) / 3
 
     def fit(self) -> np.ndarray:
         for net, optimizer in ((self.g, self.step_g), (self.f, self.step_f)):
@@ -135,11 +127,11 @@ class Bare:
                     group["lr"] = self.lr * 0.5 * (1 + math.cos(math.pi * cycle / self.n_cycles))
             q, gamma = self.e_step(gamma, eps, quality)
             if cycle == 0:
-                f_prob = self.predict_weak()
+                f_prob = self.guess()
             em.transition_matrix(em.refurbish(q, self.given, f_prob), self.given)
             corruption = em.corruption_matrix(q, f_prob, self.given)
             self.m_step_f(q, f_prob)
-            f_prob = self.predict_weak()
+            f_prob = self.guess()
             y_hat = em.refurbish(q, self.given, f_prob).argmax(1)
             eps = em.error_probability(f_prob, corruption, self.given).double()
             self.m_step_g(y_hat, LAMBDA * min(1.0, cycle / RAMP))
@@ -166,13 +158,10 @@ class Bare:
 
     def m_step_f(self, q: Tensor, f_prob: Tensor) -> None:
         self.f.train()
-        for index, *made in self.viewed(self.weak, self.weak, self.strong, self.strong):
-            target = em.refurbish(q[index].float(), self.given[index], f_prob[index]).repeat(2, 1)
-            x, target = mixup(torch.cat(made[:2]), target, MIXUP, self.order)
+        for index, x in self.viewed(self.weak):
+            target = em.refurbish(q[index].float(), self.given[index], f_prob[index])
             self.step_f.zero_grad()
-            loss = soft_target_cross_entropy(torch.log_softmax(self.f(x), 1), target)
-            z1, z2 = self.head(self.f.forward_features(torch.cat(made[2:]))).chunk(2)
-            (loss + ALPHA * contrastive_loss(z1, z2)).backward()
+            soft_target_cross_entropy(torch.log_softmax(self.f(x), 1), target).backward()
             self.step_f.step()
 
     def m_step_g(self, y_hat: Tensor, weight: float) -> None:

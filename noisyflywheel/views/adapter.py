@@ -21,13 +21,19 @@ class ViewAdapter:
         argument. None: every view is the row itself.
     sample : Tensor of shape (n, ...)
         The training rows, for ``fit``.
+
+    Attributes
+    ----------
+    guess : tuple of {"weak", "plain"}
+        The views whose mean prediction is f's guess of the true class: two weak ones (Sec. 4.1) unless the view
+        object has another ``guess``; without views the row itself.
     """
 
     def __init__(self, views: Any, sample: Tensor) -> None:
         own: Any = clone(views, safe=False) if views is not None else None
         self.views: Any = own.fit(sample) if hasattr(own, "fit") else own
         self.eval_batch = 512
-        self.guess_copies = 0 if own is None else int(getattr(own, "guess_copies", 2))
+        self.guess: tuple[str, ...] = ("plain",) if own is None else tuple(getattr(own, "guess", ("weak", "weak")))
         self.row_shape = tuple(sample.shape[1:])
 
     def generator_device(self, device: torch.device) -> torch.device:

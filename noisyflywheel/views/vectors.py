@@ -92,6 +92,9 @@ class VectorViews(BaseEstimator):
         Share of the features that the strong view replaces by their mean, drawn per row.
     """
 
+    guess = ("weak", "weak", "plain")
+    """f's guess is the mean over two noisy copies and the row itself, which is where f will be asked to predict."""
+
     def __init__(self, noise: float | str = "auto", strong_noise: float = 1.5, mask: float = 0.2) -> None:
         self.noise = noise
         self.strong_noise = strong_noise
