@@ -140,19 +140,19 @@ def _check_device_is_there(device: Any) -> None:
 
 
 AUTO = {"mixup_alpha": 0.0, "contrastive_weight": 0.0}
-AUTO_VECTORS = AUTO | {"average_epochs": 0.0}
-AUTO_IMAGES = AUTO | {"average_epochs": 5.0}
-"""What "auto" stands for. In the tens of epochs that a default fit has, MixUp and the contrastive loss cost more than
-they give: f stays behind g, on tables and embeddings as on pictures. Small convolutional nets want their weights
-averaged."""
+AUTO_VECTORS = AUTO | {"average_epochs": 0.0, "cr_ramp": 0.2}
+AUTO_IMAGES = AUTO | {"average_epochs": 5.0, "cr_ramp": 0.4}
+"""What "auto" stands for; ``cr_ramp`` as a share of the cycles. In the tens of epochs that a default fit has, MixUp and
+the contrastive loss cost more than they give: f stays behind g, on tables and embeddings as on pictures. A long ramp
+leaves nets on embeddings time to memorise the given labels, a shorter one lets classes of digits swap; small
+convolutional nets underfit, want a long one and their weights averaged."""
 
 
 def make_settings(params: dict[str, Any], image: bool) -> Settings:
     """The loop's settings from checked parameters, every "auto" resolved but that of the warm-up."""
     values = {name: params[name] for name in Settings.__dataclass_fields__}
-    for name, value in (AUTO_IMAGES if image else AUTO_VECTORS).items():
+    auto = AUTO_IMAGES if image else AUTO_VECTORS
+    for name, value in (auto | {"cr_ramp": max(1, int(params["n_cycles"] * auto["cr_ramp"]))}).items():
         if isinstance(values[name], str):
             values[name] = value
-    if values["cr_ramp"] == "auto":
-        values["cr_ramp"] = max(1, int(params["n_cycles"] * 0.4))
     return Settings(**values)

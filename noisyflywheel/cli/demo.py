@@ -61,14 +61,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def plain_accuracy(X: NDArray[Any], y: NDArray[Any], X_test: NDArray[Any], y_test: NDArray[Any], seed: int) -> float:
-    """Test accuracy of the flywheel's own default net trained on the labels as they are."""
+    """Test accuracy of the flywheel's own default net for vectors trained on the labels as they are, codes 0..K-1."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = default_net(False, len(X), "cpu")
-        net.set_params(module__n_features=X.shape[1], module__n_classes=10, max_epochs=PLAIN_EPOCHS, verbose=0)
+        net.set_params(module__n_features=X.shape[1], module__n_classes=len(np.unique(y)), max_epochs=PLAIN_EPOCHS, verbose=0)
         net.initialize()
+        X, X_test = X.astype(np.float32), X_test.astype(np.float32)
         net.module_.adapt(torch.from_numpy(X))
-        net.partial_fit(X, y)
+        net.partial_fit(X, y.astype(np.int64))
     return float(np.mean(net.predict(X_test) == y_test))
 
 
