@@ -50,8 +50,7 @@ def holds_gamma(wheel: Flywheel) -> bool:
     depend on the class, and the mean of q runs to 1: the trivial solution of Sec. 3.1.
     """
     settings = wheel.settings
-    ramping = wheel.state.cycle - wheel.first_cycle < settings.cr_ramp
-    return settings.calibrate == "auto" and settings.refurbish and ramping
+    return settings.calibrate == "auto" and settings.refurbish and wheel.state.cycle < settings.cr_ramp
 
 
 def calibrates(wheel: Flywheel, log_g: Tensor, f_prob: Tensor) -> bool:

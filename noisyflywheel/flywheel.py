@@ -178,7 +178,7 @@ class Flywheel:
         return self.main.epoch(main_batches(self, rows))
 
     def warm_up_epoch(self, held: list[Tensor] | None = None) -> float:
-        """Each net on the given labels, plain cross-entropy on weak views; returns f's mean loss.
+        """Each net on the given labels of a cycle's rows, plain cross-entropy on weak views; returns f's mean loss.
 
         ``held`` has for each trainer the rows that it leaves out.
         """
@@ -187,7 +187,8 @@ class Flywheel:
             kept = torch.ones(len(self.given), dtype=torch.bool, device=self.given.device)
             if held is not None:
                 kept[held[i]] = False
-            loss = trainer.epoch(warm_up_batches(self, trainer, self.all_rows[kept]))
+            rows = self._draw_rows()
+            loss = trainer.epoch(warm_up_batches(self, trainer, rows[kept[rows]]))
         return loss
 
     def held_out_agreement(self, held: list[Tensor]) -> Tensor:

@@ -145,8 +145,8 @@ def test_rows_are_scored_alone_as_together(iris):
         {"refurbish": False},
         {"noise_model": "uniform"},
         {"cr_weight": 0.0},
-        {"contrastive_weight": 0.0},
-        {"mixup_alpha": 0},
+        {"contrastive_weight": 0.025},
+        {"mixup_alpha": 4},
         {"views": None},
         {"calibrate": True},
         {"average_epochs": 2.0},
@@ -160,6 +160,14 @@ def test_ablations_are_parameters(iris, ablation):
     clf = quick(**ablation).fit(X, y)
     assert np.isfinite(clf.predict_proba(X)).all()
     assert hasattr(clf, "aux_net_") != ("refurbish" in ablation)
+
+
+def test_warm_up_and_cycles_take_cycle_size_rows(iris):
+    X, y, _ = iris
+    seen = []
+    settings = {"n_warmup_epochs": 3, "n_cycles": 2, "cycle_size": 60, "mixup_alpha": 0, "contrastive_weight": 0}
+    quick(**settings, on_cycle=lambda wheel, row: seen.append(wheel.aux.images_seen)).fit(X, y)
+    assert seen == [4 * 60, 5 * 60]  # three warm-up epochs and one, two cycles
 
 
 def test_warm_start_goes_on(iris):

@@ -128,7 +128,13 @@ VARIANTS = {
     "auto warm-up": {"n_warmup_epochs": "auto"},
     "guard": {"guard": True},
     "without f": {"refurbish": False},
-    "paper": {"resample": "argmax", "calibrate": False, "cr_ramp": 0},
+    "paper": {
+        "resample": "argmax",
+        "calibrate": False,
+        "cr_ramp": 0,
+        "mixup_alpha": 4.0,
+        "contrastive_weight": 0.025,
+    },
     "subset": {"cycle_size": 100},
     "averaged weights": {"average_epochs": 3.0},
     "schedules and dropout": {

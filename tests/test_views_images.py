@@ -113,6 +113,14 @@ def test_every_place_is_drawn_and_half_are_mirrored():
     assert abs(mirrored.float().mean() - 0.5) < 0.03
 
 
+@pytest.mark.parametrize(("side", "pad"), [(8, 1), (28, 3), (32, 4), (64, 8), (6, 0)])
+def test_the_frame_grows_with_the_picture(side, pad):
+    x = torch.zeros(2, 3, side, side + 8, dtype=torch.uint8)
+    views = ImageViews().fit(x)
+    assert views.pad_ == pad
+    assert views.weak(x).shape == x.shape
+
+
 def test_no_pad_no_flip_is_plain():
     x = pictures()
     views = ImageViews(pad=0, flip=False, n_ops=0).fit(x)
@@ -132,7 +140,7 @@ def test_float_pictures_are_framed_in_black():
 
 def test_strong_is_weak_then_rand_augment():
     x = pictures()
-    views = ImageViews(magnitude=9).fit(x)
+    views = ImageViews(pad=4, magnitude=9).fit(x)
     generator = seeded(3)
     dy, dx, mirrored = views._draw_crops(64, generator)
     cropped = crop_flip(torch.nn.functional.pad(x, (4,) * 4), 4, dy, dx, mirrored)
@@ -214,6 +222,7 @@ def test_views_must_be_fitted():
     ("settings", "error", "message"),
     [
         ({"pad": -1}, ValueError, "pad must be >= 0, got -1"),
+        ({"pad": "4"}, ValueError, "pad must be 'auto' or an integer >= 0, got '4'"),
         ({"n_ops": 1.5}, TypeError, "n_ops must be an integer, got 1.5"),
         ({"magnitude": 31}, ValueError, "magnitude must be >= 0 and <= 30, got 31"),
         ({"mean": [0.5]}, ValueError, "mean must have one value for each of 3 channels"),

@@ -59,7 +59,7 @@ def best_time(work: Callable[[], object], repeats: int, device: torch.device) ->
 
 def one_by_one(views: ImageViews, strong: bool) -> v2.Compose:
     """Build the pipeline that public training code uses: PIL picture in, normalised tensor out."""
-    steps = [v2.RandomCrop(32, padding=views.pad), v2.RandomHorizontalFlip()]
+    steps = [v2.RandomCrop(32, padding=views.pad_), v2.RandomHorizontalFlip()]
     if strong:
         steps.append(v2.RandAugment(num_ops=views.n_ops, magnitude=views.magnitude))
     finish = [v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True)]

@@ -65,7 +65,9 @@ def plain_accuracy(X: NDArray[Any], y: NDArray[Any], X_test: NDArray[Any], y_tes
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = default_net(False, len(X), "cpu")
-        net.set_params(module__n_features=X.shape[1], module__n_classes=len(np.unique(y)), max_epochs=PLAIN_EPOCHS, verbose=0)
+        net.set_params(
+            module__n_features=X.shape[1], module__n_classes=len(np.unique(y)), max_epochs=PLAIN_EPOCHS, verbose=0
+        )
         net.initialize()
         X, X_test = X.astype(np.float32), X_test.astype(np.float32)
         net.module_.adapt(torch.from_numpy(X))

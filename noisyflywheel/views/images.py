@@ -29,8 +29,9 @@ class ImageViews(BaseEstimator):
 
     Parameters
     ----------
-    pad : int, default=4
-        Black frame, in pixels, from which the weak view crops; 0 = no crop.
+    pad : "auto" or int, default="auto"
+        Black frame, in pixels, from which the weak view crops; 0 = no crop. "auto" is an eighth of the shorter side,
+        rounded down: 4 for 32 x 32, as in the paper.
     flip : bool, default=True
         Mirror half of the pictures left to right.
     n_ops : int, default=2
@@ -47,6 +48,8 @@ class ImageViews(BaseEstimator):
     low_, high_ : float
         What black and white mean in the units of `mean_`: 0 and 1 for 8-bit pictures, smallest and
         largest value of the data for float pictures.
+    pad_ : int
+        Width of the frame.
 
     Notes
     -----
@@ -60,7 +63,7 @@ class ImageViews(BaseEstimator):
 
     def __init__(
         self,
-        pad: int = 4,
+        pad: int | str = "auto",
         flip: bool = True,
         n_ops: int = 2,
         magnitude: int = 10,
@@ -91,6 +94,7 @@ class ImageViews(BaseEstimator):
         self._check_parameters()
         if len(X.shape) != 4 or 0 in X.shape:
             raise ValueError(f"pictures must have shape (n, C, H, W), got {tuple(X.shape)}")
+        self.pad_ = min(X.shape[2:]) // 8 if self.pad == "auto" else int(self.pad)
         mean, std, low, high = _statistics(X)
         self._eight_bit_ = X.dtype in (torch.uint8, np.uint8)
         unit = 255.0 if self._eight_bit_ else 1.0
@@ -130,7 +134,8 @@ class ImageViews(BaseEstimator):
 
     def _draw_crops(self, n: int, generator: torch.Generator | None) -> Tensor:
         """Draw the row and the column of each cut and whether it is mirrored: (3, n) int64 on the CPU."""
-        place = torch.randint(2 * self.pad + 1, (2, n), generator=generator)
+        check_is_fitted(self, "mean_")
+        place = torch.randint(2 * self.pad_ + 1, (2, n), generator=generator)
         mirrored = torch.randint(2, (1, n), generator=generator) * bool(self.flip)
         return torch.cat([place, mirrored])
 
@@ -153,7 +158,7 @@ class ImageViews(BaseEstimator):
             part = x[rows] if changes is None else self._to_8_bit(x[rows])
             if crops is not None:
                 black = 0.0 if part.dtype == torch.uint8 else self.low_
-                part = crop_flip(F.pad(part, (self.pad,) * 4, value=black), self.pad, *crops[:, rows])
+                part = crop_flip(F.pad(part, (self.pad_,) * 4, value=black), self.pad_, *crops[:, rows])
             if changes is not None:
                 part = rand_augment(part, changes[0, :, rows], changes[1, :, rows], self.magnitude)
             self._normalise(part, out[rows])
@@ -189,6 +194,10 @@ class ImageViews(BaseEstimator):
         """Refuse parameters of the wrong type (TypeError) or range (ValueError)."""
         for name, top in (("pad", None), ("n_ops", None), ("magnitude", MAX_MAGNITUDE)):
             value = getattr(self, name)
+            if name == "pad" and isinstance(value, str):
+                if value == "auto":
+                    continue
+                raise ValueError(f"pad must be 'auto' or an integer >= 0, got {value!r}")
             if isinstance(value, bool) or not isinstance(value, Integral):
                 raise TypeError(f"{name} must be an integer, got {value!r}")
             if int(value) < 0 or (top is not None and int(value) > top):

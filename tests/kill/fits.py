@@ -57,7 +57,8 @@ def kill_in_write(count):
 
 
 def fit(directory, result):
-    clf = FlywheelClassifier(n_warmup_epochs=6, n_cycles=10, random_state=0, checkpoint_dir=directory)
+    settings = {"n_warmup_epochs": 6, "n_cycles": 10, "mixup_alpha": 4.0, "contrastive_weight": 0.025}
+    clf = FlywheelClassifier(**settings, random_state=0, checkpoint_dir=directory)
     clf.fit(X, Y)
     history = clf.history_.drop(columns=[name for name in clf.history_ if name.endswith("_seconds")])
     arrays = {name: value for name, value in vars(clf).items() if isinstance(value, np.ndarray)}
