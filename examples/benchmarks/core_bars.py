@@ -107,9 +107,8 @@ def main():
     parser.add_argument("--params", default="{}", help="JSON of FlywheelClassifier parameters; {} = defaults")
     parser.add_argument("--out", default=None)
     args = parser.parse_args()
-    print(
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads, scikit-learn {sklearn.__version__}, {platform.machine()}"
-    )
+    machine = f"{torch.get_num_threads()} threads, {platform.machine()}"
+    print(f"torch {torch.__version__}, scikit-learn {sklearn.__version__}, {machine}")
     rows = []
     for name, seed, load in jobs(args.sets.split(","), args.data, [int(s) for s in args.seeds.split(",")]):
         data = load()
