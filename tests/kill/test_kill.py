@@ -74,7 +74,8 @@ def test_killed_fits_end_like_fits_left_alone(attempt, tmp_path):
 
 
 SCRIPT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would inherit "ignored"
 from noisyflywheel import FlywheelClassifier
 from sklearn.datasets import load_digits
 import torch
@@ -97,7 +98,10 @@ def test_signals_leave_a_whole_checkpoint(tmp_path, number, words):
         process.stdout.readline()
         time.sleep(8)
         process.send_signal(number)
-        output, errors = process.communicate(timeout=60)
+        try:
+            output, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode in (-number, 1)
     assert words in output, errors
     (folder,) = tmp_path.iterdir()
