@@ -15,7 +15,7 @@ from skorch import NeuralNet
 from noisyflywheel.audit.tables import class_summary, label_issues_frame
 from noisyflywheel.checkpoint.estimator import Persistent
 from noisyflywheel.compat import CallbackSupportMixin, with_callbacks
-from noisyflywheel.fitting import fit_flywheel, predict_rows, predicting_net
+from noisyflywheel.fitting import fit_flywheel, predict_rows
 from noisyflywheel.inputs import is_dataset, labels_of_dataset, read_labels, read_rows
 from noisyflywheel.parameters import check_parameters
 
@@ -245,13 +245,7 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
             Columns in the order of ``classes_``; rows sum to 1.
         """
         check_is_fitted(self)
-        return predict_rows(self, read_rows(self, X, reset=False), predicting_net(self))
-
-    def _proba_of_both(self, X: Any) -> NDArray[np.float64]:
-        """Mean class probabilities of f and g, (n, K): judges held-out labels better than f alone."""
-        rows = read_rows(self, X, reset=False)
-        nets = [predicting_net(self), self.main_net_]
-        return np.mean([predict_rows(self, rows, net) for net in nets], axis=0)
+        return predict_rows(self, read_rows(self, X, reset=False))
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Class of each row, in the caller's label type: ndarray of shape (n,)."""

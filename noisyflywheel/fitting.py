@@ -187,13 +187,9 @@ def publish(
     estimator._amp = wheel.aux.amp
 
 
-def predicting_net(estimator: Any) -> Any:
-    """f, or g where there is no f."""
-    return estimator.aux_net_ if estimator.refurbish and hasattr(estimator, "aux_net_") else estimator.main_net_
-
-
-def predict_rows(estimator: Any, rows: Tensor | Dataset, net: Any) -> NDArray[np.float64]:
-    """Probabilities (n, K) of one of the estimator's nets; float64, rows sum to 1."""
+def predict_rows(estimator: Any, rows: Tensor | Dataset) -> NDArray[np.float64]:
+    """Probabilities (n, K) of f, or of g where there is no f; float64, rows sum to 1."""
+    net = estimator.aux_net_ if estimator.refurbish and hasattr(estimator, "aux_net_") else estimator.main_net_
     trainer = Trainer(net, estimator._amp)
     source: Source = make_source(rows, trainer.device)
     index = torch.arange(len(source))

@@ -92,16 +92,6 @@ def _fold_transition(model: Any, classes: NDArray[Any]) -> NDArray[np.float64] |
     return full
 
 
-def _held_out_proba(model: Any, X: Any) -> NDArray[np.float64]:
-    """Probabilities (m, K) of a fold's model: of both nets of a `FlywheelClassifier`, also at the end of a pipeline."""
-    last = _last_step(model)
-    if not hasattr(last, "_proba_of_both"):
-        return np.asarray(model.predict_proba(X))
-    if isinstance(model, Pipeline) and len(model.steps) > 1:
-        X = model[:-1].transform(X)
-    return np.asarray(last._proba_of_both(X))
-
-
 def _out_of_fold(
     estimator: Any, X: Any, y: NDArray[Any], classes: NDArray[Any], cv: Any, n_jobs: int | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
@@ -119,7 +109,7 @@ def _out_of_fold(
     )
     proba = np.full((y.shape[0], classes.size), np.nan)
     for model, rows in zip(folds["estimator"], folds["indices"]["test"], strict=True):
-        proba[rows] = _aligned(_held_out_proba(model, _safe_indexing(X, rows)), model.classes_, classes)
+        proba[rows] = _aligned(model.predict_proba(_safe_indexing(X, rows)), model.classes_, classes)
     if np.isnan(proba).any():
         raise ValueError("cv must hold out every row once, and predict_proba must be finite")
     matrices = [_fold_transition(model, classes) for model in folds["estimator"]]
@@ -156,8 +146,8 @@ def cross_val_audit(
     Parameters
     ----------
     estimator : classifier with predict_proba
-        A `FlywheelClassifier`, of which T and both nets are used, or any scikit-learn classifier, whose T is
-        counted by confident learning. It is cloned, never fitted in place.
+        A `FlywheelClassifier`, whose own T is used, or any scikit-learn classifier, whose T is counted by
+        confident learning. It is cloned, never fitted in place.
     X : array-like, DataFrame or SliceDataset of n rows
     y : array-like of shape (n,)
         Given labels.
