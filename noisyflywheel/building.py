@@ -78,7 +78,8 @@ def _choose_nets(p: dict[str, Any], rows: Any, device: str) -> tuple[Any, Any]:
             check_net(p[name], name)
     main, aux = p["main_net"] or p["aux_net"], p["aux_net"] or p["main_net"]
     if main is None:
-        main = aux = default_net(first_row(rows).ndim > 1, len(rows), device)
+        image = first_row(rows).ndim > 1
+        main, aux = (default_net(image, len(rows), device, auxiliary) for auxiliary in (False, True))
     return main, aux
 
 

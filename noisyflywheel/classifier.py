@@ -48,7 +48,7 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
     cr_weight : float, default=3.0
         lambda, the weight of the confidence regularizer (Eq. 8).
     cr_ramp : "auto" or int, default="auto"
-        Cycles over which lambda grows linearly from 0; 0 is at once, as in the paper. "auto" is 20 % of
+        Cycles over which lambda grows linearly from 0; 0 is at once, as in the paper. "auto" is 10 % of
         ``n_cycles`` for vectors and 40 % for images.
     contrastive_weight : "auto" or float, default="auto"
         alpha, the weight of the contrastive loss on two strong views (Sec. 4.1). "auto" is 0; the paper and the

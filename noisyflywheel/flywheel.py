@@ -23,6 +23,10 @@ FURTHER = 0.003
 """Learning rate at the start of a warm-started fit's cycles, as a share of a default net's own: its schedule has ended,
 and a rate that rises again would undo what was learnt. Users' nets keep their own schedules."""
 
+HOLD = 0.4
+"""Share of the cycles over which a default net on vectors keeps its whole learning rate, before the cosine: with few
+cycles f is still behind g when a cosine from the start has taken its steps away."""
+
 
 class Flywheel:
     """Two interlocked EM cycles over two nets (Sec. 3, Figure 2).
@@ -106,11 +110,15 @@ class Flywheel:
         return row | half["laps"] | clock.laps
 
     def _schedule(self) -> None:
-        """Cosine annealing over the cycles, for both nets (Sec. 4.2); further cycles begin again at ``FURTHER``."""
+        """Cosine annealing over the cycles, for both nets (Sec. 4.2); further cycles begin again at ``FURTHER``.
+
+        On vectors it begins after the share ``HOLD`` of the cycles.
+        """
         peak = 1.0 if self.first_cycle == 0 else FURTHER
-        share = (self.state.cycle - self.first_cycle) / self.settings.n_cycles
+        hold = HOLD if self.vectors else 0.0
+        share = ((self.state.cycle - self.first_cycle) / self.settings.n_cycles - hold) / (1 - hold)
         for trainer in self.trainers:
-            trainer.scale_lr(peak * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
+            trainer.scale_lr(peak * 0.5 * (1 + math.cos(math.pi * min(max(share, 0.0), 1.0))))
 
     def go_on_from(self, cycle: int) -> None:
         """Begin the cycles of this fit after ``cycle``; beyond 0, a warm start, BatchNorm keeps its statistics."""

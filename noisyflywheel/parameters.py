@@ -140,12 +140,12 @@ def _check_device_is_there(device: Any) -> None:
 
 
 AUTO = {"mixup_alpha": 0.0, "contrastive_weight": 0.0}
-AUTO_VECTORS = AUTO | {"average_epochs": 0.0, "cr_ramp": 0.2}
+AUTO_VECTORS = AUTO | {"average_epochs": 0.0, "cr_ramp": 0.1}
 AUTO_IMAGES = AUTO | {"average_epochs": 5.0, "cr_ramp": 0.4}
 """What "auto" stands for; ``cr_ramp`` as a share of the cycles. In the tens of epochs that a default fit has, MixUp and
 the contrastive loss cost more than they give: f stays behind g, on tables and embeddings as on pictures. A long ramp
-leaves nets on embeddings time to memorise the given labels, a shorter one lets classes of digits swap; small
-convolutional nets underfit, want a long one and their weights averaged."""
+leaves nets on embeddings and tables time to memorise the given labels; small convolutional nets underfit, want a long
+one and their weights averaged."""
 
 
 def make_settings(params: dict[str, Any], image: bool) -> Settings:

@@ -185,6 +185,26 @@ def test_on_cycle_joins_history(iris):
     assert list(clf.history_["rows"]) == [150, 150]
 
 
+def learning_rates(X, y):
+    """Those of the default g and f in each of five cycles."""
+    seen = []
+
+    def note(wheel, row):
+        seen.append([trainer.net.optimizer_.param_groups[0]["lr"] for trainer in (wheel.main, wheel.aux)])
+
+    quick(n_cycles=5, on_cycle=note).fit(X, y)
+    return np.array(seen).T
+
+
+def test_learning_rates_of_default_nets(iris):
+    X, y, _ = iris
+    held = np.array([1, 1, 1, 0.75, 0.25])  # two fifths at the whole rate, then the cosine at 0, 1/3 and 2/3
+    assert_allclose(learning_rates(X, y), [0.01 * held, 0.015 * held])
+    images = np.random.default_rng(0).integers(0, 256, (40, 3, 8, 8), dtype=np.uint8)
+    cosine = 0.025 * (1 + np.cos(np.pi * np.arange(5) / 5))
+    assert_allclose(learning_rates(images, np.arange(40) % 2), [cosine, cosine])
+
+
 def test_not_fitted():
     with pytest.raises(NotFittedError):
         FlywheelClassifier().get_label_issues()

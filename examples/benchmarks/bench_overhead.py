@@ -37,6 +37,7 @@ from noisyflywheel.backbones import MLP
 from noisyflywheel.batching import CHUNK
 from noisyflywheel.building import draw_seeds
 from noisyflywheel.data import batches
+from noisyflywheel.flywheel import HOLD
 from noisyflywheel.losses import main_loss, soft_target_cross_entropy
 from noisyflywheel.nets.prepare import default_net
 from noisyflywheel.noise import symmetric
@@ -47,7 +48,7 @@ SAME = 0.05
 """Predictions that differ by more come from other arithmetic, not from rounding."""
 
 K = 10
-LAMBDA, RAMP = 3.0, 8
+LAMBDA, RAMP = 3.0, 5
 EVAL_BATCH = 512
 
 
@@ -79,7 +80,8 @@ class Bare:
     def __init__(self, X: Tensor, given: Tensor, n_cycles: int, seed: int) -> None:
         self.X, self.given, self.n_cycles = X, given, n_cycles
         options = default_net(False, len(X), "cpu").get_params(deep=False)
-        self.size, self.lr = options["batch_size"], options["lr"]
+        self.size, self.lr_g = options["batch_size"], options["lr"]
+        self.lr_f = default_net(False, len(X), "cpu", auxiliary=True).lr
         sgd = {name[11:]: value for name, value in options.items() if name.startswith("optimizer__")}
         seeds = draw_seeds(seed)
         self.views = VectorViews().fit(X)
@@ -89,8 +91,8 @@ class Bare:
         self.f = MLP(X.shape[1], K)
         for net in (self.g, self.f):
             net.adapt(X)
-        self.step_g = torch.optim.SGD(self.g.parameters(), lr=self.lr, **sgd)
-        self.step_f = torch.optim.SGD(self.f.parameters(), lr=self.lr, **sgd)
+        self.step_g = torch.optim.SGD(self.g.parameters(), lr=self.lr_g, **sgd)
+        self.step_f = torch.optim.SGD(self.f.parameters(), lr=self.lr_f, **sgd)
         self.order = torch.Generator().manual_seed(seeds[2])
         self.augment = torch.Generator().manual_seed(seeds[2])
 
@@ -122,9 +124,10 @@ class Bare:
         eps = torch.full((n,), 1 / K, dtype=torch.float64)
         quality, rows = torch.zeros(n, dtype=torch.float64), self.given[:, None]
         for cycle in range(self.n_cycles):
-            for optimizer in (self.step_g, self.step_f):
+            share = max(0.0, cycle / self.n_cycles - HOLD) / (1 - HOLD)
+            for optimizer, lr in ((self.step_g, self.lr_g), (self.step_f, self.lr_f)):
                 for group in optimizer.param_groups:
-                    group["lr"] = self.lr * 0.5 * (1 + math.cos(math.pi * cycle / self.n_cycles))
+                    group["lr"] = lr * 0.5 * (1 + math.cos(math.pi * share))
             q, gamma = self.e_step(gamma, eps, quality)
             if cycle == 0:
                 f_prob = self.guess()

@@ -125,7 +125,7 @@ def _initialised(estimator: Any, name: str, device: str) -> NeuralNet:
     shape = tuple(estimator.views_.row_shape)
     image = len(shape) > 1
     if net is None:
-        net = default_net(image, len(estimator._given), device)
+        net = default_net(image, len(estimator._given), device, auxiliary=name == "aux_net_")
     widths = {"n_features": math.prod(shape), "n_classes": len(estimator.classes_)}
     if image:
         widths["in_channels"] = shape[0]
