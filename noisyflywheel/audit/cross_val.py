@@ -8,18 +8,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.model_selection import StratifiedKFold, cross_validate
-from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing
+from scipy.special import expit
+from sklearn.model_selection import StratifiedKFold, check_cv
 from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.parallel import Parallel, delayed
 
+from noisyflywheel.audit.held_out import judge_fold
 from noisyflywheel.audit.posterior import (
+    TINY,
+    Array,
     fit_temperature,
     noisy_class_posterior,
     sharpen,
     true_class_posterior,
 )
 from noisyflywheel.audit.tables import class_summary, label_issues_frame
+from noisyflywheel.scores import calibrated
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,56 +68,19 @@ class CrossValAudit:
         return class_summary(self.issues, self.classes_, self.transition_matrix_, self.clean_proba_)
 
 
-def _last_step(model: Any) -> Any:
-    """Final estimator of a pipeline, or the model itself."""
-    return model.steps[-1][1] if isinstance(model, Pipeline) else model
-
-
-def _no_score(model: Any, X: Any, y: Any) -> float:
-    """Nothing: the folds are scored afterwards."""
-    return 0.0
-
-
-def _aligned(proba: NDArray[Any], seen: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.float64]:
-    """Probabilities (m, K) with zero columns for the classes that a fold's model never saw."""
-    full = np.zeros((proba.shape[0], classes.size))
-    full[:, np.searchsorted(classes, seen)] = proba
-    return full
-
-
-def _fold_transition(model: Any, classes: NDArray[Any]) -> NDArray[np.float64] | None:
-    """T of one fold's model over all classes; None if the model has none."""
-    last = _last_step(model)
-    if not hasattr(last, "transition_matrix_"):
-        return None
-    at = np.searchsorted(classes, last.classes_)
-    full = np.eye(classes.size)
-    full[np.ix_(at, at)] = last.transition_matrix_
-    return full
-
-
 def _out_of_fold(
     estimator: Any, X: Any, y: NDArray[Any], classes: NDArray[Any], cv: Any, n_jobs: int | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+) -> tuple[Array, Array | None]:
     """Probabilities (n, K) of held-out rows, and the mean T of the folds' models (None if they have none)."""
-    folds = cross_validate(
-        estimator,
-        X,
-        y,
-        cv=cv,
-        n_jobs=n_jobs,
-        scoring=_no_score,
-        return_estimator=True,
-        return_indices=True,
-        error_score="raise",
-    )
+    folds = list(check_cv(cv, y, classifier=True).split(X, y))
+    judge = delayed(judge_fold)
+    judged = Parallel(n_jobs=n_jobs)(judge(estimator, X, y, classes, train, test) for train, test in folds)
     proba = np.full((y.shape[0], classes.size), np.nan)
-    for model, rows in zip(folds["estimator"], folds["indices"]["test"], strict=True):
-        proba[rows] = _aligned(model.predict_proba(_safe_indexing(X, rows)), model.classes_, classes)
+    for (part, _), (_, test) in zip(judged, folds, strict=True):
+        proba[test] = part
     if np.isnan(proba).any():
         raise ValueError("cv must hold out every row once, and predict_proba must be finite")
-    matrices = [_fold_transition(model, classes) for model in folds["estimator"]]
-    known = [T for T in matrices if T is not None]
+    known = [T for _, T in judged if T is not None]
     return proba, np.mean(known, axis=0) if known else None
 
 
@@ -122,14 +89,24 @@ def _index_of(*tables: Any) -> pd.Index | None:
     return next((t.index for t in tables if isinstance(t, pd.DataFrame | pd.Series)), None)
 
 
-def _posteriors(
-    proba: NDArray[np.float64], given: NDArray[np.int64], T: NDArray[np.float64] | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """p(true | x), p(true | x, given), T: of a model that knows its T, or of any classifier."""
+def _log_odds(p: Array) -> Array:
+    """log(p / (1 - p)), finite."""
+    return np.log(p + TINY) - np.log(1 - p + TINY)
+
+
+def _verdicts(proba: Array, given: NDArray[np.int64], T: Array | None) -> tuple[Array, Array, Array, Array]:
+    """Quality (n,), p(true | x), p(true | x, given), T: of a model that knows its T, or of any classifier.
+
+    With a T of the model the quality is the mean, in log odds, of the probability of the given label without and with
+    T: a T that few wrong labels have taught ranks worse than none, a good one better.
+    """
+    own = np.arange(given.size), given
     if T is None:
-        return noisy_class_posterior(proba, given)
+        clean, posterior, T = noisy_class_posterior(proba, given)
+        return posterior[own], clean, posterior, T
     clean = sharpen(proba, fit_temperature(proba, T, given))
-    return clean, true_class_posterior(clean, T, given), T
+    posterior = true_class_posterior(clean, T, given)
+    return expit((_log_odds(proba[own]) + _log_odds(posterior[own])) / 2), clean, posterior, T
 
 
 def cross_val_audit(
@@ -146,8 +123,9 @@ def cross_val_audit(
     Parameters
     ----------
     estimator : classifier with predict_proba
-        A `FlywheelClassifier`, whose own T is used, or any scikit-learn classifier, whose T is counted by
-        confident learning. It is cloned, never fitted in place.
+        A `FlywheelClassifier`, alone or at the end of a pipeline: its own T is used, and the mean of what both
+        networks predict over its cycles. Or any scikit-learn classifier: T is counted by confident learning. It is
+        cloned, never fitted in place.
     X : array-like, DataFrame or SliceDataset of n rows
     y : array-like of shape (n,)
         Given labels.
@@ -175,11 +153,11 @@ def cross_val_audit(
     if isinstance(cv, int):
         cv = StratifiedKFold(cv, shuffle=True, random_state=random_state)
     proba, T = _out_of_fold(estimator, X, labels, classes, cv, n_jobs)
-    f, q, T = _posteriors(proba, given, T)
-    clean_proba = q[np.arange(given.size), given]
+    quality, clean, posterior, T = _verdicts(proba, given, T)
+    clean_proba = calibrated(quality, posterior[np.arange(given.size), given])
     index = _index_of(y, X)
-    issues = label_issues_frame(labels, classes, clean_proba, clean_proba, f, q, index)
-    return CrossValAudit(classes, clean_proba, q, T, issues)
+    issues = label_issues_frame(labels, classes, quality, clean_proba, clean, posterior, index)
+    return CrossValAudit(classes, clean_proba, posterior, T, issues)
 
 
 def cross_val_label_issues(
@@ -195,8 +173,7 @@ def cross_val_label_issues(
 
     Trust this over the in-sample scores where the classifier can learn its rows by heart (few rows, many
     features, no augmentation); it costs `cv` fits, and each model sees fewer rows. The table has the columns
-    of `FlywheelClassifier.get_label_issues`; `label_quality` is the calibrated probability that the label is
-    right. Parameters and errors as `cross_val_audit`.
+    of `FlywheelClassifier.get_label_issues`. Parameters and errors as `cross_val_audit`.
 
     Returns
     -------

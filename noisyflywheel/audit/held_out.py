@@ -1,0 +1,95 @@
+"""One fold of an audit by cross-validation: a model fitted on some rows predicts the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing
+
+from noisyflywheel.data import Source
+from noisyflywheel.flywheel import Flywheel
+from noisyflywheel.inputs import make_source, read_rows
+
+Array = NDArray[np.float64]
+Fold = tuple[Array, Array | None]
+
+
+class CycleMean:
+    """Callback for ``FlywheelClassifier(on_cycle=...)``: how other rows are predicted over a whole fit.
+
+    The mean over the cycles and both nets: each of them alone is surer than it should be, and what a label looks like
+    early, before its wrong neighbours are learnt or refurbished, tells about it too. The training is not touched: no
+    random number is drawn.
+
+    Parameters
+    ----------
+    model : FlywheelClassifier, or Pipeline that ends in one
+        The model that is about to be fitted; a pipeline's other steps are applied to the rows.
+    X : rows as ``model.predict`` takes them
+    """
+
+    def __init__(self, model: Any, X: Any) -> None:
+        self.model, self.X = model, X
+        self.inner = last_step(model).on_cycle
+        self.total, self.n = torch.zeros(()), 0
+        self._source: Source | None = None
+
+    def __call__(self, wheel: Flywheel, row: dict[str, float]) -> dict[str, float] | None:
+        """Predict after one cycle; returns what the caller's own ``on_cycle`` returns."""
+        if self._source is None:
+            first = isinstance(self.model, Pipeline) and len(self.model) > 1
+            rows = read_rows(last_step(self.model), self.model[:-1].transform(self.X) if first else self.X, reset=False)
+            self._source = make_source(rows, wheel.source.device)
+        index = torch.arange(len(self._source))
+        for trainer in wheel.trainers:
+            log_p = trainer.predict(self._source, wheel.plain, index, wheel.views.eval_batch, pad=wheel.vectors)
+            self.total = self.total + log_p.double().exp().cpu()
+            self.n += 1
+        return self.inner(wheel, row) if self.inner is not None else None
+
+    @property
+    def proba(self) -> Array:
+        """The mean (m, K); rows sum to 1."""
+        return np.asarray(self.total / self.total.sum(1, keepdim=True))
+
+
+def last_step(model: Any) -> Any:
+    """Final estimator of a pipeline, or the model itself."""
+    return model.steps[-1][1] if isinstance(model, Pipeline) else model
+
+
+def aligned(proba: Array, seen: NDArray[Any], classes: NDArray[Any]) -> Array:
+    """Probabilities (m, K) with zero columns for the classes that a fold's model never saw."""
+    full = np.zeros((proba.shape[0], classes.size))
+    full[:, np.searchsorted(classes, seen)] = proba
+    return full
+
+
+def judge_fold(
+    estimator: Any, X: Any, y: NDArray[Any], classes: NDArray[Any], train: NDArray[np.intp], test: NDArray[np.intp]
+) -> Fold:
+    """Probabilities (m, K) of the rows ``test`` by a clone fitted on ``train``, and its T (None if it has none).
+
+    A flywheel predicts by its mean over the cycles; not so with ``checkpoint_dir``, where a fit that goes on after a
+    stop has not seen the first cycles.
+    """
+    model = clone(estimator)
+    held, last = _safe_indexing(X, test), last_step(model)
+    mean = None
+    if getattr(last, "checkpoint_dir", "") is None and hasattr(last, "on_cycle"):
+        mean = CycleMean(model, held)
+        last.set_params(on_cycle=mean)
+    model.fit(_safe_indexing(X, train), y[train])
+    last = last_step(model)
+    proba = mean.proba if mean is not None and mean.n else model.predict_proba(held)
+    if not hasattr(last, "transition_matrix_"):
+        return aligned(proba, model.classes_, classes), None
+    at = np.searchsorted(classes, last.classes_)
+    T = np.eye(classes.size)
+    T[np.ix_(at, at)] = last.transition_matrix_
+    return aligned(proba, model.classes_, classes), T
