@@ -15,6 +15,7 @@ from noisyflywheel.data import batches
 from noisyflywheel.losses import (
     confidence_regularizer,
     contrastive_loss,
+    limited_weight,
     main_loss,
     soft_target_cross_entropy,
 )
@@ -82,9 +83,10 @@ def auxiliary_loss(wheel: Flywheel, target: Tensor, strong: list[Tensor]) -> Cal
 
 def main_batches(wheel: Flywheel, rows: Tensor) -> Iterator[Batch]:
     """Weak views against y^ and the confidence regularizer (Eq. 8), or against Eq. (7) without f."""
-    s, weight = wheel.state, wheel.cr_weight()
+    s, nominal = wheel.state, wheel.cr_weight()
     counts = torch.bincount(s.y_hat[rows], minlength=wheel.n_classes).float()
     prior = (counts + 1) / (counts + 1).sum()
+    weight = limited_weight(nominal, prior) if wheel.settings.guard else torch.as_tensor(nominal)
     for index, x in viewed(wheel, rows, wheel.main, wheel.weak):
         given, target, q = wheel.given[index], s.y_hat[index], s.q[index].float()
 

@@ -46,7 +46,8 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
     cycle_size : int or None, default=None
         Rows a cycle, drawn anew with balanced given labels (Sec. 4.2, Clothing1M); None takes all.
     cr_weight : float, default=3.0
-        lambda, the weight of the confidence regularizer (Eq. 8).
+        lambda, the weight of the confidence regularizer (Eq. 8); the guard lowers it where the resampled classes
+        are of very unequal size (`noisyflywheel.losses.limited_weight`).
     cr_ramp : "auto" or int, default="auto"
         Cycles over which lambda grows linearly from 0; 0 is at once, as in the paper. "auto" is 10 % of
         ``n_cycles`` for vectors and 40 % for images.

@@ -9,6 +9,9 @@ from torch.nn import functional as F
 CLAMP = 1e-8
 """Added to probabilities inside the confidence regularizer's logarithm (the form of CORES2)."""
 
+SLACK = 0.25
+"""How near `limited_weight` comes to the bound: at a half of it two classes in the ratio 9:1 still change places."""
+
 
 def confidence_regularizer(g_prob: Tensor, prior: Tensor) -> Tensor:
     """Mean expected log-probability of a random label: large when g is not confident.
@@ -28,6 +31,28 @@ def confidence_regularizer(g_prob: Tensor, prior: Tensor) -> Tensor:
     scalar Tensor, at least ``log 1e-8``
     """
     return (torch.log(g_prob + CLAMP) @ prior).mean()
+
+
+def limited_weight(weight: float, prior: Tensor) -> Tensor:
+    """The confidence regularizer's weight, lowered where classes of unequal size would turn it against the labels.
+
+    For a row with label ``c`` Eq. (8) prefers ``c`` to another class ``j`` only if ``weight * (p(c) - p(j)) < 1``: with
+    all mass on ``c`` it is ``weight * (1 - p(c)) * log CLAMP``, with all but CLAMP of it on ``j`` it is
+    ``-log CLAMP + weight * (1 - p(j)) * log CLAMP``. Beyond that the rows of a large class are pushed to the smallest.
+    The weight is held at `SLACK` of this bound.
+
+    Parameters
+    ----------
+    weight : float, at least 0
+        lambda.
+    prior : Tensor of shape (K,)
+        ``p_data(y^)``, sums to 1.
+
+    Returns
+    -------
+    scalar Tensor, at most ``weight``
+    """
+    return weight * (SLACK / (weight * (prior.max() - prior.min())).clamp_min(SLACK))
 
 
 def main_loss(log_g: Tensor, resampled: Tensor, prior: Tensor, weight: Tensor | float) -> Tensor:

@@ -9,6 +9,7 @@ from noisyflywheel.losses import (
     CLAMP,
     confidence_regularizer,
     contrastive_loss,
+    limited_weight,
     main_loss,
     soft_target_cross_entropy,
 )
@@ -49,6 +50,36 @@ def test_main_loss_by_hand():
     assert float(loss) == pytest.approx(expected, abs=1e-6)
     plain = main_loss(log_g, torch.tensor([0]), prior, 0.0)
     assert float(plain) == pytest.approx(-math.log(0.8))
+
+
+def loss_of_a_corner(best, label, prior, weight):
+    """Eq. (8) of one row with all mass but CLAMP per class on ``best``."""
+    prob = torch.full((1, len(prior)), CLAMP, dtype=torch.float64)
+    prob[0, best] = 1 - CLAMP * (len(prior) - 1)
+    return float(main_loss(torch.log(prob), torch.tensor([label]), prior, weight))
+
+
+def test_limited_weight_by_hand():
+    prior = torch.tensor([0.85, 0.10, 0.05], dtype=torch.float64)
+    assert float(limited_weight(3.0, prior)) == pytest.approx(0.25 / 0.8)
+    assert float(limited_weight(0.3, prior)) == pytest.approx(0.3)
+    assert float(limited_weight(0.0, prior)) == 0
+    assert float(limited_weight(3.0, torch.full((4,), 0.25))) == 3.0
+
+
+@pytest.mark.parametrize("prior", [[0.85, 0.10, 0.05], [0.9, 0.1], [0.4, 0.3, 0.2, 0.1]])
+def test_a_label_is_the_best_corner_under_the_limited_weight(prior):
+    prior = torch.tensor(prior, dtype=torch.float64)
+    classes = range(len(prior))
+    for label in classes:
+        losses = [loss_of_a_corner(best, label, prior, limited_weight(3.0, prior)) for best in classes]
+        assert losses.index(min(losses)) == label
+
+
+def test_a_large_class_loses_its_rows_under_the_full_weight():
+    prior = torch.tensor([0.85, 0.10, 0.05], dtype=torch.float64)
+    losses = [loss_of_a_corner(best, 0, prior, 3.0) for best in range(3)]
+    assert losses.index(min(losses)) == 2
 
 
 def test_main_loss_gradient():
