@@ -24,7 +24,7 @@ from noisyflywheel.nets.trainer import StopTraining
 from noisyflywheel.place import Place
 from noisyflywheel.progress import FitProgress
 from noisyflywheel.resume import FitCheckpoints, fit_checkpoints
-from noisyflywheel.scores import calibrated, mean_posterior
+from noisyflywheel.scores import BAYES_SHARE, bayes_posterior, calibrated, mean_posterior
 from noisyflywheel.verdict import warn_of_doubts
 from noisyflywheel.warmup import warm_up
 
@@ -169,12 +169,14 @@ def publish(
     posterior = refurbished.gather(1, s.given[:, None]).squeeze(1)
     late = s.n_late.clamp_min(1)
     posterior = torch.where(s.n_late > 0, mean_posterior(s.q_sum / late, s.f_given_sum / late), posterior)
+    T = em.transition_matrix(refurbished, s.given)
+    posterior = torch.lerp(posterior, bayes_posterior(s.f_prob.double(), T, s.given), BAYES_SHARE)
     estimator.classes_ = classes
     estimator.label_quality_ = quality.cpu().numpy()
     estimator.clean_proba_ = calibrated(estimator.label_quality_, posterior.cpu().numpy())
     estimator.refurbished_proba_ = refurbished.cpu().numpy()
     estimator.refurbished_labels_ = classes[estimator.refurbished_proba_.argmax(1)]
-    estimator.transition_matrix_ = em.transition_matrix(refurbished, s.given).cpu().numpy()
+    estimator.transition_matrix_ = T.cpu().numpy()
     estimator.corruption_matrix_ = em.corruption_matrix(s.q, s.f_prob, s.given).cpu().numpy()
     estimator.clean_rate_ = float(s.gamma)
     estimator.history_ = pd.DataFrame(history)
