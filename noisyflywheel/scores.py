@@ -12,8 +12,8 @@ from torch import Tensor
 TINY = 1e-300
 
 BAYES_SHARE = 0.3
-"""Share of `bayes_posterior` in the clean probability, the rest is Eq. (11) averaged over cycles: alone, Eq. (11) counts
-a tenth too many errors among 77 classes, and T too few of those that humans make."""
+"""Share of `bayes_posterior` in the clean probability, the rest is Eq. (11) averaged over cycles: Eq. (11) alone
+counts a tenth too many errors among 77 classes, T alone too few of those that humans make."""
 
 RANK_SHARE = 1e-3
 """Share of the plain rank in `calibrated`: keeps rows apart that the isotonic map would tie."""
