@@ -19,7 +19,7 @@ from noisyflywheel.record import Clock, history_row
 from noisyflywheel.state import FlywheelState, Settings
 from noisyflywheel.views.adapter import ViewAdapter
 
-FURTHER = 0.003
+FURTHER = 0.0003
 """Learning rate at the start of a warm-started fit's cycles, as a share of a default net's own: its schedule has ended,
 and a rate that rises again would undo what was learnt. Users' nets keep their own schedules."""
 
@@ -112,10 +112,10 @@ class Flywheel:
     def _schedule(self) -> None:
         """Cosine annealing over the cycles, for both nets (Sec. 4.2); further cycles begin again at ``FURTHER``.
 
-        On vectors it begins after the share ``HOLD`` of the cycles.
+        On vectors it begins after the share ``HOLD`` of a first fit's cycles.
         """
-        peak = 1.0 if self.first_cycle == 0 else FURTHER
-        hold = HOLD if self.vectors else 0.0
+        first = self.first_cycle == 0
+        peak, hold = 1.0 if first else FURTHER, HOLD if first and self.vectors else 0.0
         share = ((self.state.cycle - self.first_cycle) / self.settings.n_cycles - hold) / (1 - hold)
         for trainer in self.trainers:
             trainer.scale_lr(peak * 0.5 * (1 + math.cos(math.pi * min(max(share, 0.0), 1.0))))
