@@ -44,8 +44,9 @@ from noisyflywheel.noise import symmetric
 from noisyflywheel.views import VectorViews
 
 BAR = 1.5
-SAME = 0.05
-"""Predictions that differ by more come from other arithmetic, not from rounding."""
+SAME = 0.001
+"""Predictions that differ by more in the mean come from other arithmetic. Rounding alone leaves 1e-8 for some ten cycles;
+then it turns the first resampled label that was nearly even, and the predictions of a few rows move."""
 
 K = 10
 LAMBDA, RAMP = 3.0, 5
@@ -213,6 +214,7 @@ def measure(n_cycles: int, repeats: int, seed: int) -> dict[str, Any]:
         "bare_wall_seconds": medians["bare"][1],
         "wall_ratio": medians["fit"][1] / medians["bare"][1],
         "largest_difference_of_predictions": float(np.abs(last["fit"] - last["bare"]).max()),
+        "mean_difference_of_predictions": float(np.abs(last["fit"] - last["bare"]).mean()),
     }
 
 
@@ -242,8 +244,11 @@ def main() -> int:
     for name, what in (("fit", "FlywheelClassifier.fit"), ("bare", "bare torch loop")):
         print(f"{what:<24}{found[f'{name}_processor_seconds']:8.2f} s ({found[f'{name}_wall_seconds']:.2f} s wall)")
     print(f"ratio {found['ratio']:.2f} (wall {found['wall_ratio']:.2f}), bar {BAR}")
-    same = found["largest_difference_of_predictions"] <= SAME
-    print(f"largest difference of predictions {found['largest_difference_of_predictions']:.1e}")
+    same = found["mean_difference_of_predictions"] <= SAME
+    print(
+        "difference of predictions",
+        *(f"{k}: {found[f'{k}_difference_of_predictions']:.1e}" for k in ("mean", "largest")),
+    )
     if not same:
         print("the two no longer do the same arithmetic: bring the bare loop up to date")
     if arguments.json:
