@@ -45,8 +45,8 @@ from noisyflywheel.views import VectorViews
 
 BAR = 1.5
 SAME = 0.001
-"""Predictions that differ by more in the mean come from other arithmetic. Rounding alone leaves 1e-8 for some ten cycles;
-then it turns the first resampled label that was nearly even, and the predictions of a few rows move."""
+"""Predictions that differ by more in the mean come from other arithmetic. Rounding alone leaves 1e-8 for ten cycles or
+more; then it turns the first resampled label that was nearly even, and the predictions of a few rows move."""
 
 K = 10
 LAMBDA, RAMP = 3.0, 5
