@@ -1,6 +1,6 @@
 """Learning with noisy labels: the LNL-flywheel as a scikit-learn classifier."""
 
-from noisyflywheel.classifier import FlywheelClassifier
+from noisyflywheel.estimator.classifier import FlywheelClassifier
 from noisyflywheel.exceptions import CheckpointError, DivergenceError, FlywheelWarning
 
 __all__ = ["CheckpointError", "DivergenceError", "FlywheelClassifier", "FlywheelWarning"]

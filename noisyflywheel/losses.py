@@ -1,102 +1,11 @@
-"""The losses of both M-steps: Eqs. 8, 9 and 13 of the paper and the contrastive loss of Sec. 4.1."""
+"""The losses of both M-steps (`noisyflywheel.em.losses`) under their public name."""
 
-from __future__ import annotations
+from noisyflywheel.em.losses import (
+    confidence_regularizer,
+    contrastive_loss,
+    limited_weight,
+    main_loss,
+    soft_target_cross_entropy,
+)
 
-import torch
-from torch import Tensor
-from torch.nn import functional as F
-
-CLAMP = 1e-8
-"""Added to probabilities inside the confidence regularizer's logarithm (the form of CORES2)."""
-
-SLACK = 0.25
-"""How near `limited_weight` comes to the bound: at a half of it two classes in the ratio 9:1 still change places."""
-
-
-def confidence_regularizer(g_prob: Tensor, prior: Tensor) -> Tensor:
-    """Mean expected log-probability of a random label: large when g is not confident.
-
-    Eq. (9), Sec. 3.2: ``eta = mean_i sum_y p_data(y^) log g(x_i)[y]``, with ``log(g + 1e-8)``: with the exact
-    logarithm the sum of Eq. (8) is unbounded below for every positive weight.
-
-    Parameters
-    ----------
-    g_prob : Tensor of shape (B, K)
-        Probabilities of g, float32.
-    prior : Tensor of shape (K,)
-        ``p_data(y^)``, sums to 1.
-
-    Returns
-    -------
-    scalar Tensor, at least ``log 1e-8``
-    """
-    return (torch.log(g_prob + CLAMP) @ prior).mean()
-
-
-def limited_weight(weight: float, prior: Tensor) -> Tensor:
-    """The confidence regularizer's weight, lowered where classes of unequal size would turn it against the labels.
-
-    For a row with label ``c`` Eq. (8) prefers ``c`` to another class ``j`` only if ``weight * (p(c) - p(j)) < 1``: with
-    all mass on ``c`` it is ``weight * (1 - p(c)) * log CLAMP``, with all but CLAMP of it on ``j`` it is
-    ``-log CLAMP + weight * (1 - p(j)) * log CLAMP``. Beyond that the rows of a large class are pushed to the smallest.
-    The weight is held at `SLACK` of this bound.
-
-    Parameters
-    ----------
-    weight : float, at least 0
-        lambda.
-    prior : Tensor of shape (K,)
-        ``p_data(y^)``, sums to 1.
-
-    Returns
-    -------
-    scalar Tensor, at most ``weight``
-    """
-    return weight * (SLACK / (weight * (prior.max() - prior.min())).clamp_min(SLACK))
-
-
-def main_loss(log_g: Tensor, resampled: Tensor, prior: Tensor, weight: Tensor | float) -> Tensor:
-    """Loss of the main network on resampled labels.
-
-    Eq. (8), Sec. 3.2: cross-entropy on ``y^`` plus ``weight`` (lambda) times Eq. (9).
-
-    Parameters
-    ----------
-    log_g : Tensor of shape (B, K)
-        Log-probabilities of g, float32.
-    resampled : Tensor of shape (B,), int64
-        ``y^_i``.
-    prior : Tensor of shape (K,)
-        ``p_data(y^)``.
-    weight : scalar, at least 0
-        lambda.
-    """
-    return F.nll_loss(log_g, resampled) + weight * confidence_regularizer(log_g.exp(), prior)
-
-
-def soft_target_cross_entropy(log_f: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy against a label distribution.
-
-    Eq. (13), Sec. 3.3: ``-mean_i sum_y q_i(y) log f(x_i)[y]``. Both arguments have shape (B, K).
-    """
-    return -(target * log_f).sum(1).mean()
-
-
-def contrastive_loss(z1: Tensor, z2: Tensor, temperature: float = 0.05) -> Tensor:
-    """NT-Xent loss of two views of a batch (contrastive loss of Sec. 4.1; SimCLR's form).
-
-    For each of the 2B projections the other view of the same row is the positive, all others are negatives.
-
-    Parameters
-    ----------
-    z1, z2 : Tensor of shape (B, d)
-        Projections of the two views; normalised to unit length here.
-    temperature : float, positive
-        Divides the cosine similarities.
-    """
-    z = F.normalize(torch.cat([z1, z2]).float(), dim=1)  # (2B, d)
-    similarity = (z @ z.T) / temperature
-    similarity = similarity.masked_fill(torch.eye(len(z), dtype=torch.bool, device=z.device), -torch.inf)
-    n = len(z1)
-    positive = torch.arange(2 * n, device=z.device).roll(n)
-    return F.cross_entropy(similarity, positive)
+__all__ = ["confidence_regularizer", "contrastive_loss", "limited_weight", "main_loss", "soft_target_cross_entropy"]

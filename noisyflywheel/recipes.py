@@ -20,7 +20,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from noisyflywheel.backbones import PreActResNet18, inception_resnet_v2, resnet50
-from noisyflywheel.classifier import FlywheelClassifier
+from noisyflywheel.estimator.classifier import FlywheelClassifier
 from noisyflywheel.nets.schedules import CosineLR, StepLR
 from noisyflywheel.views import ImageViews
 

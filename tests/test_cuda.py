@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from noisyflywheel import FlywheelClassifier
-from noisyflywheel.batching import auxiliary_batches, main_batches, warm_up_batches
-from noisyflywheel.building import build
+from noisyflywheel.estimator.assemble import build
+from noisyflywheel.loop.batching import auxiliary_batches, main_batches, warm_up_batches
 from noisyflywheel.views import ImageViews, VectorViews
 
 CUDA = torch.device("cuda")

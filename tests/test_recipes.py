@@ -7,8 +7,8 @@ from sklearn.base import clone
 
 from noisyflywheel import recipes
 from noisyflywheel.backbones import PreActResNet18, SmallResNet, inception_resnet_v2, resnet50
+from noisyflywheel.estimator.parameters import check_parameters
 from noisyflywheel.nets.schedules import CosineLR, StepLR
-from noisyflywheel.parameters import check_parameters
 
 SECTION_4_2 = {  # recipe: (module, epochs, warm-up, rate, batch, weight decay, MixUp)
     "cifar10": (PreActResNet18, 300, 10, 0.02, 128, 5e-4, 4.0),

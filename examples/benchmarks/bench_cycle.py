@@ -33,7 +33,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.backbones import PreActResNet18, SmallResNet
-from noisyflywheel.building import build
+from noisyflywheel.estimator.assemble import build
 
 STEPS = {
     "E-step of g": "_e_step_main",

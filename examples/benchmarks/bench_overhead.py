@@ -34,10 +34,10 @@ from torch.nn import functional as F
 
 from noisyflywheel import FlywheelClassifier, em
 from noisyflywheel.backbones import MLP
-from noisyflywheel.batching import CHUNK
-from noisyflywheel.building import draw_seeds
 from noisyflywheel.data import batches
-from noisyflywheel.flywheel import HOLD
+from noisyflywheel.estimator.assemble import draw_seeds
+from noisyflywheel.loop.batching import CHUNK
+from noisyflywheel.loop.flywheel import HOLD
 from noisyflywheel.losses import main_loss, soft_target_cross_entropy
 from noisyflywheel.nets.prepare import default_net
 from noisyflywheel.noise import symmetric
@@ -113,14 +113,25 @@ class Bare:
         net.eval()
         return torch.cat([torch.log_softmax(net(view(x)), 1) for x in self.X.split(EVAL_BATCH)])
 
+    @torch.inference_mode()
+    def predict_plain(self, net: nn.Module) -> Tensor:
+        """Every forward has as many rows as the library's: rounding then does not depend on the last one."""
+        net.eval()
+        parts = []
+        for x in self.X.split(EVAL_BATCH):
+            full = torch.cat([x, x[-1:].expand(EVAL_BATCH - len(x), -1)])
+            parts.append(torch.log_softmax(net(full), 1)[: len(x)])
+        return torch.cat(parts)
+
     def guess(self) -> Tensor:
-        return sum(self.predict(self.f, view).exp() for view in (self.weak, self.weak, lambda x: x)) / 3
+        weak = self.predict(self.f, self.weak).exp() + self.predict(self.f, self.weak).exp()
+        return (weak + self.predict_plain(self.f).exp()) / 3
 
     def fit(self) -> np.ndarray:
         for net, optimizer in ((self.g, self.step_g), (self.f, self.step_f)):
             self.warm_up(net, optimizer)
         n = len(self.given)
-        f_prob = self.predict(self.f, lambda x: x).exp()
+        f_prob = self.predict_plain(self.f).exp()
         gamma = em.main.clip_clean_rate(em.agreement(f_prob, self.given))
         eps = torch.full((n,), 1 / K, dtype=torch.float64)
         quality, rows = torch.zeros(n, dtype=torch.float64), self.given[:, None]
@@ -140,7 +151,7 @@ class Bare:
             eps = em.error_probability(f_prob, corruption, self.given).double()
             self.m_step_g(y_hat, LAMBDA * min(1.0, cycle / RAMP))
         self.e_step(gamma, eps, quality)
-        proba = self.predict(self.f, lambda x: x).exp()
+        proba = self.predict_plain(self.f).exp()
         q_y = em.refurbish(q, self.given, proba.double()).gather(1, rows)
         assert bool(q_y.isfinite().all())
         return proba.numpy()
@@ -153,7 +164,7 @@ class Bare:
             optimizer.step()
 
     def e_step(self, gamma: Tensor, eps: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
-        log_g = self.predict(self.g, lambda x: x)
+        log_g = self.predict_plain(self.g)
         rows = self.given[:, None]
         g_given = log_g.gather(1, rows).squeeze(1).double().exp()
         quality += g_given

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
-from noisyflywheel import FlywheelClassifier, resume
+from noisyflywheel import FlywheelClassifier
+from noisyflywheel.loop import checkpoints as resume
 
 LIMIT = 0.05
 

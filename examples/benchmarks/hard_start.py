@@ -23,11 +23,11 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from noisyflywheel import FlywheelClassifier
-from noisyflywheel.batching import warm_up_batches
-from noisyflywheel.building import build, draw_seeds
 from noisyflywheel.data import channels_first, to_tensor
 from noisyflywheel.datasets import load_cifar10n
-from noisyflywheel.inputs import make_source
+from noisyflywheel.estimator.assemble import build, draw_seeds
+from noisyflywheel.estimator.inputs import make_source
+from noisyflywheel.loop.batching import warm_up_batches
 from noisyflywheel.reproduce.measures import CycleMeasures
 from noisyflywheel.reproduce.record import environment, write_json
 

@@ -4,7 +4,7 @@ from noisyflywheel.audit.corrections import apply_corrections
 from noisyflywheel.audit.cross_val import CrossValAudit, cross_val_audit, cross_val_label_issues
 from noisyflywheel.audit.folder import image_manifest
 from noisyflywheel.audit.report import write_report
-from noisyflywheel.audit.tables import class_summary, label_issues_frame, overlapping_classes
+from noisyflywheel.estimator.issues import class_summary, label_issues_frame, overlapping_classes
 
 __all__ = [
     "CrossValAudit",

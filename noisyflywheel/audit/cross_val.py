@@ -22,8 +22,8 @@ from noisyflywheel.audit.posterior import (
     sharpen,
     true_class_posterior,
 )
-from noisyflywheel.audit.tables import class_summary, label_issues_frame
-from noisyflywheel.scores import calibrated
+from noisyflywheel.estimator.issues import class_summary, label_issues_frame
+from noisyflywheel.estimator.label_quality import calibrated
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
 from noisyflywheel.data import Source
-from noisyflywheel.flywheel import Flywheel
-from noisyflywheel.inputs import make_source, read_rows
+from noisyflywheel.estimator.inputs import make_source, read_rows
+from noisyflywheel.loop.flywheel import Flywheel
 
 Array = NDArray[np.float64]
 Fold = tuple[Array, Array | None]

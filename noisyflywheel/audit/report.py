@@ -14,7 +14,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from noisyflywheel.audit.content import fingerprint, plain_value, show_rows
-from noisyflywheel.audit.tables import class_summary, overlapping_classes
+from noisyflywheel.estimator.issues import class_summary, overlapping_classes
 from noisyflywheel.noise import transition_matrix
 
 PACKAGES = ("noisyflywheel", "scikit-learn", "skorch", "torch", "numpy", "pandas")

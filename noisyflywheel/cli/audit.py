@@ -17,8 +17,8 @@ from noisyflywheel.audit.corrections import apply_corrections
 from noisyflywheel.audit.cross_val import cross_val_audit
 from noisyflywheel.audit.files import write_table
 from noisyflywheel.audit.report import write_report
-from noisyflywheel.classifier import FlywheelClassifier
 from noisyflywheel.cli.inputs import Job, folder_job, table_job
+from noisyflywheel.estimator.classifier import FlywheelClassifier
 
 EXAMPLES = """examples:
   noisyflywheel audit orders.csv --label category --out audit

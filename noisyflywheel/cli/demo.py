@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from noisyflywheel.classifier import FlywheelClassifier
+from noisyflywheel.estimator.classifier import FlywheelClassifier
 from noisyflywheel.nets.prepare import default_net
 from noisyflywheel.noise import symmetric
 

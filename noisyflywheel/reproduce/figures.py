@@ -10,9 +10,9 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from noisyflywheel.classifier import FlywheelClassifier
 from noisyflywheel.data import channels_first, to_tensor
-from noisyflywheel.inputs import is_dataset, make_source
+from noisyflywheel.estimator.classifier import FlywheelClassifier
+from noisyflywheel.estimator.inputs import is_dataset, make_source
 from noisyflywheel.nets.features import Features
 from noisyflywheel.plot.style import INK, MUTED, RIGHT, heat_map, tidy
 from noisyflywheel.reproduce.benchmarks import Benchmark

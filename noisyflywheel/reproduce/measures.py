@@ -13,8 +13,8 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from noisyflywheel.data import Source, channels_first, to_tensor
-from noisyflywheel.flywheel import Flywheel
-from noisyflywheel.inputs import is_dataset, make_source
+from noisyflywheel.estimator.inputs import is_dataset, make_source
+from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.noise import transition_matrix
 
 Row = dict[str, float]

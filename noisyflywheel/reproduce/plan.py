@@ -7,7 +7,7 @@ from typing import Any
 
 from noisyflywheel import recipes
 from noisyflywheel.backbones import PreActResNet18, SmallResNet
-from noisyflywheel.classifier import FlywheelClassifier
+from noisyflywheel.estimator.classifier import FlywheelClassifier
 from noisyflywheel.reproduce.benchmarks import check_noise
 
 ABLATIONS: dict[str, dict[str, Any]] = {

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from noisyflywheel.classifier import FlywheelClassifier
-from noisyflywheel.flywheel import Flywheel
+from noisyflywheel.estimator.classifier import FlywheelClassifier
+from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.reproduce.benchmarks import Benchmark
 from noisyflywheel.reproduce.measures import CycleMeasures, Row
 from noisyflywheel.reproduce.plan import Plan

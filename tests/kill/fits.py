@@ -17,7 +17,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from noisyflywheel import FlywheelClassifier
-from noisyflywheel.checkpoint import atomic
+from noisyflywheel.persistence import atomic
 
 torch.set_num_threads(1)
 X, Y = load_digits(return_X_y=True)

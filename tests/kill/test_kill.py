@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import noisyflywheel
-from noisyflywheel.checkpoint import load_checkpoint
+from noisyflywheel.persistence import load_checkpoint
 
 pytestmark = [
     pytest.mark.kill,
@@ -112,7 +112,7 @@ LIMITED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 from noisyflywheel import FlywheelClassifier
-from noisyflywheel.checkpoint import CheckpointError
+from noisyflywheel.persistence import CheckpointError
 from sklearn.datasets import load_digits
 X, y = load_digits(return_X_y=True)
 try:

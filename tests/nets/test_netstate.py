@@ -8,21 +8,21 @@ from torch import nn
 from torch.nn import functional as F
 
 from noisyflywheel.backbones import MLP
-from noisyflywheel.checkpoint import (
+from noisyflywheel.nets import Batch, Trainer, prepare_net
+from noisyflywheel.nets.netstate import net_state, restore_net
+from noisyflywheel.persistence import (
     Flat,
     flatten,
     load_checkpoint,
     save_checkpoint,
     unflatten,
 )
-from noisyflywheel.checkpoint.rng import (
+from noisyflywheel.persistence.rng import (
     generator_state,
     global_state,
     restore_generator,
     restore_global,
 )
-from noisyflywheel.nets import Batch, Trainer, prepare_net
-from noisyflywheel.nets.netstate import net_state, restore_net
 
 X = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
 Y = torch.arange(12) % 3

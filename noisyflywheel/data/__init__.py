@@ -1,0 +1,16 @@
+"""Rows: where they come from, and which of them a step sees."""
+
+from noisyflywheel.data.batches import balanced_rows, batches
+from noisyflywheel.data.sources import CHANNELS, ArraySource, DatasetSource, Source, as_row, channels_first, to_tensor
+
+__all__ = [
+    "CHANNELS",
+    "ArraySource",
+    "DatasetSource",
+    "Source",
+    "as_row",
+    "balanced_rows",
+    "batches",
+    "channels_first",
+    "to_tensor",
+]

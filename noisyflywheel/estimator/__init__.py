@@ -1,0 +1,1 @@
+"""What scikit-learn sees: the estimator, its parameters, its inputs and its fitted attributes."""

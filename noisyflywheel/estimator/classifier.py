@@ -1,0 +1,285 @@
+"""FlywheelClassifier: the scikit-learn contract around the flywheel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+from skorch import NeuralNet
+
+from noisyflywheel.estimator.callbacks import CallbackSupportMixin, with_callbacks
+from noisyflywheel.estimator.fitting import fit_flywheel, predict_rows
+from noisyflywheel.estimator.inputs import is_dataset, labels_of_dataset, read_labels, read_rows
+from noisyflywheel.estimator.issues import class_summary, label_issues_frame
+from noisyflywheel.estimator.parameters import check_parameters
+from noisyflywheel.persistence.estimator import Persistent
+
+
+class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+    """Classifier for data whose labels are partly wrong: the LNL-flywheel on two skorch networks.
+
+    Two EM cycles take turns. The main network g tells which given labels are clean; the auxiliary network f
+    refurbishes the others and predicts. ``fit(X, y)`` takes the noisy labels; afterwards each of them has a
+    verdict (`get_label_issues`).
+
+    Parameters
+    ----------
+    main_net, aux_net : skorch NeuralNet or None, default=None
+        Networks g and f. Both are cloned; modules, optimizers, learning rates, callbacks and devices stay the
+        caller's. ``module__n_features``, ``module__n_classes`` and ``module__in_channels`` are filled in where
+        the module takes them and they are unset. If only one is given the other is a clone of it with its own
+        seed. None builds defaults: an MLP that standardises its input for vectors, a small ResNet for images.
+    views : "auto", None or object, default="auto"
+        Weak and strong augmentation: an object with ``weak(x)`` and ``strong(x)`` on batches of tensors. "auto"
+        takes `noisyflywheel.views.VectorViews` for vectors and `noisyflywheel.views.ImageViews` for images;
+        None does not augment.
+    n_warmup_epochs : "auto" or int, default="auto"
+        Epochs of plain cross-entropy on the given labels before the first cycle. "auto" stops by a criterion
+        measured on the data (see `noisyflywheel.loop.warmup`); the paper has 10.
+    n_cycles : int, default=50
+        Cycles; one cycle is one pass over the data with each network.
+    cycle_size : int or None, default=None
+        Rows a cycle, drawn anew with balanced given labels (Sec. 4.2, Clothing1M); None takes all.
+    cr_weight : float, default=3.0
+        lambda, the weight of the confidence regularizer (Eq. 8); the guard lowers it where the resampled classes
+        are of very unequal size (`noisyflywheel.em.losses.limited_weight`).
+    cr_ramp : "auto" or int, default="auto"
+        Cycles over which lambda grows linearly from 0; 0 is at once, as in the paper. "auto" is 10 % of
+        ``n_cycles`` for vectors and 40 % for images.
+    contrastive_weight : "auto" or float, default="auto"
+        alpha, the weight of the contrastive loss on two strong views (Sec. 4.1). "auto" is 0; the paper and the
+        recipes have 0.025.
+    mixup_alpha : "auto" or float, default="auto"
+        Parameter of MixUp's Beta distribution; 0 does not mix. "auto" is 0: in a fit of the default length MixUp
+        keeps f behind g. The recipes set 4.
+    sharpen_temperature : float in (0, 10], default=1.0
+        Temperature of f's guess in the training targets (Eq. 11); below 1 sharpens.
+    average_epochs : "auto" or float, default="auto"
+        E-steps and prediction use a moving average of each net's weights over about this many epochs; 0 uses the
+        weights as they are, as the paper. "auto" is 5 for images and 0 for vectors.
+    noise_model : {"class", "uniform"}, default="class"
+        "class": eps_i from T_c (Eq. 14); "uniform": eps = 1/K throughout (ablation of Table 6).
+    resample : {"posterior", "argmax"}, default="posterior"
+        Labels that g trains on: argmax of q_i(y) (Eq. 11 with the updated f), or argmax of f, as in the paper.
+    calibrate : "auto", True or False, default="auto"
+        Whether the E-step of g (Eq. 4) takes gamma from the agreement of f with the given labels and tempers g so
+        that the given labels are most likely (`noisyflywheel.em.calibrate`). "auto" takes that gamma until the
+        regularizer has its full weight, and does both in cycles where g is surer of its classes than its agreement
+        with f warrants (`noisyflywheel.em.overconfidence`). False is Eqs. 4 and 6 as they stand.
+    guard : bool, default=True
+        Hold back a loop that turns against itself, with a `FlywheelWarning`; warn too of a result in which all labels
+        of a class are suspected, or a class is labelled as another more often than as itself.
+    refurbish : bool, default=True
+        False is the ablation without the auxiliary network (Eq. 7): g predicts and there is no ``aux_net_``.
+    feature_layer : str, default="auto"
+        Where the contrastive loss reads the features of a module: its ``forward_features``, else the input of
+        its last Linear; or the name of a submodule.
+    warm_start : bool, default=False
+        Whether ``fit`` on the same rows goes on for ``n_cycles`` further cycles.
+    checkpoint_dir : path-like or None, default=None
+        Where to keep checkpoints. A fit that died goes on from its last one when ``fit`` is called again with the
+        same directory, data and parameters, and ends bit by bit as if it had not (on a CPU); one that ended is
+        loaded, not trained again. Each fit has a folder of its own there, named by data and parameters, so that
+        fits in parallel never meet. Written after every warm-up epoch and cycle, and inside cycles of more than a
+        minute; less often where writing would take more than 3 % of the time.
+    on_cycle : callable or None, default=None
+        Called as ``on_cycle(flywheel, row)`` after each cycle; a dict that it returns joins ``history_``.
+    device : str, default="auto"
+        Torch device. "auto": CUDA where there is one for default nets; users' nets keep their own.
+    verbose : int, default=0
+        1 shows a progress bar on a terminal.
+    random_state : int, RandomState or None, default=None
+        Drives initialisation, batch order, views, MixUp and dropout. Global random states are never changed;
+        None takes fresh entropy.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (K,)
+    clean_proba_ : ndarray of shape (n,)
+        Probability in [0, 1] that the given label is the true class; ranks as ``label_quality_`` does.
+    label_quality_ : ndarray of shape (n,)
+        Ranking score in [0, 1], higher = more likely right.
+    refurbished_labels_ : ndarray of shape (n,)
+        Most likely true label, in the caller's label type.
+    refurbished_proba_ : ndarray of shape (n, K)
+        Its distribution, Eq. (11).
+    transition_matrix_, corruption_matrix_ : ndarray of shape (K, K)
+        T and T_c: rows = true class, columns = given class, rows sum to 1.
+    clean_rate_ : float
+        gamma, the share of clean labels.
+    history_ : DataFrame
+        One row per cycle.
+    n_iter_ : int
+        Cycles run.
+    main_net_, aux_net_ : skorch NeuralNet
+        g and f after training.
+    n_features_in_ : int
+        ``X.shape[1]``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Where X is a DataFrame with string column names.
+
+    References
+    ----------
+    Kim, Chang, Cho, Lee and Han, "Learning with Noisy Labels: Interconnection of Two
+    Expectation-Maximizations", 2024.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from noisyflywheel import FlywheelClassifier
+    >>> from noisyflywheel.noise import symmetric
+    >>> X, y = load_digits(return_X_y=True)
+    >>> clf = FlywheelClassifier(random_state=0).fit(X, symmetric(y, 0.5, random_state=0))  # doctest: +SKIP
+    >>> clf.get_label_issues().head()  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        main_net: NeuralNet | None = None,
+        aux_net: NeuralNet | None = None,
+        *,
+        views: Any = "auto",
+        n_warmup_epochs: int | str = "auto",
+        n_cycles: int = 50,
+        cycle_size: int | None = None,
+        cr_weight: float = 3.0,
+        cr_ramp: int | str = "auto",
+        contrastive_weight: float | str = "auto",
+        mixup_alpha: float | str = "auto",
+        sharpen_temperature: float = 1.0,
+        average_epochs: float | str = "auto",
+        noise_model: str = "class",
+        resample: str = "posterior",
+        calibrate: bool | str = "auto",
+        guard: bool = True,
+        refurbish: bool = True,
+        feature_layer: str = "auto",
+        warm_start: bool = False,
+        checkpoint_dir: Any = None,
+        on_cycle: Callable[..., dict[str, float] | None] | None = None,
+        device: str = "auto",
+        verbose: int = 0,
+        random_state: Any = None,
+    ) -> None:
+        self.main_net = main_net
+        self.aux_net = aux_net
+        self.views = views
+        self.n_warmup_epochs = n_warmup_epochs
+        self.n_cycles = n_cycles
+        self.cycle_size = cycle_size
+        self.cr_weight = cr_weight
+        self.cr_ramp = cr_ramp
+        self.contrastive_weight = contrastive_weight
+        self.mixup_alpha = mixup_alpha
+        self.sharpen_temperature = sharpen_temperature
+        self.average_epochs = average_epochs
+        self.noise_model = noise_model
+        self.resample = resample
+        self.calibrate = calibrate
+        self.guard = guard
+        self.refurbish = refurbish
+        self.feature_layer = feature_layer
+        self.warm_start = warm_start
+        self.checkpoint_dir = checkpoint_dir
+        self.on_cycle = on_cycle
+        self.device = device
+        self.verbose = verbose
+        self.random_state = random_state
+
+    @with_callbacks
+    def fit(self, X: Any, y: ArrayLike | None = None) -> FlywheelClassifier:
+        """Learn from noisy labels and judge each of them.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n, d), images, Tensor or Dataset
+            Rows (n, d); images (n, H, W), (n, H, W, C) or (n, C, H, W), uint8 or floating; a torch Tensor of
+            these shapes; a torch ``Dataset`` or skorch ``SliceDataset`` whose items are ``(x, ...)`` or ``x``.
+        y : array-like of shape (n,)
+            The noisy labels, of any label type. May be None if X is a Dataset of ``(x, label)`` items.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            For a wrong parameter, net, X or y, before any training.
+        DivergenceError
+            If a loss becomes NaN or infinite.
+        CheckpointError
+            If ``checkpoint_dir`` cannot be written, or what it holds of this fit is damaged.
+        KeyboardInterrupt
+            On Ctrl-C. If at least one cycle was done, the estimator is fitted with what it had.
+        """
+        check_parameters(self.get_params(deep=False))
+        if y is None and is_dataset(X):
+            y = labels_of_dataset(X)
+        rows = read_rows(self, X, reset=True) if y is not None else self._no_labels(X)
+        labels, classes, codes = read_labels(X, y)
+        index = next((data.index for data in (X, y) if isinstance(data, (pd.DataFrame, pd.Series))), None)
+        fit_flywheel(self, rows, labels, classes, codes, X=X, y=y)
+        self._given, self._index = labels, index
+        return self
+
+    def _no_labels(self, X: Any) -> Any:
+        raise ValueError(
+            f"{type(self).__name__} requires y to be passed, but the target y is None: labels are what it audits."
+        )
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Class probabilities by the auxiliary network f alone (Sec. 4.1, Inference).
+
+        Parameters
+        ----------
+        X : as in `fit`
+
+        Returns
+        -------
+        ndarray of shape (n, K), float64
+            Columns in the order of ``classes_``; rows sum to 1.
+        """
+        check_is_fitted(self)
+        return predict_rows(self, read_rows(self, X, reset=False))
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Class of each row, in the caller's label type: ndarray of shape (n,)."""
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
+
+    def get_label_issues(self) -> pd.DataFrame:
+        """Verdict on each label of the training data.
+
+        Returns
+        -------
+        DataFrame of n rows, with the index of the caller's X or y
+            ``is_label_issue`` (bool; as many as ``1 - clean_proba_`` sums to, the lowest qualities),
+            ``label_quality`` (in [0, 1], higher = more likely right), ``given_label``, ``predicted_label`` and
+            ``predicted_confidence`` (by f), ``refurbished_label`` and ``refurbished_confidence`` (Eq. 11).
+        """
+        check_is_fitted(self)
+        return label_issues_frame(
+            self._given,
+            self.classes_,
+            self.label_quality_,
+            self.clean_proba_,
+            self._train_proba,
+            self.refurbished_proba_,
+            self._index,
+        )
+
+    def get_class_summary(self) -> pd.DataFrame:
+        """What happened to each class of the training data.
+
+        Returns
+        -------
+        DataFrame of K rows, the worst noise rate first
+            See `noisyflywheel.estimator.issues.class_summary`.
+        """
+        return class_summary(self.get_label_issues(), self.classes_, self.transition_matrix_, self.clean_proba_)

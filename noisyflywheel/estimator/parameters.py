@@ -1,0 +1,158 @@
+"""Parameters of `FlywheelClassifier` as data: what each may be, and the error if it is not."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any
+
+import torch
+
+from noisyflywheel.loop.state import Settings
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _is_path(value: Any) -> bool:
+    return value is None or isinstance(value, (str, os.PathLike))
+
+
+def _is_device(value: Any) -> bool:
+    """Whether torch knows a device of that name (it need not be there)."""
+    try:
+        return str(value) == "auto" or torch.device(value) is not None
+    except RuntimeError:
+        return False
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool) or type(value).__name__ in ("bool", "bool_")
+
+
+_CHECKS: dict[str, tuple[str, Callable[[Any], bool], Callable[[Any], bool]]] = {
+    # name: (what is allowed, is the type right, is the value right)
+    "n_warmup_epochs": (
+        "'auto' or an int >= 0",
+        lambda v: _is_int(v) or isinstance(v, str),
+        lambda v: v == "auto" or (_is_int(v) and v >= 0),
+    ),
+    "n_cycles": ("an int >= 1", _is_int, lambda v: v >= 1),
+    "cycle_size": ("None or an int >= 2", lambda v: v is None or _is_int(v), lambda v: v is None or v >= 2),
+    "cr_weight": ("a number >= 0", _is_real, lambda v: 0 <= v < float("inf")),
+    "cr_ramp": (
+        "'auto' or an int >= 0",
+        lambda v: _is_int(v) or isinstance(v, str),
+        lambda v: v == "auto" or (_is_int(v) and v >= 0),
+    ),
+    "contrastive_weight": (
+        "'auto' or a number >= 0",
+        lambda v: _is_real(v) or isinstance(v, str),
+        lambda v: v == "auto" or (_is_real(v) and 0 <= v < float("inf")),
+    ),
+    "mixup_alpha": (
+        "'auto' or a number >= 0",
+        lambda v: _is_real(v) or isinstance(v, str),
+        lambda v: v == "auto" or (_is_real(v) and 0 <= v < float("inf")),
+    ),
+    "sharpen_temperature": ("a number in (0, 10]", _is_real, lambda v: 0 < v <= 10),
+    "average_epochs": (
+        "'auto' or a number >= 0",
+        lambda v: _is_real(v) or isinstance(v, str),
+        lambda v: v == "auto" or (_is_real(v) and 0 <= v < float("inf")),
+    ),
+    "noise_model": (
+        "'class' or 'uniform'",
+        lambda v: isinstance(v, str),
+        lambda v: v in ("class", "uniform"),
+    ),
+    "resample": (
+        "'posterior' or 'argmax'",
+        lambda v: isinstance(v, str),
+        lambda v: v in ("posterior", "argmax"),
+    ),
+    "calibrate": (
+        "'auto', True or False",
+        lambda v: _is_bool(v) or isinstance(v, str),
+        lambda v: v == "auto" or _is_bool(v),
+    ),
+    "guard": ("True or False", _is_bool, lambda v: True),
+    "refurbish": ("True or False", _is_bool, lambda v: True),
+    "feature_layer": ("'auto' or the name of a submodule", lambda v: isinstance(v, str), bool),
+    "warm_start": ("True or False", _is_bool, lambda v: True),
+    "device": (
+        "'auto' or a torch device",
+        lambda v: isinstance(v, (str, torch.device)),
+        _is_device,
+    ),
+    "checkpoint_dir": ("None or a path", _is_path, lambda v: v is None or bool(str(v))),
+    "on_cycle": ("None or callable", lambda v: v is None or callable(v), lambda v: True),
+    "verbose": ("an int or bool", lambda v: _is_int(v) or _is_bool(v), lambda v: v >= 0),
+}
+
+
+def check_parameters(params: dict[str, Any]) -> None:
+    """Raise for the first parameter that is not what it may be.
+
+    Parameters
+    ----------
+    params : dict
+        ``estimator.get_params(deep=False)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a wrong type and a wrong value; the message names the parameter.
+    """
+    for name, (allowed, right_type, right_value) in _CHECKS.items():
+        value = params[name]
+        if not right_type(value):
+            raise TypeError(f"{name} must be {allowed}, got {value!r} of type {type(value).__name__}.")
+        if not right_value(value):
+            raise ValueError(f"{name} must be {allowed}, got {value!r}.")
+    _check_views(params["views"])
+    _check_device_is_there(params["device"])
+
+
+def _check_views(views: Any) -> None:
+    if views is None or (isinstance(views, str) and views == "auto"):
+        return
+    allowed = "views must be 'auto', None or an object with weak(x) and strong(x)"
+    if inspect.isclass(views):
+        raise TypeError(f"{allowed}, got the class {views.__name__}: pass {views.__name__}().")
+    if not (hasattr(views, "weak") and hasattr(views, "strong")):
+        raise TypeError(f"{allowed}, got {views!r}.")
+
+
+def _check_device_is_there(device: Any) -> None:
+    if str(device) == "auto" or torch.device(device).type != "cuda":
+        return
+    index, there = torch.device(device).index or 0, torch.cuda.device_count()
+    if index >= there:
+        raise ValueError(f"device {str(device)!r} is not there: torch sees {there} CUDA device(s).")
+
+
+AUTO = {"mixup_alpha": 0.0, "contrastive_weight": 0.0}
+AUTO_VECTORS = AUTO | {"average_epochs": 0.0, "cr_ramp": 0.1}
+AUTO_IMAGES = AUTO | {"average_epochs": 5.0, "cr_ramp": 0.4}
+"""What "auto" stands for; ``cr_ramp`` as a share of the cycles. In the tens of epochs that a default fit has, MixUp and
+the contrastive loss cost more than they give: f stays behind g, on tables and embeddings as on pictures. A long ramp
+leaves nets on embeddings and tables time to memorise the given labels; small convolutional nets underfit, want a long
+one and their weights averaged."""
+
+
+def make_settings(params: dict[str, Any], image: bool) -> Settings:
+    """The loop's settings from checked parameters, every "auto" resolved but that of the warm-up."""
+    values = {name: params[name] for name in Settings.__dataclass_fields__}
+    auto = AUTO_IMAGES if image else AUTO_VECTORS
+    for name, value in (auto | {"cr_ramp": max(1, int(params["n_cycles"] * auto["cr_ramp"]))}).items():
+        if isinstance(values[name], str):
+            values[name] = value
+    return Settings(**values)

@@ -1,0 +1,149 @@
+"""Checkpoints of a fit: written while it runs, read when the same fit is asked for again."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from noisyflywheel.exceptions import CheckpointError, FlywheelWarning
+from noisyflywheel.persistence import (
+    Flat,
+    data_fingerprint,
+    fit_folder,
+    fit_key,
+    flatten,
+    has_checkpoint,
+    load_checkpoint,
+    parameter_fingerprint,
+    save_checkpoint,
+    unflatten,
+)
+from noisyflywheel.persistence.fingerprint import require_match
+
+KIND = "fit"
+
+SHARE = 0.03
+"""Most of the time of a fit that goes into checkpoints: where writing is slow they are written less often."""
+
+
+class FitCheckpoints:
+    """Where one fit leaves its checkpoints; without a folder nothing is written or found.
+
+    Parameters
+    ----------
+    folder : Path or None
+        The fit's own (see `noisyflywheel.persistence.fit_folder`).
+    fingerprints : dict of str to str
+        Of data and parameters.
+    """
+
+    def __init__(self, folder: Path | None = None, fingerprints: dict[str, str] | None = None) -> None:
+        self.folder, self.fingerprints = folder, fingerprints or {}
+        self.written = False
+        self.last_time, self.next_time = time.monotonic(), 0.0
+        self.looked = False
+        self.found: dict[str, Any] | None = None
+
+    @contextlib.contextmanager
+    def trusting(self) -> Iterator[dict[str, Any] | None]:
+        """The state that the last `save` of this fit left, or None; what fails in its use is the file's fault.
+
+        Raises
+        ------
+        CheckpointError
+            If it is damaged, belongs to other data or parameters, or does not fit the nets.
+        """
+        if self.folder is not None and not self.looked:
+            self.found, self.looked = self._read(self.folder), True
+        try:
+            yield self.found
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            if self.found is None:
+                raise
+            raise CheckpointError(str(self.folder), f"does not belong to this fit ({error})") from error
+
+    def _read(self, folder: Path) -> dict[str, Any] | None:
+        if not has_checkpoint(folder):
+            return None
+        try:
+            loaded = load_checkpoint(folder)
+        except CheckpointError as error:
+            reason = f"{error.reason}. Remove the folder {folder} to start this fit anew"
+            raise CheckpointError(error.path, reason) from error
+        if loaded.meta.get("kind") != KIND:
+            raise CheckpointError(folder, "holds no checkpoint of a fit")
+        require_match(loaded.meta.get("fingerprints"), self.fingerprints, folder)
+        self.written = True
+        return unflatten(Flat(loaded.tensors, loaded.arrays, loaded.meta.get("state")), str(folder))
+
+    def due(self, seconds: float = 0.0) -> bool:
+        """Whether it is time to write again: cheap enough, and at least ``seconds`` after the last one."""
+        now = time.monotonic()
+        return self.folder is not None and now >= max(self.next_time, self.last_time + seconds)
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Write ``state``, nested plain values and tensors; the one before goes when it is whole.
+
+        Raises
+        ------
+        CheckpointError
+            If the very first one cannot be written.
+
+        Warns
+        -----
+        FlywheelWarning
+            If a later one cannot: the fit goes on, the last whole one stays.
+        """
+        if self.folder is None:
+            return
+        self.found = None  # its memory
+        start = time.monotonic()
+        flat = flatten(state)
+        meta = {"kind": KIND, "fingerprints": self.fingerprints, "state": flat.tree}
+        try:
+            save_checkpoint(self.folder, flat.tensors, flat.arrays, meta)
+            self.written = True
+        except CheckpointError as error:
+            if not self.written:
+                raise
+            message = f"No checkpoint was written ({error}); the fit goes on, and the last one is still there."
+            warnings.warn(message, FlywheelWarning, stacklevel=2)
+        end = time.monotonic()
+        self.last_time = end
+        self.next_time = end + (end - start) / SHARE
+
+
+@contextlib.contextmanager
+def fit_checkpoints(
+    estimator: Any, rows: Any, codes: NDArray[np.int64], classes: NDArray[Any], seeds: list[int]
+) -> Iterator[FitCheckpoints]:
+    """The checkpoints of a fit of ``estimator``, locked against other processes until the end.
+
+    Data and parameters decide the folder inside ``checkpoint_dir``, so fits that differ never meet. A fit that
+    ``warm_start`` continues has a folder of its own.
+
+    Raises
+    ------
+    CheckpointError
+        If ``checkpoint_dir`` cannot be written.
+    """
+    if estimator.checkpoint_dir is None:
+        yield FitCheckpoints()
+        return
+    kept = getattr(estimator, "_kept", None) if estimator.warm_start else None
+    done = 0 if kept is None else len(kept["history"])
+    drawn = None if estimator.random_state is None else [*seeds, done]
+    fingerprints = {
+        "data": data_fingerprint(rows, codes, classes),
+        "parameters": parameter_fingerprint(estimator.get_params(deep=False), drawn),
+    }
+    key = fit_key(fingerprints["data"], f"{fingerprints['parameters']} {done}")
+    with fit_folder(estimator.checkpoint_dir, key) as folder:
+        yield FitCheckpoints(folder, fingerprints)

@@ -1,0 +1,155 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import KFold, ShuffleSplit
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from noisyflywheel import FlywheelClassifier
+from noisyflywheel.audit.cross_val import _verdicts, cross_val_audit, cross_val_label_issues
+from noisyflywheel.audit.held_out import aligned, judge_fold
+from noisyflywheel.estimator.issues import ISSUE_COLUMNS
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    rng = np.random.default_rng(0)
+    given = y.copy()
+    rows = rng.permutation(y.size)[: y.size // 2]
+    given[rows] = rng.integers(0, 10, rows.size)
+    return X, given, y
+
+
+def test_ranks_errors_and_counts_them(digits):
+    X, given, y = digits
+    issues = cross_val_label_issues(make_pipeline(StandardScaler(), KNeighborsClassifier(15)), X, given)
+    assert tuple(issues.columns) == ISSUE_COLUMNS
+    assert roc_auc_score(given == y, issues.label_quality) > 0.98
+    assert issues.is_label_issue.sum() == pytest.approx((given != y).sum(), rel=0.1)
+
+
+def test_strings_and_index_are_kept(digits):
+    X, given, _ = digits
+    names = pd.Series([f"d{c}" for c in given], index=[f"r{i}" for i in range(given.size)])
+    audit = cross_val_audit(KNeighborsClassifier(), X, names, cv=3)
+    issues = audit.get_label_issues()
+    assert issues.index.equals(names.index)
+    assert list(issues.given_label) == list(names)
+    assert set(issues.predicted_label) <= set(names)
+    assert audit.clean_rate_ == pytest.approx(audit.clean_proba_.mean())
+    assert len(audit.get_class_summary()) == 10
+    np.testing.assert_array_equal(audit.refurbished_labels_, issues.refurbished_label)
+
+
+def test_a_class_of_one_row_is_judged_by_models_that_do_not_know_it(digits):
+    X, given, _ = digits
+    labels = given.copy()
+    labels[0] = 99
+    audit = cross_val_audit(KNeighborsClassifier(), X, labels, cv=KFold(3))
+    assert audit.clean_proba_.shape == labels.shape
+    np.testing.assert_allclose(audit.refurbished_proba_.sum(axis=1), 1)
+
+
+def test_aligned_by_hand():
+    got = aligned(np.array([[0.3, 0.7]]), np.array(["a", "c"]), np.array(["a", "b", "c"]))
+    np.testing.assert_allclose(got, [[0.3, 0.0, 0.7]])
+
+
+class Knows(ClassifierMixin, BaseEstimator):
+    """Predicts .8 / .2 by the sign of X and knows its T."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        self.transition_matrix_ = np.array([[0.9, 0.1], [0.2, 0.8]])
+        return self
+
+    def predict_proba(self, X):
+        return np.where(X[:, :1] < 0, [[0.8, 0.2]], [[0.2, 0.8]])
+
+
+def test_a_model_that_knows_its_transition_matrix_is_believed():
+    X = np.repeat([[-1.0], [1.0]], 10, axis=0)
+    y = np.repeat(["a", "b"], 10)
+    y[0] = "b"
+    audit = cross_val_audit(make_pipeline(Knows()), X, y, cv=2)
+    np.testing.assert_allclose(audit.transition_matrix_, [[0.9, 0.1], [0.2, 0.8]])
+    assert list(audit.issues.index[audit.issues.label_quality == audit.issues.label_quality.min()]) == [0]
+
+
+def test_quality_by_hand():
+    """Without T the odds are 4, with T those of `clean` times .9 / .2: the quality has their geometric mean."""
+    quality, clean, posterior, _ = _verdicts(
+        np.array([[0.8, 0.2]] * 4), np.array([0, 0, 0, 0]), np.array([[0.9, 0.1], [0.2, 0.8]])
+    )
+    odds = clean[0, 0] / clean[0, 1] * 0.9 / 0.2
+    assert posterior[0, 0] == pytest.approx(odds / (1 + odds))
+    assert quality[0] == pytest.approx(np.sqrt(4 * odds) / (1 + np.sqrt(4 * odds)))
+
+
+QUICK = {"n_warmup_epochs": 1, "n_cycles": 3, "random_state": 0, "device": "cpu"}
+
+
+def test_a_flywheel_is_heard_in_every_cycle(digits):
+    X, given, _ = digits
+    X, given = X[:200], given[:200]
+    train, test, classes = np.arange(150), np.arange(150, 200), np.unique(given)
+    heard = []
+
+    def note(wheel, row):
+        rows, nets = torch.tensor(X[test], dtype=torch.float32), (wheel.main, wheel.aux)
+        heard.extend(t.log_probs(t.forward(rows)).detach().exp().numpy() for t in nets)
+        return {"mine": 1.0}
+
+    model = FlywheelClassifier(on_cycle=note, **QUICK)
+    proba, T = judge_fold(model, X, given, classes, train, test)
+    assert len(heard) == 6 and model.on_cycle is note
+    np.testing.assert_allclose(proba, np.mean(heard, axis=0), atol=1e-5)
+    np.testing.assert_allclose(T.sum(axis=1), 1)
+
+
+def test_a_flywheel_in_a_pipeline_sees_held_out_rows_transformed(digits):
+    X, given, _ = digits
+    train, test, classes = np.arange(150), np.arange(150, 153), np.unique(given)
+    alone = judge_fold(FlywheelClassifier(**QUICK), X * 0.5, given, classes, train, test)[0]
+    halve = FunctionTransformer(lambda rows: rows * 0.5)
+    piped = judge_fold(make_pipeline(halve, FlywheelClassifier(**QUICK)), X, given, classes, train, test)[0]
+    np.testing.assert_array_equal(alone, piped)
+    np.testing.assert_array_equal(
+        alone, judge_fold(Pipeline([("last", FlywheelClassifier(**QUICK))]), X * 0.5, given, classes, train, test)[0]
+    )
+
+
+def test_with_checkpoints_the_last_cycle_counts(digits, tmp_path):
+    X, given, _ = digits
+    train, test, classes = np.arange(150), np.arange(150, 170), np.unique(given)
+    model = FlywheelClassifier(checkpoint_dir=tmp_path, **QUICK)
+    proba, _ = judge_fold(model, X, given, classes, train, test)
+    fitted = FlywheelClassifier(**QUICK).fit(X[train], given[train])
+    np.testing.assert_array_equal(proba, fitted.predict_proba(X[test]))
+
+
+def test_flywheels_of_folds_side_by_side(digits):
+    X, given, y = digits
+    X, given = X[:300], given[:300]
+    one = cross_val_audit(FlywheelClassifier(**QUICK), X, given, cv=2)
+    two = cross_val_audit(FlywheelClassifier(**QUICK), X, given, cv=2, n_jobs=2)
+    np.testing.assert_allclose(one.clean_proba_, two.clean_proba_, atol=1e-4)
+    order = np.argsort(one.issues.label_quality.to_numpy())
+    assert (np.diff(one.clean_proba_[order]) >= 0).all()
+
+
+def test_what_is_refused():
+    X = np.zeros((6, 1))
+    with pytest.raises(ValueError, match="two classes"):
+        cross_val_label_issues(LogisticRegression(), X, np.zeros(6, int))
+    with pytest.raises(ValueError, match="hold out every row"):
+        cross_val_label_issues(LogisticRegression(), X, [0, 1] * 3, cv=ShuffleSplit(1, random_state=0))
+    with pytest.raises(ValueError, match="[Uu]nknown label type"):
+        cross_val_label_issues(LogisticRegression(), X, np.linspace(0, 1, 6))

@@ -1,0 +1,118 @@
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from noisyflywheel.audit.content import Content, fingerprint, plain_value, show_rows
+from noisyflywheel.audit.cross_val import CrossValAudit
+from noisyflywheel.audit.report import percent, write_report
+from noisyflywheel.estimator.issues import label_issues_frame
+
+SCRIPT = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def audit():
+    classes = np.array([SCRIPT, "b&b", "cat"])
+    rng = np.random.default_rng(0)
+    given, quality = classes[rng.integers(0, 3, 60)], rng.random(60)
+    Q = rng.dirichlet(np.ones(3), 60)
+    issues = label_issues_frame(given, classes, quality, quality, Q, Q, index=[f"row{i}" for i in range(60)])
+    return CrossValAudit(classes, quality, Q, np.full((3, 3), 1 / 3), issues)
+
+
+class Page(HTMLParser):
+    """Open tags and addresses of a page; fails on an unclosed tag."""
+
+    VOID = {"meta", "img", "input", "br", "link"}
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.links = [], [], []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [value for name, value in attrs if name in ("src", "href")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_loads_nothing(audit, tmp_path):
+    path = write_report(tmp_path / "r.html", audit, np.zeros((60, 5, 5), np.uint8), title=SCRIPT)
+    text = path.read_text(encoding="utf-8")
+    page = Page(text)
+    assert all(link.startswith(("#", "data:image/")) for link in page.links)
+    assert not re.search(r"https?://", text)
+    assert page.tags.count("script") == 1
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert SCRIPT not in text
+    assert "b&amp;b" in text
+    n = int(audit.issues.is_label_issue.sum())
+    assert text.count("<tr data-given") == n
+
+
+def test_texts_values_and_limits(audit, tmp_path):
+    texts = [f"text <i>{i}</i>" for i in range(60)]
+    text = write_report(tmp_path / "r.html", audit, texts=texts, max_rows=3, per_class=1).read_text()
+    assert text.count("<tr data-given") == 3
+    assert "text &lt;i&gt;" in text
+    assert "<i>1" not in text
+    assert "3 most doubtful" in text
+    table = pd.DataFrame({"width": np.linspace(0, 1, 60), "when": pd.Timestamp("2024-02-03")})
+    text = write_report(tmp_path / "r.html", audit, table).read_text()
+    assert "<em>width</em>" in text
+    assert "2024-02-03" in text
+
+
+def test_a_table_of_issues_alone(audit, tmp_path):
+    text = write_report(tmp_path / "r.html", audit.issues, settings={"folds": 5}).read_text()
+    assert "<dt>folds</dt><dd>5</dd>" in text
+    assert "row0" in text or "row1" in text
+
+
+def test_no_suspects(audit, tmp_path):
+    clean = audit.issues.assign(is_label_issue=False, refurbished_label=audit.issues.given_label)
+    text = write_report(tmp_path / "r.html", clean).read_text()
+    Page(text)
+    assert "No label of this data looks wrong" in text
+
+
+def test_rows_that_do_not_match(audit, tmp_path):
+    with pytest.raises(ValueError, match="X has 3 rows, the audit has 60"):
+        write_report(tmp_path / "r.html", audit, np.zeros((3, 2)))
+    with pytest.raises(ValueError, match="texts has 2 rows"):
+        write_report(tmp_path / "r.html", audit, texts=["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("rate", "expected"), [(0, "0 %"), (0.004, "0.4 %"), (0.25, "25 %"), (1, "100 %"), (np.nan, "–")]
+)
+def test_percent(rate, expected):
+    assert percent(rate) == expected
+
+
+def test_contents():
+    assert show_rows(None, [3]) == {3: Content()}
+    shown = show_rows(np.array([[1.23456, 2]]), [0])[0]
+    assert shown.values == (("x0", "1.235"), ("x1", "2"))
+    assert shown.searched == "x0 1.235 x1 2"
+    assert show_rows(np.zeros((2, 16)), [1], image_shape=(4, 4))[1].image.startswith("data:image/png")
+    assert show_rows(None, [0], texts=["a\n b" + "x" * 400])[0].text == "a b" + "x" * 276 + "…"
+    assert plain_value(float("nan")) == "–"
+    assert plain_value(None) == "–"
+
+
+def test_fingerprint_sees_values_types_and_order():
+    X = np.arange(6.0).reshape(2, 3)
+    marks = {fingerprint(X), fingerprint(X[::-1]), fingerprint(X.astype("f4")), fingerprint(X.ravel())}
+    assert len(marks) == 4
+    assert fingerprint(X) == fingerprint(X.copy())
+    assert fingerprint(pd.Series(["a", "b"])) != fingerprint(pd.Series(["b", "a"]))
+    assert len(fingerprint(["a", "b"])) == 16

@@ -1,0 +1,103 @@
+"""README and docs: every Python block runs, links resolve, names exist, parameters are all there.
+
+The blocks of a page run one after the other in one namespace. A block whose first line is ``# slow`` is left out of
+the fast suite; ``-m slow`` runs the pages that have one as a whole.
+"""
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import matplotlib
+import pytest
+
+from noisyflywheel import FlywheelClassifier
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES += sorted((ROOT / "examples").rglob("*.md"))
+
+
+def blocks(page, language="python"):
+    """Code blocks of a page as (number of the first line, text)."""
+    text = page.read_text(encoding="utf-8")
+    found = re.finditer(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [(text[: match.start(1)].count("\n"), match[1]) for match in found]
+
+
+def is_slow(code):
+    return code.startswith("# slow")
+
+
+def run(page, codes):
+    """Execute blocks in one namespace; a failure names the page and its line."""
+    namespace = {"__name__": "__main__"}
+    for line, code in codes:
+        exec(compile("\n" * line + code, str(page), "exec"), namespace)
+
+
+WITH_CODE = [page for page in PAGES if blocks(page)]
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+
+
+@pytest.mark.parametrize("page", WITH_CODE, ids=lambda p: p.name)
+def test_page_runs(page, tmp_path, monkeypatch):
+    matplotlib.use("Agg")
+    monkeypatch.chdir(tmp_path)
+    run(page, [(line, code) for line, code in blocks(page) if not is_slow(code)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [p for p in WITH_CODE if any(is_slow(c) for _, c in blocks(p))], ids=lambda p: p.name)
+def test_page_runs_whole(page, tmp_path, monkeypatch):
+    matplotlib.use("Agg")
+    monkeypatch.chdir(tmp_path)
+    run(page, blocks(page))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_local_links_resolve(page):
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" not in target and not target.startswith("#"):
+            assert (page.parent / target.split("#")[0]).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_names_in_prose_exist(page):
+    for name in set(re.findall(r"`(noisyflywheel(?:\.\w+)+)", page.read_text(encoding="utf-8"))):
+        parts = name.split(".")
+        for cut in range(len(parts), 0, -1):
+            try:
+                found = importlib.import_module(".".join(parts[:cut]))
+                break
+            except ModuleNotFoundError:
+                continue
+        for part in parts[cut:]:
+            assert hasattr(found, part), name
+            found = getattr(found, part)
+
+
+def test_readme_has_two_commands_and_the_second_is_marked():
+    commands = [code for _, code in blocks(ROOT / "README.md", "bash")]
+    assert len(commands) == 2 and all(len(code.splitlines()) == 1 for code in commands)
+    assert f"<!-- test-command -->\n```bash\n{commands[1]}```" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_parameter_is_on_its_page():
+    page = (ROOT / "docs" / "parameters.md").read_text(encoding="utf-8")
+    missing = [name for name in inspect.signature(FlywheelClassifier).parameters if f"`{name}`" not in page]
+    assert not missing
+
+
+def test_every_page_is_in_the_index():
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    assert all(f"({page.name})" in index for page in (ROOT / "docs").glob("*.md") if page.name != "index.md")
+
+
+def test_every_benchmark_is_in_its_index():
+    folder = ROOT / "examples" / "benchmarks"
+    index = (folder / "README.md").read_text(encoding="utf-8")
+    scripts = [p for p in folder.glob("*.py") if "__main__" in p.read_text(encoding="utf-8")]
+    assert all(f"({script.name})" in index for script in scripts)

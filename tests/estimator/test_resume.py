@@ -1,0 +1,313 @@
+"""Checkpoints of a fit: resumed bit by bit, refused where they do not belong, never mixed."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from sklearn.model_selection import GridSearchCV
+from skorch import NeuralNetClassifier
+from skorch.callbacks import LRScheduler
+from torch import nn
+
+from noisyflywheel import FlywheelClassifier, FlywheelWarning
+from noisyflywheel.backbones import MLP
+from noisyflywheel.loop import checkpoints as resume
+from noisyflywheel.loop.flywheel import Flywheel
+from noisyflywheel.persistence import CheckpointError, save_checkpoint
+
+X, Y = load_digits(return_X_y=True)
+X, Y = X[:300], Y[:300]
+QUICK = {"n_warmup_epochs": 3, "n_cycles": 4, "random_state": 0, "guard": False}
+
+
+def assert_same(a, b):
+    assert vars(a).keys() == vars(b).keys()
+    for name, value in vars(a).items():
+        if isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(value, getattr(b, name), err_msg=name)
+    timed = [name for name in a.history_ if name.endswith("_seconds")]
+    pd.testing.assert_frame_equal(a.history_.drop(columns=timed), b.history_.drop(columns=timed))
+    assert a.n_warmup_epochs_ == b.n_warmup_epochs_
+    np.testing.assert_array_equal(a.predict_proba(X), b.predict_proba(X))
+
+
+class Stop(Exception):
+    """Stands for a crash."""
+
+
+def crash_at(monkeypatch, method, call, error=Stop):
+    """The ``call``-th call of this method of the loop raises."""
+    count = 0
+    original = getattr(Flywheel, method)
+
+    def crashing(self, *args, **kwargs):
+        nonlocal count
+        count += 1
+        if count == call:
+            raise error
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(Flywheel, method, crashing)
+
+
+@pytest.fixture(autouse=True)
+def _every_time(monkeypatch):
+    """Write a checkpoint whenever it could be written."""
+    monkeypatch.setattr(resume.FitCheckpoints, "due", lambda self, seconds=0.0: self.folder is not None)
+
+
+STEPS = ["warm_up_epoch", "start_cycles", "_e_step_main", "_m_step_auxiliary", "_resample", "_m_step_main", "close"]
+
+
+@pytest.mark.parametrize("method", STEPS)
+@pytest.mark.parametrize("call", [1, 2, 3])
+def test_a_crash_anywhere_changes_nothing(tmp_path, monkeypatch, method, call):
+    whole = FlywheelClassifier(**QUICK).fit(X, Y)
+    with monkeypatch.context() as patch:
+        crash_at(patch, method, call)
+        clf = FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path)
+        if call > 1 and method in ("start_cycles", "close"):
+            clf.fit(X, Y)  # these happen once
+        else:
+            with pytest.raises(Stop):
+                clf.fit(X, Y)
+    assert_same(FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y), whole)
+
+
+def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
+    for method, call in (("warm_up_epoch", 3), ("first_half", 3), ("second_half", 2)):
+        with monkeypatch.context() as patch:
+            crash_at(patch, method, call)
+            with pytest.raises(Stop):
+                FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y)
+    crash_at(monkeypatch, "warm_up_epoch", 1)
+    crash_at(monkeypatch, "first_half", 1)
+    crash_at(monkeypatch, "second_half", 2)
+    clf = FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y)
+    assert list(clf.history_.cycle) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("method", STEPS[2:-1])
+def test_ctrl_c_in_a_cycle_leaves_the_last_good_state(tmp_path, monkeypatch, method):
+    """Interrupted in its third cycle, the estimator is the one that two cycles make (with the same schedules)."""
+    whole = FlywheelClassifier(**QUICK).set_params(on_cycle=lambda wheel, row: seen.append(em_state(wheel)))
+    seen = []
+    whole.fit(X, Y)
+    clf = FlywheelClassifier(**QUICK)
+    rng, numpy_rng = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    with monkeypatch.context() as patch:
+        crash_at(patch, method, 3, KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            clf.fit(X, Y)
+    assert torch.equal(torch.get_rng_state(), rng)
+    assert (np.random.get_state()[1] == numpy_rng).all()  # noqa: NPY002
+    assert clf.n_iter_ == 2
+    assert np.isfinite(clf.predict_proba(X)).all()
+    f_weights = clf.aux_net_.module_.head.weight.detach()
+    assert torch.equal(f_weights, seen[1])
+
+
+def em_state(wheel):
+    return wheel.aux.net.module_.head.weight.detach().clone()
+
+
+@pytest.mark.parametrize("call", [1, 2])
+def test_ctrl_c_in_the_warm_up_leaves_nothing_fitted(tmp_path, monkeypatch, call):
+    clf = FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path)
+    with monkeypatch.context() as patch:
+        crash_at(patch, "warm_up_epoch", call, KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            clf.fit(X, Y)
+    assert not hasattr(clf, "classes_")
+    assert_same(clf.fit(X, Y), FlywheelClassifier(**QUICK).fit(X, Y))
+
+
+VARIANTS = {
+    "auto warm-up": {"n_warmup_epochs": "auto"},
+    "guard": {"guard": True},
+    "without f": {"refurbish": False},
+    "paper": {
+        "resample": "argmax",
+        "calibrate": False,
+        "cr_ramp": 0,
+        "mixup_alpha": 4.0,
+        "contrastive_weight": 0.025,
+    },
+    "subset": {"cycle_size": 100},
+    "averaged weights": {"average_epochs": 3.0},
+    "schedules and dropout": {
+        "main_net": NeuralNetClassifier(
+            MLP,
+            criterion=nn.CrossEntropyLoss,
+            optimizer=torch.optim.AdamW,
+            lr=0.01,
+            module__dropout=0.2,
+            callbacks=[LRScheduler("CosineAnnealingLR", T_max=7)],
+            train_split=None,
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(("method", "call"), [("warm_up_epoch", 3), ("_m_step_main", 3)])
+@pytest.mark.filterwarnings("ignore::noisyflywheel.FlywheelWarning")
+def test_every_configuration_resumes(tmp_path, monkeypatch, variant, method, call):
+    params = QUICK | VARIANTS[variant]
+    whole = FlywheelClassifier(**params).fit(X, Y)
+    with monkeypatch.context() as patch:
+        crash_at(patch, method, call)
+        with pytest.raises(Stop):
+            FlywheelClassifier(**params, checkpoint_dir=tmp_path).fit(X, Y)
+    assert_same(FlywheelClassifier(**params, checkpoint_dir=tmp_path).fit(X, Y), whole)
+
+
+def test_images_resume(tmp_path, monkeypatch):
+    pictures = (X.reshape(-1, 8, 8) * 15).astype(np.uint8)[:60]
+    params = QUICK | {"n_cycles": 2}
+    whole = FlywheelClassifier(**params).fit(pictures, Y[:60])
+    with monkeypatch.context() as patch:
+        crash_at(patch, "_m_step_main", 2)
+        with pytest.raises(Stop):
+            FlywheelClassifier(**params, checkpoint_dir=tmp_path).fit(pictures, Y[:60])
+    again = FlywheelClassifier(**params, checkpoint_dir=tmp_path).fit(pictures, Y[:60])
+    np.testing.assert_array_equal(again.predict_proba(pictures), whole.predict_proba(pictures))
+    np.testing.assert_array_equal(again.clean_proba_, whole.clean_proba_)
+
+
+def test_random_state_none_goes_on_with_its_own_seeds(tmp_path, monkeypatch):
+    params = QUICK | {"random_state": None}
+    with monkeypatch.context() as patch:
+        crash_at(patch, "_m_step_main", 3)
+        with pytest.raises(Stop):
+            FlywheelClassifier(**params, checkpoint_dir=tmp_path).fit(X, Y)
+    shutil.copytree(tmp_path, tmp_path.parent / "copy")
+    first = FlywheelClassifier(**params, checkpoint_dir=tmp_path).fit(X, Y)
+    assert_same(first, FlywheelClassifier(**params, checkpoint_dir=tmp_path.parent / "copy").fit(X, Y))
+
+
+def test_a_finished_fit_is_not_trained_again(tmp_path, monkeypatch):
+    whole = FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y)
+    crash_at(monkeypatch, "first_half", 1)
+    crash_at(monkeypatch, "warm_up_epoch", 1)
+    assert_same(FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y), whole)
+
+
+def test_warm_start_continues_and_resumes(tmp_path, monkeypatch):
+    params = QUICK | {"warm_start": True}
+    whole = FlywheelClassifier(**params).fit(X, Y).fit(X, Y)
+    clf = FlywheelClassifier(**params, checkpoint_dir=tmp_path).fit(X, Y)
+    with monkeypatch.context() as patch:
+        crash_at(patch, "_m_step_main", 2)
+        with pytest.raises(Stop):
+            clf.fit(X, Y)
+    assert_same(clf.fit(X, Y), whole)
+    assert clf.n_iter_ == 8
+
+
+def test_other_data_and_parameters_start_anew_in_folders_of_their_own(tmp_path):
+    fits = [
+        FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y),
+        FlywheelClassifier(**QUICK | {"n_cycles": 2}, checkpoint_dir=tmp_path).fit(X, Y),
+        FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X + 1, Y),
+        FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y[::-1]),
+        FlywheelClassifier(**QUICK | {"random_state": 1}, checkpoint_dir=tmp_path).fit(X, Y),
+    ]
+    assert len(list(tmp_path.iterdir())) == len(fits)
+    assert_same(fits[1], FlywheelClassifier(**QUICK | {"n_cycles": 2}).fit(X, Y))
+
+
+def folder_of(root):
+    (folder,) = root.iterdir()
+    return folder
+
+
+def newest(folder):
+    return sorted(folder.glob("generation-*"))[-1]
+
+
+def test_a_checkpoint_in_a_wrong_folder_is_refused(tmp_path):
+    FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path / "a").fit(X, Y)
+    FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path / "b").fit(X + 1, Y)
+    FlywheelClassifier(**QUICK | {"n_cycles": 2}, checkpoint_dir=tmp_path / "c").fit(X, Y)
+    target = folder_of(tmp_path / "a")
+    for other, kind in (("b", "data"), ("c", "parameters")):
+        shutil.rmtree(newest(target))
+        shutil.copytree(newest(folder_of(tmp_path / other)), target / "generation-00000099")
+        with pytest.raises(CheckpointError, match=f"belongs to a fit with other {kind}"):
+            FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path / "a").fit(X, Y)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "tensors.safetensors"])
+def test_a_damaged_checkpoint_is_refused_with_advice(tmp_path, name):
+    FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y)
+    path = newest(folder_of(tmp_path)) / name
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 4
+    path.write_bytes(raw)
+    with pytest.raises(CheckpointError, match="Remove the folder .* to start this fit anew") as caught:
+        FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y)
+    assert caught.value.path == str(path)
+
+
+def test_a_checkpoint_that_fits_nothing_is_refused(tmp_path):
+    FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y)
+    folder = folder_of(tmp_path)
+    save_checkpoint(folder, {}, {}, {"kind": "estimator"})
+    with pytest.raises(CheckpointError, match="no checkpoint of a fit"):
+        FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y)
+
+
+def test_grid_search_in_parallel_never_mixes(tmp_path):
+    grid = {"cr_weight": [0.5, 3.0]}
+    searches = []
+    for directory, jobs in ((None, 1), (tmp_path, 2), (tmp_path, 2)):
+        clf = FlywheelClassifier(**QUICK | {"n_cycles": 2}, checkpoint_dir=directory)
+        searches.append(GridSearchCV(clf, grid, cv=2, n_jobs=jobs).fit(X, Y))
+    for search in searches[1:]:
+        np.testing.assert_array_equal(search.cv_results_["mean_test_score"], searches[0].cv_results_["mean_test_score"])
+    assert len(list(tmp_path.iterdir())) == 5  # four fits and the last one on all rows
+
+
+def test_checkpoint_dir_that_cannot_be_used(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match="file.*checkpoint_dir cannot be written"):
+        FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path / "file").fit(X, Y)
+
+
+def test_a_disk_that_fills_up_later_warns_and_goes_on(tmp_path, monkeypatch):
+    whole = FlywheelClassifier(**QUICK).fit(X, Y)
+    count = 0
+    original = resume.save_checkpoint
+
+    def filling(*args):
+        nonlocal count
+        count += 1
+        if count > 3:
+            raise CheckpointError(args[0], "cannot be written (No space left on device)")
+        return original(*args)
+
+    monkeypatch.setattr(resume, "save_checkpoint", filling)
+    with pytest.warns(FlywheelWarning, match="No space left on device.*the last one is still there"):
+        clf = FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y)
+    assert_same(clf, whole)
+    monkeypatch.undo()
+    assert_same(FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y), whole)
+
+
+def test_a_disk_that_is_full_at_once_is_an_error(tmp_path, monkeypatch):
+    def full(*args):
+        raise CheckpointError(args[0], "cannot be written (No space left on device)")
+
+    monkeypatch.setattr(resume, "save_checkpoint", full)
+    with pytest.raises(CheckpointError, match="No space left on device"):
+        FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y)
+
+
+def test_without_checkpoint_dir_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    FlywheelClassifier(**QUICK).fit(X, Y)
+    assert list(tmp_path.iterdir()) == []

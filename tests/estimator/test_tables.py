@@ -1,0 +1,100 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from noisyflywheel.estimator.issues import (
+    ISSUE_COLUMNS,
+    class_summary,
+    label_issues_frame,
+    lowest_quality,
+    n_label_issues,
+    overlapping_classes,
+    top_confusion,
+)
+
+CLASSES = np.array(["cat", "dog", "owl"])
+F = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.6, 0.3, 0.1], [0.0, 0.1, 0.9]])
+Q = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.5, 0.4, 0.1], [0.0, 0.0, 1.0]])
+GIVEN = np.array(["cat", "cat", "dog", "owl"])
+QUALITY = np.array([0.9, 0.1, 0.3, 0.95])
+CLEAN = np.array([0.9, 0.2, 0.6, 0.9])  # sum(1 - p) = 1.4 -> 1 issue
+T = np.array([[0.8, 0.2, 0.0], [0.5, 0.4, 0.1], [0.0, 0.0, 1.0]])
+
+
+@pytest.fixture
+def issues():
+    return label_issues_frame(GIVEN, CLASSES, QUALITY, CLEAN, F, Q, index=[10, 10, "x", 3])
+
+
+def test_n_label_issues_is_the_rounded_sum():
+    assert n_label_issues(CLEAN) == 1
+    assert n_label_issues(np.ones(5)) == 0
+    assert n_label_issues(np.zeros(5)) == 5
+
+
+def test_lowest_quality_takes_the_earlier_of_equals():
+    np.testing.assert_array_equal(lowest_quality([0.5, 0.2, 0.2, 0.2], 2), [False, True, True, False])
+    assert not lowest_quality([0.5, 0.2], 0).any()
+
+
+def test_issues_by_hand(issues):
+    assert tuple(issues.columns) == ISSUE_COLUMNS
+    assert list(issues.index) == [10, 10, "x", 3]
+    assert list(issues.is_label_issue) == [False, True, False, False]
+    assert list(issues.predicted_label) == ["cat", "dog", "cat", "owl"]
+    np.testing.assert_allclose(issues.predicted_confidence, [0.7, 0.8, 0.6, 0.9])
+    assert list(issues.refurbished_label) == ["cat", "dog", "cat", "owl"]
+    np.testing.assert_allclose(issues.refurbished_confidence, [1, 1, 0.5, 1])
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int8, bool, str])
+def test_labels_keep_the_type_of_the_caller(dtype):
+    classes = np.array([0, 1]).astype(dtype)
+    frame = label_issues_frame(classes, classes, [0.1, 0.9], [0.5, 0.5], np.eye(2), np.eye(2)[::-1])
+    assert frame.is_label_issue.dtype == bool
+    for column in ("given_label", "predicted_label", "refurbished_label"):
+        assert frame[column].dtype == pd.Series(classes).dtype
+
+
+def test_shapes_that_disagree_are_refused():
+    with pytest.raises(ValueError, match="expected 4 scores"):
+        label_issues_frame(GIVEN, CLASSES, QUALITY, CLEAN, F[:, :2], Q)
+
+
+def test_class_summary_by_hand(issues):
+    table = class_summary(issues, CLASSES, T).set_index("class_label")
+    assert list(table.index) == ["cat", "dog", "owl"]  # noise rates .5, 0, 0
+    assert list(table.n_given) == [2, 1, 1]
+    assert list(table.n_suspected) == [1, 0, 0]
+    np.testing.assert_allclose(table.noise_rate, [0.5, 0, 0])
+    np.testing.assert_allclose(table.inverse_noise_rate, [0.2, 0.6, 0.0])
+    np.testing.assert_allclose(table.label_quality, [0.5, 0.3, 0.95])
+    assert list(table.top_confusion[:2]) == ["dog", "cat"]
+    assert pd.isna(table.top_confusion["owl"])
+    np.testing.assert_allclose(table.top_confusion_rate, [0.2, 0.5, 0.0])
+
+
+def test_class_summary_with_probabilities_and_an_empty_class(issues):
+    table = class_summary(issues.iloc[:3], CLASSES, T, CLEAN[:3]).set_index("class_label")
+    np.testing.assert_allclose(table.noise_rate["cat"], (0.1 + 0.8) / 2)
+    np.testing.assert_allclose(table.noise_rate["dog"], 0.4)
+    assert table.n_given["owl"] == 0
+    assert np.isnan(table.noise_rate["owl"])
+
+
+def test_top_confusion_of_one_class():
+    label, rate = top_confusion(["a"], [[1.0]])
+    assert label[0] is None
+    assert rate[0] == 0
+
+
+def test_overlapping_classes_by_hand(issues):
+    # shares of the refurbished labels: cat 1/2, dog 1/4, owl 1/4
+    pairs = overlapping_classes(issues, CLASSES, T)
+    assert list(zip(pairs.class_a, pairs.class_b, strict=True)) == [
+        ("cat", "dog"),
+        ("dog", "owl"),
+        ("cat", "owl"),
+    ]
+    np.testing.assert_allclose(pairs.joint_probability, [0.5 * 0.2 + 0.25 * 0.5, 0.25 * 0.1, 0.0])
+    assert list(pairs.n_expected) == [1, 0, 0]

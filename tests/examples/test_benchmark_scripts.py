@@ -1,0 +1,44 @@
+"""The benchmark scripts run as they stand, on very little."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "examples" / "benchmarks"
+
+
+def run(name, *arguments):
+    paths = [str(FOLDER.parents[1]), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in paths if p), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(FOLDER / name), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_bench_cycle(tmp_path):
+    out = tmp_path / "out.json"
+    said = run(
+        "bench_cycle.py", "--n", 64, "--batch", 32, "--repeats", 1, "--workers", 0, "--device", "cpu", "--out", out
+    )
+    assert "the plain loop takes" in said
+    found = json.loads(out.read_text())
+    steps = {"E-step of g", "E-step of f", "M-step of f", "resampling", "M-step of g", "cycle"}
+    assert set(found["ours"]) == set(found["plain"]) == steps
+    assert found["flop"] > 64 * 1e7
+
+
+@pytest.mark.slow
+def test_hard_start(cifar10n, tmp_path):
+    out = tmp_path / "out.json"
+    params = json.dumps({"n_cycles": 2, "n_warmup_epochs": 2})
+    said = run("hard_start.py", "--data", cifar10n, "--n", 60, "--params", params, "--out", out)
+    assert "flywheel  test" in said
+    found = json.loads(out.read_text())
+    assert found["plain"]["images_seen"] == found["flywheel"]["images_seen_by_f"]
+    assert len(found["flywheel"]["cycles"]) == 2

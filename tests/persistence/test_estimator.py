@@ -1,0 +1,311 @@
+"""Saved estimators: our format, pickle, joblib, copies and skops; nothing is executed on the way in."""
+
+import copy
+import json
+import pickle
+import random
+
+import cloudpickle
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
+from skorch import NeuralNetClassifier
+from torch import nn
+
+from noisyflywheel import FlywheelClassifier
+from noisyflywheel.persistence import CheckpointError, load_checkpoint, save_checkpoint
+from noisyflywheel.persistence.store import MANIFEST, TENSORS
+from noisyflywheel.views import VectorViews
+
+X, Y = load_iris(return_X_y=True)
+SHORT = {"n_warmup_epochs": 1, "n_cycles": 2, "random_state": 0}
+
+TRUSTED = ["noisyflywheel.estimator.classifier.FlywheelClassifier"]
+"""What a reader of a skops file has to trust for an estimator with default nets and views."""
+
+
+class UserModule(nn.Module):
+    def __init__(self, n_features, n_classes):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(n_features, 8), nn.ReLU(), nn.Linear(8, n_classes))
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+class UserViews:
+    """Views of the user's own: no parameters, one fitted tensor."""
+
+    def fit(self, x):
+        self.scale_ = x.std(0)
+        return self
+
+    def weak(self, x):
+        return x + 0.1 * self.scale_
+
+    def strong(self, x):
+        return x - 0.1 * self.scale_
+
+    def plain(self, x):
+        return x / self.scale_
+
+
+def user_net(**kwargs):
+    return NeuralNetClassifier(UserModule, criterion=nn.CrossEntropyLoss, train_split=None, **kwargs)
+
+
+def assert_same(a, b, X=X):
+    np.testing.assert_array_equal(a.predict_proba(X), b.predict_proba(X))
+    np.testing.assert_array_equal(a.predict(X), b.predict(X))
+    pd.testing.assert_frame_equal(a.get_label_issues(), b.get_label_issues())
+    pd.testing.assert_frame_equal(a.get_class_summary(), b.get_class_summary())
+    timed = [name for name in a.history_ if name.endswith("_seconds")]
+    pd.testing.assert_frame_equal(a.history_.drop(columns=timed), b.history_.drop(columns=timed))
+    for name, value in vars(a).items():
+        if isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(value, getattr(b, name))
+            assert value.dtype == getattr(b, name).dtype
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    frame = pd.DataFrame(X, columns=list("abcd"), index=[f"row {i}" for i in range(150)])
+    names = np.array(["setosa", "versicolor", "virginica"], dtype=object)[Y]
+    return FlywheelClassifier(**SHORT).fit(frame, names), frame
+
+
+def test_save_and_load(fitted, tmp_path):
+    clf, frame = fitted
+    clf.save(tmp_path / "model")
+    loaded = FlywheelClassifier.load(tmp_path / "model")
+    assert_same(clf, loaded, frame)
+    assert loaded.get_params() == clf.get_params() | {"device": "cpu"}
+    assert list(loaded.feature_names_in_) == list("abcd")
+    assert loaded.get_label_issues().index.tolist()[:2] == ["row 0", "row 1"]
+
+
+def test_saving_again_replaces(fitted, tmp_path):
+    clf, frame = fitted
+    clf.save(tmp_path)
+    clf.save(str(tmp_path))
+    assert len(list(tmp_path.iterdir())) == 1
+    assert_same(clf, FlywheelClassifier.load(tmp_path), frame)
+
+
+def test_loading_changes_no_global_state(fitted, tmp_path):
+    fitted[0].save(tmp_path)
+    torch.manual_seed(5)
+    before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    FlywheelClassifier.load(tmp_path)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert (np.random.get_state()[1] == numpy_before).all()  # noqa: NPY002
+
+
+def test_nets_of_the_users_have_to_be_handed_in(tmp_path):
+    clf = FlywheelClassifier(user_net(lr=0.05), **SHORT).fit(X, Y)
+    clf.save(tmp_path)
+    with pytest.raises(ValueError, match="main_net of class 'NeuralNetClassifier': pass main_net="):
+        FlywheelClassifier.load(tmp_path)
+    assert_same(clf, FlywheelClassifier.load(tmp_path, main_net=user_net()))
+    wrong = NeuralNetClassifier(nn.Linear, module__in_features=4, module__out_features=3, train_split=None)
+    with pytest.raises(CheckpointError, match="does not belong to this estimator"):
+        FlywheelClassifier.load(tmp_path, main_net=wrong)
+
+
+def test_views_ours_and_the_users(tmp_path):
+    ours = FlywheelClassifier(views=VectorViews(noise=0.2), **SHORT).fit(X, Y)
+    ours.save(tmp_path / "ours")
+    loaded = FlywheelClassifier.load(tmp_path / "ours")
+    assert loaded.views.noise == 0.2
+    assert_same(ours, loaded)
+    theirs = FlywheelClassifier(views=UserViews(), **SHORT).fit(X, Y)
+    theirs.save(tmp_path / "theirs")
+    with pytest.raises(ValueError, match="pass views="):
+        FlywheelClassifier.load(tmp_path / "theirs")
+    assert_same(theirs, FlywheelClassifier.load(tmp_path / "theirs", views=UserViews()))
+    none = FlywheelClassifier(views=None, **SHORT).fit(X, Y)
+    none.save(tmp_path / "none")
+    assert_same(none, FlywheelClassifier.load(tmp_path / "none"))
+
+
+def test_warm_start_goes_on_after_loading(tmp_path):
+    clf = FlywheelClassifier(warm_start=True, **SHORT).fit(X, Y)
+    clf.save(tmp_path)
+    loaded = FlywheelClassifier.load(tmp_path)
+    again = skops.io.loads(skops.io.dumps(clf), trusted=TRUSTED)
+    for other in (loaded, again):
+        other.fit(X, Y)
+    assert_same(clf.fit(X, Y), loaded)
+    assert_same(clf, again)
+    assert clf.n_iter_ == 4
+
+
+def test_images_and_the_ablation_without_f(tmp_path):
+    images = np.random.default_rng(0).integers(256, size=(40, 8, 8, 3), dtype=np.uint8)
+    clf = FlywheelClassifier(**SHORT).fit(images, np.arange(40) % 2)
+    clf.save(tmp_path / "images")
+    loaded = FlywheelClassifier.load(tmp_path / "images")
+    torch.testing.assert_close(clf.predict_proba(images), loaded.predict_proba(images), rtol=0, atol=0)
+    alone = FlywheelClassifier(refurbish=False, **SHORT).fit(X, Y)
+    alone.save(tmp_path / "alone")
+    assert_same(alone, FlywheelClassifier.load(tmp_path / "alone"))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array([3, 7, 9])[Y],
+        np.array([False, True, True])[Y],
+        np.array(["a", "b", "c"])[Y],
+        np.array([0.0, 1.0, 2.0])[Y],
+        pd.Series(pd.Categorical(np.array(["x", "y", "z"])[Y])),
+    ],
+)
+def test_label_types_survive(tmp_path, labels):
+    clf = FlywheelClassifier(**SHORT).fit(X, labels)
+    clf.save(tmp_path)
+    assert_same(clf, FlywheelClassifier.load(tmp_path))
+
+
+INDICES = [
+    pd.RangeIndex(3, 453, 3, name="n"),
+    pd.Index(np.arange(150) * 2, name=("a", 1)),
+    pd.date_range("2020-01-01", periods=150, tz="Europe/Berlin"),
+    pd.MultiIndex.from_arrays([["a", "b", "c"] * 50, range(150)], names=["l", None]),
+]
+
+
+@pytest.mark.parametrize("index", INDICES)
+def test_indices_survive(fitted, tmp_path, index):
+    clf = copy.copy(fitted[0])
+    clf._index = index
+    clf.save(tmp_path)
+    found = FlywheelClassifier.load(tmp_path).get_label_issues().index
+    assert found.equals(index)
+    assert found.names == index.names
+    assert found.dtype == index.dtype
+
+
+def test_what_cannot_be_saved(fitted, tmp_path):
+    with pytest.raises(NotFittedError):
+        FlywheelClassifier().save(tmp_path / "x")
+    clf = copy.copy(fitted[0])
+    clf.extra_ = object()
+    with pytest.raises(TypeError, match="extra_ is a object, which cannot be stored"):
+        clf.save(tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match="file: cannot be"):
+        fitted[0].save(tmp_path / "file")
+
+
+def test_a_checkpoint_of_a_fit_is_no_estimator(tmp_path):
+    save_checkpoint(tmp_path, {}, {}, {"kind": "fit"})
+    with pytest.raises(CheckpointError, match="holds no saved estimator"):
+        FlywheelClassifier.load(tmp_path)
+
+
+# files that were tampered with
+
+
+def signed(path, change):
+    """Change the stored state and sign it again."""
+    loaded = load_checkpoint(path)
+    change(loaded.meta["state"])
+    save_checkpoint(path, loaded.tensors, loaded.arrays, loaded.meta)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: s["params"].update({"os": "system"}),
+        lambda s: s["params"].pop("views"),
+        lambda s: s["params"].update(views={"class": "os.system", "params": {"command": "x"}}),
+        lambda s: s["fitted"]["attributes"].update(predict={"value": 1}),
+        lambda s: s["fitted"]["attributes"].update({"__class__": {"value": 1}}),
+        lambda s: s["fitted"]["attributes"].update(classes_={"import": "os"}),
+        lambda s: s["fitted"]["attributes"].pop("classes_"),
+        lambda s: s["fitted"]["views"].update({"class": "subprocess.Popen"}),
+        lambda s: s["fitted"]["views"]["fitted"].update(__init__=1),
+        lambda s: s["fitted"]["views"].update({"class": "given"}),
+        lambda s: s["fitted"]["nets"]["aux_net_"]["parts"].pop("module"),
+        lambda s: s["fitted"]["nets"].update(predict=s["fitted"]["nets"]["aux_net_"]),
+        lambda s: s.pop("fitted"),
+        lambda s: s.update(fitted=[1, 2]),
+        lambda s: s.update(params="x"),
+    ],
+)
+def test_signed_tampering_is_refused_and_executes_nothing(fitted, tmp_path, watched, change):
+    fitted[0].save(tmp_path)
+    FlywheelClassifier.load(tmp_path)  # imports done
+    signed(tmp_path, change)
+    with watched() as record, pytest.raises(CheckpointError):
+        FlywheelClassifier.load(tmp_path)
+    assert record == []
+
+
+def test_random_harm_to_a_saved_estimator(fitted, tmp_path):
+    fitted[0].save(tmp_path)
+    (generation,) = tmp_path.iterdir()
+    rng = random.Random(0)
+    for _ in range(100):
+        path = generation / rng.choice([MANIFEST, TENSORS])
+        raw = bytearray(path.read_bytes())
+        kept = bytes(raw)
+        raw[rng.randrange(len(raw))] ^= 1 << rng.randrange(8)
+        path.write_bytes(raw)
+        with pytest.raises(CheckpointError):
+            FlywheelClassifier.load(tmp_path)
+        path.write_bytes(kept)
+    manifest = json.loads((generation / MANIFEST).read_text())
+    assert manifest["format"] == "noisyflywheel-checkpoint"
+
+
+# pickle and its relatives, skops
+
+
+@pytest.mark.parametrize(
+    "through",
+    [
+        lambda c, p: pickle.loads(pickle.dumps(c)),
+        lambda c, p: pickle.loads(pickle.dumps(c, protocol=2)),
+        lambda c, p: cloudpickle.loads(cloudpickle.dumps(c)),
+        lambda c, p: joblib.load(joblib.dump(c, p / "clf.joblib")[0]),
+        lambda c, p: copy.deepcopy(c),
+        lambda c, p: copy.copy(c),
+        lambda c, p: skops.io.loads(skops.io.dumps(c), trusted=TRUSTED),
+    ],
+    ids=["pickle", "protocol 2", "cloudpickle", "joblib", "deepcopy", "copy", "skops"],
+)
+def test_round_trips(fitted, tmp_path, through):
+    clf, frame = fitted
+    again = through(clf, tmp_path)
+    assert_same(clf, again, frame)
+    assert again.get_params() == clf.get_params()
+    clone(again).fit(X[:60], Y[:60])
+
+
+def test_unfitted_round_trips():
+    clf = FlywheelClassifier(user_net(), views=VectorViews(noise=0.1), n_cycles=3)
+    for again in (
+        pickle.loads(pickle.dumps(clf)),
+        skops.io.loads(skops.io.dumps(clf), trusted=skops.io.get_untrusted_types(data=skops.io.dumps(clf))),
+    ):
+        assert again.main_net.module is UserModule
+        assert again.views.noise == 0.1
+        assert not hasattr(again, "classes_")
+
+
+def test_skops_types_are_as_documented(fitted):
+    assert skops.io.get_untrusted_types(data=skops.io.dumps(fitted[0])) == TRUSTED
+    clf = FlywheelClassifier(user_net(lr=0.05), views=VectorViews(noise=0.1), **SHORT).fit(X, Y)
+    data = skops.io.dumps(clf)
+    types = skops.io.get_untrusted_types(data=data)
+    assert {f"{__name__}.UserModule", "noisyflywheel.views.vectors.VectorViews", *TRUSTED} <= set(types)
+    assert_same(clf, skops.io.loads(data, trusted=types))

@@ -1,0 +1,135 @@
+"""Fingerprints: any change of data or parameters shows, no change does not, in every process alike."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from skorch import NeuralNetClassifier
+from skorch.callbacks import LRScheduler
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from noisyflywheel import FlywheelClassifier
+from noisyflywheel.backbones import MLP
+from noisyflywheel.persistence import (
+    CheckpointError,
+    data_fingerprint,
+    fingerprint,
+    fit_key,
+    parameter_fingerprint,
+)
+from noisyflywheel.persistence.fingerprint import require_match
+from noisyflywheel.views import VectorViews
+
+X = torch.arange(24, dtype=torch.float32).reshape(8, 3)
+CODES = np.arange(8) % 2
+CLASSES = np.array(["a", "b"])
+
+
+def test_data_fingerprint_sees_every_byte_shape_type_label_and_class():
+    base = data_fingerprint(X, CODES, CLASSES)
+    assert base == data_fingerprint(X.clone(), CODES.copy(), CLASSES.copy())
+    changed = X.clone()
+    changed[5, 1] = torch.nextafter(changed[5, 1], torch.tensor(99.0))
+    others = [
+        data_fingerprint(changed, CODES, CLASSES),
+        data_fingerprint(X.reshape(4, 6), CODES, CLASSES),
+        data_fingerprint(X.view(torch.int32), CODES, CLASSES),
+        data_fingerprint(X.flip(0), CODES, CLASSES),
+        data_fingerprint(X, 1 - CODES, CLASSES),
+        data_fingerprint(X, CODES, np.array(["a", "c"])),
+        data_fingerprint(X, CODES, np.array([0, 1])),
+    ]
+    assert len({base, *others}) == 8
+
+
+def test_data_fingerprint_does_not_see_strides_or_chunks(monkeypatch):
+    x = torch.randint(256, (50, 3, 4, 4), dtype=torch.uint8)
+    base = data_fingerprint(x, CODES, CLASSES)
+    assert data_fingerprint(x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2), CODES, CLASSES) == base
+    monkeypatch.setattr(fingerprint, "CHUNK", 7 * 48)
+    assert data_fingerprint(x, CODES, CLASSES) == base
+    monkeypatch.setattr(fingerprint, "WHOLE", 10 * 48)
+    assert data_fingerprint(x, CODES, CLASSES) != base  # sampled: says so in the docstring
+
+
+def test_datasets_by_length_and_items():
+    a = data_fingerprint(TensorDataset(X, torch.zeros(8)), CODES, CLASSES)
+    assert a == data_fingerprint(TensorDataset(X.clone(), torch.zeros(8)), CODES, CLASSES)
+    assert a == data_fingerprint(list(X.numpy()), CODES, CLASSES)
+    assert a != data_fingerprint(TensorDataset(X[:7], torch.zeros(7)), CODES, CLASSES)
+    assert a != data_fingerprint(TensorDataset(X + 1, torch.zeros(8)), CODES, CLASSES)
+
+
+def params(**changes):
+    return FlywheelClassifier(**changes).get_params(deep=False)
+
+
+def net(**kwargs):
+    return NeuralNetClassifier(MLP, criterion=nn.CrossEntropyLoss, train_split=None, **kwargs)
+
+
+def test_parameters_that_decide_a_fit_show():
+    variants = [
+        parameter_fingerprint(p, seeds)
+        for p, seeds in [
+            (params(), None),
+            (params(), [1, 2, 3]),
+            (params(n_cycles=3), None),
+            (params(views=None), None),
+            (params(views=VectorViews()), None),
+            (params(views=VectorViews(noise=0.1)), None),
+            (params(main_net=net()), None),
+            (params(aux_net=net()), None),
+            (params(main_net=net(lr=0.2)), None),
+            (params(main_net=net(module__hidden=(3,))), None),
+            (params(main_net=net(optimizer=torch.optim.Adam)), None),
+            (params(main_net=net(callbacks=[LRScheduler("StepLR", step_size=3)])), None),
+            (params(main_net=net(callbacks=[LRScheduler("StepLR", step_size=4)])), None),
+        ]
+    ]
+    assert len(set(variants)) == len(variants)
+
+
+def test_parameters_that_change_no_result_do_not_show(tmp_path):
+    base = parameter_fingerprint(params(main_net=net()))
+    assert base == parameter_fingerprint(params(main_net=net(), verbose=1, checkpoint_dir=tmp_path))
+    assert base == parameter_fingerprint(params(main_net=net(), on_cycle=print, device="cpu"))
+
+
+def test_weights_of_a_module_instance_count():
+    torch.manual_seed(0)
+    layer = nn.Linear(2, 2)
+    a = parameter_fingerprint(params(main_net=NeuralNetClassifier(layer)))
+    with torch.no_grad():
+        layer.weight += 1
+    assert parameter_fingerprint(params(main_net=NeuralNetClassifier(layer))) != a
+
+
+def test_the_same_in_another_process():
+    code = (
+        "from noisyflywheel import FlywheelClassifier as F\n"
+        "from noisyflywheel.persistence import parameter_fingerprint as p\n"
+        "from noisyflywheel.nets.prepare import default_net as d\n"
+        "print(p(F(main_net=d(False, 500, 'cpu')).get_params(deep=False), [1]))"
+    )
+    seen = {
+        subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True, env=env).stdout
+        for env in ({"PYTHONHASHSEED": "1", "OMP_NUM_THREADS": "1"}, {"PYTHONHASHSEED": "2"})
+    }
+    assert len(seen) == 1
+    assert len(seen.pop().strip()) == 32
+
+
+def test_fit_key_and_require_match():
+    assert fit_key("a", "b") != fit_key("b", "a")
+    expected = {"data": "a", "parameters": "b"}
+    require_match({"data": "a", "parameters": "b", "more": 1}, expected, "here")
+    with pytest.raises(CheckpointError, match="here: belongs to a fit with other data"):
+        require_match({"data": "x", "parameters": "b"}, expected, "here")
+    with pytest.raises(CheckpointError, match="other parameters"):
+        require_match({"data": "a"}, expected, "here")
+    with pytest.raises(CheckpointError):
+        require_match(None, expected, "here")

@@ -1,0 +1,99 @@
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from noisyflywheel.audit.cross_val import CrossValAudit
+from noisyflywheel.estimator.issues import label_issues_frame
+from noisyflywheel.plot import CleanProbaDisplay, HistoryDisplay, LabelIssuesDisplay, TransitionMatrixDisplay
+from noisyflywheel.plot.history import _apart
+
+GIVEN = np.array(["cat", "dog", "dog", "cat"])
+TRUE = np.array(["cat", "dog", "cat", "cat"])
+
+
+@pytest.fixture
+def audit():
+    classes, clean = np.array(["cat", "dog"]), np.array([0.9, 0.8, 0.1, 0.95])
+    Q = np.array([[0.9, 0.1], [0.2, 0.8], [0.9, 0.1], [0.95, 0.05]])
+    issues = label_issues_frame(GIVEN, classes, clean, clean, Q, Q)
+    return CrossValAudit(classes, clean, Q, np.array([[0.7, 0.3], [0.0, 1.0]]), issues)
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+def texts(ax):
+    return [t.get_text() for t in ax.texts]
+
+
+def test_transition_matrix_beside_the_truth(audit):
+    display = TransitionMatrixDisplay.from_estimator(audit, y_true=TRUE)
+    assert len(display.axes_) == 2
+    assert texts(display.axes_[0]) == ["70", "30", "100"]
+    assert texts(display.axes_[1]) == ["67", "33", "100"]  # 2 of 3 cats kept their label
+    assert display.axes_[0].get_ylabel() == "true class"
+    assert display.axes_[0].get_xlabel() == "given class"
+
+
+def test_transition_matrix_on_own_axes(audit):
+    _, ax = plt.subplots()
+    display = TransitionMatrixDisplay.from_estimator(audit, ax=ax)
+    assert display.axes_ == [ax]
+    assert display.figure_ is ax.figure
+    with pytest.raises(ValueError, match="needs 2 axes, got 1"):
+        TransitionMatrixDisplay.from_estimator(audit, y_true=TRUE, ax=ax)
+
+
+def test_many_classes_have_no_numbers():
+    display = TransitionMatrixDisplay(np.eye(100), np.arange(100)).plot()
+    assert not display.axes_[0].texts
+    assert len(display.axes_[0].get_xticks()) <= 40
+    display.figure_.canvas.draw()
+
+
+def test_clean_proba(audit):
+    display = CleanProbaDisplay.from_estimator(audit, y_true=TRUE, bins=10)
+    assert display.ax_.get_title(loc="left") == "1 of 4 labels are suspect"
+    assert texts(display.ax_) == ["label wrong: 1", "label right: 3", "γ = 0.69"]
+    assert sum(bar.get_height() for bar in display.ax_.patches) == 4
+    assert texts(CleanProbaDisplay.from_estimator(audit).ax_) == ["γ = 0.69"]
+
+
+def test_history_draws_what_is_known():
+    history = pd.DataFrame({"cycle": [1, 2, 3], "gamma": [0.4, 0.5, 0.6], "main_loss": [1.0, np.nan, 0.5]})
+    display = HistoryDisplay(history, true_clean_rate=0.6).plot()
+    assert [ax.get_title(loc="left") for ax in display.axes_] == ["Clean rate", "Loss"]
+    assert sorted(texts(display.axes_[0])) == ["truth", "γ"]
+    full = history.assign(selection_auroc=0.9, refurbishment_accuracy=0.8, test_accuracy=0.7, agreement=0.5)
+    display = HistoryDisplay.from_estimator(type("Fitted", (), {"history_": full}))
+    assert len(display.axes_) == 4
+    display.figure_.canvas.draw()
+    with pytest.raises(ValueError, match="none of the columns"):
+        HistoryDisplay(history[["cycle"]]).plot()
+
+
+def test_names_of_curves_keep_apart():
+    _, ax = plt.subplots()
+    ax.set_ylim(0, 1)
+    np.testing.assert_allclose(_apart(ax, [(0.5, "b", ""), (0.5, "a", "")]), [0.5, 0.585])
+    np.testing.assert_allclose(_apart(ax, [(1.0, "b", ""), (1.0, "a", "")]), [0.915, 1.0])
+
+
+def test_sheet_shows_the_worst_first(audit):
+    X = np.zeros((4, 6, 6), np.uint8)
+    display = LabelIssuesDisplay.from_estimator(audit, X, n_worst=3)
+    assert len(display.axes_) == 3
+    assert texts(display.axes_[0]) == ["dog", "→", "cat", "quality 0.10"]
+    assert texts(display.axes_[1]) == ["dog", "quality 0.80"]
+    display.figure_.canvas.draw()
+    long = audit.issues.assign(given_label="automobile of old", refurbished_label="a very long label")
+    display = LabelIssuesDisplay([X[0][..., None].repeat(3, -1)] * 4, long).plot(columns=2)
+    assert texts(display.axes_[0])[0] == "automobile of o…"
