@@ -5,17 +5,13 @@ from __future__ import annotations
 import contextlib
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from noisyflywheel.exceptions import CheckpointError, FlywheelWarning
 from noisyflywheel.persistence import (
     Flat,
-    data_fingerprint,
     fit_folder,
     fit_key,
     flatten,
@@ -121,13 +117,11 @@ class FitCheckpoints:
 
 
 @contextlib.contextmanager
-def fit_checkpoints(
-    estimator: Any, rows: Any, codes: NDArray[np.int64], classes: NDArray[Any], seeds: list[int]
-) -> Iterator[FitCheckpoints]:
+def fit_checkpoints(estimator: Any, fingerprint: Callable[[], str], seeds: list[int]) -> Iterator[FitCheckpoints]:
     """The checkpoints of a fit of ``estimator``, locked against other processes until the end.
 
-    Data and parameters decide the folder inside ``checkpoint_dir``, so fits that differ never meet. A fit that
-    ``warm_start`` continues has a folder of its own.
+    Data, of which ``fingerprint`` gives the digest, and parameters decide the folder inside ``checkpoint_dir``, so fits
+    that differ never meet. A fit that ``warm_start`` continues has a folder of its own.
 
     Raises
     ------
@@ -141,7 +135,7 @@ def fit_checkpoints(
     done = 0 if kept is None else len(kept["history"])
     drawn = None if estimator.random_state is None else [*seeds, done]
     fingerprints = {
-        "data": data_fingerprint(rows, codes, classes),
+        "data": fingerprint(),
         "parameters": parameter_fingerprint(estimator.get_params(deep=False), drawn),
     }
     key = fit_key(fingerprints["data"], f"{fingerprints['parameters']} {done}")

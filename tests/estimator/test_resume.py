@@ -78,14 +78,14 @@ def test_a_crash_anywhere_changes_nothing(tmp_path, monkeypatch, method, call):
 
 
 def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
-    for method, call in (("warm_up_epoch", 3), ("first_half", 3), ("second_half", 2)):
+    for method, call in (("warm_up_epoch", 3), ("steps_to_resampling", 3), ("step_after_resampling", 2)):
         with monkeypatch.context() as patch:
             crash_at(patch, method, call)
             with pytest.raises(Stop):
                 FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y)
     crash_at(monkeypatch, "warm_up_epoch", 1)
-    crash_at(monkeypatch, "first_half", 1)
-    crash_at(monkeypatch, "second_half", 2)
+    crash_at(monkeypatch, "steps_to_resampling", 1)
+    crash_at(monkeypatch, "step_after_resampling", 2)
     clf = FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y)
     assert list(clf.history_.cycle) == [1, 2, 3, 4]
 
@@ -93,7 +93,7 @@ def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
 @pytest.mark.parametrize("method", STEPS[2:-1])
 def test_ctrl_c_in_a_cycle_leaves_the_last_good_state(tmp_path, monkeypatch, method):
     """Interrupted in its third cycle, the estimator is the one that two cycles make (with the same schedules)."""
-    whole = FlywheelClassifier(**QUICK).set_params(on_cycle=lambda wheel, row: seen.append(em_state(wheel)))
+    whole = FlywheelClassifier(**QUICK).set_params(on_cycle=lambda flywheel, row: seen.append(em_state(flywheel)))
     seen = []
     whole.fit(X, Y)
     clf = FlywheelClassifier(**QUICK)
@@ -110,8 +110,8 @@ def test_ctrl_c_in_a_cycle_leaves_the_last_good_state(tmp_path, monkeypatch, met
     assert torch.equal(f_weights, seen[1])
 
 
-def em_state(wheel):
-    return wheel.aux.net.module_.head.weight.detach().clone()
+def em_state(flywheel):
+    return flywheel.aux.net.module_.head.weight.detach().clone()
 
 
 @pytest.mark.parametrize("call", [1, 2])
@@ -191,7 +191,7 @@ def test_random_state_none_goes_on_with_its_own_seeds(tmp_path, monkeypatch):
 
 def test_a_finished_fit_is_not_trained_again(tmp_path, monkeypatch):
     whole = FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y)
-    crash_at(monkeypatch, "first_half", 1)
+    crash_at(monkeypatch, "steps_to_resampling", 1)
     crash_at(monkeypatch, "warm_up_epoch", 1)
     assert_same(FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y), whole)
 
