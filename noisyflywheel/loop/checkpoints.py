@@ -14,16 +14,13 @@ from numpy.typing import NDArray
 
 from noisyflywheel.exceptions import CheckpointError, FlywheelWarning
 from noisyflywheel.persistence import (
-    Flat,
     data_fingerprint,
     fit_folder,
     fit_key,
-    flatten,
     has_checkpoint,
     load_checkpoint,
     parameter_fingerprint,
     save_checkpoint,
-    unflatten,
 )
 from noisyflywheel.persistence.fingerprint import require_match
 
@@ -48,7 +45,7 @@ class FitCheckpoints:
         self.folder, self.fingerprints = folder, fingerprints or {}
         self.written = False
         self.last_time, self.next_time = time.monotonic(), 0.0
-        self.looked = False
+        self.was_read = False
         self.found: dict[str, Any] | None = None
 
     @contextlib.contextmanager
@@ -60,8 +57,8 @@ class FitCheckpoints:
         CheckpointError
             If it is damaged, belongs to other data or parameters, or does not fit the nets.
         """
-        if self.folder is not None and not self.looked:
-            self.found, self.looked = self._read(self.folder), True
+        if self.folder is not None and not self.was_read:
+            self.found, self.was_read = self._read(self.folder), True
         try:
             yield self.found
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
@@ -77,11 +74,11 @@ class FitCheckpoints:
         except CheckpointError as error:
             reason = f"{error.reason}. Remove the folder {folder} to start this fit anew"
             raise CheckpointError(error.path, reason) from error
-        if loaded.meta.get("kind") != KIND:
+        if loaded.get("kind") != KIND:
             raise CheckpointError(folder, "holds no checkpoint of a fit")
-        require_match(loaded.meta.get("fingerprints"), self.fingerprints, folder)
+        require_match(loaded.get("fingerprints"), self.fingerprints, folder)
         self.written = True
-        return unflatten(Flat(loaded.tensors, loaded.arrays, loaded.meta.get("state")), str(folder))
+        return loaded.get("state")
 
     def due(self, seconds: float = 0.0) -> bool:
         """Whether it is time to write again: cheap enough, and at least ``seconds`` after the last one."""
@@ -105,10 +102,8 @@ class FitCheckpoints:
             return
         self.found = None  # its memory
         start = time.monotonic()
-        flat = flatten(state)
-        meta = {"kind": KIND, "fingerprints": self.fingerprints, "state": flat.tree}
         try:
-            save_checkpoint(self.folder, flat.tensors, flat.arrays, meta)
+            save_checkpoint(self.folder, {"kind": KIND, "fingerprints": self.fingerprints, "state": state})
             self.written = True
         except CheckpointError as error:
             if not self.written:

@@ -13,13 +13,11 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
 from noisyflywheel.exceptions import CheckpointError
-from noisyflywheel.persistence.fitted import VIEWS, fitted_state, portable_views, restore_fitted
-from noisyflywheel.persistence.store import load_checkpoint, save_checkpoint
-from noisyflywheel.persistence.tree import Flat, flatten, unflatten
+from noisyflywheel.persistence.fitted import GIVEN, describe_views, fitted_state, make_views, on_cpu, restore_fitted
+from noisyflywheel.persistence.store import load_checkpoint, pack, save_checkpoint, unpack
 
 KIND = "estimator"
-GIVEN = "given by the caller"
-"""Stands in a file for a net or views object of the user's own."""
+NETS = ("main_net", "aux_net")
 
 
 def save_estimator(estimator: Any, path: str | os.PathLike[str]) -> None:
@@ -39,8 +37,7 @@ def save_estimator(estimator: Any, path: str | os.PathLike[str]) -> None:
         If labels, index or a parameter are of a kind that cannot be stored.
     """
     check_is_fitted(estimator)
-    flat = flatten({"params": _plain_params(estimator), "fitted": fitted_state(estimator)})
-    save_checkpoint(path, flat.tensors, flat.arrays, {"kind": KIND, "state": flat.tree})
+    save_checkpoint(path, {"kind": KIND, "params": _plain_params(estimator), "fitted": fitted_state(estimator)})
 
 
 def load_estimator(
@@ -69,65 +66,55 @@ def load_estimator(
     Raises
     ------
     CheckpointError
-        If the files are damaged, or do not belong to these nets and views.
+        If the file is damaged, of another format, or does not belong to these nets and views.
     ValueError
         If a net or views object that the estimator was fitted with is not handed in.
     """
-    loaded = load_checkpoint(path)
-    if loaded.meta.get("kind") != KIND:
+    state = load_checkpoint(path)
+    if state.get("kind") != KIND:
         raise CheckpointError(path, "holds no saved estimator (a checkpoint of an unfinished fit?)")
-    state = unflatten(Flat(loaded.tensors, loaded.arrays, loaded.meta.get("state")), str(path))
     given = {"main_net": main_net, "aux_net": aux_net, "views": views}
     try:
         params = _fill_in(dict(state["params"]), given)
         estimator = cls(**params | {"device": device})
         restore_fitted(estimator, state["fitted"], device)
-    except _Missing as missing:
+    except _MissingError as missing:
         raise ValueError(f"{path}: {missing}") from None
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise CheckpointError(path, f"does not belong to this estimator ({error})") from error
     return estimator
 
 
-class _Missing(Exception):
+class _MissingError(Exception):
     """A net or views object that the caller has to hand in."""
 
 
 def _plain_params(estimator: Any) -> dict[str, Any]:
     """Parameters as plain values; nets and foreign views are only named."""
-    params = _params(estimator)
-    for name in ("main_net", "aux_net"):
-        if params[name] is not None:
-            params[name] = {GIVEN: type(params[name]).__name__}
-    views = params["views"]
-    if VIEWS.get(type(views).__name__) is type(views):
-        params["views"] = {"class": type(views).__name__, "params": views.get_params(deep=False)}
-    elif not (views is None or isinstance(views, str)):
-        params["views"] = {GIVEN: type(views).__name__}
-    seed = params["random_state"]
-    params["random_state"] = int(seed) if isinstance(seed, (int, np.integer)) else None
-    params["on_cycle"] = None
-    params["device"] = str(params["device"])
-    if params["checkpoint_dir"] is not None:
-        params["checkpoint_dir"] = str(Path(params["checkpoint_dir"]))
-    return params
+    params = estimator.get_params(deep=False)
+    nets = {name: {GIVEN: type(params[name]).__name__} for name in NETS if params[name] is not None}
+    seed, folder = params["random_state"], params["checkpoint_dir"]
+    return (
+        params
+        | nets
+        | {
+            "views": describe_views(params["views"]),
+            "random_state": int(seed) if isinstance(seed, (int, np.integer)) else None,
+            "on_cycle": None,
+            "device": str(params["device"]),
+            "checkpoint_dir": None if folder is None else str(Path(folder)),
+        }
+    )
 
 
 def _fill_in(params: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """Stored parameters with the caller's objects in their places."""
     for name, value in given.items():
         stored = params[name]
-        if isinstance(stored, dict) and "class" in stored and value is None:
-            params[name] = VIEWS[stored["class"]](**stored["params"])
-        elif value is not None:
-            params[name] = value
-        elif isinstance(stored, dict):
-            raise _Missing(f"was fitted with {name} of class {stored[GIVEN]!r}: pass {name}= to load it")
+        if value is None and isinstance(stored, dict) and GIVEN in stored:
+            raise _MissingError(f"was fitted with {name} of class {stored[GIVEN]!r}: pass {name}= to load it")
+        params[name] = make_views(stored, value) if value is None else value
     return params
-
-
-def _params(estimator: Any) -> dict[str, Any]:
-    return estimator.get_params(deep=False)
 
 
 class Persistent:
@@ -151,20 +138,17 @@ class Persistent:
         return load_estimator(cls, path, main_net, aux_net, views, device)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """For pickle, joblib and copy: the whole object, views on the CPU."""
-        state = dict(super().__getstate__())  # type: ignore[call-overload]
-        if "views_" in state:
-            state["views_"] = portable_views(state["views_"])
-        return copyreg.__newobj__, (type(self),), state  # type: ignore[attr-defined]
+        """For pickle, joblib and copy: the whole object, tensors outside the nets on the CPU."""
+        state: Any = super().__getstate__()  # scikit-learn's: attributes and version
+        return copyreg.__newobj__, (type(self),), on_cpu(dict(state))  # type: ignore[attr-defined]
 
     def __getstate__(self) -> dict[str, Any]:
-        """For skops: nested plain values, types and arrays, no tensors and no initialised nets."""
-        params = _params(self)
-        for name in ("main_net", "aux_net"):
+        """For skops: parameters, and what was fitted as the bytes of a file of ours."""
+        params = self.get_params(deep=False)  # type: ignore[attr-defined]
+        for name in NETS:
             if params[name] is not None:
-                net = params[name]
-                params[name] = {"class": type(net), "params": net.get_params(deep=False)}
-        fitted = _as_arrays(fitted_state(self)) if hasattr(self, "views_") else None
+                params[name] = {"class": type(params[name]), "params": params[name].get_params(deep=False)}
+        fitted = np.frombuffer(b"".join(pack(fitted_state(self))), np.uint8) if hasattr(self, "views_") else None
         return {"plain": True, "params": params, "fitted": fitted}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -173,25 +157,11 @@ class Persistent:
             super().__setstate__(state)  # type: ignore[misc]
             return
         params = dict(state["params"])
-        for name in ("main_net", "aux_net"):
+        for name in NETS:
             if params[name] is not None:
                 params[name] = params[name]["class"](**params[name]["params"])
         vars(self).update(params)
         if state["fitted"] is not None:
             cuda = str(params["device"]).startswith("cuda") and torch.cuda.is_available()
-            restore_fitted(self, _from_arrays(state["fitted"]), str(params["device"]) if cuda else "cpu")
-
-
-def _as_arrays(fitted: dict[str, Any]) -> dict[str, Any]:
-    """Nested values as a JSON tree and arrays (bfloat16 tensors as float32)."""
-    flat = flatten(fitted)
-    tensors = {}
-    for name, tensor in flat.tensors.items():
-        tensor = tensor.detach().cpu()
-        tensors[name] = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
-    return {"tensors": tensors, "arrays": flat.arrays, "tree": flat.tree}
-
-
-def _from_arrays(stored: dict[str, Any]) -> Any:
-    tensors = {name: torch.from_numpy(np.array(array)) for name, array in stored["tensors"].items()}
-    return unflatten(Flat(tensors, stored["arrays"], stored["tree"]), "the state")
+            fitted = unpack(state["fitted"].tobytes(), "the state of a skops file")
+            restore_fitted(self, fitted, str(params["device"]) if cuda else "cpu")
