@@ -20,6 +20,8 @@ from noisyflywheel.exceptions import CheckpointError
 CHUNK = 1 << 24
 """Bytes that are copied at a time."""
 
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic, np.ndarray, torch.device, torch.dtype)
+
 N_ITEMS = 256
 """Items of a Dataset that are hashed."""
 
@@ -92,18 +94,13 @@ def _describe_items(dataset: Any) -> list[Any]:
 
 
 def _describe(value: Any) -> Any:
-    """A value as nested lists of strings that are the same in every process (pickles of shared objects are not)."""
-    if value is None or isinstance(value, (bool, int, float, str, bytes, complex, torch.device, torch.dtype)):
-        return repr(value)
-    if isinstance(value, np.generic):
-        return repr(value.item())
+    """A value as nested lists that hash alike in every process: what is shared in memory does not count."""
     if isinstance(value, Tensor):
         return _describe_tensor(value)
-    if isinstance(value, np.ndarray):
-        return [str(value.dtype), _describe(value.tolist()) if value.dtype.hasobject else joblib.hash(value)]
+    if isinstance(value, _PLAIN):
+        return value
     if isinstance(value, Mapping):
-        ordered = sorted(value.items(), key=lambda pair: str(pair[0]))
-        return [[_describe(key), _describe(item)] for key, item in ordered]
+        return [[_describe(key), _describe(value[key])] for key in sorted(value, key=str)]
     if isinstance(value, (list, tuple, set, frozenset)):
         items = sorted(value, key=repr) if isinstance(value, (set, frozenset)) else value
         return [type(value).__name__, *map(_describe, items)]
@@ -124,6 +121,4 @@ def _content(value: Any) -> dict[str, Any]:
 
 
 def _is_plain(value: Any) -> bool:
-    if isinstance(value, (list, tuple)):
-        return all(map(_is_plain, value))
-    return value is None or isinstance(value, (bool, int, float, str, np.generic, np.ndarray, Tensor))
+    return all(map(_is_plain, value)) if isinstance(value, (list, tuple)) else isinstance(value, (*_PLAIN, Tensor))

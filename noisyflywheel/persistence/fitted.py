@@ -89,7 +89,8 @@ def on_cpu(value: Any) -> Any:
     if isinstance(value, ViewAdapter):
         value = copy.copy(value)
         value.views = copy.copy(value.views)
-        vars(value.views).update(on_cpu(vars(value.views))) if hasattr(value.views, "__dict__") else None
+        attributes = getattr(value.views, "__dict__", {})
+        attributes.update(on_cpu(attributes))
     return value
 
 

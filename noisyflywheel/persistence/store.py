@@ -29,26 +29,15 @@ _UNFINISHED = ".unfinished-"
 def save_checkpoint(directory: str | os.PathLike[str], state: dict[str, Any]) -> Path:
     """Write a state into ``directory``; the one before is there until the new one is whole on the disk.
 
-    It is written and fsynced under a hidden name and renamed, then ``directory`` is fsynced.
-
-    Parameters
-    ----------
-    directory : path-like
-        Made if it is not there.
-    state : dict
-        Nested plain values, tensors and arrays (see `noisyflywheel.persistence.encode`).
-
-    Returns
-    -------
-    Path
-        The file.
+    It is written and fsynced under a hidden name and renamed, then ``directory``, which is made, is fsynced. Returns
+    the path of the file.
 
     Raises
     ------
     CheckpointError
         If the disk is full, or the directory cannot be written.
     TypeError
-        If ``state`` holds what cannot be stored.
+        If ``state`` holds what cannot be stored (see `noisyflywheel.persistence.encode`).
     """
     parts = pack(state)
     path = Path(directory) / FILE
@@ -96,13 +85,7 @@ def pack(state: dict[str, Any]) -> tuple[bytes, memoryview]:
 
 
 def unpack(content: bytes, path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The state in the content of a file, ``path``, which errors name.
-
-    Raises
-    ------
-    CheckpointError
-        As `load_checkpoint`.
-    """
+    """The state in the content of the file ``path``; `CheckpointError` as in `load_checkpoint`."""
     if not content:
         raise CheckpointError(path, "the file is empty")
     header = _HEADER.match(content)
