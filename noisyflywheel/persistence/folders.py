@@ -20,7 +20,7 @@ MAX_FOLDERS = 256
 def fit_folder(root: str | os.PathLike[str], key: str) -> Iterator[Path]:
     """The folder of one fit inside ``root``, the ``checkpoint_dir``, held by this process until the end.
 
-    Fits that differ in data or parameters have different keys (`fit_key`) and so different folders. Fits that do not, and
+    Fits that differ in data or parameters have different keys (`fit_key`), so different folders. Fits that do not, and
     run at the same time, take ``key``, ``key-1``, ``key-2`` ...: the first that no living process holds. The
     lock goes with its process, also when that is killed.
 

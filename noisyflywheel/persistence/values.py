@@ -81,7 +81,7 @@ def _encode_array(array: NDArray[Any], where: str) -> OrderedDict[str, Any]:
         return OrderedDict(objects=items)
     if array.dtype.kind == "V":
         raise TypeError(f"{where} is an array of type {array.dtype}, which cannot be stored")
-    raw = torch.from_numpy(np.frombuffer(bytearray(array.tobytes()), dtype=np.uint8))
+    raw = torch.from_numpy(np.array(array, order="C").reshape(-1).view(np.uint8))
     return OrderedDict(array=[array.dtype.str, array.shape, raw])
 
 
@@ -127,7 +127,7 @@ _ENCODERS: dict[Any, Callable[[Any, str], Any]] = {
 def _decode_array(dtype: str, shape: tuple[int, ...], raw: Tensor) -> NDArray[Any]:
     if np.dtype(dtype).hasobject:
         raise ValueError(f"an array of type {dtype}")
-    return np.ndarray(shape, np.dtype(dtype), raw.numpy())
+    return raw.numpy().view(dtype).reshape(shape)
 
 
 def _decode_objects(*items: Any) -> NDArray[Any]:

@@ -45,14 +45,25 @@ def test_data_fingerprint_sees_every_byte_shape_type_label_and_class():
     assert len({base, *others}) == 8
 
 
-def test_data_fingerprint_does_not_see_strides_or_chunks(monkeypatch):
+def test_data_fingerprint_does_not_see_strides():
     x = torch.randint(256, (50, 3, 4, 4), dtype=torch.uint8)
     base = data_fingerprint(x, CODES, CLASSES)
     assert data_fingerprint(x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2), CODES, CLASSES) == base
+
+
+@pytest.mark.parametrize("i", range(50))
+def test_data_fingerprint_sees_every_chunk(monkeypatch, i):
     monkeypatch.setattr(fingerprint, "CHUNK", 7 * 48)
-    assert data_fingerprint(x, CODES, CLASSES) == base
-    monkeypatch.setattr(fingerprint, "WHOLE", 10 * 48)
-    assert data_fingerprint(x, CODES, CLASSES) != base  # sampled: says so in the docstring
+    x = torch.zeros(50, 3, 4, 4, dtype=torch.uint8)
+    base = data_fingerprint(x, CODES, CLASSES)
+    x[i, 2, 3, 3] = 1
+    assert data_fingerprint(x, CODES, CLASSES) != base
+
+
+@pytest.mark.parametrize("x", [torch.zeros(0, 3), torch.zeros(3, 0), torch.tensor(1.0), torch.zeros(2).bfloat16()])
+def test_tensors_of_every_shape_and_type_have_a_fingerprint(x):
+    assert data_fingerprint(x, CODES, CLASSES) == data_fingerprint(x.clone(), CODES, CLASSES)
+    assert data_fingerprint(x, CODES, CLASSES) != data_fingerprint(x[None], CODES, CLASSES)
 
 
 def test_datasets_by_length_and_items():
@@ -97,6 +108,14 @@ def test_parameters_that_change_no_result_do_not_show(tmp_path):
     base = parameter_fingerprint(params(main_net=net()))
     assert base == parameter_fingerprint(params(main_net=net(), verbose=1, checkpoint_dir=tmp_path))
     assert base == parameter_fingerprint(params(main_net=net(), on_cycle=print, device="cpu"))
+
+
+def test_what_is_shared_in_memory_does_not_show():
+    shared = (0.5, "a", [1, (2, 3)])
+    apart = (0.5, "a", [1, (2, 3)])
+    a = params(main_net=net(module__one=shared, module__two=shared))
+    b = params(main_net=net(module__one=apart, module__two=(0.5, "a", [1, (2, 3)])))
+    assert parameter_fingerprint(a) == parameter_fingerprint(b)
 
 
 def test_weights_of_a_module_instance_count():
