@@ -22,7 +22,6 @@ from noisyflywheel.persistence import (
     parameter_fingerprint,
     save_checkpoint,
 )
-from noisyflywheel.persistence.fingerprint import require_match
 
 KIND = "fit"
 
@@ -74,11 +73,15 @@ class FitCheckpoints:
         except CheckpointError as error:
             reason = f"{error.reason}. Remove the folder {folder} to start this fit anew"
             raise CheckpointError(error.path, reason) from error
-        if loaded.get("kind") != KIND:
+        if loaded.get("kind") != KIND or "state" not in loaded:
             raise CheckpointError(folder, "holds no checkpoint of a fit")
-        require_match(loaded.get("fingerprints"), self.fingerprints, folder)
+        found = loaded.get("fingerprints")
+        others = [kind for kind, value in self.fingerprints.items() if not found or found.get(kind) != value]
+        if others:
+            reason = f"belongs to a fit with other {' and '.join(others)}"
+            raise CheckpointError(folder, f"{reason}: use another checkpoint_dir, or remove this folder")
         self.written = True
-        return loaded.get("state")
+        return loaded["state"]
 
     def due(self, seconds: float = 0.0) -> bool:
         """Whether it is time to write again: cheap enough, and at least ``seconds`` after the last one."""

@@ -8,13 +8,10 @@ from noisyflywheel.exceptions import CheckpointError
 from noisyflywheel.persistence.fingerprint import data_fingerprint, fit_key, parameter_fingerprint
 from noisyflywheel.persistence.folders import fit_folder
 from noisyflywheel.persistence.store import has_checkpoint, load_checkpoint, save_checkpoint
-from noisyflywheel.persistence.values import decode, encode
 
 __all__ = [
     "CheckpointError",
     "data_fingerprint",
-    "decode",
-    "encode",
     "fit_folder",
     "fit_key",
     "has_checkpoint",

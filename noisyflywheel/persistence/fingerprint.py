@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,8 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
-
-from noisyflywheel.exceptions import CheckpointError
 
 CHUNK = 1 << 24
 """Bytes that are copied at a time."""
@@ -30,15 +27,9 @@ UNRELATED = ("verbose", "checkpoint_dir", "on_cycle", "device", "random_state")
 
 
 def data_fingerprint(rows: Tensor | Dataset, labels: NDArray[Any], classes: NDArray[Any]) -> str:
-    """Hash of the training data: hexadecimal, 32 digits.
+    """Hash of the training data, rows (n, ...), codes of the labels (n,) and classes (K,): 32 hexadecimal digits.
 
-    Parameters
-    ----------
-    rows : Tensor of shape (n, ...) or Dataset
-        Of a tensor every byte, its shape and dtype. Of a Dataset its length and 256 evenly spaced items.
-    labels : ndarray of shape (n,), int64
-        Codes of the given labels.
-    classes : ndarray of shape (K,)
+    Of a tensor every byte counts, its shape and dtype; of a Dataset its length and 256 evenly spaced items.
     """
     described = _describe_tensor(rows) if isinstance(rows, Tensor) else _describe_items(rows)
     classes = np.asarray(classes)
@@ -46,15 +37,10 @@ def data_fingerprint(rows: Tensor | Dataset, labels: NDArray[Any], classes: NDAr
 
 
 def parameter_fingerprint(params: Mapping[str, Any], seeds: Iterable[int] | None = None) -> str:
-    """Hash of everything that decides a fit beside the data: hexadecimal, 32 digits.
+    """Hash of what decides a fit beside the data, parameters and seeds drawn for them: 32 hexadecimal digits.
 
-    Parameters
-    ----------
-    params : mapping
-        ``estimator.get_params(deep=False)``. Nets and views go in with all their parameters; classes,
-        functions and other objects by name, so that a change of their code is not seen.
-    seeds : iterable of int, optional
-        The seeds drawn from ``random_state``; None where that is None.
+    Nets and views go in with all their parameters; classes, functions and other objects by name, so that a change of
+    their code is not seen. ``seeds`` is None where ``random_state`` is.
     """
     kept = {name: value for name, value in params.items() if name not in UNRELATED}
     return joblib.hash(_describe([kept, None if seeds is None else [int(seed) for seed in seeds]]))
@@ -63,18 +49,6 @@ def parameter_fingerprint(params: Mapping[str, Any], seeds: Iterable[int] | None
 def fit_key(data: str, parameters: str) -> str:
     """Both fingerprints as one: names the folder of a fit."""
     return joblib.hash([data, parameters])
-
-
-def require_match(found: Any, expected: Mapping[str, str], path: str | os.PathLike[str]) -> None:
-    """Raise `CheckpointError` unless a checkpoint's fingerprints are those expected.
-
-    Both map "data" and "parameters" to a fingerprint; ``path`` is named in the error.
-    """
-    for kind, value in expected.items():
-        if not isinstance(found, dict) or found.get(kind) != value:
-            raise CheckpointError(
-                path, f"belongs to a fit with other {kind}: use another checkpoint_dir, or remove this folder"
-            )
 
 
 def _describe_tensor(x: Tensor) -> list[Any]:

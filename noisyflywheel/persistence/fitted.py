@@ -26,7 +26,7 @@ NETS = ("main_net_", "aux_net_")
 
 
 def fitted_state(estimator: Any) -> dict[str, Any]:
-    """Fitted attributes, weights and views of an estimator, for `noisyflywheel.persistence.encode`.
+    """Fitted attributes, weights and views of an estimator, for `noisyflywheel.persistence.values.encode`.
 
     Private attributes of a kind that cannot be stored are left out.
     """
@@ -53,12 +53,8 @@ def restore_fitted(estimator: Any, state: dict[str, Any], device: str) -> None:
     estimator._amp = bool(estimator._amp) and torch.device(device).type == state["device"]
     estimator.views_ = _restore_views(estimator.views, state["views"])
     with torch.random.fork_rng(devices=[]):
-        for name, weights in state["nets"].items():
-            if name not in NETS:
-                raise ValueError(f"{name!r} is no net")
-            net = _initialised(estimator, name, device)
-            _load_net_state(net, weights)
-            setattr(estimator, name, net)
+        nets = {name: _restore_net(estimator, name, weights, device) for name, weights in state["nets"].items()}
+    _set_attributes(estimator, nets)
 
 
 def describe_views(views: Any) -> Any:
@@ -116,15 +112,8 @@ def _net_state(net: NeuralNet) -> dict[str, Any]:
     return {"parts": parts, "history": [dict(row) for row in net.history]}
 
 
-def _load_net_state(net: NeuralNet, state: dict[str, Any]) -> None:
-    for name in (*net._modules, *net._criteria):
-        getattr(net, f"{name}_").load_state_dict(state["parts"][name])
-    net.history[:] = state["history"]
-    net._set_training(False)
-
-
-def _initialised(estimator: Any, name: str, device: str) -> NeuralNet:
-    """The net for ``main_net_`` or ``aux_net_`` as fit would make it, with weights yet to be loaded."""
+def _restore_net(estimator: Any, name: str, state: dict[str, Any], device: str) -> NeuralNet:
+    """The net for ``main_net_`` or ``aux_net_`` as fit would make it, with the weights of `_net_state`."""
     main, aux = estimator.main_net, estimator.aux_net
     first, second = (main, aux) if name == "main_net_" else (aux, main)
     net = first if first is not None else second
@@ -133,9 +122,12 @@ def _initialised(estimator: Any, name: str, device: str) -> NeuralNet:
     if net is None:
         net = default_net(image, len(estimator._given), device, auxiliary=name == "aux_net_")
     widths = {"n_features": math.prod(shape), "n_classes": len(estimator.classes_)}
-    if image:
-        widths["in_channels"] = shape[0]
-    return prepare_net(net, widths, device, image)
+    net = prepare_net(net, widths | ({"in_channels": shape[0]} if image else {}), device, image)
+    for part in (*net._modules, *net._criteria):
+        getattr(net, f"{part}_").load_state_dict(state["parts"][part])
+    net.history[:] = state["history"]
+    net._set_training(False)
+    return net
 
 
 def _views_state(adapter: ViewAdapter) -> dict[str, Any]:

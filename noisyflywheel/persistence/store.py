@@ -37,7 +37,7 @@ def save_checkpoint(directory: str | os.PathLike[str], state: dict[str, Any]) ->
     CheckpointError
         If the disk is full, or the directory cannot be written.
     TypeError
-        If ``state`` holds what cannot be stored (see `noisyflywheel.persistence.encode`).
+        If ``state`` holds what cannot be stored (see `noisyflywheel.persistence.values.encode`).
     """
     parts = pack(state)
     path = Path(directory) / FILE

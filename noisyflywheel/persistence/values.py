@@ -22,18 +22,9 @@ PLAIN = (type(None), bool, int, float, str)
 def encode(value: Any, where: str = "state") -> Any:
     """A nested state in a form that `decode` inverts; tensors lie on the CPU.
 
-    Parameters
-    ----------
-    value : nested mappings, lists and tuples
-        Their leaves are None, bools, ints, floats, strings, numpy scalars, tensors, arrays, pandas indices and tables;
-        mappings may have strings, ints and tuples of them as keys. Frequencies and categories of indices are not kept.
-    where : str
-        The place of ``value``, for errors.
-
-    Raises
-    ------
-    TypeError
-        For anything else; the message names the place.
+    It holds mappings (whose keys are strings, ints or tuples of them), lists and tuples of None, bools, ints, floats,
+    strings, numpy scalars, tensors, arrays, pandas indices (without frequencies and categories) and tables. Raises
+    TypeError for anything else, with its place, which begins with ``where``.
     """
     if isinstance(value, np.generic) and value.dtype.kind not in "mMV":
         value = value.item()
@@ -46,14 +37,8 @@ def encode(value: Any, where: str = "state") -> Any:
 
 
 def decode(value: Any) -> Any:
-    """The inverse of `encode`.
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        If ``value`` is none of its results.
-    """
-    if type(value) in PLAIN or type(value) is Tensor:
+    """The inverse of `encode`; an error (KeyError, TypeError, ValueError) if ``value`` is none of its results."""
+    if type(value) in PLAIN or type(value) is Tensor and value.is_cpu and value.layout == torch.strided:
         return value
     if isinstance(value, OrderedDict):
         ((kind, parts),) = value.items()

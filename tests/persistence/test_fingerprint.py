@@ -14,13 +14,11 @@ from torch.utils.data import TensorDataset
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.backbones import MLP
 from noisyflywheel.persistence import (
-    CheckpointError,
     data_fingerprint,
     fingerprint,
     fit_key,
     parameter_fingerprint,
 )
-from noisyflywheel.persistence.fingerprint import require_match
 from noisyflywheel.views import VectorViews
 
 X = torch.arange(24, dtype=torch.float32).reshape(8, 3)
@@ -142,13 +140,5 @@ def test_the_same_in_another_process():
     assert len(seen.pop().strip()) == 32
 
 
-def test_fit_key_and_require_match():
+def test_fit_key():
     assert fit_key("a", "b") != fit_key("b", "a")
-    expected = {"data": "a", "parameters": "b"}
-    require_match({"data": "a", "parameters": "b", "more": 1}, expected, "here")
-    with pytest.raises(CheckpointError, match="here: belongs to a fit with other data"):
-        require_match({"data": "x", "parameters": "b"}, expected, "here")
-    with pytest.raises(CheckpointError, match="other parameters"):
-        require_match({"data": "a"}, expected, "here")
-    with pytest.raises(CheckpointError):
-        require_match(None, expected, "here")

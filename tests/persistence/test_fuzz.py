@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import random
+import sys
 import warnings
 import zipfile
 
@@ -102,23 +103,29 @@ def harm_pickle(rng, content):
 
 
 def test_signed_harm_loads_as_data_or_not_at_all(original, watched, sign):
-    """600 harms under a right signature: whatever loads is plain data, and there is no other error."""
+    """400 harms under a right signature: whatever loads is plain data, and there is no other error.
+
+    Some harms have torch's reader compare tensors, for which torch imports parts of itself: those of the first round.
+    """
     root, path, raw = original
     content = raw.partition(b"\n")[2]
     rng = random.Random(1)
-    loaded = 0
+    harms = [harm_pickle(rng, content) if i % 2 else mutate(rng, content) for i in range(400)]
+    loaded, modules = 0, set(sys.modules)
     try:
-        for i in range(600):
-            path.write_bytes(sign(START, harm_pickle(rng, content) if i % 2 else mutate(rng, content)))
-            with watched() as record:
-                try:
-                    assert plain(load_checkpoint(root))
-                    loaded += 1
-                except CheckpointError:
-                    pass
-            assert record == []
+        for imported in (False, True):
+            for harmed in harms:
+                path.write_bytes(sign(START, harmed))
+                with watched() as record:
+                    try:
+                        assert plain(load_checkpoint(root))
+                        loaded += 1
+                    except CheckpointError:
+                        pass
+                assert record == [] or not imported
     finally:
         path.write_bytes(raw)
+    assert {name.partition(".")[0] for name in sys.modules.keys() - modules} <= {"torch", *sys.stdlib_module_names}
     assert loaded > 0
 
 

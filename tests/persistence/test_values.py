@@ -10,7 +10,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from noisyflywheel.persistence import decode, encode, load_checkpoint, save_checkpoint
+from noisyflywheel.persistence import load_checkpoint, save_checkpoint
+from noisyflywheel.persistence.values import decode, encode
 
 
 def through_disk(state, path):
@@ -138,6 +139,8 @@ RAW = torch.zeros(16, dtype=torch.uint8)
         torch.Size([1]),
         torch.float32,
         torch.nn.Parameter(torch.zeros(2)),
+        torch.zeros(2, device="meta"),
+        torch.zeros(2, 2).to_sparse(),
     ],
 )
 def test_stored_values_that_are_none_are_refused(stored):
