@@ -72,7 +72,9 @@ def load_checkpoint(directory: str | os.PathLike[str]) -> dict[str, Any]:
 
 def has_checkpoint(directory: str | os.PathLike[str]) -> bool:
     """Whether ``directory`` holds a checkpoint, whole or not."""
-    return (Path(directory) / FILE).exists()
+    path = Path(directory) / FILE
+    with os_errors(path, "cannot be read"):
+        return path.exists()
 
 
 def pack(state: dict[str, Any]) -> tuple[bytes, memoryview]:

@@ -190,10 +190,10 @@ def test_the_error_survives_pickle():
 
 
 @pytest.fixture
-def read_only():
+def read_only(request):
     """A directory that this process may not write into; root becomes somebody else for it."""
     path = Path(tempfile.mkdtemp())
-    path.chmod(0o555)
+    path.chmod(getattr(request, "param", 0o555))
     root = os.geteuid() == 0
     if root:
         os.seteuid(65534)
@@ -214,3 +214,10 @@ def test_read_only_directory(read_only):
         fit_folder(read_only, "a" * 32),
     ):
         pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such permissions")
+@pytest.mark.parametrize("read_only", [0o000], indirect=True)
+def test_unreadable_directory(read_only):
+    with pytest.raises(CheckpointError, match="holds no checkpoint|cannot be read .Permission denied"):
+        load_checkpoint(read_only)
