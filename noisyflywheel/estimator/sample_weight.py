@@ -9,7 +9,11 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import _check_sample_weight
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
+
+from noisyflywheel.data import ArraySource, DatasetSource
+
+CPU = torch.device("cpu")
 
 SMALL = 100
 """Up to so many rows neither the order of the rows nor weights written as repetitions change the result at all."""
@@ -48,7 +52,7 @@ def weighted_rows(
 ) -> WeightedRows:
     """The rows as a fit takes them.
 
-    Rows of weight 0 take no part; nets that never saw them judge their labels. In a small tensor whole weights become
+    Rows of weight 0 take no part; nets that never saw them judge their labels. In a small set whole weights become
     repetitions and the rows are sorted.
 
     Parameters
@@ -61,19 +65,21 @@ def weighted_rows(
     """
     counts = np.ones(len(codes)) if weights is None else weights
     whole = bool((counts == counts.astype(np.int64)).all()) and counts.sum() <= SMALL
-    if isinstance(rows, Tensor) and whole:
+    if whole:
         return _repeated(rows, codes, counts.astype(np.int64))
     if weights is None:
         return WeightedRows(rows, codes, None, None)
     return WeightedRows(rows, codes, weights / weights[weights > 0].mean(), None)
 
 
-def _repeated(rows: Tensor, codes: NDArray[np.int64], counts: NDArray[np.int64]) -> WeightedRows:
+def _repeated(rows: Tensor | Dataset, codes: NDArray[np.int64], counts: NDArray[np.int64]) -> WeightedRows:
     """Each row as often as it counts, sorted by features and label; rows that do not count follow."""
-    flat = rows.reshape(len(rows), -1).numpy()
+    source = ArraySource(rows, CPU) if isinstance(rows, Tensor) else DatasetSource(rows, CPU)
+    flat = source.take(torch.arange(len(codes))).flatten(1).numpy()
     order = np.lexsort((codes, *flat.T[::-1]))
     index = np.concatenate([np.repeat(order, counts[order]), np.flatnonzero(counts == 0)])
-    position = np.empty(len(rows), dtype=np.int64)
+    position = np.empty(len(codes), dtype=np.int64)
     position[index[::-1]] = np.arange(len(index))[::-1]  # the first copy of each row
     weights = (np.arange(len(index)) < counts.sum()).astype(np.float64)
-    return WeightedRows(rows[torch.from_numpy(index)], codes[index], None if counts.all() else weights, position)
+    taken = rows[torch.from_numpy(index)] if isinstance(rows, Tensor) else Subset(rows, index.tolist())
+    return WeightedRows(taken, codes[index], None if counts.all() else weights, position)
