@@ -11,11 +11,12 @@ from sklearn.utils import check_random_state
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from noisyflywheel.data import as_row
+from noisyflywheel.data import as_row, float64_device
 from noisyflywheel.estimator.inputs import make_source, sample_rows
 from noisyflywheel.estimator.parameters import make_settings
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.nets import Trainer, check_forward, prepare_net
+from noisyflywheel.nets.devices import check_same_device
 from noisyflywheel.nets.prepare import check_net, default_net
 from noisyflywheel.views.adapter import ViewAdapter
 from noisyflywheel.views.images import ImageViews
@@ -49,6 +50,7 @@ def build(estimator: Any, rows: Any, codes: NDArray[np.int64], n_classes: int, s
     nets = _choose_nets(p, rows, device)
     net_is_default = p["main_net"] is None and p["aux_net"] is None
     own_device = None if str(p["device"]) == "auto" else device
+    check_same_device(*nets, own_device)
     home = torch.device(own_device or nets[1].device or device)
     source = make_source(rows, home)
     sample = sample_rows(source, max(100, SAMPLE_NUMBERS // first_row(rows).numel()))
@@ -67,7 +69,7 @@ def build(estimator: Any, rows: Any, codes: NDArray[np.int64], n_classes: int, s
             trainers.append(trainer)
             break
     main, aux = trainers
-    given = torch.from_numpy(codes).to(home)
+    given = torch.from_numpy(codes).to(float64_device(home))
     return Flywheel(main, aux, views, source, given, n_classes, settings, seeds[2])
 
 

@@ -27,7 +27,7 @@ from noisyflywheel.loop.progress import FitProgress
 from noisyflywheel.loop.run_state import Place
 from noisyflywheel.loop.warmup import warm_up
 from noisyflywheel.nets import Trainer
-from noisyflywheel.nets.trainer import StopTraining
+from noisyflywheel.nets.stopping import StopTraining, warn_of_stop_in_warm_up
 
 LONG = 60.0
 """Seconds without a checkpoint after which one is written inside a cycle."""
@@ -65,8 +65,9 @@ def run(estimator: Any, wheel: Flywheel, classes: NDArray[Any], X: Any, y: Any, 
             turn(estimator, place, task, progress, checkpoints)
             for trainer in wheel.trainers:
                 trainer.end()
-    except StopTraining:
+    except StopTraining as stop:
         if not place.history:
+            warn_of_stop_in_warm_up(stop)
             wheel.start_cycles()
     except KeyboardInterrupt:
         if place.history:

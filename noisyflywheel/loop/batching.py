@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from noisyflywheel import em
 from noisyflywheel.data import batches
@@ -46,7 +45,7 @@ def warm_up_batches(wheel: Flywheel, trainer: Trainer, rows: Tensor) -> Iterator
     """Weak views against the given labels (Sec. 4.1, Initialization)."""
     for index, x in viewed(wheel, rows, trainer, wheel.weak):
         given = wheel.given[index]
-        yield Batch(x, given, partial(F.nll_loss, target=given))
+        yield Batch(x, given, partial(trainer.warm_up_loss, target=given))
 
 
 def auxiliary_batches(wheel: Flywheel, rows: Tensor) -> Iterator[Batch]:
