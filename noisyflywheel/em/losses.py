@@ -87,11 +87,11 @@ def main_loss(
     )
 
 
-def cross_entropy(log_p: Tensor, labels: Tensor, sample_weight: Tensor | None = None) -> Tensor:
-    """Cross-entropy on hard labels: ``log_p`` (B, K), ``labels`` (B,), ``sample_weight`` (B,) or None; a scalar."""
+def cross_entropy(log_p: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+    """Cross-entropy on hard labels: ``log_p`` (B, K), ``target`` (B,), ``sample_weight`` (B,) or None; a scalar."""
     if sample_weight is None:
-        return F.nll_loss(log_p, labels)
-    return weighted_mean(F.nll_loss(log_p, labels, reduction="none"), sample_weight)
+        return F.nll_loss(log_p, target)
+    return weighted_mean(F.nll_loss(log_p, target, reduction="none"), sample_weight)
 
 
 def soft_target_cross_entropy(log_f: Tensor, target: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from skorch import NeuralNet
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from noisyflywheel.data import as_row
+from noisyflywheel.data import as_row, float64_device
 from noisyflywheel.estimator.inputs import make_source, sample_rows
 from noisyflywheel.estimator.parameters import make_settings
 from noisyflywheel.estimator.random_states import seed_global
@@ -19,6 +19,7 @@ from noisyflywheel.estimator.sample_weight import WeightedRows
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.loader import ViewLoader
 from noisyflywheel.nets import Trainer, check_forward, prepare_net
+from noisyflywheel.nets.devices import check_same_device
 from noisyflywheel.nets.prepare import check_net, default_net
 from noisyflywheel.views.adapter import ViewAdapter
 from noisyflywheel.views.images import ImageViews
@@ -57,6 +58,7 @@ def choose_nets(params: dict[str, Any], image: bool, n_rows: int) -> Nets:
     own_device = None if str(params["device"]) == "auto" else device
     main, aux = params["main_net"] or params["aux_net"], params["aux_net"] or params["main_net"]
     if main is not None:
+        check_same_device(main, aux, own_device)
         return Nets(main, aux, False, own_device)
     main, aux = (default_net(image, n_rows, device, auxiliary) for auxiliary in (False, True))
     return Nets(main, aux, True, own_device)
@@ -78,8 +80,9 @@ def assemble(params: dict[str, Any], nets: Nets, data: WeightedRows, n_classes: 
     sample = sample_rows(source, max(100, SAMPLE_NUMBERS // first_row(data.rows).numel()), taking_part)
     views = ViewAdapter(default_views(params["views"], sample), sample)
     trainers = make_trainers(params, nets, sample, views, n_classes, seeds, image)
-    given = torch.from_numpy(data.codes).to(nets.home)
-    weights = None if data.weights is None else torch.from_numpy(data.weights).to(nets.home)
+    state_device = float64_device(nets.home)
+    given = torch.from_numpy(data.codes).to(state_device)
+    weights = None if data.weights is None else torch.from_numpy(data.weights).to(state_device)
     loader = ViewLoader(source, views, seeds[2])
     flywheel = Flywheel(trainers[0], trainers[-1], loader, given, n_classes, settings, weights)
     seed_global(seeds[2], nets.devices)  # dropout of the M-steps

@@ -19,7 +19,7 @@ from noisyflywheel.estimator.sample_weight import WeightedRows, weighted_rows
 from noisyflywheel.loop.checkpoints import fit_checkpoints
 from noisyflywheel.loop.progress import FitProgress
 from noisyflywheel.loop.run import FlywheelRun
-from noisyflywheel.nets.trainer import StopTraining
+from noisyflywheel.nets.stopping import StopTraining, warn_of_stop_in_warm_up
 from noisyflywheel.persistence import data_fingerprint
 
 PER_ROW = ("label_quality_", "clean_proba_", "refurbished_proba_", "_train_proba")
@@ -69,8 +69,9 @@ def fit_in_run(estimator: Any, run: FlywheelRun, data: LabelledRows, trained: We
         run.run_cycles(task)
         for trainer in run.flywheel.trainers:
             trainer.end()
-    except StopTraining:
+    except StopTraining as stop:
         if not run.history:
+            warn_of_stop_in_warm_up(stop)
             run.flywheel.start_cycles()
     except KeyboardInterrupt:
         if run.history:

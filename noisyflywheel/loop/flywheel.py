@@ -12,7 +12,6 @@ from torch import Tensor
 
 from noisyflywheel import em
 from noisyflywheel.data import balanced_rows
-from noisyflywheel.em.losses import cross_entropy
 from noisyflywheel.loop import auxiliary_em, main_em
 from noisyflywheel.loop.history import Clock, history_row
 from noisyflywheel.loop.loader import ViewLoader
@@ -210,7 +209,7 @@ class Flywheel:
         for index, x in self.loader.batches(rows, trainer.net.batch_size, self.loader.weak):
             labels, w = self.given[index], self._weights_of(index)
             yield Batch(
-                x, labels, partial(cross_entropy, labels=labels, sample_weight=None if w is None else w.float())
+                x, labels, partial(trainer.warm_up_loss, target=labels, sample_weight=None if w is None else w.float())
             )
 
     def held_out_agreement(self, held_out: list[Tensor]) -> Tensor:
