@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from noisyflywheel.reproduce import Plan, load_benchmark, reproduce
+
 EXAMPLES = """examples:
   noisyflywheel reproduce cifar10 --noise sym --rate 0.9 --seed 0 --data DIR --out DIR
   noisyflywheel reproduce cifar10 --noise sym --rate 0.9 --fast --data DIR --out DIR
@@ -81,8 +83,6 @@ def _add_recipe(group: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read the data, train, write."""
-    from noisyflywheel.reproduce import load_benchmark, reproduce
-
     plan = make_plan(arguments)
     if arguments.out.exists() and not arguments.out.is_dir():
         raise ValueError(f"--out {arguments.out} is a file, not a folder")
@@ -109,7 +109,7 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def make_plan(arguments: argparse.Namespace) -> Any:
+def make_plan(arguments: argparse.Namespace) -> Plan:
     """The plan of the arguments.
 
     Raises
@@ -117,8 +117,6 @@ def make_plan(arguments: argparse.Namespace) -> Any:
     ValueError
         For options that do not go together.
     """
-    from noisyflywheel.reproduce.plan import Plan
-
     real = arguments.dataset in ("clothing1m", "webvision")
     if arguments.noise is None and not real:
         raise ValueError(f"{arguments.dataset} needs --noise")
