@@ -109,9 +109,12 @@ class Trainer:
         return output.float()
 
     def log_probs(self, output: Tensor) -> Tensor:
-        """Log-probabilities (B, K) of the module's output, by skorch's ``predict_nonlinearity`` rule."""
+        """Log-probabilities (B, K) of the module's output, by skorch's ``predict_nonlinearity`` rule.
+
+        A module with members, such as `noisyflywheel.backbones.FoldedMLP`, gives (M, B, K) in training.
+        """
         if self.kind == "logits":
-            return torch.log_softmax(output, 1)
+            return torch.log_softmax(output, -1)
         if self.kind == "log_probabilities":
             return output
         if self.kind == "custom":
@@ -207,6 +210,35 @@ class Trainer:
         averaged = self.average.swapped() if self.average is not None else nullcontext()
         with averaged, naming_batch_size(batch_size, "prediction"):
             return self._predict(source, view, rows, batch_size, pad)
+
+    @torch.inference_mode()
+    def predict_apart(
+        self, source: Source, view: Callable[[Tensor], Tensor], rows: Tensor, batch_size: int, kept: bool = False
+    ) -> Tensor:
+        """Log-probabilities in eval mode of each member of the module on rows of its own.
+
+        Parameters
+        ----------
+        rows : Tensor of shape (M, s), int64
+            Which rows for which member.
+        batch_size : int, positive
+            Columns of ``rows`` of one forward.
+        kept : bool
+            Ask the members that the module keeps instead, of which there are twice as many.
+
+        Returns
+        -------
+        Tensor of shape (M, s, K), float32, where float64 of the device lives
+        """
+        self.net._set_training(False)
+        parts = []
+        with naming_batch_size(batch_size, "prediction"):
+            for index in rows.split(batch_size, dim=1):
+                x = view(source.take(index.flatten())).to(self.device)
+                with self.autocast():
+                    output = self.net.module_.apart(x.unflatten(0, index.shape), kept)
+                parts.append(self.log_probs(output.float()))
+        return torch.cat(parts, 1).to(float64_device(self.device))
 
     def _predict(
         self, source: Source, view: Callable[[Tensor], Tensor], rows: Tensor, batch_size: int, pad: bool
