@@ -59,52 +59,63 @@ def close_cycles(state: FlywheelState, sample_weight: Tensor | None = None) -> C
     )
 
 
-def close_with_transition(f_prob: Tensor, early_prob: Tensor, state: FlywheelState) -> Closing:
-    """The end of cycles with out-of-fold E-steps that changed labels for the better.
-
-    Labels are judged by f and T (Eq. 12's posterior), and ranked by its log odds plus those of the members that were
-    kept from the end of the warm-up, before any label was changed.
+def through_transition(f_prob: Tensor, state: FlywheelState) -> Closing:
+    """Labels as f and T judge them after cycles with out-of-fold E-steps (Eq. 12's posterior).
 
     Parameters
     ----------
-    f_prob, early_prob : Tensor of shape (N, K)
-        Out-of-fold predictions of f and of the kept members.
+    f_prob : Tensor of shape (N, K)
+        Out-of-fold prediction of f.
     state : FlywheelState
         With T and T_c of the last cycle.
     """
     s = state
     refurbished = em.posterior_through(f_prob.double(), s.transition, s.given)
     posterior = refurbished.gather(1, s.given[:, None]).squeeze(1)
-    early = early_prob.double().gather(1, s.given[:, None]).squeeze(1)
-    quality = torch.sigmoid((log_odds(posterior) + log_odds(early)) / 2)
-    mean = (f_prob + early_prob) / 2
-    return Closing(mean, refurbished, quality, posterior, s.transition, s.corruption, float(posterior.mean()))
+    return Closing(f_prob, refurbished, posterior, posterior, s.transition, s.corruption, float(posterior.mean()))
 
 
-def close_without_cycles(early_prob: Tensor, given: Tensor, sample_weight: Tensor | None = None) -> Closing:
-    """The end of a fit whose cycles did not earn their turn: labels stay, the members of the warm-up judge them.
+def with_even_errors(prob: Tensor, given: Tensor, sample_weight: Tensor | None = None) -> Closing:
+    """Labels as nets judge them that were trained on the given labels, with errors evenly spread over the classes.
 
-    Errors are taken as evenly spread over the classes, ``T = gamma I + (1 - gamma) / K``; gamma and a temperature of
-    the members are those that make the given labels most likely (objective 3 with eps = 1/K).
+    ``T = gamma I + (1 - gamma) / K``; gamma and a temperature of the nets are those that make the given labels most
+    likely (objective 3 with eps = 1/K).
 
     Parameters
     ----------
-    early_prob : Tensor of shape (N, K)
-        Out-of-fold prediction of the members of the warm-up.
+    prob : Tensor of shape (N, K)
+        Out-of-fold prediction.
     given : Tensor of shape (N,), int64
     sample_weight : Tensor of shape (N,), optional
     """
-    n_classes = early_prob.shape[1]
-    log_p = early_prob.double().clamp_min(1e-30).log()
-    eps = torch.full((len(given),), 1.0 / n_classes, dtype=torch.float64, device=given.device)
+    n_classes, device = prob.shape[1], given.device
+    log_p = prob.double().clamp_min(1e-30).log()
+    eps = torch.full((len(given),), 1.0 / n_classes, dtype=torch.float64, device=device)
     temperature, gamma = em.calibrate_with_clean_rate(log_p, given, eps, sample_weight)
-    prob = torch.softmax(log_p / temperature, 1)
-    uniform = torch.full((n_classes, n_classes), 1.0 / n_classes, dtype=torch.float64, device=given.device)
-    T = gamma * torch.eye(n_classes, dtype=torch.float64, device=given.device) + (1 - gamma) * uniform
-    refurbished = em.posterior_through(prob, T, given)
+    uniform = torch.full((n_classes, n_classes), 1.0 / n_classes, dtype=torch.float64, device=device)
+    T = gamma * torch.eye(n_classes, dtype=torch.float64, device=device) + (1 - gamma) * uniform
+    refurbished = em.posterior_through(torch.softmax(log_p / temperature, 1), T, given)
     posterior = refurbished.gather(1, given[:, None]).squeeze(1)
-    quality = early_prob.double().gather(1, given[:, None]).squeeze(1)
-    return Closing(early_prob, refurbished, quality, posterior, T, uniform, float(posterior.mean()))
+    quality = prob.double().gather(1, given[:, None]).squeeze(1)
+    return Closing(prob, refurbished, quality, posterior, T, uniform, float(posterior.mean()))
+
+
+def mixed(after: Closing, before: Closing, share: float) -> Closing:
+    """What the cycles found with weight ``share`` in [0, 1], what the warm-up found with the rest.
+
+    The ranking scores are mixed as log odds, of which those from before the cycles always count whole: they have not
+    been changed by any guess.
+    """
+    odds = share * log_odds(after.quality) + log_odds(before.quality)
+    return Closing(
+        f_prob=torch.lerp(before.f_prob, after.f_prob, share),
+        refurbished=torch.lerp(before.refurbished, after.refurbished, share),
+        quality=torch.sigmoid(odds / (1 + share)),
+        posterior=torch.lerp(before.posterior, after.posterior, share),
+        transition=torch.lerp(before.transition, after.transition, share),
+        corruption=torch.lerp(before.corruption, after.corruption, share),
+        clean_rate=share * after.clean_rate + (1 - share) * before.clean_rate,
+    )
 
 
 def log_odds(p: Tensor) -> Tensor:

@@ -7,12 +7,10 @@ with Noisy Labels", AAAI 2021).
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import math
+from typing import NamedTuple
 
 from torch import Tensor
-
-CLEARLY = 1.0
-"""A candidate is clearly better when it wins so many standard deviations more rows than it loses."""
 
 
 class Decision(NamedTuple):
@@ -20,6 +18,8 @@ class Decision(NamedTuple):
 
     decision: str
     chosen: str
+    share: float
+    """Weight of the candidate, in [0, 1]."""
     candidate: str
     alternative: str
     agreement: float
@@ -39,10 +39,11 @@ def sign_test(first: Tensor, second: Tensor) -> float:
     return (won - lost) / max(won + lost, 1.0) ** 0.5
 
 
-def compare(
-    decision: str, candidate: str, alternative: str, prob: Tensor, other: Tensor, given: Tensor, needs: float = CLEARLY
-) -> Decision:
-    """Take the candidate where it agrees clearly better with held-out labels than the alternative.
+def compare(decision: str, candidate: str, alternative: str, prob: Tensor, other: Tensor, given: Tensor) -> Decision:
+    """Weigh a candidate by how sure it is that it agrees better with held-out labels than the alternative.
+
+    Its share is ``Phi(z)``, the probability of fewer rows won by a candidate that is no better: near a tie both count
+    half, and no threshold turns a small difference into a large one.
 
     Parameters
     ----------
@@ -52,30 +53,25 @@ def compare(
         Their predictions on rows that neither was trained on.
     given : Tensor of shape (n,), int64
         Given labels of these rows.
-    needs : float
-        z above which the candidate is taken.
     """
     right, other_right = prob.argmax(1) == given, other.argmax(1) == given
     z = sign_test(right, other_right)
+    share = 0.5 * (1 + math.erf(z / math.sqrt(2)))
     return Decision(
-        decision,
-        candidate if z > needs else alternative,
-        candidate,
-        alternative,
-        float(right.double().mean()),
-        float(other_right.double().mean()),
-        z,
-        log_likelihood(prob, given),
-        log_likelihood(other, given),
-        len(given),
+        decision=decision,
+        chosen=candidate if share > 0.5 else alternative,
+        share=share,
+        candidate=candidate,
+        alternative=alternative,
+        agreement=float(right.double().mean()),
+        alternative_agreement=float(other_right.double().mean()),
+        z=z,
+        log_likelihood=log_likelihood(prob, given),
+        alternative_log_likelihood=log_likelihood(other, given),
+        n_rows=len(given),
     )
 
 
 def log_likelihood(prob: Tensor, given: Tensor) -> float:
     """Mean log-probability of given labels: ``prob`` (n, K), ``given`` (n,)."""
     return float(prob.double().gather(1, given[:, None]).clamp_min(1e-30).log().mean())
-
-
-def as_table(decisions: list[Decision]) -> list[dict[str, Any]]:
-    """Rows for a DataFrame."""
-    return [decision._asdict() for decision in decisions]

@@ -47,6 +47,7 @@ class Flywheel:
     """
 
     n_epochs_at_most = warmup.MAX_EPOCHS
+    is_guarded = True
     hold = HOLD
     """Share of the cycles of nets on vectors before their learning rate's cosine."""
 

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from noisyflywheel import em
 from noisyflywheel.loop import auxiliary_em
-from noisyflywheel.loop.closing import Closing, close_with_transition, close_without_cycles
+from noisyflywheel.loop.closing import Closing, mixed, through_transition, with_even_errors
 from noisyflywheel.loop.decide import compare
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.folds import Folds
@@ -36,6 +36,7 @@ class OutOfFoldFlywheel(Flywheel):
 
     n_epochs_at_most = MOST_EPOCHS
     hold = 0.0
+    is_guarded = False  # what the cycles did is weighed at the end
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -120,16 +121,15 @@ class OutOfFoldFlywheel(Flywheel):
             s.eps[rows] = em.error_probability(s.f_prob[rows], s.corruption, given).double()
 
     def close(self) -> Closing:
-        """Decide whether the cycles earned their turn, and judge every row by members that have not seen it."""
+        """Weigh the cycles against the warm-up, both judged by labels of unseen rows, and mix what they found."""
         aux: Any = self.aux.net.module_
         f_prob, early = self._guess(), self._unseen(self.aux, kept=True).mean(0)
         rows = self.all_rows
-        found = compare("labels", "cycles", "warm-up", f_prob[rows], early[rows], self.given[rows])
-        self.decisions.append(found)
-        aux.kept_share.fill_(0.5 if found.chosen == "cycles" else 1.0)
-        if found.chosen == "cycles":
-            return close_with_transition(f_prob, early, self.state)
-        return close_without_cycles(early, self.given, self.sample_weight)
+        decision = compare("labels", "cycles", "warm-up", f_prob[rows], early[rows], self.given[rows])
+        self.decisions.append(decision)
+        aux.kept_share.fill_(1 - decision.share)
+        before = with_even_errors(early, self.given, self.sample_weight)
+        return mixed(through_transition(f_prob, self.state), before, decision.share)
 
     # ---- unseen rows
 

@@ -142,7 +142,7 @@ class FlywheelRun:
 
     def _set_guard(self) -> None:
         settings, s = self.flywheel.settings, self.flywheel.state
-        if settings.guard and settings.refurbish:
+        if settings.guard and settings.refurbish and self.flywheel.is_guarded:
             rows = self.flywheel.all_rows
             self.guard = Guard.after_warm_up(s.given[rows], s.f_prob[rows], s.gamma)
 
