@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
+from noisyflywheel.data.devices import float64_device
+
 CHANNELS = (1, 3, 4)
 
 
@@ -67,7 +69,10 @@ class DatasetSource:
         indices = rows.tolist()
         items = [as_row(self.dataset[i]) for i in indices]
         _check_items(items, indices)
-        return channels_first(default_collate(items)).to(self.device, non_blocking=True)
+        batch = channels_first(default_collate(items))
+        if float64_device(self.device) != self.device and batch.dtype == torch.float64:
+            batch = batch.float()
+        return batch.to(self.device, non_blocking=True)
 
 
 def _fits(x: Tensor, device: torch.device) -> bool:

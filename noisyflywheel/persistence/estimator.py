@@ -12,6 +12,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
+from noisyflywheel.data import on_host
 from noisyflywheel.exceptions import CheckpointError
 from noisyflywheel.persistence.fitted import VIEWS, fitted_state, portable_views, restore_fitted
 from noisyflywheel.persistence.store import load_checkpoint, save_checkpoint
@@ -151,10 +152,12 @@ class Persistent:
         return load_estimator(cls, path, main_net, aux_net, views, device)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """For pickle, joblib and copy: the whole object, views on the CPU."""
+        """For pickle, joblib and copy: the whole object, views and what a warm start goes on from on the CPU."""
         state = dict(super().__getstate__())  # type: ignore[call-overload]
         if "views_" in state:
             state["views_"] = portable_views(state["views_"])
+        if "_kept" in state:
+            state["_kept"] = on_host(state["_kept"])
         return copyreg.__newobj__, (type(self),), state  # type: ignore[attr-defined]
 
     def __getstate__(self) -> dict[str, Any]:
