@@ -66,7 +66,7 @@ class DatasetSource:
 
     def take(self, rows: Tensor) -> Tensor:
         """Rows of shape (B, ...) on the device; images channels first."""
-        indices = rows.tolist()
+        indices = rows.tolist()  # sync: where rows are on a device
         items = [as_row(self.dataset[i]) for i in indices]
         _check_items(items, indices)
         batch = channels_first(default_collate(items))

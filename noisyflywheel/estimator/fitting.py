@@ -163,7 +163,7 @@ def publish(
     wheel.close()
     for trainer in wheel.trainers:
         if trainer.average is not None:
-            trainer.average.adopt()
+            trainer.average.copy_to_module()
     s = wheel.state
     refurbished = em.refurbish(s.q, s.given, s.f_prob.double())
     refurbished /= refurbished.sum(1, keepdim=True)
