@@ -71,7 +71,9 @@ def test_a_step_and_a_prediction_with_labels_on_the_host(mps, monkeypatch):
     trainer = Trainer(net(None, nn.Linear(4, 3, device=mps)).initialize())
     x, labels = torch.ones(6, 4, device=mps), torch.zeros(6, dtype=torch.long)
     weights, losses = torch.ones(6, dtype=torch.float64), []
-    monkeypatch.setattr(torch.Tensor, "backward", losses.append)  # fake tensors have no gradients on CUDA
+    monkeypatch.setattr(
+        torch.Tensor, "backward", lambda loss: losses.append(loss)
+    )  # fake tensors have no gradients on CUDA
     trainer._step(Batch(x, labels, lambda log_p: (F.nll_loss(log_p, labels, reduction="none") * weights).mean()))
     assert (trainer.device, losses[0].device.type, losses[0].dtype) == (mps, "cpu", torch.float64)
     log_p = trainer.predict(ArraySource(x, mps), lambda x: x, torch.arange(6), 4)
