@@ -190,7 +190,7 @@ class Flywheel:
         self.state.f_prob = self.loader.predict(predicts, every).exp()
         for trainer in self.trainers:
             if trainer.average is not None:
-                trainer.average.adopt()
+                trainer.average.copy_to_module()
         return close_cycles(self.state, self.sample_weight)
 
     def _join_rows(self, rows: Tensor) -> None:

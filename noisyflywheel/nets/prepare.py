@@ -127,8 +127,8 @@ def prepare_net(net: NeuralNet, widths: dict[str, int], device: str | None, imag
 
 def listens(net: NeuralNet, *events: str) -> bool:
     """Whether the net or one of its callbacks overrides any of the skorch events."""
-    own = any(getattr(type(net), event) is not getattr(NeuralNet, event) for event in events)
-    return own or any(
+    net_listens = any(getattr(type(net), event) is not getattr(NeuralNet, event) for event in events)
+    return net_listens or any(
         getattr(type(callback), event, None) is not getattr(Callback, event)
         for _, callback in net.callbacks_
         for event in events

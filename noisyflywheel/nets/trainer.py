@@ -32,7 +32,7 @@ class Batch(NamedTuple):
     x: Tensor
     labels: Tensor
     loss: Callable[[Tensor], Tensor]
-    """From the log-probabilities (B, K) of ``x`` to a scalar."""
+    """From the log-probabilities (B, K) of ``x``, on the device of ``labels``, to a scalar."""
     more: int = 0
     """Rows beside ``x`` that the loss sends through the net."""
 
@@ -135,7 +135,7 @@ class Trainer:
                 if self.average is not None:
                     self.average.update()
                 count += 1
-        mean = float(total) / max(count, 1)
+        mean = float(total) / max(count, 1)  # sync: one scalar an epoch
         net.history.record("train_loss", mean)
         net.history.record("train_batch_count", count)
         self._notify("on_epoch_end", dataset_train=None, dataset_valid=None)
@@ -247,6 +247,6 @@ class Trainer:
         for index in rows.split(batch_size):
             x = view(source.take(index)).to(self.device)
             if pad and len(index) < batch_size:
-                x = torch.cat([x, x[-1:].expand(batch_size - len(index), *x.shape[1:])])
+                x = torch.cat([x, x[-1:].expand(batch_size - len(index), *x.shape[1:])])  # (batch_size, ...)
             parts.append(self.log_probs(self.forward(x))[: len(index)])
         return torch.cat(parts).to(float64_device(self.device))
