@@ -42,6 +42,12 @@ def test_confidence_regularizer_falls_as_g_grows_confident():
     assert values[0] == pytest.approx(math.log(1 / 3), rel=1e-6)
 
 
+def test_confidence_regularizer_adds_1e_8_inside_the_logarithm():
+    prob = torch.tensor([[1e-8, 1.0]], dtype=torch.float64)
+    value = confidence_regularizer(prob, torch.tensor([1.0, 0.0], dtype=torch.float64))
+    assert float(value) == pytest.approx(math.log(2e-8))
+
+
 def test_main_loss_by_hand():
     log_g = torch.log(torch.tensor([[0.8, 0.2]], dtype=torch.float64))
     prior = torch.tensor([0.5, 0.5], dtype=torch.float64)
@@ -120,6 +126,21 @@ def test_contrastive_loss_by_hand():
     z = torch.eye(2)
     expected = -math.log(math.exp(2.0) / (math.exp(2.0) + 2))
     assert float(contrastive_loss(z, z, temperature=0.5)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_contrastive_loss_of_unequal_views_by_hand():
+    """Angles 0 and 90 degrees in view 1, 30 and 60 in view 2; temperature .05 unless another is given."""
+    z1 = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    z2 = torch.tensor([[math.sqrt(3), 1.0], [1.0, math.sqrt(3)]]) / 2
+    near, far, apart = math.cos(math.pi / 6), math.cos(math.pi / 3), 0.0
+    for loss, t in [(contrastive_loss(z1, z2), 0.05), (contrastive_loss(z1, z2, 1.0), 1.0)]:
+        first = -near / t + math.log(sum(math.exp(c / t) for c in (near, far, apart)))
+        second = -near / t + math.log(sum(math.exp(c / t) for c in (near, far, near)))
+        assert float(loss) == pytest.approx((first + second) / 2, rel=1e-5)
+
+
+def test_contrastive_loss_of_half_precision_is_float32():
+    assert contrastive_loss(torch.eye(2).half(), torch.eye(2).half()).dtype == torch.float32
 
 
 def test_contrastive_loss_does_not_see_lengths_and_is_symmetric():
