@@ -121,11 +121,12 @@ def make_source(rows: Tensor | Dataset, device: torch.device) -> Source:
     return ArraySource(rows, device) if isinstance(rows, Tensor) else DatasetSource(rows, device)
 
 
-def sample_rows(source: Source, most: int) -> Tensor:
-    """At most ``most`` rows, evenly spaced: (m, ...)."""
-    n = len(source)
-    index = torch.arange(n) if n <= most else torch.linspace(0, n - 1, most).long()
-    return source.take(index)
+def sample_rows(source: Source, most: int, rows: Tensor | None = None) -> Tensor:
+    """At most ``most`` rows, evenly spaced among ``rows`` (all if None): (m, ...)."""
+    rows = torch.arange(len(source)) if rows is None else rows
+    if len(rows) > most:
+        rows = rows[torch.linspace(0, len(rows) - 1, most).long()]
+    return source.take(rows)
 
 
 def labels_of_dataset(dataset: Any) -> np.ndarray:

@@ -93,17 +93,17 @@ class Recorder:
         self.record["cycles"] = before["cycles"]
         self.started -= before.get("seconds", 0.0)
 
-    def cycle(self, row: Row, wheel: Flywheel) -> None:
+    def cycle(self, row: Row, flywheel: Flywheel) -> None:
         """Take in one cycle; rows of a run that went further before are dropped."""
         record = self.record
         if "environment" not in record:
-            record["environment"] = environment(wheel.aux.device)
-            record["parameters"] = _parameters(wheel)
+            record["environment"] = environment(flywheel.aux.device)
+            record["parameters"] = _parameters(flywheel)
         record["cycles"] = [kept for kept in record["cycles"] if kept["cycle"] < row["cycle"]] + [row]
         record["result"] = result(record["cycles"])
         record["seconds"] = time.perf_counter() - self.started
         write_json(self.path, record)
-        self.say(line(row, wheel.settings.n_cycles))
+        self.say(line(row, flywheel.settings.n_cycles))
 
     def finish(self, classifier: FlywheelClassifier, measures: CycleMeasures) -> None:
         """Add the matrices of Figure 3 and what is known at the end."""
@@ -122,18 +122,18 @@ class Recorder:
         self.say(summary(self.record))
 
 
-def _parameters(wheel: Flywheel) -> dict[str, Any]:
+def _parameters(flywheel: Flywheel) -> dict[str, Any]:
     """What the loop and its nets were run with."""
-    net = wheel.aux.net
+    net = flywheel.aux.net
     about = {
         "module": getattr(net.module, "__name__", type(net.module).__name__),
         "n_weights": sum(p.numel() for p in net.module_.parameters()),
         "batch_size": net.batch_size,
         "lr": net.lr,
-        "bf16": wheel.aux.amp,
-        "views": repr(wheel.views.views),
+        "bf16": flywheel.aux.amp,
+        "views": repr(flywheel.loader.views.views),
     }
-    return vars(wheel.settings) | about
+    return vars(flywheel.settings) | about
 
 
 def result(cycles: list[Row]) -> dict[str, Any]:
