@@ -27,10 +27,22 @@ from pathlib import Path
 
 from mutators import Mutant, mutants
 
-HEAVY = """
-torch torchvision.transforms.v2 skorch.helper sklearn.datasets sklearn.isotonic sklearn.pipeline pandas scipy.stats
-PIL.Image pytest hypothesis.strategies hypothesis.extra.numpy rich.progress safetensors.torch
-""".split()
+HEAVY = [
+    "torch",
+    "torchvision.transforms.v2",
+    "skorch.helper",
+    "sklearn.datasets",
+    "sklearn.isotonic",
+    "sklearn.pipeline",
+    "pandas",
+    "scipy.stats",
+    "PIL.Image",
+    "pytest",
+    "hypothesis.strategies",
+    "hypothesis.extra.numpy",
+    "rich.progress",
+    "safetensors.torch",
+]
 """What tests import and no mutant changes."""
 
 ALSO = {"noisyflywheel/em": ["test_properties.py"]}

@@ -94,3 +94,18 @@ def test_overconfidence_is_a_number_in_float64():
     value = overconfidence(log_g, torch.tensor([[0.0, 1.0]]))
     assert isinstance(value, float)
     assert value == float(log_g[0, 0].double().exp())
+
+
+def test_agreement_with_weights_by_hand():
+    prob = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+    weights = torch.tensor([1.0, 0.0, 3.0], dtype=torch.float64)
+    assert float(agreement(prob, torch.tensor([0, 1, 1]), weights)) == pytest.approx(0.25)
+
+
+def test_calibrate_counts_a_row_as_often_as_its_weight():
+    """One label for the sure class, one against it: the one that counts nine times decides."""
+    log_g = torch.log(torch.tensor([[0.9, 0.1]] * 2, dtype=torch.float64))
+    given, eps = torch.tensor([0, 1]), torch.full((2,), 0.01, dtype=torch.float64)
+    for weights, repeated in [([9.0, 1.0], [0] * 9 + [1]), ([1.0, 9.0], [0] + [1] * 9)]:
+        many = calibrate(log_g[:1].expand(10, 2), torch.tensor(repeated), 0.9, eps[:1].expand(10))
+        assert calibrate(log_g, given, 0.9, eps, torch.tensor(weights, dtype=torch.float64)) == many

@@ -9,9 +9,11 @@ from noisyflywheel.em.losses import (
     CLAMP,
     confidence_regularizer,
     contrastive_loss,
+    cross_entropy,
     limited_weight,
     main_loss,
     soft_target_cross_entropy,
+    weighted_mean,
 )
 
 # Eqs. (8) and (9)
@@ -96,6 +98,39 @@ def test_main_loss_gradient():
     g = torch.softmax(logits.detach(), 1)
     expected = g - torch.tensor([[0.0, 0.0, 1.0]]) + 0.7 * (prior - g)
     torch.testing.assert_close(logits.grad, expected, atol=1e-6, rtol=0)
+
+
+# weights of rows
+
+WEIGHTS = torch.tensor([0.5, 1.5], dtype=torch.float64)
+TWO = torch.tensor([[0.8, 0.2], [0.5, 0.5]], dtype=torch.float64)
+
+
+def test_weighted_mean_by_hand():
+    values = torch.tensor([2.0, 4.0], dtype=torch.float64)
+    assert float(weighted_mean(values)) == 3.0
+    assert float(weighted_mean(values, WEIGHTS)) == 3.5
+    assert (
+        float(weighted_mean(values, torch.tensor([1.0, 0.0]))) == 1.0
+    )  # their mean is 1 over all rows, not over these
+
+
+def test_cross_entropy_by_hand():
+    labels = torch.tensor([1, 0])
+    plain = cross_entropy(torch.log(TWO), labels)
+    assert plain.shape == () and float(plain) == pytest.approx(-(math.log(0.2) + math.log(0.5)) / 2)
+    weighted = cross_entropy(torch.log(TWO), labels, WEIGHTS)
+    assert float(weighted) == pytest.approx(-(0.5 * math.log(0.2) + 1.5 * math.log(0.5)) / 2)
+
+
+def test_main_loss_weighs_both_of_its_parts():
+    prior = torch.tensor([0.25, 0.75], dtype=torch.float64)
+    regular = [0.25 * math.log(0.8) + 0.75 * math.log(0.2), math.log(0.5)]
+    expected = (0.5 * regular[0] + 1.5 * regular[1]) / 2
+    assert float(confidence_regularizer(TWO, prior, WEIGHTS)) == pytest.approx(expected, abs=1e-7)
+    loss = main_loss(torch.log(TWO), torch.tensor([1, 0]), prior, 3.0, WEIGHTS)
+    labels = -(0.5 * math.log(0.2) + 1.5 * math.log(0.5)) / 2
+    assert float(loss) == pytest.approx(labels + 3 * expected, abs=1e-6)
 
 
 # Eq. (13)

@@ -12,7 +12,7 @@ from noisyflywheel.em import (
     reweighted_cross_entropy,
     update_clean_rate,
 )
-from noisyflywheel.em.main import EPS_MIN, GAMMA_MIN, PROB_MIN
+from noisyflywheel.em.main import EPS_MIN, GAMMA_MIN, PROB_MIN, weighted_average
 
 G = torch.tensor([0.8, 0.1], dtype=torch.float64)
 Q = torch.tensor([0.96, 0.75], dtype=torch.float64)
@@ -113,6 +113,13 @@ def test_update_clean_rate_by_hand_and_clipped():
     assert float(update_clean_rate(Q)) == pytest.approx(0.855)
     assert float(update_clean_rate(torch.zeros(3))) == pytest.approx(GAMMA_MIN)
     assert float(update_clean_rate(torch.ones(3))) == pytest.approx(1 - GAMMA_MIN)
+
+
+def test_weighted_average_by_hand():
+    values = torch.tensor([1.0, 2.0, 4.0])
+    assert float(weighted_average(values, torch.tensor([1.0, 0.0, 3.0]))) == 3.25
+    assert float(weighted_average(values)) == pytest.approx(7 / 3)
+    assert float(update_clean_rate(Q, torch.tensor([2.0, 1.0]))) == pytest.approx((2 * 0.96 + 0.75) / 3)
 
 
 def test_update_clean_rate_maximises_the_expected_log_likelihood():
