@@ -3,7 +3,7 @@
     python tests/mutate.py noisyflywheel/em --tests tests/em --out examples/benchmarks/results/mutation.txt
 
 Each ``SOURCE``, a file or a folder of files, is tested by the folder in the same place of ``--tests``: ``NAME.py`` by
-``test_NAME.py`` and what `ALSO` adds, by the whole folder where there is no such file. torch and the other large
+``test_NAME.py`` or ``test_FOLDER_NAME.py`` and what `ALSO` adds, by the whole folder where there is neither. torch and the other large
 packages are imported once; each mutant runs in a fork that stops at the first failure or after a time limit. Mutants
 that survive are listed; those in ``mutate_explained.toml`` are equivalent to the source, for the reason given there.
 """
@@ -113,10 +113,10 @@ def files_of(source: Path) -> list[Path]:
 
 def tests_of(path: Path, tests: Path) -> list[str]:
     """The test files of one source file, its own first."""
-    own = tests / f"test_{path.stem}.py"
-    if tests.is_file() or not own.exists():
-        return [str(tests)]
-    return [str(own), *(str(tests / name) for name in ALSO.get(path.parent.as_posix(), ()))]
+    own = [tests / name for name in (f"test_{path.stem}.py", f"test_{tests.name}_{path.stem}.py")]
+    named = [str(test) for test in own if test.exists()]
+    also = [str(tests / name) for name in ALSO.get(path.parent.as_posix(), ())]
+    return [*named, *also] if named else [str(tests)]
 
 
 def baseline(jobs: list[Job]) -> dict[str, int] | None:

@@ -24,8 +24,8 @@ def mixture():
 
 def test_tempered_given_by_hand():
     log_g = torch.log(torch.tensor([[0.8, 0.2]], dtype=torch.float64))
-    as_is = tempered_given(log_g, torch.tensor([0]), 1.0)
-    assert as_is.shape == (1,) and float(as_is) == pytest.approx(0.8)
+    as_is = tempered_given(log_g.expand(2, 2), torch.tensor([0, 1]), 1.0)
+    torch.testing.assert_close(as_is, torch.tensor([0.8, 0.2], dtype=torch.float64))
     flat = math.sqrt(0.8) / (math.sqrt(0.8) + math.sqrt(0.2))
     assert float(tempered_given(log_g, torch.tensor([0]), 2.0)) == pytest.approx(flat)
     sharp = 0.64 / (0.64 + 0.04)
