@@ -3,9 +3,10 @@
     python tests/mutate.py noisyflywheel/em --tests tests/em --out examples/benchmarks/results/mutation.txt
 
 Each ``SOURCE``, a file or a folder of files, is tested by the folder in the same place of ``--tests``: ``NAME.py`` by
-``test_NAME.py`` or ``test_FOLDER_NAME.py`` and what `ALSO` adds, by the whole folder where there is neither. torch and the other large
-packages are imported once; each mutant runs in a fork that stops at the first failure or after a time limit. Mutants
-that survive are listed; those in ``mutate_explained.toml`` are equivalent to the source, for the reason given there.
+``test_NAME.py`` or ``test_FOLDER_NAME.py`` and what `ALSO` adds, by the whole folder where there is neither. torch and
+the other large packages are imported once; each mutant runs in a fork that stops at the first failure or after a time
+limit. Mutants that survive are listed; those in ``mutate_explained.toml`` are equivalent to the source, for the reason
+given there.
 """
 
 from __future__ import annotations
