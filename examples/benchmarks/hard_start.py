@@ -20,11 +20,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from cifar10n_archive import load_archive
 from sklearn.metrics import roc_auc_score
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.data import channels_first, to_tensor
-from noisyflywheel.datasets import load_cifar10n
 from noisyflywheel.estimator.assemble import untrained_flywheel
 from noisyflywheel.estimator.inputs import make_source
 from noisyflywheel.estimator.random_states import draw_seeds
@@ -34,7 +34,7 @@ from noisyflywheel.reproduce.record import environment, write_json
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="cifar10n.npz")
+    parser.add_argument("--data", type=Path, required=True, help="the archive, see cifar10n_archive.py")
     parser.add_argument("--labels", default="worse")
     parser.add_argument("--n", type=int, default=10_000, help="training rows, the first ones (6000, 10000)")
     parser.add_argument("--n-test", type=int, default=10_000)
@@ -127,8 +127,8 @@ def accuracy(flywheel, test, averaged: bool) -> float:
 def main() -> None:
     args = parse()
     torch.set_num_threads(args.threads)
-    data = load_cifar10n(args.data, args.labels, n_rows=args.n)
-    test = load_cifar10n(args.data, args.labels, train=False, n_rows=args.n_test)
+    data = load_archive(args.data, args.labels, n_rows=args.n)
+    test = load_archive(args.data, args.labels, train=False, n_rows=args.n_test)
     found = {"claim": __doc__.splitlines()[0], "environment": environment(torch.device(args.device))}
     found |= {"n": args.n, "labels": args.labels, "seed": args.seed, "params": json.loads(args.params)}
     found["right_labels"] = float((data.y == data.y_clean).mean())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 
 from noisyflywheel.estimator.classifier import FlywheelClassifier
 from noisyflywheel.loop.flywheel import Flywheel
+from noisyflywheel.reproduce import figures
 from noisyflywheel.reproduce.benchmarks import Benchmark
 from noisyflywheel.reproduce.measures import CycleMeasures, Row
 from noisyflywheel.reproduce.plan import Plan
@@ -151,8 +153,8 @@ def result(cycles: list[Row]) -> dict[str, Any]:
         "corruption_error",
     )
     found |= {f"last_{name}": last[name] for name in names if name in last}
-    found["median_cycle_seconds"] = _median([row["cycle_seconds"] for row in cycles])
-    found["median_inference_seconds"] = _median([row["inference_seconds"] for row in cycles])
+    found["median_cycle_seconds"] = statistics.median([row["cycle_seconds"] for row in cycles])
+    found["median_inference_seconds"] = statistics.median([row["inference_seconds"] for row in cycles])
     return found
 
 
@@ -184,17 +186,9 @@ def draw_figures(
     say: Callable[[str], None],
 ) -> None:
     """Figures 3, 4 and 5 beside the JSON file."""
-    from noisyflywheel.reproduce import figures
-
     drawn = {"figure3": figures.corruption(record, benchmark.class_names), "figure5": figures.curves(record)}
     if tsne_rows > 0:
         drawn["figure4"] = figures.tsne(classifier, benchmark, tsne_rows)
     for name, figure in sorted(drawn.items()):
         if figure is not None:
             say(f"{name}: {figures.save(figure, path.with_name(f'{path.stem}-{name}.png'))}")
-
-
-def _median(values: list[float]) -> float:
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
