@@ -46,8 +46,8 @@ HEAVY = [
 ]
 """What tests import and no mutant changes."""
 
-ALSO = {"noisyflywheel/em": ["test_properties.py"]}
-"""Tests of a folder that belong to each of its files."""
+ALSO = {"noisyflywheel/em": ["test_properties.py"], "noisyflywheel/loop/flywheel.py": ["test_run.py"]}
+"""Further tests of a file, or of every file of a folder."""
 
 EXPLAINED = Path(__file__).with_name("mutate_explained.toml")
 
@@ -116,7 +116,8 @@ def tests_of(path: Path, tests: Path) -> list[str]:
     """The test files of one source file, its own first."""
     own = [tests / name for name in (f"test_{path.stem}.py", f"test_{tests.name}_{path.stem}.py")]
     named = [str(test) for test in own if test.exists()]
-    also = [str(tests / name) for name in ALSO.get(path.parent.as_posix(), ())]
+    further = [*ALSO.get(path.as_posix(), ()), *ALSO.get(path.parent.as_posix(), ())]
+    also = [str(tests / name) for name in further]
     return [*named, *also] if named else [str(tests)]
 
 
