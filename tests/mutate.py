@@ -6,7 +6,8 @@ Each ``SOURCE``, a file or a folder of files, is tested by the folder in the sam
 ``test_NAME.py`` or ``test_FOLDER_NAME.py`` and what `ALSO` adds, by the whole folder where there is neither. torch and
 the other large packages are imported once; each mutant runs in a fork that stops at the first failure or after a time
 limit. Mutants that survive are listed; those in ``mutate_explained.toml`` are equivalent to the source, for the reason
-given there.
+given there. With ``--resume FILE`` every death is noted in the file, and mutants that died in an earlier run are not
+run again: a run can be cut off, and what a new test kills is seen at once. Remove the file after a test was weakened.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
+import hashlib
 import importlib
 import importlib.machinery
 import importlib.util
@@ -61,6 +63,11 @@ class Job:
     tests: list[str]
     verdict: str = ""
 
+    @property
+    def digest(self) -> str:
+        """Of the mutant's file and source."""
+        return hashlib.sha256(f"{self.path.as_posix()} {self.mutant.source}".encode()).hexdigest()[:24]
+
 
 def main() -> int:
     """Run the mutants and write the table; 1 if the tests fail without any, or too many mutants survive."""
@@ -79,10 +86,12 @@ def main() -> int:
         for mutant in mutants(path.read_text("utf-8"))
         if args.only in mutant.name
     ]
-    limits = baseline(jobs)
+    recall(jobs, args.resume)
+    waiting = [job for job in jobs if not job.verdict]
+    limits = baseline(waiting)
     if limits is None:
         return 1
-    run_all(jobs, limits, args.jobs)
+    run_all(waiting, limits, args.jobs, args.resume)
     explain(jobs)
     report = table(jobs) + ["", *survivors(jobs)]
     print("\n".join(report))
@@ -98,13 +107,28 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--tests", nargs="+", required=True, help="a folder (or file) of tests for each source")
     parser.add_argument("--out", help="file for the table")
     parser.add_argument("--jobs", type=int, default=2, help="mutants at a time")
+    parser.add_argument("--resume", help="file of the mutants that died so far")
     parser.add_argument("--only", default="", help="run only mutants with this in their names")
     return parser.parse_args()
 
 
 def command() -> str:
-    """This run's command line, from the repository's root."""
-    return shlex.join(["python", "tests/mutate.py", *sys.argv[1:]])
+    """This run's command line, from the repository's root; how it was cut into parts does not matter."""
+    words = sys.argv[1:]
+    if "--resume" in words:
+        at = words.index("--resume")
+        words = words[:at] + words[at + 2 :]
+    return shlex.join(["python", "tests/mutate.py", *words])
+
+
+def recall(jobs: list[Job], path: str | None) -> None:
+    """Verdicts of the mutants that died in an earlier run."""
+    if path is None or not Path(path).exists():
+        return
+    lines = (line.split() for line in Path(path).read_text("utf-8").splitlines())
+    died = {digest: verdict for digest, verdict in lines if verdict in ("killed", "timeout")}
+    for job in jobs:
+        job.verdict = died.get(job.digest, "")
 
 
 def files_of(source: Path) -> list[Path]:
@@ -133,7 +157,7 @@ def baseline(jobs: list[Job]) -> dict[str, int] | None:
     return limits
 
 
-def run_all(jobs: list[Job], limits: dict[str, int], at_once: int) -> None:
+def run_all(jobs: list[Job], limits: dict[str, int], at_once: int, notes: str | None) -> None:
     """Fork the jobs, ``at_once`` of them at a time, and note their verdicts."""
     running: dict[int, Job] = {}
     waiting = list(reversed(jobs))
@@ -144,6 +168,9 @@ def run_all(jobs: list[Job], limits: dict[str, int], at_once: int) -> None:
         pid, status = os.wait()
         job = running.pop(pid)
         job.verdict = verdict(status)
+        if notes:
+            with Path(notes).open("a", encoding="utf-8") as file:
+                file.write(f"{job.digest} {job.verdict}\n")
         done = len(jobs) - len(waiting) - len(running)
         print(f"{done}/{len(jobs)} {job.verdict} {job.path} {job.mutant.name}", file=sys.stderr, flush=True)
 
