@@ -53,6 +53,14 @@ def test_rows_of_weight_zero_take_no_part():
     assert rows_above_zero(GIVEN.to("meta"), None).device.type == "meta"
 
 
+def test_a_flywheel_before_its_warm_up():
+    made = flywheel()
+    assert (made.first_cycle, made.has_held_out, made.decisions) == (0, False, [])
+    assert made.is_guarded and made.n_epochs_at_most == 30 and made.hold == 0.4
+    assert_close(made.state.gamma, torch.tensor(1 / K, dtype=torch.float64))
+    assert made.training_weights is None and flywheel(sample_weight=WEIGHTS).training_weights is WEIGHTS
+
+
 def test_cycles_start_with_the_agreement_of_f_and_a_uniform_eps():
     made = after_warm_up()
     s = made.state
@@ -392,7 +400,11 @@ def test_a_cycle_is_the_five_steps_in_order(monkeypatch):
     row = made.cycle()
     assert done == ["_e_step_main", "_e_step_auxiliary", "_m_step_auxiliary", "_resample", "_m_step_main"]
     assert made.state.cycle == row["cycle"] == 1
-    assert row["gamma"] == float(made.state.gamma) and row["temperature"] == made.state.temperature
+    assert (
+        isinstance(row["gamma"], float)
+        and row["gamma"] == float(made.state.gamma)
+        and row["temperature"] == made.state.temperature
+    )
     assert row["cr_weight"] == 1.5  # of the next cycle
     assert row["agreement"] == pytest.approx(float((made.state.f_prob.argmax(1) == GIVEN).float().mean()))
     steps = ("main_e", "auxiliary_e", "auxiliary_m", "resample", "main_m")

@@ -98,6 +98,12 @@ def test_g_is_overconfident_from_eight_hundredths_on():
         assert main_em.is_overconfident(log_g, f_prob) is expected
 
 
+def test_just_the_bound_is_not_overconfident(monkeypatch):
+    log_g, f_prob = torch.log(torch.tensor([[0.7, 0.3]])), torch.tensor([[0.4, 0.6]])
+    monkeypatch.setattr(main_em, "OVERCONFIDENT", em.overconfidence(log_g, f_prob))
+    assert main_em.is_overconfident(log_g, f_prob) is False
+
+
 # prior and lambda
 
 
@@ -113,7 +119,8 @@ def test_lambda_is_limited_where_classes_are_unequal():
     prior, weight = main_em.regularizer(labels, 2, 3.0, True)
     assert_close(prior, torch.tensor([0.9, 0.1]))
     assert float(weight) == pytest.approx(0.25 / 0.8)
-    assert float(main_em.regularizer(labels, 2, 3.0, False).weight) == 3.0
+    whole = main_em.regularizer(labels, 2, 3.0, False).weight
+    assert isinstance(whole, torch.Tensor) and float(whole) == 3.0
     weights = torch.cat([torch.full((17,), 1 / 17), torch.tensor([1.0])]).double()
     assert float(main_em.regularizer(labels, 2, 3.0, True, weights).weight) == pytest.approx(3.0)  # equal by weight
 
