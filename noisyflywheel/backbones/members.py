@@ -46,9 +46,15 @@ class Family(nn.Module):
 
     def _further(self, hidden: Tensor) -> Tensor:
         """From the first hidden layer (M, B, width) on."""
-        hidden = F.dropout(F.silu(hidden), self.dropout, self.training)
-        hidden = F.dropout(F.silu(torch.baddbmm(self.b2, hidden, self.w2)), self.dropout, self.training)
+        hidden = self._drop(F.silu(hidden))
+        hidden = self._drop(F.silu(torch.baddbmm(self.b2, hidden, self.w2)))
         return torch.baddbmm(self.b3, hidden, self.w3)
+
+    def _drop(self, hidden: Tensor) -> Tensor:
+        """Dropout with one mask for all members: drawing M of them takes as long as the product that follows."""
+        if not self.training or self.dropout == 0:
+            return hidden
+        return hidden * F.dropout(torch.ones_like(hidden[:1]), self.dropout)
 
 
 def uniform(*shape: int, fan_in: int) -> nn.Parameter:

@@ -14,23 +14,24 @@ from torch import Tensor
 
 
 class Decision(NamedTuple):
-    """One choice between two candidates; a row of ``decisions_``."""
+    """One choice; a row of ``decisions_``. Figures are NaN where no candidates were compared."""
 
     decision: str
     chosen: str
-    share: float
+    reason: str = ""
+    share: float = 1.0
     """Weight of the candidate, in [0, 1]."""
-    candidate: str
-    alternative: str
-    agreement: float
+    candidate: str = ""
+    alternative: str = ""
+    agreement: float = math.nan
     """Share of held-out given labels that the candidate predicts."""
-    alternative_agreement: float
-    z: float
+    alternative_agreement: float = math.nan
+    z: float = math.nan
     """Rows won less rows lost by the candidate, in standard deviations of chance."""
-    log_likelihood: float
+    log_likelihood: float = math.nan
     """Mean log-probability of the held-out given labels."""
-    alternative_log_likelihood: float
-    n_rows: int
+    alternative_log_likelihood: float = math.nan
+    n_rows: int = 0
 
 
 def sign_test(first: Tensor, second: Tensor) -> float:
@@ -60,6 +61,7 @@ def compare(decision: str, candidate: str, alternative: str, prob: Tensor, other
     return Decision(
         decision=decision,
         chosen=candidate if share > 0.5 else alternative,
+        reason="agreement with labels of unseen rows",
         share=share,
         candidate=candidate,
         alternative=alternative,
