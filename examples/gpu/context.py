@@ -18,7 +18,7 @@ PACKAGES = ("torch", "torchvision", "skorch", "scikit-learn", "numpy")
 
 SIZES = {
     "full": {"pictures": 50_000, "reference": 10_000, "test": 10_000, "repeats": 3, "workers": 16, "batch": 128},
-    "tiny": {"pictures": 96, "reference": 32, "test": 64, "repeats": 1, "workers": 0, "batch": 32},
+    "tiny": {"pictures": 64, "reference": 8, "test": 32, "repeats": 1, "workers": 0, "batch": 32},
 }
 """Pictures of a cycle, of the reference loop and of an inference; timed cycles; loader workers; rows a step."""
 

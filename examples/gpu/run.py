@@ -11,6 +11,7 @@ The package is the one of this checkout. Tables: ``python examples/gpu/tables.py
 """
 
 import argparse
+import os
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import traceback
 from pathlib import Path
 from typing import IO
 
-from context import Context, append_line, share_code
+from context import ROOT, Context, append_line, share_code
 
 share_code()
 
@@ -44,7 +45,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these parts or jobs only")
     parser.add_argument("--again", nargs="+", metavar="NAME", default=[], help="repeat these parts or jobs")
     parser.add_argument("--dry", action="store_true", help="list the jobs with estimated minutes, run nothing")
-    parser.add_argument("--job", help=argparse.SUPPRESS)
+    parser.add_argument("--job", nargs="+", help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 
 
@@ -68,26 +69,28 @@ def wanted(context: Context, args: argparse.Namespace) -> list[Job]:
     return found
 
 
-def perform(context: Context, name: str) -> None:
-    """Run one job here and write its line."""
+def perform(context: Context, name: str) -> bool:
+    """Run one job here and write its line; returns whether it went well."""
     job = next(job for job in jobs(context) if job.name == name)
     start = time.perf_counter()
     try:
         found = job.work(context=context)
     except Exception:
-        append_line(context, job.part, name, {"error": traceback.format_exc()[-2000:]}, time.perf_counter() - start)
-        raise
+        traceback.print_exc()
+        found = {"error": traceback.format_exc()[-2000:].replace(str(ROOT), ".")}
     outcome = found if found.keys() & {"skipped", "error"} else {"result": found}
     append_line(context, job.part, name, outcome, time.perf_counter() - start)
+    return "error" not in outcome
 
 
 class Child:
-    """A job in a process of its own, its output kept until it ends."""
+    """Jobs in a process of their own, one after the other, its output kept until it ends."""
 
-    def __init__(self, job: Job, args: argparse.Namespace) -> None:
-        self.job, self.start = job, time.monotonic()
+    def __init__(self, group: list[Job], args: argparse.Namespace) -> None:
+        self.job, self.start = group[0], time.monotonic()
+        self.name = ", ".join(job.name for job in group)
         self.said: IO[str] = tempfile.TemporaryFile("w+")
-        command = [sys.executable, __file__, "--job", job.name, "--out", str(args.out), "--device", args.device]
+        command = [sys.executable, __file__, "--job", *(job.name for job in group), "--out", str(args.out), "--device", args.device]
         command += ["--scale", args.scale, "--together", str(args.together)]
         command += ["--data", str(args.data)] if args.data else []
         self.process = subprocess.Popen(command, stdout=self.said, stderr=self.said, start_new_session=True)
@@ -97,7 +100,7 @@ class Child:
         code = self.process.poll()
         if code is None:
             return False
-        print(f"{self.job.name}: {'done' if code == 0 else 'FAILED'}, {time.monotonic() - self.start:.0f} s", flush=True)
+        print(f"{self.name}: {'done' if code == 0 else 'FAILED'}, {time.monotonic() - self.start:.0f} s", flush=True)
         if code != 0:
             self.said.seek(0)
             print(self.said.read()[-3000:], file=sys.stderr, flush=True)
@@ -105,7 +108,7 @@ class Child:
 
     def stop(self) -> None:
         """Cut it off with all that it started."""
-        print(f"{self.job.name}: cut off after {time.monotonic() - self.start:.0f} s", flush=True)
+        print(f"{self.name}: cut off after {time.monotonic() - self.start:.0f} s", flush=True)
         for kind, patience in ((signal.SIGTERM, 5), (signal.SIGKILL, 5)):
             if self.process.poll() is None:
                 signal_group(self.process.pid, kind)
@@ -114,8 +117,6 @@ class Child:
 
 def signal_group(pid: int, kind: signal.Signals) -> None:
     """Signal a process group that this process started."""
-    import os
-
     try:
         os.killpg(pid, kind)
     except ProcessLookupError:
@@ -144,8 +145,9 @@ def drive(context: Context, args: argparse.Namespace) -> bool:
                 break
             job = next_job(pending, [child.job for child in running], left, args.together)
             if job is not None:
-                pending.remove(job)
-                running.append(Child(job, args))
+                group = [other for other in pending if other.part == job.part] if context.tiny else [job]
+                pending = [other for other in pending if other not in group]
+                running.append(Child(group, args))
             elif not running:
                 break
             else:
@@ -185,8 +187,7 @@ def main(arguments: list[str] | None = None) -> int:
         dry(context, args)
         return 0
     if args.job:
-        perform(context, args.job)
-        return 0
+        return min(1, sum(not perform(context, name) for name in args.job))
     fine = drive(context, args)
     rest = [job.name for job in wanted(context, argparse.Namespace(**vars(args) | {"again": []}))]
     print(f"{len(rest)} of {len(jobs(context))} jobs left" + (f": {', '.join(rest)}" if rest else ""))
