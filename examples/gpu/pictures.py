@@ -1,17 +1,11 @@
-"""The pictures of the parts: synthetic ones for timing, CIFAR-10's JPEG copies for accuracy.
+"""The pictures of the parts: synthetic ones for timing, CIFAR-10's JPEG copies for accuracy."""
 
-The archive of `--data` has the members ``jpeg`` (all files end to end, uint8), ``offsets`` (where each begins, and the
-end), ``y_clean`` and ``y_<name>`` of the training pictures, which come first, and ``y_test``.
-"""
-
-import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import Image
+from cifar10n_archive import load_archive
 from sklearn.datasets import load_digits
 
 from noisyflywheel.noise import asymmetric, symmetric
@@ -69,21 +63,18 @@ def _digits(name: str) -> Pictures:
 
 
 def _archive(path: Path, labels: str, cache: Path, rows: tuple[int | None, int | None]) -> Pictures:
+    X, X_test = (_decoded(path, train, cache, n) for train, n in zip((True, False), rows, strict=True))
     with np.load(path, allow_pickle=False) as archive:
-        n = len(archive["y_clean"])
-        X, X_test = (_decoded(archive, part, cache, m) for part, m in zip((slice(n), slice(n, None)), rows, strict=True))
         given, true = (archive[f"y_{name}"].astype(np.int64)[: len(X)] for name in (labels, "clean"))
         y_test = archive["y_test"].astype(np.int64)[: len(X_test)]
     return Pictures(X, given, true, X_test, y_test, "CIFAR-10 as JPEG copies")
 
 
-def _decoded(archive: Any, part: slice, cache: Path, rows: int | None) -> np.ndarray:
+def _decoded(path: Path, train: bool, cache: Path, rows: int | None) -> np.ndarray:
     """Decoded once and kept beside the results: processes side by side read the same file."""
-    file = cache / f"{'train' if part.start is None else 'test'}-{rows or 'all'}.npy"
+    file = cache / f"{'train' if train else 'test'}-{rows or 'all'}.npy"
     if not file.exists():
-        data, ends = archive["jpeg"].tobytes(), archive["offsets"].astype(np.int64)
-        pairs = list(zip(ends[:-1], ends[1:], strict=True))[part][:rows]
-        X = np.stack([np.asarray(Image.open(io.BytesIO(data[a:b])).convert("RGB")) for a, b in pairs])
+        X = load_archive(path, "clean", train=train, n_rows=rows).X
         cache.mkdir(parents=True, exist_ok=True)
         unfinished = file.with_suffix(f".{os.getpid()}.part")
         with open(unfinished, "wb") as stream:

@@ -9,6 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from noisyflywheel.data.pictures import ImageReadError, read_picture
+
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 
 
@@ -51,17 +53,10 @@ def read_pixels(path: Path, size: int) -> NDArray[np.uint8]:
 
     Raises
     ------
-    OSError
+    ImageReadError
         If the file is truncated or no picture.
     """
-    try:
-        with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-            return np.asarray(ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR))
-    except OSError:
-        raise
-    except (ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise OSError(str(error)) from error
+    return np.asarray(ImageOps.fit(read_picture(path, upright=True), (size, size), Image.Resampling.BILINEAR))
 
 
 def load_folder(folder: str | Path, size: int = 32) -> tuple[pd.DataFrame, NDArray[np.uint8], list[tuple[str, str]]]:
@@ -91,8 +86,8 @@ def load_folder(folder: str | Path, size: int = 32) -> tuple[pd.DataFrame, NDArr
         try:
             pixels.append(read_pixels(Path(folder) / name, size))
             kept.append(row)
-        except OSError as error:
-            unreadable.append((name, " ".join(str(error).split()) or type(error).__name__))
+        except ImageReadError as error:
+            unreadable.append((name, error.reason))
     if not pixels:
         raise ValueError(f"none of the {len(manifest)} pictures in {folder} can be read")
     return manifest.iloc[kept].reset_index(drop=True), np.stack(pixels), unreadable

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from noisyflywheel.em.main import weighted_average
 from noisyflywheel.em.mixture import objective
 
 TEMPERATURES = tuple(0.25 * 2 ** (i / 4) for i in range(25))
@@ -20,7 +21,9 @@ def tempered_given(log_g: Tensor, given: Tensor, temperature: float) -> Tensor:
     return scaled.gather(1, given[:, None]).squeeze(1).exp()
 
 
-def calibrate(log_g: Tensor, given: Tensor, gamma: Tensor | float, eps: Tensor) -> float:
+def calibrate(
+    log_g: Tensor, given: Tensor, gamma: Tensor | float, eps: Tensor, sample_weight: Tensor | None = None
+) -> float:
     """Temperature of g that makes the given labels most likely at a known clean rate.
 
     Maximises objective (3), ``mean_i log(gamma g_tau(x_i)[y~_i] + (1 - gamma) eps_i)``, over a grid of tau. With
@@ -37,6 +40,8 @@ def calibrate(log_g: Tensor, given: Tensor, gamma: Tensor | float, eps: Tensor) 
         Clean rate.
     eps : Tensor of shape (N,)
         ``p(y~_i | x_i, s_i = 0)``.
+    sample_weight : Tensor of shape (N,), optional
+        At least 0.
 
     Returns
     -------
@@ -44,18 +49,22 @@ def calibrate(log_g: Tensor, given: Tensor, gamma: Tensor | float, eps: Tensor) 
         In ``TEMPERATURES``; 1 leaves g as it is, above 1 flattens it.
     """
     values = [
-        float(objective(tempered_given(log_g, given, temperature).to(eps.dtype), gamma, eps))
+        float(
+            objective(tempered_given(log_g, given, temperature).to(eps.dtype), gamma, eps, sample_weight=sample_weight)
+        )
         for temperature in TEMPERATURES
     ]
     return TEMPERATURES[max(range(len(values)), key=values.__getitem__)]
 
 
-def agreement(prob: Tensor, given: Tensor) -> Tensor:
+def agreement(prob: Tensor, given: Tensor, sample_weight: Tensor | None = None) -> Tensor:
     """Share of rows whose most likely class is the given label: ``prob`` (N, K), ``given`` (N,) -> scalar.
+
+    ``sample_weight`` (N,), where given, weighs the rows.
 
     Sec. 4.1 takes it, of f after the warm-up, as the first gamma.
     """
-    return (prob.argmax(1) == given).double().mean()
+    return weighted_average((prob.argmax(1) == given).double(), sample_weight)
 
 
 def overconfidence(log_g: Tensor, f_prob: Tensor) -> float:

@@ -13,10 +13,12 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
 from noisyflywheel.estimator.callbacks import CallbackSupportMixin, with_callbacks
-from noisyflywheel.estimator.fitting import fit_flywheel, predict_rows
+from noisyflywheel.estimator.fit import LabelledRows, fit_flywheel
 from noisyflywheel.estimator.inputs import is_dataset, labels_of_dataset, read_labels, read_rows
 from noisyflywheel.estimator.issues import class_summary, label_issues_frame
 from noisyflywheel.estimator.parameters import check_parameters
+from noisyflywheel.estimator.result import predict_rows
+from noisyflywheel.estimator.sample_weight import check_sample_weight
 from noisyflywheel.persistence.estimator import Persistent
 
 
@@ -192,7 +194,7 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
         self.random_state = random_state
 
     @with_callbacks
-    def fit(self, X: Any, y: ArrayLike | None = None) -> FlywheelClassifier:
+    def fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> FlywheelClassifier:
         """Learn from noisy labels and judge each of them.
 
         Parameters
@@ -202,6 +204,9 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
             these shapes; a torch ``Dataset`` or skorch ``SliceDataset`` whose items are ``(x, ...)`` or ``x``.
         y : array-like of shape (n,)
             The noisy labels, of any label type. May be None if X is a Dataset of ``(x, label)`` items.
+        sample_weight : array-like of shape (n,), optional
+            Weights, at least 0, of the rows in both M-steps and in gamma, T and T_c; only their ratios matter. Rows of
+            weight 0 take no part: nets that never saw them judge their labels.
 
         Returns
         -------
@@ -224,8 +229,8 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
         rows = read_rows(self, X, reset=True) if y is not None else self._no_labels(X)
         labels, classes, codes = read_labels(X, y)
         index = next((data.index for data in (X, y) if isinstance(data, (pd.DataFrame, pd.Series))), None)
-        fit_flywheel(self, rows, labels, classes, codes, X=X, y=y)
-        self._given, self._index = labels, index
+        weights = check_sample_weight(sample_weight, codes)
+        fit_flywheel(self, LabelledRows(rows, labels, classes, codes, weights, index), X=X, y=y)
         return self
 
     def _no_labels(self, X: Any) -> Any:
@@ -246,7 +251,8 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
             Columns in the order of ``classes_``; rows sum to 1.
         """
         check_is_fitted(self)
-        return predict_rows(self, read_rows(self, X, reset=False))
+        net = getattr(self, "aux_net_", self.main_net_)
+        return predict_rows(net, self.views_, self._amp, self._default_nets, read_rows(self, X, reset=False))
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Class of each row, in the caller's label type: ndarray of shape (n,)."""

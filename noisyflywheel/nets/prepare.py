@@ -14,6 +14,7 @@ from skorch.dataset import ValidSplit
 from torch import nn
 
 from noisyflywheel.backbones import MLP, SmallResNet
+from noisyflywheel.nets.criterion import check_training_steps
 
 _SILENCED = ("train_loss", "valid_loss", "valid_acc", "print_log")
 """skorch's default callbacks that read what is not recorded here (per-batch losses, a held-out set)."""
@@ -60,8 +61,8 @@ def check_net(net: Any, name: str) -> None:
     TypeError
         If it is not a skorch ``NeuralNet``.
     ValueError
-        If its batch size cannot be, or it has a ``train_split`` of the user's: the flywheel trains on every
-        row.
+        If its batch size cannot be, it has a ``train_split`` of the user's (the flywheel trains on every row), or a
+        training step of its own.
     """
     if not isinstance(net, NeuralNet):
         got = f"the class {net.__name__}" if inspect.isclass(net) else type(net).__name__
@@ -75,6 +76,7 @@ def check_net(net: Any, name: str) -> None:
             f"{name} has train_split={split!r}: the flywheel estimates the noise of every row and cannot "
             f"hold rows out. Set train_split=None."
         )
+    check_training_steps(net, name)
 
 
 def prepare_net(net: NeuralNet, widths: dict[str, int], device: str | None, image: bool) -> NeuralNet:
@@ -93,10 +95,10 @@ def prepare_net(net: NeuralNet, widths: dict[str, int], device: str | None, imag
         Whether it sees images; its convolutions then run channels last.
     """
     net = clone(net)
-    taken = {} if isinstance(net.module, nn.Module) else inspect.signature(net.module).parameters
+    accepted = {} if isinstance(net.module, nn.Module) else inspect.signature(net.module).parameters
     given = net.get_params(deep=False)
     params: dict[str, Any] = {"train_split": None}
-    params |= {f"module__{k}": v for k, v in widths.items() if k in taken and f"module__{k}" not in given}
+    params |= {f"module__{k}": v for k, v in widths.items() if k in accepted and f"module__{k}" not in given}
     if device is not None:
         params["device"] = device
     if net.callbacks != "disable":
@@ -106,18 +108,6 @@ def prepare_net(net: NeuralNet, widths: dict[str, int], device: str | None, imag
     if image:
         net.module_.to(memory_format=torch.channels_last)
     return net
-
-
-def output_kind(net: NeuralNet) -> str:
-    """What the module returns by skorch's rules: logits, probabilities, log_probabilities or custom."""
-    if net.predict_nonlinearity != "auto":
-        return "probabilities" if net.predict_nonlinearity is None else "custom"
-    criterion = getattr(net.criterion_, "_orig_mod", net.criterion_)
-    if isinstance(criterion, nn.NLLLoss):
-        return "probabilities" if isinstance(net, NeuralNetClassifier) else "log_probabilities"
-    if isinstance(criterion, nn.CrossEntropyLoss):
-        return "logits"
-    return "custom"
 
 
 def listens(net: NeuralNet, *events: str) -> bool:

@@ -13,17 +13,17 @@ from skorch.utils import TeeGenerator
 from torch import Tensor, nn
 
 from noisyflywheel.data import Source
+from noisyflywheel.data.devices import float64_device
 from noisyflywheel.nets.average import WeightAverage
+from noisyflywheel.nets.criterion import output_kind, warm_up_loss
+from noisyflywheel.nets.devices import net_device
 from noisyflywheel.nets.features import Features
 from noisyflywheel.nets.memory import naming_batch_size
 from noisyflywheel.nets.netstate import net_state, restore_net
-from noisyflywheel.nets.prepare import listens, output_kind
+from noisyflywheel.nets.prepare import listens
+from noisyflywheel.nets.stopping import StopTraining, stopping_callbacks
 
 TINY = 1e-30
-
-
-class StopTraining(Exception):
-    """A callback asked to stop (skorch's convention is a KeyboardInterrupt raised inside a callback)."""
 
 
 class Batch(NamedTuple):
@@ -57,8 +57,9 @@ class Trainer:
         self.scheduled = scheduled
         self.average: WeightAverage | None = None
         self.images_seen = 0
-        self.device = torch.device(net.device if net.device is not None else _module_device(net.module_))
+        self.device = net_device(net)
         self.kind = output_kind(net)
+        self.warm_up_loss = warm_up_loss(net)
         self.amp = amp
         self.features = Features(net.module_, feature_layer)
         self._base_lr = [group["lr"] for group in net.optimizer_.param_groups]
@@ -148,7 +149,8 @@ class Trainer:
         def closure() -> Tensor:  # optimizers such as LBFGS call it several times
             net._zero_grad_optimizer()
             output = self.forward(batch.x)
-            loss = batch.loss(self.log_probs(output))
+            log_p = self.log_probs(output).to(batch.labels.device)  # (B, K); moves where float64 is on the host
+            loss = batch.loss(log_p)
             loss.backward()
             if self._hears_gradients:
                 named = TeeGenerator(net.get_all_learnable_params())
@@ -165,7 +167,8 @@ class Trainer:
         try:
             self.net.notify(event, **kwargs)
         except KeyboardInterrupt as stop:
-            raise StopTraining(f"a callback of the net stopped the training in {event}") from stop
+            names, epoch = stopping_callbacks(self.net, stop), len(self.net.history)
+            raise StopTraining(f"{names} of a net stopped the training in {event}, epoch {epoch}") from stop
 
     def begin(self) -> None:
         """Tell the net's callbacks that training begins."""
@@ -184,7 +187,7 @@ class Trainer:
         batch_size: int,
         pad: bool = False,
     ) -> Tensor:
-        """Log-probabilities of rows in eval mode, shape (len(rows), K), float32, on the device.
+        """Log-probabilities of rows in eval mode, shape (len(rows), K), float32, where float64 of the device lives.
 
         Parameters
         ----------
@@ -214,9 +217,4 @@ class Trainer:
             if pad and len(index) < batch_size:
                 x = torch.cat([x, x[-1:].expand(batch_size - len(index), *x.shape[1:])])
             parts.append(self.log_probs(self.forward(x))[: len(index)])
-        return torch.cat(parts)
-
-
-def _module_device(module: nn.Module) -> torch.device:
-    parameter = next(module.parameters(), None)
-    return torch.device("cpu") if parameter is None else parameter.device
+        return torch.cat(parts).to(float64_device(self.device))

@@ -77,7 +77,7 @@ def epoch_steps(source, given, views):
         weak, labels = views.weak(x, generator), given[rows]
         views.strong(x, generator)
         for view, label in zip(weak.split(BATCH), labels.split(BATCH), strict=True):
-            mixed, _ = mixup(view, torch.nn.functional.one_hot(label, 3).float(), 4.0, order)
+            mixed, _ = mixup(view, torch.eye(3, device=label.device)[label], 4.0, order)
             yield Batch(mixed, label, partial(nll_loss, target=label))
 
 

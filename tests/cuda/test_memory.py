@@ -27,7 +27,7 @@ def _tensors():
 
 @pytest.mark.parametrize("kind", ["rows", "pictures"])
 def test_memory_does_not_grow_over_twenty_cycles(device, kind):
-    X, given, _ = make_rows() if kind == "rows" else make_pictures(600)
+    X, given, _ = make_rows(1_500) if kind == "rows" else make_pictures(300)
     params = {"cr_ramp": 1} if kind == "rows" else {"main_net": small_net(device), "average_epochs": 2.0}
     seen = []
     FlywheelClassifier(

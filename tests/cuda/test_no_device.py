@@ -24,9 +24,17 @@ def test_a_fit_on_pictures_says_what_is_missing(asked, monkeypatch):
 def test_a_net_that_asks_for_it_is_named(which, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     X, given, _ = make_pictures(60)
-    clf = FlywheelClassifier(**{which: small_net("cuda")})
+    nets = {"main_net": small_net("cpu"), "aux_net": small_net("cpu")} | {which: small_net("cuda")}
+    clf = FlywheelClassifier(**nets)
     with pytest.raises(ValueError, match=f"{which} has device='cuda'.*torch sees 0 CUDA device"):
         clf.fit(X, given)
+
+
+def test_a_net_that_asks_for_it_and_is_moved_fits(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    X, given, _ = make_pictures(60)
+    clf = FlywheelClassifier(small_net("cuda"), n_warmup_epochs=1, n_cycles=1, device="cpu", random_state=0)
+    assert clf.fit(X, given).n_iter_ == 1
 
 
 def test_auto_takes_the_cpu_where_there_is_no_device(monkeypatch):

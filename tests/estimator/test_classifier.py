@@ -169,7 +169,7 @@ def test_warm_up_and_cycles_take_cycle_size_rows(iris):
     X, y, _ = iris
     seen = []
     settings = {"n_warmup_epochs": 3, "n_cycles": 2, "cycle_size": 60, "mixup_alpha": 0, "contrastive_weight": 0}
-    quick(**settings, on_cycle=lambda wheel, row: seen.append(wheel.aux.images_seen)).fit(X, y)
+    quick(**settings, on_cycle=lambda flywheel, row: seen.append(flywheel.aux.images_seen)).fit(X, y)
     assert seen == [4 * 60, 5 * 60]  # three warm-up epochs and one, two cycles
 
 
@@ -184,7 +184,7 @@ def test_warm_start_goes_on(iris):
 
 def test_on_cycle_joins_history(iris):
     X, y, _ = iris
-    clf = quick(on_cycle=lambda wheel, row: {"rows": len(wheel.given)}).fit(X, y)
+    clf = quick(on_cycle=lambda flywheel, row: {"rows": len(flywheel.given)}).fit(X, y)
     assert list(clf.history_["rows"]) == [150, 150]
 
 
@@ -192,8 +192,8 @@ def learning_rates(X, y):
     """Those of the default g and f in each of five cycles."""
     seen = []
 
-    def note(wheel, row):
-        seen.append([trainer.net.optimizer_.param_groups[0]["lr"] for trainer in (wheel.main, wheel.aux)])
+    def note(flywheel, row):
+        seen.append([trainer.net.optimizer_.param_groups[0]["lr"] for trainer in (flywheel.main, flywheel.aux)])
 
     quick(n_cycles=5, on_cycle=note).fit(X, y)
     return np.array(seen).T

@@ -61,7 +61,7 @@ def test_killed_fits_end_like_fits_left_alone(attempt, tmp_path):
         if kills < KILLS:  # then let the last ones end
             how = {"seconds": rng.uniform(0.05, 0.6) * whole["seconds"]}
             if kills % 2:
-                how = {"write": rng.randint(1, 40)}
+                how = {"write": rng.randint(1, 30)}
         outcome = attempt(directory=directory, result=result, **how)
         tries += 1
         if outcome["ended"]:
@@ -105,7 +105,7 @@ def test_signals_leave_a_whole_checkpoint(tmp_path, number, words):
     assert process.returncode in (-number, 1)
     assert words in output, errors
     (folder,) = tmp_path.iterdir()
-    assert load_checkpoint(folder).meta["kind"] == "fit"
+    assert load_checkpoint(folder)["kind"] == "fit"
 
 
 LIMITED = """
@@ -125,6 +125,6 @@ except CheckpointError as error:
 def test_file_size_limit_is_an_error_that_names_the_file(tmp_path):
     command = [sys.executable, "-c", LIMITED, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=ENVIRONMENT)
-    assert "tensors.safetensors: cannot be written (File too large)" in done.stdout
+    assert "state.bin: cannot be written (File too large)" in done.stdout
     (folder,) = tmp_path.iterdir()
     assert [path.name for path in folder.iterdir()] == ["lock"]
