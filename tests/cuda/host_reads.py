@@ -23,7 +23,8 @@ PACKAGE = Path(noisyflywheel.__file__).parent
 READS = {
     # place: the most in one cycle                what is read
     "nets/trainer:epoch": 2,  # mean loss of each M-step
-    "loop/history:history_row": 4,  # gamma, agreement, largest class, entropy
+    "loop/history:history_row": 3,  # agreement, largest class, entropy
+    "loop/flywheel:step_after_resampling": 1,  # gamma
     "em/calibration:overconfidence": 1,  # whether g is calibrated
     "em/calibration:calibrate": 25,  # the likelihood of each temperature, in cycles where it is
     "loop/guard:complaint": 2,  # how far the classes' shares moved, against both references

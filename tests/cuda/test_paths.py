@@ -105,6 +105,4 @@ def test_an_interrupted_fit_goes_on_from_its_checkpoint(device, tmp_path):
     resumed = FlywheelClassifier(**settings, device=str(device), on_cycle=stop).fit(X, given)
     whole = FlywheelClassifier(**settings | {"checkpoint_dir": None}, device=str(device)).fit(X, given)
     check(resumed, X, true, device)
-    np.testing.assert_allclose(
-        resumed.label_quality_, whole.label_quality_, atol=1e-3 if device.type == "cuda" else 0
-    )
+    np.testing.assert_allclose(resumed.label_quality_, whole.label_quality_, atol=1e-3 if device.type == "cuda" else 0)
