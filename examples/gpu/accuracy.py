@@ -132,7 +132,7 @@ def plain(context: Context, data: Pictures, name: str) -> dict[str, Any]:
     views, amp = ImageViews().fit(x), context.device.type == "cuda" and torch.cuda.is_bf16_supported()
     torch.manual_seed(0)
     batch = twin.main_net.batch_size
-    ready = net.set_params(**{"batch_size": batch, "module": params.pop("module")}).set_params(**params)
+    ready = net.set_params(batch_size=batch, module=params.pop("module")).set_params(**params)
     widths = {"n_classes": 10, "in_channels": x.shape[1]}
     trainer = Trainer(prepare_net(ready, widths, context.device.type, True), amp)
     there = x.to(context.device), torch.from_numpy(data.given).to(context.device)
