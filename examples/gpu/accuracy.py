@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from context import Context
-from cycle import SMALL, VARIANTS
+from cycle import SMALL, VARIANTS, Compiled
 from pictures import SETS, Pictures, noisy_set
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch.nn.functional import nll_loss
@@ -83,11 +83,11 @@ def estimator_of(context: Context, name: str, method: str, cycles: int) -> Flywh
     """The recipe of one method, with the fastest way to run it."""
     fixed = {"n_warmup_epochs": warm_up(context), "device": context.device.type, "random_state": 0}
     if method == "fast":
-        made = recipes.cifar10_fast(**fixed | {"n_cycles": min(cycles, FAST_LONGEST)})
+        compiled = fastest(context)[0].get("main_net__module") is Compiled
+        made = recipes.cifar10_fast(**fixed, n_cycles=min(cycles, FAST_LONGEST), compiled=compiled and not context.tiny)
     else:
         made = recipes.cifar10(literal=method != "ours", **fixed, n_cycles=cycles)
-    params = {} if method == "fast" else fastest(context)[0]
-    params = SMALL if context.tiny else params
+    params = dict(SMALL) if context.tiny else {} if method == "fast" else fastest(context)[0]
     torch.backends.cudnn.benchmark = params.pop("benchmark", False)
     for key in sorted(params, key=lambda key: key.count("__")):
         made.set_params(**{key: params[key]})

@@ -89,18 +89,9 @@ class Child:
     def __init__(self, group: list[Job], args: argparse.Namespace) -> None:
         self.job, self.start = group[0], time.monotonic()
         self.name = ", ".join(job.name for job in group)
-        self.said: IO[str] = tempfile.TemporaryFile("w+")
-        command = [
-            sys.executable,
-            __file__,
-            "--job",
-            *(job.name for job in group),
-            "--out",
-            str(args.out),
-            "--device",
-            args.device,
-        ]
-        command += ["--scale", args.scale, "--together", str(args.together)]
+        self.said: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115  # open until the child has ended
+        command = [sys.executable, __file__, "--job", *(job.name for job in group), "--out", str(args.out)]
+        command += ["--device", args.device, "--scale", args.scale, "--together", str(args.together)]
         command += ["--data", str(args.data)] if args.data else []
         self.process = subprocess.Popen(command, stdout=self.said, stderr=self.said, start_new_session=True)
 

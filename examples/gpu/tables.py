@@ -32,7 +32,7 @@ python examples/gpu/run.py --out DIR --device cpu --scale tiny --minutes 5  # th
 | part | what |
 |---|---|
 | tests | [tests/cuda](../../tests/cuda), those marked `cuda` |
-| [cycle](cycle.py) | seconds of a cycle on 50,000 pictures by step and by way of running it, beside a plain reference loop |
+| [cycle](cycle.py) | seconds of a cycle on 50,000 pictures, by step and by variant, beside a plain reference loop |
 | [throughput](throughput.py) | inference, views per second, pictures on the device beside a DataLoader |
 | [vectors](vectors.py) | digits and embeddings, CPU beside GPU |
 | [accuracy](accuracy.py) | CIFAR-10 from JPEG copies: the paper's recipe shortened to the time, beside plain training |
@@ -172,6 +172,13 @@ def section(part: str, lines: list[dict[str, Any]]) -> str:
     return text + "\n"
 
 
+def versions(lines: list[dict[str, Any]]) -> str:
+    """Every set of versions that the lines have, without the commits."""
+    plain = [{key: value for key, value in line["versions"].items() if key != "commit"} for line in lines]
+    known = sorted({", ".join(f"{key} {value}" for key, value in one.items()) for one in plain})
+    return "; or ".join(known)
+
+
 def readme(folder: Path) -> str:
     """The whole file."""
     lines = read(folder)
@@ -180,8 +187,7 @@ def readme(folder: Path) -> str:
         return text + NOTHING + "\n"
     for device in sorted({line["device"] for line in lines}):
         mine = [line for line in lines if line["device"] == device]
-        known = sorted({json.dumps(line["versions"], sort_keys=True) for line in mine})
-        text += f"Device: {device}. Versions: {'; '.join(', '.join(f'{k} {v}' for k, v in json.loads(one).items()) for one in known)}.\n\n"
+        text += f"Device: {device}. Versions: {versions(mine)}.\n\n"
         for part in PARTS:
             if its := [line for line in mine if line["part"] == part]:
                 text += section(part, its)

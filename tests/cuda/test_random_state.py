@@ -22,10 +22,10 @@ def test_global_random_states_are_as_before(device):
     torch.manual_seed(5)
     if device.type == "cuda":
         torch.cuda.manual_seed(5)
-    before, numpys = states(device), np.random.get_state()[1].copy()
+    before, numpys = states(device), np.random.get_state()[1].copy()  # noqa: NPY002
     fit(device, contrastive_weight=0.1, mixup_alpha=1.0)
     assert all(torch.equal(a, b) for a, b in zip(before, states(device), strict=True))
-    assert np.array_equal(np.random.get_state()[1], numpys)
+    assert np.array_equal(np.random.get_state()[1], numpys)  # noqa: NPY002
 
 
 def test_one_seed_gives_one_result(device):
