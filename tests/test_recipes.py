@@ -102,7 +102,7 @@ def test_a_recipe_trains_and_its_rate_runs_over_warm_up_and_cycles():
     rng = np.random.default_rng(0)
     y = np.arange(24) % 3
     X = (rng.integers(0, 60, (24, 8, 8, 3)) + 80 * (y[:, None, None, None] == np.arange(3))).astype(np.uint8)
-    small = {"main_net__module": SmallResNet, "main_net__module__width": 4, "main_net__batch_size": 8}
+    small = {"main_net__module": SmallResNet, "main_net__module__width": 8, "main_net__batch_size": 8}
     classifier = recipes.cifar10(n_warmup_epochs=1, n_cycles=2, device="cpu", random_state=0, **small).fit(X, y)
     assert classifier.aux_net_.history[:, "lr"] == pytest.approx([0.02, 0.015, 0.005])
     assert classifier.main_net_.history[:, "lr"] == pytest.approx([0.02, 0.015, 0.005])

@@ -9,9 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from noisyflywheel.data.pictures import ImageReadError, read_picture
-
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+from noisyflywheel.data.pictures import SUFFIXES, ImageReadError, read_picture
 
 
 def image_manifest(folder: str | Path) -> pd.DataFrame:

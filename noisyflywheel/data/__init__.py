@@ -1,7 +1,7 @@
 """Rows: where they come from, and which of them a step sees."""
 
 from noisyflywheel.data.batches import balanced_rows, batches
-from noisyflywheel.data.devices import float64_device, on_host
+from noisyflywheel.data.devices import float64_device
 from noisyflywheel.data.sources import CHANNELS, ArraySource, DatasetSource, Source, as_row, channels_first, to_tensor
 
 __all__ = [
@@ -14,6 +14,5 @@ __all__ = [
     "batches",
     "channels_first",
     "float64_device",
-    "on_host",
     "to_tensor",
 ]

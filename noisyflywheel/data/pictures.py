@@ -20,6 +20,9 @@ PictureFile = str | os.PathLike[str] | IO[bytes]
 PLAIN_MODES = ("1", "L", "P", "RGB")
 """Pillow's modes of 8-bit grey, palette and RGB pictures."""
 
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+"""Endings of the files in a folder that are taken for pictures, in lower case."""
+
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 

@@ -14,7 +14,7 @@ SLACK = 0.25
 
 
 def weighted_mean(values: Tensor, sample_weight: Tensor | None = None) -> Tensor:
-    """Mean over the rows of ``values`` (B,) times their weights (B,), of mean 1 over all rows; a scalar."""
+    """Mean of ``values`` (..., B) times the weights of their rows (..., B), of mean 1 over all rows; a scalar."""
     return values.mean() if sample_weight is None else (values * sample_weight).mean()
 
 
@@ -88,18 +88,23 @@ def main_loss(
 
 
 def cross_entropy(log_p: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> Tensor:
-    """Cross-entropy on hard labels: ``log_p`` (B, K), ``target`` (B,), ``sample_weight`` (B,) or None; a scalar."""
+    """Cross-entropy on hard labels: ``log_p`` (..., B, K), ``target`` (B,), ``sample_weight`` (..., B) or None.
+
+    Leading axes of ``log_p`` are members that see the same rows, each with weights of its own. Returns a scalar.
+    """
     if sample_weight is None:
         return F.nll_loss(log_p, target)
-    return weighted_mean(F.nll_loss(log_p, target, reduction="none"), sample_weight)
+    index = target.expand(log_p.shape[:-1])[..., None]
+    return weighted_mean(-log_p.gather(-1, index).squeeze(-1), sample_weight)
 
 
-def soft_target_cross_entropy(log_f: Tensor, target: Tensor) -> Tensor:
+def soft_target_cross_entropy(log_f: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> Tensor:
     """Cross-entropy against a label distribution.
 
-    Eq. (13), Sec. 3.3: ``-mean_i sum_y q_i(y) log f(x_i)[y]``. Both arguments have shape (B, K).
+    Eq. (13), Sec. 3.3: ``-mean_i sum_y q_i(y) log f(x_i)[y]``. ``log_f`` has shape (..., B, K), ``target`` (B, K),
+    ``sample_weight`` (..., B) where given.
     """
-    return -(target * log_f).sum(1).mean()
+    return weighted_mean(-(target * log_f).sum(-1), sample_weight)
 
 
 def contrastive_loss(z1: Tensor, z2: Tensor, temperature: float = 0.05) -> Tensor:

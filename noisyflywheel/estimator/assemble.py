@@ -18,6 +18,7 @@ from noisyflywheel.estimator.random_states import seed_global
 from noisyflywheel.estimator.sample_weight import WeightedRows
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.loader import ViewLoader
+from noisyflywheel.loop.out_of_fold import OutOfFoldFlywheel
 from noisyflywheel.nets import Trainer, check_forward, prepare_net
 from noisyflywheel.nets.devices import check_same_device
 from noisyflywheel.nets.prepare import check_net, default_net
@@ -35,6 +36,7 @@ class Nets(NamedTuple):
     main: NeuralNet
     aux: NeuralNet
     are_default: bool
+    n_folds: int
     device: str | None
     """Overrides the nets' own; None leaves it."""
 
@@ -49,8 +51,8 @@ class Nets(NamedTuple):
         return [self.home, torch.device(self.device or self.main.device or "cpu")]
 
 
-def choose_nets(params: dict[str, Any], image: bool, n_rows: int) -> Nets:
-    """The user's nets, a clone of the one given, or the defaults."""
+def choose_nets(params: dict[str, Any], image: bool, n_rows: int, n_folds: int = 1) -> Nets:
+    """The user's nets, a clone of the one given, or the defaults, those with folds as stacks of members."""
     for name in ("main_net", "aux_net"):
         if params[name] is not None:
             check_net(params[name], name)
@@ -59,9 +61,9 @@ def choose_nets(params: dict[str, Any], image: bool, n_rows: int) -> Nets:
     main, aux = params["main_net"] or params["aux_net"], params["aux_net"] or params["main_net"]
     if main is not None:
         check_same_device(main, aux, own_device)
-        return Nets(main, aux, False, own_device)
-    main, aux = (default_net(image, n_rows, device, auxiliary) for auxiliary in (False, True))
-    return Nets(main, aux, True, own_device)
+        return Nets(main, aux, False, 1, own_device)
+    main, aux = (default_net(image, n_rows, device, auxiliary, n_folds) for auxiliary in (False, True))
+    return Nets(main, aux, True, n_folds, own_device)
 
 
 def resolve_device(device: Any) -> str:
@@ -74,17 +76,18 @@ def resolve_device(device: Any) -> str:
 def assemble(params: dict[str, Any], nets: Nets, data: WeightedRows, n_classes: int, seeds: list[int]) -> Flywheel:
     """Nets, views and source, checked against each other before any training."""
     image = first_row(data.rows).ndim > 1
-    settings = make_settings(params, image)
+    settings = make_settings(params, image, nets.n_folds)
     source = make_source(data.rows, nets.home)
     taking_part = None if data.weights is None else torch.from_numpy(data.weights).nonzero().squeeze(1)
     sample = sample_rows(source, max(100, SAMPLE_NUMBERS // first_row(data.rows).numel()), taking_part)
-    views = ViewAdapter(default_views(params["views"], sample), sample)
+    views = ViewAdapter(default_views(params["views"], sample, nets.n_folds), sample)
     trainers = make_trainers(params, nets, sample, views, n_classes, seeds, image)
     state_device = float64_device(nets.home)
     given = torch.from_numpy(data.codes).to(state_device)
     weights = None if data.weights is None else torch.from_numpy(data.weights).to(state_device)
     loader = ViewLoader(source, views, seeds[2])
-    flywheel = Flywheel(trainers[0], trainers[-1], loader, given, n_classes, settings, weights)
+    make = OutOfFoldFlywheel if nets.n_folds > 1 else Flywheel
+    flywheel = make(trainers[0], trainers[-1], loader, given, n_classes, settings, weights)
     seed_global(seeds[2], nets.devices)  # dropout of the M-steps
     return flywheel
 
@@ -127,10 +130,12 @@ def first_row(rows: Tensor | Dataset) -> Tensor:
     return rows[0] if isinstance(rows, Tensor) else as_row(rows[0])
 
 
-def default_views(views: Any, sample: Tensor) -> Any:
-    """The view object for ``views="auto"``: by the number of dimensions of a batch."""
+def default_views(views: Any, sample: Tensor, n_folds: int = 1) -> Any:
+    """The view object for ``views="auto"``: by the number of dimensions of a batch; none with folds."""
     if not (isinstance(views, str) and views == "auto"):
         return views
+    if n_folds > 1:
+        return None
     if sample.ndim == 4:
         return ImageViews()
     return VectorViews()

@@ -43,8 +43,12 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
     n_warmup_epochs : "auto" or int, default="auto"
         Epochs of plain cross-entropy on the given labels before the first cycle. "auto" stops by a criterion
         measured on the data (see `noisyflywheel.loop.warmup`); the paper has 10.
-    n_cycles : int, default=50
-        Cycles; one cycle is one pass over the data with each network.
+    n_cycles : "auto" or int, default="auto"
+        Cycles; one cycle is one pass over the data with each network. "auto" is 50 without folds and 8 with them.
+    n_folds : "auto" or int, default="auto"
+        Above 1, default nets on vectors are stacks of members, each trained without its own fold of the rows, and
+        every E-step asks the members that have not seen a row (`noisyflywheel.loop.out_of_fold`). 1 is one net on all
+        rows, as in the paper. "auto" decides by given labels of rows that were held out.
     cycle_size : int or None, default=None
         Rows a cycle, drawn anew with balanced given labels (Sec. 4.2, Clothing1M); None takes all.
     cr_weight : float, default=3.0
@@ -147,7 +151,8 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
         *,
         views: Any = "auto",
         n_warmup_epochs: int | str = "auto",
-        n_cycles: int = 50,
+        n_cycles: int | str = "auto",
+        n_folds: int | str = "auto",
         cycle_size: int | None = None,
         cr_weight: float = 3.0,
         cr_ramp: int | str = "auto",
@@ -173,6 +178,7 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
         self.views = views
         self.n_warmup_epochs = n_warmup_epochs
         self.n_cycles = n_cycles
+        self.n_folds = n_folds
         self.cycle_size = cycle_size
         self.cr_weight = cr_weight
         self.cr_ramp = cr_ramp

@@ -17,6 +17,7 @@ from noisyflywheel.estimator.result import fitted_arrays
 from noisyflywheel.estimator.result_warnings import warn_of_result
 from noisyflywheel.estimator.sample_weight import WeightedRows, weighted_rows
 from noisyflywheel.loop.checkpoints import fit_checkpoints
+from noisyflywheel.loop.decide import Decision
 from noisyflywheel.loop.progress import FitProgress
 from noisyflywheel.loop.run import FlywheelRun
 from noisyflywheel.nets.stopping import StopTraining, warn_of_stop_in_warm_up
@@ -52,7 +53,9 @@ def fit_flywheel(estimator: Any, data: LabelledRows, X: Any, y: Any) -> None:
     seeds = draw_seeds(estimator.random_state)
     trained = weighted_rows(data.rows, data.codes, data.weights)
     n_taking_part = len(trained.codes) if trained.weights is None else int((trained.weights > 0).sum())
-    nets = choose_nets(params, first_row(data.rows).ndim > 1, n_taking_part)
+    image = first_row(data.rows).ndim > 1
+    n_folds = params["n_folds"] if params["n_folds"] != "auto" else 1
+    nets = choose_nets(params, image, n_taking_part, n_folds)
     with isolated(nets.devices), fit_checkpoints(estimator, data.fingerprint, seeds) as checkpoints:
         flywheel = assemble(params, nets, trained, len(data.classes), seeds)
         with FitProgress(estimator.verbose, flywheel.settings.n_cycles) as progress:
@@ -113,12 +116,9 @@ def publish(estimator: Any, run: FlywheelRun, data: LabelledRows, trained: Weigh
     """The closing E-step and every fitted attribute."""
     flywheel = run.flywheel
     estimator._kept = run.kept() | {"fingerprint": data.fingerprint()} if estimator.warm_start else None
-    flywheel.close()
-    for trainer in flywheel.trainers:
-        if trainer.average is not None:
-            trainer.average.adopt()
+    closing = flywheel.close()
     estimator.classes_, estimator._given, estimator._index = data.classes, data.labels, data.row_names
-    for name, value in fitted_arrays(flywheel.state, flywheel.sample_weight).items():
+    for name, value in fitted_arrays(closing).items():
         moved = name in PER_ROW and trained.position is not None
         setattr(estimator, name, value[trained.position] if moved else value)
     estimator.refurbished_labels_ = data.classes[estimator.refurbished_proba_.argmax(1)]
@@ -130,3 +130,5 @@ def publish(estimator: Any, run: FlywheelRun, data: LabelledRows, trained: Weigh
         estimator.aux_net_ = flywheel.aux.net
     estimator.views_, estimator._amp = flywheel.loader.views, flywheel.aux.amp
     estimator._default_nets = flywheel.aux.scheduled
+    estimator._n_folds = getattr(flywheel.aux.net.module_, "n_folds", 1) if flywheel.aux.scheduled else 1
+    estimator.decisions_ = pd.DataFrame(flywheel.decisions, columns=list(Decision._fields))

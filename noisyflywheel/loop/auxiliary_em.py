@@ -42,11 +42,9 @@ def m_step(
     loader: ViewLoader,
     rows: Tensor,
     given: Tensor,
-    q: Tensor,
-    f_prob: Tensor,
+    target: Callable[[Tensor], Tensor],
     *,
     mixup_alpha: float = 0.0,
-    temperature: float = 1.0,
     head: nn.Module | None = None,
     contrastive_weight: float = 0.0,
     sample_weight: Tensor | None = None,
@@ -62,20 +60,16 @@ def m_step(
     rows : Tensor of shape (B,), int64
         The rows of this cycle.
     given : Tensor of shape (N,), int64
-        Given labels of all rows.
-    q : Tensor of shape (N,)
-        Clean probabilities, Eq. (4).
-    f_prob : Tensor of shape (N, K)
-        f's guess, from `e_step`.
+        Given labels of all rows, for callbacks.
+    target : callable
+        From row indices (b,) to refurbished label distributions (b, K), such as `mixture_target`.
     mixup_alpha : float, at least 0
         0 does not mix.
-    temperature : float, positive
-        Sharpens the guess below 1.
     head : nn.Module, optional
         Projection head of the contrastive loss.
     contrastive_weight : float
         alpha.
-    sample_weight : Tensor of shape (N,), optional
+    sample_weight : Tensor of shape (N,), or (M, N) for each member, optional
         At least 0, of mean 1.
     """
     copies = 2 if mixup_alpha > 0 else 1
@@ -83,25 +77,39 @@ def m_step(
 
     def steps() -> Iterator[Batch]:
         for index, *made in loader.batches(rows, trainer.net.batch_size, *views):
-            labels = given[index]
-            guess = sharpen(f_prob[index], temperature)
-            target = em.refurbish(q[index].to(guess.dtype), labels, guess)  # Eq. (11): (B, K)
-            if sample_weight is not None:  # Eq. (13) is linear in its target
-                target = target * sample_weight[index, None].to(target.dtype)
-            x, target = mixup(torch.cat(made[:copies]), target.repeat(copies, 1), mixup_alpha, loader.order)
-            loss = auxiliary_loss(trainer, target, head, made[copies:], contrastive_weight)
-            yield Batch(x, labels.repeat(copies), loss, more=sum(len(view) for view in made[copies:]))
+            w = None if sample_weight is None else sample_weight[..., index].float()
+            labels, q_y = given[index].repeat(copies), target(index).repeat(copies, 1)  # (b, K)
+            if w is not None and w.ndim == 1:  # Eq. (13) is linear in its target, which MixUp mixes
+                q_y, w = q_y * w.repeat(copies)[:, None].to(q_y.dtype), None
+            x, q_y = mixup(torch.cat(made[:copies]), q_y, mixup_alpha, loader.order)
+            loss = auxiliary_loss(trainer, q_y, head, made[copies:], contrastive_weight, w)
+            yield Batch(x, labels, loss, more=sum(len(view) for view in made[copies:]))
 
     return trainer.epoch(steps())
 
 
+def mixture_target(given: Tensor, q: Tensor, f_prob: Tensor, temperature: float = 1.0) -> Callable[[Tensor], Tensor]:
+    """Eq. (11), batch by batch: ``given`` (N,), ``q`` (N,), ``f_prob`` (N, K), sharpened below temperature 1."""
+
+    def target(index: Tensor) -> Tensor:
+        guess = sharpen(f_prob[index], temperature)
+        return em.refurbish(q[index].to(guess.dtype), given[index], guess)
+
+    return target
+
+
 def auxiliary_loss(
-    trainer: Trainer, target: Tensor, head: nn.Module | None, strong: list[Tensor], contrastive_weight: float
+    trainer: Trainer,
+    target: Tensor,
+    head: nn.Module | None,
+    strong: list[Tensor],
+    contrastive_weight: float,
+    sample_weight: Tensor | None = None,
 ) -> Callable[[Tensor], Tensor]:
     """Eq. (13), plus the contrastive loss where there are strong views (Sec. 4.1)."""
 
     def loss(log_f: Tensor) -> Tensor:
-        value = soft_target_cross_entropy(log_f, target)
+        value = soft_target_cross_entropy(log_f, target, sample_weight)
         if head is None:
             return value
         with trainer.autocast():

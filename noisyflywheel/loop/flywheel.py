@@ -12,7 +12,9 @@ from torch import Tensor
 
 from noisyflywheel import em
 from noisyflywheel.data import balanced_rows
-from noisyflywheel.loop import auxiliary_em, main_em
+from noisyflywheel.loop import auxiliary_em, main_em, warmup
+from noisyflywheel.loop.closing import Closing, close_cycles
+from noisyflywheel.loop.decide import Decision
 from noisyflywheel.loop.history import Clock, history_row
 from noisyflywheel.loop.loader import ViewLoader
 from noisyflywheel.loop.schedules import HOLD, cr_weight_of_cycle, learning_rate_share
@@ -44,6 +46,11 @@ class Flywheel:
         At least 0, of mean 1 over the rows above 0; the others take no part before `close`.
     """
 
+    n_epochs_at_most = warmup.MAX_EPOCHS
+    is_guarded = True
+    hold = HOLD
+    """Share of the cycles of nets on vectors before their learning rate's cosine."""
+
     def __init__(
         self,
         main: Trainer,
@@ -58,7 +65,9 @@ class Flywheel:
         self.trainers = [main] if main is aux else [main, aux]
         self.given, self.n_classes, self.sample_weight = given, n_classes, sample_weight
         self.settings = settings
-        self.first_cycle = 0
+        self.training_weights = sample_weight  # (N,), or (M, N) for the members of each net
+        self.first_cycle, self.has_held_out = 0, False
+        self.decisions: list[Decision] = []
         self.all_rows = rows_above_zero(given, sample_weight)
         self.state = FlywheelState.start(given, n_classes, 1.0 / n_classes)
         self.head = self._projection_head()
@@ -140,13 +149,11 @@ class Flywheel:
             self.loader,
             rows,
             self.given,
-            s.q,
-            s.f_prob,
+            auxiliary_em.mixture_target(self.given, s.q, s.f_prob, settings.sharpen_temperature),
             mixup_alpha=settings.mixup_alpha,
-            temperature=settings.sharpen_temperature,
             head=self.head,
             contrastive_weight=settings.contrastive_weight,
-            sample_weight=self.sample_weight,
+            sample_weight=self.training_weights,
         )
 
     def _resample(self, rows: Tensor) -> None:
@@ -170,10 +177,10 @@ class Flywheel:
         regularizer = main_em.regularizer(target, self.n_classes, self.cr_weight(), limit, weights)
         parts = (self.main, self.loader, rows, self.given)
         if refurbish:
-            return main_em.m_step(*parts, s.y_hat, regularizer, self.sample_weight)
-        return main_em.m_step_without_auxiliary(*parts, s.q, regularizer, self.sample_weight)
+            return main_em.m_step(*parts, s.y_hat, regularizer, self.training_weights)
+        return main_em.m_step_without_auxiliary(*parts, s.q, regularizer, self.training_weights)
 
-    def close(self) -> None:
+    def close(self) -> Closing:
         """The closing E-step (Eqs. 4, 11) on every row: q with the last g, f unsharpened on the rows as they are."""
         every = torch.arange(len(self.given), device=self.given.device)
         predicts = self.aux if self.settings.refurbish else self.main
@@ -181,6 +188,10 @@ class Flywheel:
             self._join_rows(every[~torch.isin(every, self.all_rows)])
         self._e_step_main(every)
         self.state.f_prob = self.loader.predict(predicts, every).exp()
+        for trainer in self.trainers:
+            if trainer.average is not None:
+                trainer.average.copy_to_module()
+        return close_cycles(self.state, self.sample_weight)
 
     def _join_rows(self, rows: Tensor) -> None:
         """f's guess and eps (Eq. 14) of rows that took no part."""
@@ -199,7 +210,7 @@ class Flywheel:
         loss = 0.0
         for i, trainer in enumerate(self.trainers):
             rows = self._draw_rows()
-            if held_out is not None:
+            if held_out:
                 rows = rows[~torch.isin(rows, held_out[i])]
             loss = trainer.epoch(self.warm_up_steps(trainer, rows))
         return loss
@@ -207,12 +218,20 @@ class Flywheel:
     def warm_up_steps(self, trainer: Trainer, rows: Tensor) -> Iterator[Batch]:
         """Weak views against the given labels (Sec. 4.1, Initialization)."""
         for index, x in self.loader.batches(rows, trainer.net.batch_size, self.loader.weak):
-            labels, w = self.given[index], self._weights_of(index)
-            yield Batch(
-                x, labels, partial(trainer.warm_up_loss, target=labels, sample_weight=None if w is None else w.float())
-            )
+            labels, w = self.given[index], self.training_weights
+            w = None if w is None else w[..., index].float()
+            yield Batch(x, labels, partial(trainer.warm_up_loss, target=labels, sample_weight=w))
 
-    def held_out_agreement(self, held_out: list[Tensor]) -> Tensor:
+    def hold_out(self) -> list[Tensor] | None:
+        """Rows that each net leaves out of the warm-up; None where there are too few rows."""
+        parts = warmup.hold_out(len(self.all_rows), len(self.trainers), self.loader.order)
+        return None if parts is None else [self.all_rows[part.to(self.given.device)] for part in parts]
+
+    def warm_up_is_over(self, records: list[Tensor]) -> bool:
+        """Whether what the nets learn has stopped carrying over to the rows they leave out."""
+        return warmup.is_over(records)
+
+    def held_out_record(self, held_out: list[Tensor], earlier: list[Tensor]) -> Tensor:
         """Whether each net predicts the given labels of the rows it left out: bool, (m,)."""
         parts = zip(self.trainers, held_out, strict=True)
         return torch.cat([self.loader.predict(t, rows).argmax(1) == self.given[rows] for t, rows in parts])
@@ -236,7 +255,7 @@ class Flywheel:
     def _schedule_learning_rates(self) -> None:
         """Cosine annealing over all cycles, those of an earlier fit that this one continues included."""
         in_all = self.first_cycle + self.settings.n_cycles
-        share = learning_rate_share(self.state.cycle, in_all, HOLD if self.loader.vectors else 0.0)
+        share = learning_rate_share(self.state.cycle, in_all, self.hold if self.loader.vectors else 0.0)
         for trainer in self.trainers:
             trainer.scale_lr(share)
 

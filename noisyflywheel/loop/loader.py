@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from noisyflywheel.data import Source, batches
+from noisyflywheel.loop.folds import Folds
 from noisyflywheel.nets.trainer import Trainer
 from noisyflywheel.views.adapter import ViewAdapter
 
@@ -67,6 +68,17 @@ class ViewLoader:
         """Log-probabilities in eval mode of rows as they are, or of one view of them: (len(rows), K)."""
         size = prediction_batch(trainer, self.row_numbers)
         return trainer.predict(self.source, view or self.plain, rows, size, pad=self.vectors and view is None)
+
+    def predict_unseen(self, trainer: Trainer, folds: Folds, kept: bool = False) -> Tensor:
+        """Probabilities in eval mode of every row by the members that have not seen it: (families, N, K).
+
+        ``kept`` asks those that the module keeps from the end of the warm-up, of both nets.
+        """
+        per_column = self.row_numbers * len(folds.own)
+        size = max(1, min(MOST_ROWS, VIEW_NUMBERS // per_column))
+        log_p = trainer.predict_apart(self.source, self.plain, folds.own, size, kept)  # (M or 2 M, s, K)
+        stacks = log_p.exp().split(len(folds.own))
+        return torch.cat([folds.mean_by_row(prob, len(self.source)) for prob in stacks])
 
     def state_dict(self) -> dict[str, Tensor]:
         """Both generators' states."""

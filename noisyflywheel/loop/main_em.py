@@ -131,14 +131,14 @@ def m_step(
         Given and resampled labels of all rows.
     regularizer : Regularizer
         Of `regularizer`.
-    sample_weight : Tensor of shape (N,), optional
+    sample_weight : Tensor of shape (N,), or (M, N) for each member, optional
         At least 0, of mean 1.
     """
     prior, lam = regularizer
 
     def steps() -> Iterator[Batch]:
         for index, x in loader.batches(rows, trainer.net.batch_size, loader.weak):
-            w = None if sample_weight is None else sample_weight[index].float()
+            w = None if sample_weight is None else sample_weight[..., index].float()
             loss = partial(main_loss, resampled=y_hat[index], prior=prior, weight=lam, sample_weight=w)
             yield Batch(x, given[index], loss)
 
@@ -166,7 +166,7 @@ def m_step_without_auxiliary(
 
     def steps() -> Iterator[Batch]:
         for index, x in loader.batches(rows, trainer.net.batch_size, loader.weak):
-            w = None if sample_weight is None else sample_weight[index].float()
+            w = None if sample_weight is None else sample_weight[..., index].float()
             yield Batch(x, given[index], partial(loss, labels=given[index], clean=q[index].float(), w=w))
 
     return trainer.epoch(steps())

@@ -111,15 +111,17 @@ class FlywheelRun:
         """Train both nets on the given labels, then set gamma and eps."""
         asked = self.flywheel.settings.n_warmup_epochs
         epoch, held_out, agreement = self._begin_warm_up(asked == "auto")
-        most = warmup.most_epochs(asked, held_out is not None)
-        while epoch < most and not warmup.is_over(agreement):
+        self.flywheel.has_held_out = held_out is not None
+        most = self.flywheel.n_epochs_at_most if held_out is not None else warmup.MIN_EPOCHS
+        most = most if asked == "auto" else int(asked)
+        while epoch < most and not self.flywheel.warm_up_is_over(agreement):
             loss = self.flywheel.warm_up_epoch(held_out)
             epoch += 1
             if not math.isfinite(loss):
                 raise DivergenceError(f"The loss became {loss} in warm-up epoch {epoch}: {ADVICE}")
             self.progress.warm_up(epoch, loss)
             if held_out is not None:
-                agreement.append(self.flywheel.held_out_agreement(held_out))
+                agreement.append(self.flywheel.held_out_record(held_out, agreement))
             if self.checkpoints.due():
                 now = {"phase": "warm-up", "snapshot": self.flywheel.state_dict()}
                 self.checkpoints.save(now | {"epoch": epoch, "held_out": held_out, "agreement": agreement})
@@ -136,14 +138,11 @@ class FlywheelRun:
                 held_out = saved["held_out"]
                 held_out = None if held_out is None else [rows.to(device) for rows in held_out]
                 return saved["epoch"], held_out, [right.to(device) for right in saved["agreement"]]
-        held_out = None
-        if automatic:
-            held_out = warmup.hold_out(len(flywheel.all_rows), len(flywheel.trainers), flywheel.loader.order)
-        return 0, None if held_out is None else [flywheel.all_rows[part.to(device)] for part in held_out], []
+        return 0, flywheel.hold_out() if automatic else None, []
 
     def _set_guard(self) -> None:
         settings, s = self.flywheel.settings, self.flywheel.state
-        if settings.guard and settings.refurbish:
+        if settings.guard and settings.refurbish and self.flywheel.is_guarded:
             rows = self.flywheel.all_rows
             self.guard = Guard.after_warm_up(s.given[rows], s.f_prob[rows], s.gamma)
 

@@ -30,13 +30,6 @@ def hold_out(n_rows: int, n_nets: int, generator: torch.Generator) -> list[Tenso
     return [order[i * size : (i + 1) * size] for i in range(n_nets)]
 
 
-def most_epochs(n_warmup_epochs: int | str, holds_out: bool) -> int:
-    """Length of the warm-up in epochs, if nothing ends it earlier."""
-    if n_warmup_epochs != "auto":
-        return int(n_warmup_epochs)
-    return MAX_EPOCHS if holds_out else MIN_EPOCHS
-
-
 def is_over(agreement: list[Tensor]) -> bool:
     """Whether the agreement on held-out rows, one bool tensor (m,) per epoch, has stopped rising."""
     return len(agreement) >= MIN_EPOCHS and not still_rising(agreement[-1 - PATIENCE], agreement[-1])

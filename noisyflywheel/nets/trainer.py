@@ -32,7 +32,7 @@ class Batch(NamedTuple):
     x: Tensor
     labels: Tensor
     loss: Callable[[Tensor], Tensor]
-    """From the log-probabilities (B, K) of ``x`` to a scalar."""
+    """From the log-probabilities (B, K) of ``x``, on the device of ``labels``, to a scalar."""
     more: int = 0
     """Rows beside ``x`` that the loss sends through the net."""
 
@@ -109,9 +109,12 @@ class Trainer:
         return output.float()
 
     def log_probs(self, output: Tensor) -> Tensor:
-        """Log-probabilities (B, K) of the module's output, by skorch's ``predict_nonlinearity`` rule."""
+        """Log-probabilities (B, K) of the module's output, by skorch's ``predict_nonlinearity`` rule.
+
+        A module with members, such as `noisyflywheel.backbones.FoldedMLP`, gives (M, B, K) in training.
+        """
         if self.kind == "logits":
-            return torch.log_softmax(output, 1)
+            return torch.log_softmax(output, -1)
         if self.kind == "log_probabilities":
             return output
         if self.kind == "custom":
@@ -132,7 +135,7 @@ class Trainer:
                 if self.average is not None:
                     self.average.update()
                 count += 1
-        mean = float(total) / max(count, 1)
+        mean = float(total) / max(count, 1)  # sync: one scalar an epoch
         net.history.record("train_loss", mean)
         net.history.record("train_batch_count", count)
         self._notify("on_epoch_end", dataset_train=None, dataset_valid=None)
@@ -208,6 +211,35 @@ class Trainer:
         with averaged, naming_batch_size(batch_size, "prediction"):
             return self._predict(source, view, rows, batch_size, pad)
 
+    @torch.inference_mode()
+    def predict_apart(
+        self, source: Source, view: Callable[[Tensor], Tensor], rows: Tensor, batch_size: int, kept: bool = False
+    ) -> Tensor:
+        """Log-probabilities in eval mode of each member of the module on rows of its own.
+
+        Parameters
+        ----------
+        rows : Tensor of shape (M, s), int64
+            Which rows for which member.
+        batch_size : int, positive
+            Columns of ``rows`` of one forward.
+        kept : bool
+            Ask the members that the module keeps instead, of which there are twice as many.
+
+        Returns
+        -------
+        Tensor of shape (M, s, K), float32, where float64 of the device lives
+        """
+        self.net._set_training(False)
+        parts = []
+        with naming_batch_size(batch_size, "prediction"):
+            for index in rows.split(batch_size, dim=1):
+                x = view(source.take(index.flatten())).to(self.device)
+                with self.autocast():
+                    output = self.net.module_.apart(x.unflatten(0, index.shape), kept)
+                parts.append(self.log_probs(output.float()))
+        return torch.cat(parts, 1).to(float64_device(self.device))
+
     def _predict(
         self, source: Source, view: Callable[[Tensor], Tensor], rows: Tensor, batch_size: int, pad: bool
     ) -> Tensor:
@@ -215,6 +247,6 @@ class Trainer:
         for index in rows.split(batch_size):
             x = view(source.take(index)).to(self.device)
             if pad and len(index) < batch_size:
-                x = torch.cat([x, x[-1:].expand(batch_size - len(index), *x.shape[1:])])
+                x = torch.cat([x, x[-1:].expand(batch_size - len(index), *x.shape[1:])])  # (batch_size, ...)
             parts.append(self.log_probs(self.forward(x))[: len(index)])
         return torch.cat(parts).to(float64_device(self.device))

@@ -120,7 +120,9 @@ def _restore_net(estimator: Any, name: str, state: dict[str, Any], device: str) 
     shape = tuple(estimator.views_.row_shape)
     image = len(shape) > 1
     if net is None:
-        net = default_net(image, len(estimator._given), device, auxiliary=name == "aux_net_")
+        net = default_net(
+            image, len(estimator._given), device, auxiliary=name == "aux_net_", n_folds=estimator._n_folds
+        )
     widths = {"n_features": math.prod(shape), "n_classes": len(estimator.classes_)}
     net = prepare_net(net, widths | ({"in_channels": shape[0]} if image else {}), device, image)
     for part in (*net._modules, *net._criteria):

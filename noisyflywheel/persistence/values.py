@@ -109,12 +109,6 @@ _ENCODERS: dict[Any, Callable[[Any, str], Any]] = {
 }
 
 
-def _decode_array(dtype: str, shape: tuple[int, ...], raw: Tensor) -> NDArray[Any]:
-    if np.dtype(dtype).hasobject:
-        raise ValueError(f"an array of type {dtype}")
-    return raw.numpy().view(dtype).reshape(shape)
-
-
 def _decode_objects(*items: Any) -> NDArray[Any]:
     array = np.empty(len(items), dtype=object)
     array[:] = items
@@ -127,7 +121,7 @@ def _named(index: pd.Index, names: list[Any]) -> pd.Index:
 
 
 _DECODERS: dict[str, Callable[..., Any]] = {
-    "array": _decode_array,
+    "array": lambda dtype, shape, raw: raw.numpy().view(dtype).reshape(shape),  # numpy lets no bytes be objects
     "objects": _decode_objects,
     "range": lambda start, stop, step, names: _named(pd.RangeIndex(start, stop, step), names),
     "levels": lambda levels, names: pd.MultiIndex.from_arrays(levels, names=names),

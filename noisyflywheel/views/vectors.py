@@ -41,10 +41,10 @@ def feature_scale(x: Tensor) -> tuple[Tensor, Tensor]:
     varying = variance > 1e-12 * (1 + mean.square())
     if not bool(varying.any()):
         return mean.float(), torch.ones_like(mean).float()
-    kept = variance[varying]
-    carried = kept.sum().square() / kept.square().sum()
-    if carried >= COMMENSURATE * len(kept):
-        scale = kept.sum().div(len(variance)).sqrt().expand_as(mean)
+    moving = variance[varying]  # (number that vary,)
+    carried = moving.sum().square() / moving.square().sum()
+    if carried >= COMMENSURATE * len(moving):
+        scale = moving.sum().div(len(variance)).sqrt().expand_as(mean)
     else:
         scale = torch.where(varying, variance, torch.ones_like(variance)).sqrt()
     return mean.float(), scale.float()
@@ -74,7 +74,7 @@ def neighbour_noise(z: Tensor, queries: int = 2000, neighbour: int = 5) -> float
     queries = min(n, queries, max(FEWEST, DISTANCES // n))
     index = torch.linspace(0, n - 1, queries, dtype=torch.float64).long()
     distance = neighbour_distance(z[index], z, min(neighbour, max(1, n - 1)), 1e-3 * varying**0.5)
-    finite = distance[torch.isfinite(distance)]
+    finite = distance[torch.isfinite(distance)]  # sync: once a fit
     if not len(finite):
         return 0.05
     return float((1.3 * finite.median() / varying**0.5).clamp(0.05, 2.0))

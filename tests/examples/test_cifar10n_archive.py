@@ -80,7 +80,7 @@ def test_cifar10n_missing_or_no_archive(tmp_path):
 
 @pytest.mark.slow
 def test_reproduce_on_an_archive(cifar10n, tmp_path):
-    options = ["--noise", "worse", "--net", "small", "--epochs", 2, "--tsne", 0, "--set", "main_net__module__width=4"]
+    options = ["--noise", "worse", "--net", "small", "--epochs", 2, "--tsne", 0, "--set", "main_net__module__width=8"]
     command = [
         sys.executable,
         FOLDER / "cifar10n_archive.py",

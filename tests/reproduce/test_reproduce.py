@@ -15,7 +15,7 @@ from noisyflywheel.reproduce.measures import matrix_error
 from noisyflywheel.reproduce.record import commit, read_json, write_json
 from noisyflywheel.reproduce.run import result
 
-SMALL = ("--net", "small", "--epochs", 3, "--device", "cpu", "--set", "main_net__module__width=4")
+SMALL = ("--net", "small", "--epochs", 3, "--device", "cpu", "--set", "main_net__module__width=8")
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_human_labels_and_an_ablation_on_a_subset(cifar10, call, tmp_path):
 
 
 def test_a_stopped_run_goes_on(cifar10, tmp_path):
-    plan = Plan("cifar10", "worse", net="small", epochs=4, n_train=40, changes={"main_net__module__width": 4})
+    plan = Plan("cifar10", "worse", net="small", epochs=4, n_train=40, changes={"main_net__module__width": 8})
     benchmark = load_benchmark("cifar10", cifar10, "worse", None, 0, n_train=40)
 
     def stop_in_cycle_2(text):
