@@ -1,4 +1,4 @@
-"""What callers see: inputs of every kind, rows and labels kept, determinism, random states, ablations."""
+"""What callers see: inputs of every kind, rows and labels kept, determinism, random states."""
 
 import numpy as np
 import pandas as pd
@@ -140,29 +140,6 @@ def test_rows_are_scored_alone_as_together(iris):
     X, y, _ = iris
     clf = quick().fit(X, y)
     assert_array_equal(clf.predict_proba(X)[7:8], clf.predict_proba(X[7:8]))
-
-
-@pytest.mark.parametrize(
-    "ablation",
-    [
-        {"refurbish": False},
-        {"noise_model": "uniform"},
-        {"cr_weight": 0.0},
-        {"contrastive_weight": 0.025},
-        {"mixup_alpha": 4},
-        {"views": None},
-        {"calibrate": True},
-        {"average_epochs": 2.0},
-        {"sharpen_temperature": 0.5},
-        {"cycle_size": 60},
-        {"n_warmup_epochs": 1, "resample": "argmax", "calibrate": False, "cr_ramp": 0, "guard": False},
-    ],
-)
-def test_ablations_are_parameters(iris, ablation):
-    X, y, _ = iris
-    clf = quick(**ablation).fit(X, y)
-    assert np.isfinite(clf.predict_proba(X)).all()
-    assert hasattr(clf, "aux_net_") != ("refurbish" in ablation)
 
 
 def test_warm_up_and_cycles_take_cycle_size_rows(iris):
