@@ -51,16 +51,21 @@ def test_matrices_by_hand():
 # M-step: with respect to the logits, Eq. (13) has the gradient (f - q_i(y)) / B
 
 
+def mixture():
+    """Eq. (11), batch by batch."""
+    return auxiliary_em.mixture_target(GIVEN, Q, F_PROB)
+
+
 def test_m_step_goes_to_the_refurbished_labels():
     trainer = table_trainer(F_PROB, lr=N)
-    loss = auxiliary_em.m_step(trainer, loader(), ROWS, GIVEN, Q, F_PROB)
+    loss = auxiliary_em.m_step(trainer, loader(), ROWS, GIVEN, mixture())
     assert_close(move_of_one_step(trainer, F_PROB), F_PROB - TARGET)
     assert loss == pytest.approx(float(-(TARGET * F_PROB.log()).sum(1).mean()))
 
 
 def test_m_step_trains_weak_views_of_the_rows_of_the_cycle():
     trainer = table_trainer(F_PROB, lr=2)
-    auxiliary_em.m_step(trainer, loader(Neighbours()), torch.tensor([2, 5]), GIVEN, Q, F_PROB)
+    auxiliary_em.m_step(trainer, loader(Neighbours()), torch.tensor([2, 5]), GIVEN, mixture())
     move = move_of_one_step(trainer, F_PROB)
     assert_close(move[[3, 6]], F_PROB[[3, 6]] - TARGET[[2, 5]])  # the views show the next rows
     assert not move[[0, 1, 2, 4, 5, 7, 8, 9]].any()
@@ -68,18 +73,18 @@ def test_m_step_trains_weak_views_of_the_rows_of_the_cycle():
 
 def test_m_step_weighs_rows():
     trainer = table_trainer(F_PROB, lr=N)
-    auxiliary_em.m_step(trainer, loader(), ROWS, GIVEN, Q, F_PROB, sample_weight=WEIGHTS)
+    auxiliary_em.m_step(trainer, loader(), ROWS, GIVEN, mixture(), sample_weight=WEIGHTS)
     assert_close(move_of_one_step(trainer, F_PROB), WEIGHTS[:, None].float() * (F_PROB - TARGET))
 
 
 def test_m_step_sharpens_the_guess():
     trainer = table_trainer(F_PROB, lr=N)
-    auxiliary_em.m_step(trainer, loader(), ROWS, GIVEN, 0 * Q, F_PROB, temperature=0.5)
+    auxiliary_em.m_step(trainer, loader(), ROWS, GIVEN, auxiliary_em.mixture_target(GIVEN, 0 * Q, F_PROB, 0.5))
     assert_close(move_of_one_step(trainer, F_PROB), F_PROB - F_PROB**2 / (F_PROB**2).sum(1, keepdim=True))
 
 
 def test_m_step_without_mixup_takes_one_view_of_each_row():
-    steps = auxiliary_em.m_step(take_steps(table_trainer(F_PROB, batch_size=4)), loader(), ROWS, GIVEN, Q, F_PROB)
+    steps = auxiliary_em.m_step(take_steps(table_trainer(F_PROB, batch_size=4)), loader(), ROWS, GIVEN, mixture())
     assert [len(step.x) for step in steps] == [4, 4, 2]
     assert all(step.more == 0 and torch.equal(step.labels, GIVEN[step.x[:, 0].long()]) for step in steps)
 
@@ -87,7 +92,7 @@ def test_m_step_without_mixup_takes_one_view_of_each_row():
 def test_m_step_mixes_two_weak_views_of_each_row():
     trainer = take_steps(table_trainer(F_PROB))
     made = loader(Neighbours(), seed=3)
-    (step,) = auxiliary_em.m_step(trainer, made, ROWS, GIVEN, Q, F_PROB, mixup_alpha=4.0)
+    (step,) = auxiliary_em.m_step(trainer, made, ROWS, GIVEN, mixture(), mixup_alpha=4.0)
     order = torch.Generator().manual_seed(3)
     index = torch.randperm(N, generator=order)
     weak = ((index + 1) % N).float()[:, None]
@@ -116,9 +121,9 @@ def test_m_step_with_a_head_adds_the_contrastive_loss_of_two_strong_views():
             return super().strong(x) if self.calls % 2 else x
 
     trainer = take_steps(table_trainer(F_PROB))
-    trainer.features.own, trainer.features.module = True, Readable()
+    trainer.features.has_method, trainer.features.module = True, Readable()
     head = nn.Linear(2, 2)
-    (step,) = auxiliary_em.m_step(trainer, loader(Strong()), ROWS, GIVEN, Q, F_PROB, head=head, contrastive_weight=0.25)
+    (step,) = auxiliary_em.m_step(trainer, loader(Strong()), ROWS, GIVEN, mixture(), head=head, contrastive_weight=0.25)
     rows = step.x[:, 0].long() - 1
     log_f = F_PROB.log()
     features = [Readable().forward_features(view.float()[:, None]) for view in ((rows + 2) % N, rows % N)]
@@ -129,7 +134,7 @@ def test_m_step_with_a_head_adds_the_contrastive_loss_of_two_strong_views():
 
 def test_the_forward_of_the_contrastive_loss_has_the_precision_of_the_others():
     trainer = table_trainer(F_PROB)
-    trainer.features.own, trainer.features.module, trainer.amp = True, Readable(), True
+    trainer.features.has_method, trainer.features.module, trainer.amp = True, Readable(), True
     seen = []
     head = nn.Linear(2, 2)
     head.register_forward_hook(lambda module, args, output: seen.append(output.dtype))

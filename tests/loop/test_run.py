@@ -112,7 +112,7 @@ def watched(monkeypatch, agreement, **changes):
     left_out, wheel = [], made.flywheel
     original = wheel.warm_up_epoch
     wheel.warm_up_epoch = lambda held_out=None: left_out.append(held_out) or original(held_out)
-    wheel.held_out_agreement = lambda held_out: torch.arange(40) < agreement[len(left_out) - 1]
+    wheel.held_out_record = lambda held_out, earlier: torch.arange(40) < agreement[len(left_out) - 1]
     return made, left_out
 
 

@@ -45,12 +45,6 @@ def test_a_falling_agreement_ends_it():
     assert warmup.is_over([right(30)] * 9 + [right(10)])
 
 
-def test_length_of_the_warm_up():
-    assert warmup.most_epochs(7, True) == warmup.most_epochs(7, False) == 7
-    assert warmup.most_epochs("auto", True) == 30
-    assert warmup.most_epochs("auto", False) == 10
-
-
 def test_each_net_leaves_out_other_rows():
     parts = warmup.hold_out(300, 2, torch.Generator().manual_seed(0))
     assert [len(part) for part in parts] == [30, 30]

@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from noisyflywheel.backbones import MLP
+from noisyflywheel.em.losses import cross_entropy
 from noisyflywheel.nets.criterion import check_criterion, check_training_steps, output_kind, warm_up_loss
 
 LOGITS = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
@@ -29,8 +30,8 @@ def net(cls=NeuralNetClassifier, criterion=nn.CrossEntropyLoss, **kwargs):
 
 
 def test_a_plain_criterion_is_the_mean_negative_log_likelihood():
-    assert warm_up_loss(net()) is F.nll_loss
-    assert warm_up_loss(net(criterion=nn.NLLLoss)) is F.nll_loss
+    assert warm_up_loss(net()) is cross_entropy
+    assert warm_up_loss(net(criterion=nn.NLLLoss)) is cross_entropy
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
