@@ -69,10 +69,14 @@ def append_line(context: Context, part: str, job: str, outcome: dict, seconds: f
     line |= {"device": device_name(context.device), "versions": versions(), "command": command(context, job)}
     line |= {"when": time.strftime("%Y-%m-%d"), "seconds": round(seconds, 2)} | outcome
     context.out.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(line) + "\n"
-    with open(context.out / f"{part}.jsonl", "a", encoding="utf-8") as file:
-        file.write(text)  # less than the buffer or one write call: appends of several processes do not mix
-        file.flush()
+    write_line(context.out / f"{part}.jsonl", json.dumps(line))
+
+
+def write_line(path: Path, text: str) -> None:
+    """Append one line on disk, in one write so that processes do not mix; one cut short before is ended first."""
+    with open(path, "ab+", buffering=0) as file:
+        cut = file.tell() > 0 and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n"
+        file.write(f"{'\n' if cut else ''}{text}\n".encode())
         os.fsync(file.fileno())
 
 

@@ -7,7 +7,7 @@
 The jobs run in order of value, each in a process of its own that adds one line to a JSON-lines file in DIR as soon as
 it is done. Called again with the same DIR, the command goes on with the jobs that have no line there; one that was cut
 off starts again, and a fit on pictures from its last checkpoint. A job is begun only if its estimated minutes are left.
-The package is the one of this checkout. Tables: ``python examples/gpu/tables.py``.
+The package is the one of this checkout. Tables: ``python examples/gpu/make_readme.py``.
 """
 
 import argparse
@@ -78,9 +78,9 @@ def perform(context: Context, name: str) -> bool:
     except Exception:
         traceback.print_exc()
         found = {"error": traceback.format_exc()[-2000:].replace(str(ROOT), ".")}
-    outcome = found if found.keys() & {"skipped", "error"} else {"result": found}
+    outcome = found if list(found) in (["skipped"], ["error"]) else {"result": found}
     append_line(context, job.part, name, outcome, time.perf_counter() - start)
-    return "error" not in outcome
+    return "error" not in outcome and not found.get("failed")
 
 
 class Child:

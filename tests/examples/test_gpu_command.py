@@ -17,7 +17,7 @@ def gpu():
     """The modules of the folder, by name."""
     before, paths = list(sys.path), os.environ.get("PYTHONPATH")
     sys.path.insert(0, str(FOLDER))
-    names = ("run", "plan", "context", "tables", "cycle", "pictures", "accuracy", "suite")
+    names = ("run", "plan", "context", "make_readme", "cycle", "pictures", "accuracy", "suite")
     found = {name: __import__(name) for name in names}
     yield found
     sys.path[:] = before
@@ -161,7 +161,7 @@ def cuda_line(part, job, **outcome):
 
 
 def test_tables_from_lines(gpu, tmp_path):
-    steps = dict.fromkeys(gpu["tables"].STEPS, 0.5)
+    steps = dict.fromkeys(gpu["make_readme"].STEPS, 0.5)
     peer = {"ratio": 6.0, "seconds": 4.0, "pictures": 10_000, "workers": 16}
     eager = {"cycle": steps | {"cycle": 4.0}, "first_cycle_seconds": 9.0, "flop": 8e14, "peak_flop_per_second": 8e14}
     run = {"set": "worst", "method": "paper", "wrong_labels": 0.4, "test_accuracy": 0.87, "run_seconds": 60.0}
@@ -171,23 +171,23 @@ def test_tables_from_lines(gpu, tmp_path):
         + cuda_line("two_gpus", "two GPUs", skipped="1 CUDA device here")
         + cuda_line("cycle", "cycle compile", error="Traceback\nRuntimeError: no compiler")
     )
-    text = gpu["tables"].readme(tmp_path)
+    text = gpu["make_readme"].readme(tmp_path)
     assert "| eager | 0.5 | 0.5 | 0.5 | 0.5 | 0.5 | 0.5 | 4 | 0.25 | 9 |" in text
     assert "6.0 times as long" in text
     assert "cycle compile: failed (RuntimeError: no compiler)" in text
     assert "two GPUs: skipped (1 CUDA device here)" in text
-    assert gpu["tables"].JPEG in text
+    assert gpu["make_readme"].JPEG in text
     assert "| worst | paper | 0.4 |" in text
     assert "Device: a card. Versions: torch 9." in text
 
 
 def test_without_lines_of_cuda_nothing_has_been_measured(gpu, tmp_path):
     (tmp_path / "a.jsonl").write_text(cuda_line("tests", "tests").replace('"full"', '"tiny"'))
-    assert gpu["tables"].NOTHING in gpu["tables"].readme(tmp_path)
+    assert gpu["make_readme"].NOTHING in gpu["make_readme"].readme(tmp_path)
 
 
 def test_the_committed_readme_is_what_the_results_give(gpu):
-    assert gpu["tables"].main(["--check"]) == 0
+    assert gpu["make_readme"].main(["--check"]) == 0
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """README.md of this folder, made from its results: run it again after a line has come in.
 
-python examples/gpu/tables.py            # writes README.md
-python examples/gpu/tables.py --check    # says whether README.md is what the results give
+python examples/gpu/make_readme.py            # writes README.md
+python examples/gpu/make_readme.py --check    # says whether README.md is what the results give
 """
 
 import argparse
@@ -26,7 +26,7 @@ python examples/gpu/run.py --out DIR --device cpu --scale tiny --minutes 5  # th
 ```
 
 `DIR` then holds one JSON-lines file for each part, every line with device, versions and command. Copied to `results/`,
-`python examples/gpu/tables.py` makes the tables below from them. The archive of `--data` is described in
+`python examples/gpu/make_readme.py` makes the tables below from them. The archive of `--data` is described in
 [cifar10n_archive.py](../benchmarks/cifar10n_archive.py); without it the accuracy part is skipped.
 
 | part | what |
@@ -204,7 +204,7 @@ def main(arguments: list[str] | None = None) -> int:
     text = readme(args.results)
     if args.check:
         same = args.readme.exists() and args.readme.read_text(encoding="utf-8") == text
-        print("README.md is what the results give" if same else "README.md is out of date: run tables.py")
+        print("README.md is what the results give" if same else "README.md is out of date: run make_readme.py")
         return 0 if same else 1
     args.readme.write_text(text, encoding="utf-8")
     return 0
