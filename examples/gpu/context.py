@@ -76,7 +76,7 @@ def write_line(path: Path, text: str) -> None:
     """Append one line on disk, in one write so that processes do not mix; one cut short before is ended first."""
     with open(path, "ab+", buffering=0) as file:
         cut = file.tell() > 0 and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n"
-        file.write(f"{'\n' if cut else ''}{text}\n".encode())
+        file.write((b"\n" if cut else b"") + text.encode() + b"\n")
         os.fsync(file.fileno())
 
 

@@ -112,6 +112,17 @@ def test_a_failure_is_a_line_and_is_not_tried_again(gpu, tmp_path, monkeypatch):
 def test_a_line_that_was_cut_off_does_not_count(gpu, tmp_path):
     (tmp_path / "cycle.jsonl").write_text('{"job": "cycle eager", "part": "cyc')
     assert context_of(gpu, tmp_path).lines() == []
+    gpu["context"].append_line(context_of(gpu, tmp_path), "cycle", "cycle eager", {"result": {}}, 1.0)
+    assert [line["job"] for line in context_of(gpu, tmp_path).lines()] == ["cycle eager"]
+
+
+def test_counts_of_the_suite_are_a_result_and_failed_tests_a_failure(gpu, tmp_path, monkeypatch):
+    found = {"passed": 3, "failed": [], "skipped": 2}
+    monkeypatch.setattr(gpu["run"], "jobs", lambda context: [job(gpu, "counts", work=lambda context: found)])
+    assert gpu["run"].perform(context_of(gpu, tmp_path), "counts") is True
+    assert context_of(gpu, tmp_path).lines()[0]["result"] == found
+    found["failed"] = ["a test"]
+    assert gpu["run"].perform(context_of(gpu, tmp_path), "counts") is False
 
 
 def test_what_is_cut_off_is_ended_with_all_that_it_started(gpu, tmp_path):
