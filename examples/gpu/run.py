@@ -188,6 +188,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if args.job:
         return min(1, sum(not perform(context, name) for name in args.job))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the jobs that run are then ended too
     fine = drive(context, args)
     rest = [job.name for job in wanted(context, argparse.Namespace(**vars(args) | {"again": []}))]
     print(f"{len(rest)} of {len(jobs(context))} jobs left" + (f": {', '.join(rest)}" if rest else ""))
