@@ -11,6 +11,7 @@ from skorch import NeuralNet
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from noisyflywheel.backbones.encodings import count_bins
 from noisyflywheel.data import as_row, float64_device
 from noisyflywheel.estimator.defaults import choose_n_folds, make_settings
 from noisyflywheel.estimator.inputs import make_source, sample_rows
@@ -123,7 +124,7 @@ def make_trainers(
     named = [("main_net", nets.main, seeds[0]), ("aux_net", nets.aux, seeds[1])]
     for name, net, seed in named if params["refurbish"] else named[:1]:
         seed_global(seed, nets.devices)
-        ready = prepare_net(net, widths(sample, n_classes), nets.device, image)
+        ready = prepare_net(net, widths(sample, n_classes, nets.n_folds), nets.device, image)
         if hasattr(ready.module_, "adapt"):
             ready.module_.adapt(views.plain(sample).to(nets.home))
         amp = image and bf16_pays(nets.home)
@@ -156,8 +157,9 @@ def bf16_pays(device: torch.device) -> bool:
     return device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
-def widths(sample: Tensor, n_classes: int) -> dict[str, int]:
-    """What `prepare_net` fills in: of vectors the number of features, of images the number of channels."""
-    if sample.ndim == 2:
-        return {"n_features": sample.shape[1], "n_classes": n_classes}
-    return {"n_features": sample[0].numel(), "n_classes": n_classes, "in_channels": sample.shape[1]}
+def widths(sample: Tensor, n_classes: int, n_folds: int = 1) -> dict[str, int]:
+    """What `prepare_net` fills in where a module takes it: numbers of classes, features, bins or channels."""
+    found = {"n_features": sample[0].numel(), "n_classes": n_classes}
+    if sample.ndim > 2:
+        return found | {"in_channels": sample.shape[1]}
+    return found | ({"n_encoded": count_bins(sample)} if n_folds > 1 else {})

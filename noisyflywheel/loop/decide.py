@@ -12,6 +12,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+CLEARLY = 1.0
+"""Standard deviations of chance by which a candidate has to win to count as much as the alternative."""
+
 
 class Decision(NamedTuple):
     """One choice; a row of ``decisions_``. Figures are NaN where no candidates were compared."""
@@ -43,8 +46,8 @@ def sign_test(first: Tensor, second: Tensor) -> float:
 def compare(decision: str, candidate: str, alternative: str, prob: Tensor, other: Tensor, given: Tensor) -> Decision:
     """Weigh a candidate by how sure it is that it agrees better with held-out labels than the alternative.
 
-    Its share is ``Phi(z)``, the probability of fewer rows won by a candidate that is no better: near a tie both count
-    half, and no threshold turns a small difference into a large one.
+    Its share is ``Phi(z - 1)``: one that wins as many rows as it loses counts little, one that wins a standard
+    deviation of chance more counts half, and no threshold turns a small difference into a large one.
 
     Parameters
     ----------
@@ -57,7 +60,7 @@ def compare(decision: str, candidate: str, alternative: str, prob: Tensor, other
     """
     right, other_right = prob.argmax(1) == given, other.argmax(1) == given
     z = sign_test(right, other_right)
-    share = 0.5 * (1 + math.erf(z / math.sqrt(2)))
+    share = 0.5 * (1 + math.erf((z - CLEARLY) / math.sqrt(2)))
     return Decision(
         decision=decision,
         chosen=candidate if share > 0.5 else alternative,
