@@ -7,9 +7,11 @@ pictures through forward and backward as f saw. Reported of both: test accuracy 
 pass; of the flywheel also label_quality's AUROC. Plain training is scored with its weights as they are and
 with the weights' moving average, which f has too.
 
+A seed whose result is there is left out, so the command goes on where it was cut off.
+
 The archive holds JPEG copies of CIFAR-10: scores lie a little below those on the original pixels.
 
-    python examples/benchmarks/hard_start.py --data cifar10n.npz --n 10000 --out hard_start.json
+    python examples/benchmarks/hard_start.py --data cifar10n.npz --n 10000 --seeds 0 1 --out hard_start.json
 """
 
 import argparse
@@ -38,11 +40,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--labels", default="worse")
     parser.add_argument("--n", type=int, default=10_000, help="training rows, the first ones (6000, 10000)")
     parser.add_argument("--n-test", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--params", default="{}", help="JSON of FlywheelClassifier parameters; {} = defaults")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--checkpoints", type=Path, help="folder from which a fit that was cut off goes on")
+    parser.add_argument("--out", type=Path, help="a result that is there is not made again; _SEED is added to names")
     return parser.parse_args()
 
 
@@ -55,24 +58,33 @@ def counted(flywheel) -> int:
     return n * (epochs - cycles) + n * copies * cycles
 
 
-def fit_flywheel(args, data, test):
-    """Fit with default parameters; returns the figures of each cycle and in all."""
-    rows, seen = [], []
+class Counting:
+    """Callback: the measures of a cycle, and the rows that f saw in it, also where a fit goes on from a checkpoint."""
 
-    def keep(row, flywheel):
-        rows.append(row)
-        seen.append(counted(flywheel))
+    def __init__(self, measures):
+        self.measures, self.before = measures, 0
+
+    def __call__(self, flywheel, row):
+        now = counted(flywheel)
+        new, self.before = now - self.before, now
+        return self.measures(flywheel, row) | {"images_seen": new}
+
+
+def fit_flywheel(args, seed, data, test):
+    """Fit with default parameters; returns the figures of each cycle and in all."""
+
+    def show(row, flywheel):
         print(
             f"cycle {int(row['cycle']):3}  test {row['test_accuracy']:.4f}  gamma {row['gamma']:.3f}  "
             f"y^ right {row['refurbishment_accuracy']:.4f}  AUROC {row['quality_auroc']:.4f}",
             flush=True,
         )
 
-    measures = CycleMeasures(data.y, data.y_clean, test.X, test.y, sink=keep)
-    settings = {"random_state": args.seed, "device": args.device, "on_cycle": measures} | json.loads(args.params)
+    counting = Counting(CycleMeasures(data.y, data.y_clean, test.X, test.y, sink=show))
+    settings = {"random_state": seed, "device": args.device, "on_cycle": counting, "checkpoint_dir": args.checkpoints}
     start = time.perf_counter()
-    clf = FlywheelClassifier(**settings).fit(data.X, data.y)
-    seconds = time.perf_counter() - start - sum(row["measure_seconds"] for row in rows)
+    clf = FlywheelClassifier(**settings | json.loads(args.params)).fit(data.X, data.y)
+    seconds, rows = time.perf_counter() - start, clf.history_.to_dict("records")
     right = data.y == data.y_clean
     counts = np.bincount(clf.refurbished_labels_, minlength=10)
     return {
@@ -83,18 +95,18 @@ def fit_flywheel(args, data, test):
         "largest_refurbished_class": float(counts.max() / counts.sum()),
         "refurbished_accuracy": float((clf.refurbished_labels_ == data.y_clean).mean()),
         "clean_rate": clf.clean_rate_,
-        "images_seen_by_f": seen[-1],
+        "images_seen_by_f": int(sum(row["images_seen"] for row in rows)),
         "warmup_epochs": getattr(clf, "n_warmup_epochs_", None),
-        "seconds": seconds,
+        "seconds_of_last_call": seconds,
         "cycles": rows,
     }
 
 
-def fit_plain(args, data, test, images: int):
+def fit_plain(args, seed, data, test, images: int):
     """The default net, by cross-entropy on weak views, until ``images`` went through forward and backward."""
-    seeds = draw_seeds(args.seed)
+    seeds = draw_seeds(seed)
     with torch.random.fork_rng(devices=[]):
-        estimator = FlywheelClassifier(device=args.device, random_state=args.seed)
+        estimator = FlywheelClassifier(device=args.device, random_state=seed)
         x = channels_first(to_tensor(data.X))
         flywheel = untrained_flywheel(
             estimator, x, data.y, 10, seeds
@@ -129,14 +141,22 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     data = load_archive(args.data, args.labels, n_rows=args.n)
     test = load_archive(args.data, args.labels, train=False, n_rows=args.n_test)
+    for seed in args.seeds:
+        out = args.out and (args.out if len(args.seeds) == 1 else args.out.with_stem(f"{args.out.stem}_{seed}"))
+        if out is None or not out.exists():
+            compare(args, seed, data, test, out)
+
+
+def compare(args, seed, data, test, out) -> None:
+    """One seed: the flywheel, then plain training for as many pictures."""
     found = {"claim": __doc__.splitlines()[0], "environment": environment(torch.device(args.device))}
-    found |= {"n": args.n, "labels": args.labels, "seed": args.seed, "params": json.loads(args.params)}
+    found |= {"n": args.n, "labels": args.labels, "seed": seed, "params": json.loads(args.params)}
     found["right_labels"] = float((data.y == data.y_clean).mean())
     print(f"{args.n:,} pictures, {found['right_labels']:.1%} of the labels right; {found['environment']['device']}")
-    found["flywheel"] = fit_flywheel(args, data, test)
-    found["plain"] = fit_plain(args, data, test, found["flywheel"]["images_seen_by_f"])
+    found["flywheel"] = fit_flywheel(args, seed, data, test)
+    found["plain"] = fit_plain(args, seed, data, test, found["flywheel"]["images_seen_by_f"])
     ours, plain = found["flywheel"], found["plain"]
-    print(f"\nflywheel  test {ours['last_test_accuracy']:.4f} after the last cycle, {ours['seconds']:.0f} s;")
+    print(f"\nflywheel  test {ours['last_test_accuracy']:.4f} after the last cycle;")
     print(
         f"          label_quality AUROC {ours['label_quality_auroc']:.4f}, clean_proba {ours['clean_proba_auroc']:.4f};"
     )
@@ -144,8 +164,8 @@ def main() -> None:
     taken = f"{plain['images_seen']:,} pictures, {plain['seconds']:.0f} s"
     print(f"plain     test {plain['last_test_accuracy']:.4f} after {taken}")
     print(f"          with averaged weights {plain['last_test_accuracy_of_averaged_weights']:.4f}")
-    if args.out:
-        write_json(args.out, found)
+    if out:
+        write_json(out, found)
 
 
 if __name__ == "__main__":

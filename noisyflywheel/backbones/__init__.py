@@ -7,6 +7,15 @@ Every module takes ``n_classes`` and its input width (``n_features`` or ``in_cha
 from noisyflywheel.backbones.members import FoldedMLP
 from noisyflywheel.backbones.mlp import MLP
 from noisyflywheel.backbones.pretrained import inception_resnet_v2, resnet50
+from noisyflywheel.backbones.progressive import ProgressivePreActResNet18
 from noisyflywheel.backbones.resnet import PreActResNet18, SmallResNet
 
-__all__ = ["MLP", "FoldedMLP", "PreActResNet18", "SmallResNet", "inception_resnet_v2", "resnet50"]
+__all__ = [
+    "MLP",
+    "FoldedMLP",
+    "PreActResNet18",
+    "ProgressivePreActResNet18",
+    "SmallResNet",
+    "inception_resnet_v2",
+    "resnet50",
+]

@@ -8,6 +8,9 @@ from torch import Tensor, nn
 CLIP = 3.0
 """Where the smooth clip of `QuantileScale` levels off, in interquartile ranges."""
 
+N_BINS = 16
+"""Bins of a column at most."""
+
 MOST_INPUTS = 4096
 """Wide tables get fewer bins a column, so that their encoding is no longer than this."""
 
@@ -26,7 +29,6 @@ class QuantileScale(nn.Module):
         super().__init__()
         self.register_buffer("median", torch.zeros(n_features))
         self.register_buffer("width", torch.ones(n_features))
-        self.n_outputs = n_features
 
     def adapt(self, x: Tensor) -> None:
         """Learn from rows ``x`` of shape (n, n_features)."""
@@ -42,41 +44,64 @@ class QuantileScale(nn.Module):
 
 
 class PiecewiseLinear(nn.Module):
-    """Columns as their position in quantile bins (Gorishniy et al. 2022): (B, d) -> (B, d * n_bins), in [-1, 1].
+    """Columns as their position in quantile bins (Gorishniy et al. 2022): (B, d) -> (B, n_encoded), in [-1, 1].
 
-    Bin t of a column is -1 below its lower edge, 1 above its upper edge, and linear in between. Columns of few values
-    have an edge at each of them; bins that a column does not have are 0.
+    Bin t of a column is -1 below its lower edge, 1 above its upper edge, and linear in between. A column of few values
+    has an edge at each of them, so a binary one has one bin and a constant one none.
+
+    Parameters
+    ----------
+    n_features : int
+        d.
+    n_encoded : int
+        Bins of all columns together, see `count_bins`; what `adapt` does not need is 0.
 
     References
     ----------
     Gorishniy, Rubachev and Babenko, "On Embeddings for Numerical Features in Tabular Deep Learning", NeurIPS 2022.
     """
 
-    edges: Tensor
-    lengths: Tensor
+    column: Tensor
+    lower: Tensor
+    length: Tensor
 
-    def __init__(self, n_features: int, n_bins: int = 16) -> None:
+    def __init__(self, n_features: int, n_encoded: int) -> None:
         super().__init__()
-        self.n_bins = max(2, min(n_bins, MOST_INPUTS // n_features))
-        self.register_buffer("edges", torch.zeros(n_features, self.n_bins))
-        self.register_buffer("lengths", torch.zeros(n_features, self.n_bins))
-        self.n_outputs = n_features * self.n_bins
+        self.register_buffer("column", torch.zeros(n_encoded, dtype=torch.int64))
+        self.register_buffer("lower", torch.zeros(n_encoded))
+        self.register_buffer("length", torch.zeros(n_encoded))
 
     def adapt(self, x: Tensor) -> None:
         """Learn from rows ``x`` of shape (n, n_features)."""
-        self.lengths.zero_()
-        cuts = quantiles(x, torch.linspace(0, 1, self.n_bins + 1, dtype=torch.float64)).T  # (d, n_bins + 1)
-        for j, own in enumerate(cuts):
-            values = x[:, j].unique()
-            edges = (values if len(values) <= self.n_bins else own.unique()).to(self.edges)
-            self.edges[j, : len(edges) - 1] = edges[:-1]
-            self.lengths[j, : len(edges) - 1] = edges.diff()
+        edges = bin_edges(x)
+        lengths = torch.cat([own.diff() for own in edges])
+        n = len(lengths)
+        self.length.zero_()
+        self.length[:n] = lengths
+        self.lower[:n] = torch.cat([own[:-1] for own in edges])
+        self.column[:n] = torch.cat([torch.full((len(own) - 1,), j) for j, own in enumerate(edges)])
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode rows."""
-        there = self.lengths > 0
-        position = (x[:, :, None] - self.edges) / self.lengths.masked_fill(~there, 1)  # (B, d, n_bins)
-        return ((position.clamp(0, 1) * 2 - 1) * there).flatten(1)
+        there = self.length > 0
+        position = (x[:, self.column] - self.lower) / self.length.masked_fill(~there, 1)  # (B, n_encoded)
+        return (position.clamp(0, 1) * 2 - 1) * there
+
+
+def count_bins(x: Tensor) -> int:
+    """Bins of all columns of rows ``x`` (n, d) together."""
+    return sum(len(own) - 1 for own in bin_edges(x))
+
+
+def bin_edges(x: Tensor, n_bins: int = N_BINS) -> list[Tensor]:
+    """Edges of the bins of each column of ``x`` (n, d): its values where they are few, otherwise quantiles."""
+    n_bins = max(2, min(n_bins, MOST_INPUTS // x.shape[1]))
+    cuts = quantiles(x, torch.linspace(0, 1, n_bins + 1, dtype=torch.float64)).T.to(x.dtype)  # (d, n_bins + 1)
+    found = []
+    for j, own in enumerate(cuts):
+        values = x[:, j].unique()
+        found.append(values if len(values) <= n_bins else own.unique())
+    return found
 
 
 def quantiles(x: Tensor, at: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from noisyflywheel.backbones.encodings import PiecewiseLinear, QuantileScale
+from noisyflywheel.backbones.encodings import N_BINS, PiecewiseLinear, QuantileScale
 
 
 class Family(nn.Module):
@@ -46,9 +46,15 @@ class Family(nn.Module):
 
     def _further(self, hidden: Tensor) -> Tensor:
         """From the first hidden layer (M, B, width) on."""
-        hidden = F.dropout(F.silu(hidden), self.dropout, self.training)
-        hidden = F.dropout(F.silu(torch.baddbmm(self.b2, hidden, self.w2)), self.dropout, self.training)
+        hidden = self._drop(F.silu(hidden))
+        hidden = self._drop(F.silu(torch.baddbmm(self.b2, hidden, self.w2)))
         return torch.baddbmm(self.b3, hidden, self.w3)
+
+    def _drop(self, hidden: Tensor) -> Tensor:
+        """Dropout with one mask for all members: drawing M of them takes as long as the product that follows."""
+        if not self.training or self.dropout == 0:
+            return hidden
+        return hidden * F.dropout(torch.ones_like(hidden[:1]), self.dropout)
 
 
 def uniform(*shape: int, fan_in: int) -> nn.Parameter:
@@ -74,8 +80,9 @@ class FoldedMLP(nn.Module):
         Of both hidden layers.
     dropout : float in [0, 1), default=0.1
         After each hidden layer.
-    n_bins : int, default=16
-        Of the piecewise-linear encoding.
+    n_encoded : int, optional
+        Length of the piecewise-linear encoding (`noisyflywheel.backbones.encodings.count_bins`); by default as many as
+        columns of many values need. ``fit`` fills it in.
     """
 
     kept_share: Tensor
@@ -87,13 +94,14 @@ class FoldedMLP(nn.Module):
         n_folds: int = 5,
         width: int = 128,
         dropout: float = 0.1,
-        n_bins: int = 16,
+        n_encoded: int | None = None,
     ) -> None:
         super().__init__()
         self.n_folds = n_folds
         self.scale = QuantileScale(n_features)
-        self.bins = PiecewiseLinear(n_features, n_bins)
-        inputs = [n_features, n_features + self.bins.n_outputs]
+        n_encoded = N_BINS * n_features if n_encoded is None else n_encoded
+        self.bins = PiecewiseLinear(n_features, n_encoded)
+        inputs = [n_features, n_features + n_encoded]
         self.families: Any = nn.ModuleList(Family(n_folds, n, n_classes, width, dropout) for n in inputs)
         self.kept: Any = nn.ModuleList(Family(n_folds, n, n_classes, width, 0.0) for n in inputs * 2)
         self.kept.requires_grad_(False)

@@ -11,9 +11,10 @@ from skorch import NeuralNet
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from noisyflywheel.backbones.encodings import count_bins
 from noisyflywheel.data import as_row, float64_device
+from noisyflywheel.estimator.defaults import choose_n_folds, make_settings
 from noisyflywheel.estimator.inputs import make_source, sample_rows
-from noisyflywheel.estimator.parameters import make_settings
 from noisyflywheel.estimator.random_states import seed_global
 from noisyflywheel.estimator.sample_weight import WeightedRows
 from noisyflywheel.loop.flywheel import Flywheel
@@ -78,8 +79,7 @@ def assemble(params: dict[str, Any], nets: Nets, data: WeightedRows, n_classes: 
     image = first_row(data.rows).ndim > 1
     settings = make_settings(params, image, nets.n_folds)
     source = make_source(data.rows, nets.home)
-    taking_part = None if data.weights is None else torch.from_numpy(data.weights).nonzero().squeeze(1)
-    sample = sample_rows(source, max(100, SAMPLE_NUMBERS // first_row(data.rows).numel()), taking_part)
+    sample = sample_of(data, first_row(data.rows))
     views = ViewAdapter(default_views(params["views"], sample, nets.n_folds), sample)
     trainers = make_trainers(params, nets, sample, views, n_classes, seeds, image)
     state_device = float64_device(nets.home)
@@ -92,13 +92,22 @@ def assemble(params: dict[str, Any], nets: Nets, data: WeightedRows, n_classes: 
     return flywheel
 
 
+def sample_of(data: WeightedRows, first: Tensor) -> Tensor:
+    """Rows that take part, all or evenly spaced, as many as hold ``SAMPLE_NUMBERS`` numbers: (m, ...) on the CPU."""
+    taking_part = None if data.weights is None else torch.from_numpy(data.weights).nonzero().squeeze(1)
+    source = make_source(data.rows, torch.device("cpu"))
+    return sample_rows(source, max(100, SAMPLE_NUMBERS // first.numel()), taking_part)
+
+
 def untrained_flywheel(
     estimator: Any, rows: Tensor | Dataset, codes: NDArray[np.int64], n_classes: int, seeds: list[int]
 ) -> Flywheel:
     """The flywheel that ``estimator`` would turn in a fit; the global random states stay seeded."""
     params = estimator.get_params(deep=False)
-    nets = choose_nets(params, first_row(rows).ndim > 1, len(codes))
-    return assemble(params, nets, WeightedRows(rows, codes, None, None), n_classes, seeds)
+    data = WeightedRows(rows, codes, None, None)
+    n_folds, _ = choose_n_folds(params, sample_of(data, first_row(rows)), len(codes))
+    nets = choose_nets(params, first_row(rows).ndim > 1, len(codes), n_folds)
+    return assemble(params, nets, data, n_classes, seeds)
 
 
 def make_trainers(
@@ -115,7 +124,7 @@ def make_trainers(
     named = [("main_net", nets.main, seeds[0]), ("aux_net", nets.aux, seeds[1])]
     for name, net, seed in named if params["refurbish"] else named[:1]:
         seed_global(seed, nets.devices)
-        ready = prepare_net(net, widths(sample, n_classes), nets.device, image)
+        ready = prepare_net(net, widths(sample, n_classes, nets.n_folds), nets.device, image)
         if hasattr(ready.module_, "adapt"):
             ready.module_.adapt(views.plain(sample).to(nets.home))
         amp = image and bf16_pays(nets.home)
@@ -148,8 +157,9 @@ def bf16_pays(device: torch.device) -> bool:
     return device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
-def widths(sample: Tensor, n_classes: int) -> dict[str, int]:
-    """What `prepare_net` fills in: of vectors the number of features, of images the number of channels."""
-    if sample.ndim == 2:
-        return {"n_features": sample.shape[1], "n_classes": n_classes}
-    return {"n_features": sample[0].numel(), "n_classes": n_classes, "in_channels": sample.shape[1]}
+def widths(sample: Tensor, n_classes: int, n_folds: int = 1) -> dict[str, int]:
+    """What `prepare_net` fills in where a module takes it: numbers of classes, features, bins or channels."""
+    found = {"n_features": sample[0].numel(), "n_classes": n_classes}
+    if sample.ndim > 2:
+        return found | {"in_channels": sample.shape[1]}
+    return found | ({"n_encoded": count_bins(sample)} if n_folds > 1 else {})

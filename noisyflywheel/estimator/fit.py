@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from noisyflywheel.estimator.assemble import assemble, choose_nets, first_row
+from noisyflywheel.estimator.assemble import assemble, choose_nets, first_row, sample_of
 from noisyflywheel.estimator.callbacks import FitTask
+from noisyflywheel.estimator.defaults import choose_n_folds
 from noisyflywheel.estimator.random_states import draw_seeds, isolated
 from noisyflywheel.estimator.result import fitted_arrays
 from noisyflywheel.estimator.result_warnings import warn_of_result
@@ -53,11 +54,12 @@ def fit_flywheel(estimator: Any, data: LabelledRows, X: Any, y: Any) -> None:
     seeds = draw_seeds(estimator.random_state)
     trained = weighted_rows(data.rows, data.codes, data.weights)
     n_taking_part = len(trained.codes) if trained.weights is None else int((trained.weights > 0).sum())
-    image = first_row(data.rows).ndim > 1
-    n_folds = params["n_folds"] if params["n_folds"] != "auto" else 1
-    nets = choose_nets(params, image, n_taking_part, n_folds)
+    sample = sample_of(trained, first_row(data.rows))
+    n_folds, decision = choose_n_folds(params, sample, n_taking_part)
+    nets = choose_nets(params, sample.ndim > 2, n_taking_part, n_folds)
     with isolated(nets.devices), fit_checkpoints(estimator, data.fingerprint, seeds) as checkpoints:
         flywheel = assemble(params, nets, trained, len(data.classes), seeds)
+        flywheel.decisions.append(decision)
         with FitProgress(estimator.verbose, flywheel.settings.n_cycles) as progress:
             run = FlywheelRun(flywheel, progress, checkpoints, estimator.on_cycle)
             fit_in_run(estimator, run, data, trained, FitTask(estimator, flywheel.settings.n_cycles, X, y))

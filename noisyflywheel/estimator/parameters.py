@@ -10,8 +10,6 @@ from typing import Any
 
 import torch
 
-from noisyflywheel.loop.state import Settings
-
 
 def _is_int(value: Any) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
@@ -146,24 +144,3 @@ def _check_device_is_there(device: Any) -> None:
     index, there = torch.device(device).index or 0, torch.cuda.device_count()
     if index >= there:
         raise ValueError(f"device {str(device)!r} is not there: torch sees {there} CUDA device(s).")
-
-
-AUTO = {"mixup_alpha": 0.0, "contrastive_weight": 0.0}
-AUTO_VECTORS = AUTO | {"average_epochs": 0.0, "cr_ramp": 0.1, "n_cycles": 50}
-AUTO_IMAGES = AUTO | {"average_epochs": 5.0, "cr_ramp": 0.4, "n_cycles": 50}
-AUTO_FOLDS = AUTO | {"average_epochs": 0.0, "cr_ramp": 0.5, "n_cycles": 8}
-"""What "auto" stands for, without folds and with them; ``cr_ramp`` as a share of the cycles. In the tens of epochs that
-a default fit has, MixUp and the contrastive loss cost more than they give: f stays behind g, on tables and embeddings
-as on pictures. A long ramp leaves nets on embeddings and tables time to memorise the given labels; small convolutional
-nets underfit, want a long one and their weights averaged."""
-
-
-def make_settings(params: dict[str, Any], image: bool, n_folds: int = 1) -> Settings:
-    """The loop's settings from checked parameters, every "auto" resolved but that of the warm-up."""
-    values = {name: params[name] for name in Settings.__dataclass_fields__}
-    auto: dict[str, Any] = AUTO_IMAGES if image else AUTO_FOLDS if n_folds > 1 else AUTO_VECTORS
-    n_cycles = auto["n_cycles"] if params["n_cycles"] == "auto" else params["n_cycles"]
-    for name, value in (auto | {"cr_ramp": max(1, int(n_cycles * auto["cr_ramp"]))}).items():
-        if isinstance(values[name], str):
-            values[name] = value
-    return Settings(**values)

@@ -12,25 +12,29 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+CLEARLY = 1.0
+"""Standard deviations of chance by which a candidate has to win to count as much as the alternative."""
+
 
 class Decision(NamedTuple):
-    """One choice between two candidates; a row of ``decisions_``."""
+    """One choice; a row of ``decisions_``. Figures are NaN where no candidates were compared."""
 
     decision: str
     chosen: str
-    share: float
+    reason: str = ""
+    share: float = 1.0
     """Weight of the candidate, in [0, 1]."""
-    candidate: str
-    alternative: str
-    agreement: float
+    candidate: str = ""
+    alternative: str = ""
+    agreement: float = math.nan
     """Share of held-out given labels that the candidate predicts."""
-    alternative_agreement: float
-    z: float
+    alternative_agreement: float = math.nan
+    z: float = math.nan
     """Rows won less rows lost by the candidate, in standard deviations of chance."""
-    log_likelihood: float
+    log_likelihood: float = math.nan
     """Mean log-probability of the held-out given labels."""
-    alternative_log_likelihood: float
-    n_rows: int
+    alternative_log_likelihood: float = math.nan
+    n_rows: int = 0
 
 
 def sign_test(first: Tensor, second: Tensor) -> float:
@@ -42,8 +46,8 @@ def sign_test(first: Tensor, second: Tensor) -> float:
 def compare(decision: str, candidate: str, alternative: str, prob: Tensor, other: Tensor, given: Tensor) -> Decision:
     """Weigh a candidate by how sure it is that it agrees better with held-out labels than the alternative.
 
-    Its share is ``Phi(z)``, the probability of fewer rows won by a candidate that is no better: near a tie both count
-    half, and no threshold turns a small difference into a large one.
+    Its share is ``Phi(z - 1)``: one that wins as many rows as it loses counts little, one that wins a standard
+    deviation of chance more counts half, and no threshold turns a small difference into a large one.
 
     Parameters
     ----------
@@ -56,10 +60,11 @@ def compare(decision: str, candidate: str, alternative: str, prob: Tensor, other
     """
     right, other_right = prob.argmax(1) == given, other.argmax(1) == given
     z = sign_test(right, other_right)
-    share = 0.5 * (1 + math.erf(z / math.sqrt(2)))
+    share = 0.5 * (1 + math.erf((z - CLEARLY) / math.sqrt(2)))
     return Decision(
         decision=decision,
         chosen=candidate if share > 0.5 else alternative,
+        reason="agreement with labels of unseen rows",
         share=share,
         candidate=candidate,
         alternative=alternative,

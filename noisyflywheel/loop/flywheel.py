@@ -46,7 +46,6 @@ class Flywheel:
         At least 0, of mean 1 over the rows above 0; the others take no part before `close`.
     """
 
-    n_epochs_at_most = warmup.MAX_EPOCHS
     is_guarded = True
     hold = HOLD
     """Share of the cycles of nets on vectors before their learning rate's cosine."""
@@ -201,6 +200,11 @@ class Flywheel:
             s.eps[rows] = em.error_probability(s.f_prob[rows], s.corruption, self.given[rows]).double()
 
     # ---- before the cycles
+
+    @property
+    def n_epochs_at_most(self) -> int:
+        """Length of the warm-up, if nothing ends it earlier."""
+        return warmup.MAX_EPOCHS
 
     def warm_up_epoch(self, held_out: list[Tensor] | None = None) -> float:
         """Each net on the given labels of a cycle's rows, plain cross-entropy on weak views; returns f's mean loss.

@@ -24,8 +24,11 @@ from noisyflywheel.loop.folds import Folds
 from noisyflywheel.loop.state import FlywheelState
 from noisyflywheel.nets.trainer import Trainer
 
-MOST_EPOCHS = 40
-"""Length of the warm-up in epochs, if nothing ends it earlier."""
+MOST_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 400, 20, 100
+"""Length of the warm-up if nothing ends it earlier: so many steps, within these bounds in epochs."""
+
+MANY_ROWS = 30_000
+"""Beyond so many rows half of ``FEWEST_EPOCHS`` are enough."""
 
 PATIENCE = 8
 """Epochs without a better loss on unseen rows that end the warm-up."""
@@ -34,7 +37,6 @@ PATIENCE = 8
 class OutOfFoldFlywheel(Flywheel):
     """Two interlocked EM cycles over two stacks of members; parameters as of `Flywheel`."""
 
-    n_epochs_at_most = MOST_EPOCHS
     hold = 0.0
     is_guarded = False  # what the cycles did is weighed at the end
 
@@ -46,6 +48,14 @@ class OutOfFoldFlywheel(Flywheel):
         self.training_weights = weights if self.sample_weight is None else weights * self.sample_weight.float()
 
     # ---- warm-up
+
+    @property
+    def n_epochs_at_most(self) -> int:
+        """Length of the warm-up, if nothing ends it earlier."""
+        n = len(self.all_rows)
+        steps = max(1, n // max(1, self.aux.net.batch_size))
+        fewest = FEWEST_EPOCHS // 2 if n > MANY_ROWS else FEWEST_EPOCHS
+        return min(MOST_EPOCHS, max(fewest, MOST_STEPS // steps))
 
     def hold_out(self) -> list[Tensor]:
         """No rows beside the members' own folds."""

@@ -42,7 +42,8 @@ def default_net(
     if image:
         return _default(SmallResNet, torch.optim.SGD, 0.05, 64, device, momentum=0.9, nesterov=True, weight_decay=5e-4)
     if n_folds > 1:
-        net = _default(FoldedMLP, torch.optim.AdamW, 0.002, batch_of(n_rows, 6), device, weight_decay=0.01, fused=True)
+        size = batch_of(n_rows, 6) if n_rows <= 30_000 else 1024
+        net = _default(FoldedMLP, torch.optim.AdamW, 0.002, size, device, weight_decay=0.01, fused=True)
         return net.set_params(module__n_folds=n_folds)
     lr = 0.015 if auxiliary else 0.01
     return _default(MLP, torch.optim.SGD, lr, batch_of(n_rows, 20), device, momentum=0.9, weight_decay=5e-4)

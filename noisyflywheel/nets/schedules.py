@@ -1,4 +1,4 @@
-"""Learning rates by the number of the epoch: skorch callbacks without a state of their own.
+"""Learning rates and picture sizes by the number of the epoch: skorch callbacks without a state of their own.
 
 skorch's `LRScheduler` counts from the moment training begins. These read the epoch's number from the net's
 history, so a training that is continued from a checkpoint goes on where it was; warm-up epochs and cycles
@@ -8,6 +8,7 @@ count alike.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from skorch import NeuralNet
@@ -57,6 +58,33 @@ class CosineLR(EpochLR):
             return (epoch + 1) / (self.n_rising + 1)
         t = (epoch - self.n_rising) / max(1, self.n_epochs - self.n_rising)
         return 0.5 * (1 + math.cos(math.pi * min(1.0, t)))
+
+
+class GrowingSide(Callback):
+    """Lets the pictures of a module with a ``side`` grow: equally many epochs at each side; other modules stay.
+
+    Parameters
+    ----------
+    n_epochs : int, at least 1
+        Length of the schedule, warm-up epochs and cycles together.
+    sides : sequence of int
+        In pixels; 0 is the pictures' own.
+    """
+
+    def __init__(self, n_epochs: int, sides: Sequence[int] = (16, 24, 0)) -> None:
+        self.n_epochs = n_epochs
+        self.sides = sides
+
+    def side(self, epoch: int) -> int:
+        """The side in epoch 0, 1, ...; the last one stays."""
+        return self.sides[min(len(self.sides) - 1, epoch * len(self.sides) // self.n_epochs)]
+
+    def on_epoch_begin(
+        self, net: NeuralNet, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any
+    ) -> None:
+        """Set this epoch's side."""
+        if hasattr(net.module_, "side"):
+            net.module_.side = self.side(len(net.history) - 1)
 
 
 class StepLR(EpochLR):

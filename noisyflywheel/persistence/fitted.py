@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from typing import Any
 
 import torch
@@ -23,6 +22,10 @@ GIVEN = "given by the caller"
 """Stands in a file for a net or views object of the user's own."""
 
 NETS = ("main_net_", "aux_net_")
+
+
+WIDTHS = ("n_features", "n_classes", "in_channels", "n_encoded")
+"""Parameters of a module that a fit fills in."""
 
 
 def fitted_state(estimator: Any) -> dict[str, Any]:
@@ -109,7 +112,9 @@ def _set_attributes(target: Any, values: dict[str, Any]) -> None:
 def _net_state(net: NeuralNet) -> dict[str, Any]:
     """Weights of a net's modules and criteria, and its history."""
     parts = {name: getattr(net, f"{name}_").state_dict() for name in (*net._modules, *net._criteria)}
-    return {"parts": parts, "history": [dict(row) for row in net.history]}
+    params = net.get_params(deep=False)
+    widths = {name: int(params[f"module__{name}"]) for name in WIDTHS if f"module__{name}" in params}
+    return {"parts": parts, "history": [dict(row) for row in net.history], "widths": widths}
 
 
 def _restore_net(estimator: Any, name: str, state: dict[str, Any], device: str) -> NeuralNet:
@@ -123,8 +128,7 @@ def _restore_net(estimator: Any, name: str, state: dict[str, Any], device: str) 
         net = default_net(
             image, len(estimator._given), device, auxiliary=name == "aux_net_", n_folds=estimator._n_folds
         )
-    widths = {"n_features": math.prod(shape), "n_classes": len(estimator.classes_)}
-    net = prepare_net(net, widths | ({"in_channels": shape[0]} if image else {}), device, image)
+    net = prepare_net(net, state["widths"], device, image)
     for part in (*net._modules, *net._criteria):
         getattr(net, f"{part}_").load_state_dict(state["parts"][part])
     net.history[:] = state["history"]

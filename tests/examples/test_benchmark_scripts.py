@@ -37,8 +37,12 @@ def test_bench_cycle(tmp_path):
 def test_hard_start(cifar10n, tmp_path):
     out = tmp_path / "out.json"
     params = json.dumps({"n_cycles": 2, "n_warmup_epochs": 2})
-    said = run("hard_start.py", "--data", cifar10n, "--n", 60, "--params", params, "--out", out)
-    assert "flywheel  test" in said
-    found = json.loads(out.read_text())
+    options = ["--data", cifar10n, "--n", 60, "--params", params, "--checkpoints", tmp_path / "fits", "--out", out]
+    said = run("hard_start.py", *options, "--seeds", 0, 1)
+    assert said.count("flywheel  test") == 2
+    (tmp_path / "out_1.json").unlink()
+    again = run("hard_start.py", *options, "--seeds", 0, 1)
+    assert "cycle" not in again.split("the last cycle")[0]  # seed 0 is there, the fit of seed 1 is loaded
+    found = json.loads((tmp_path / "out_1.json").read_text())
     assert found["plain"]["images_seen"] == found["flywheel"]["images_seen_by_f"]
     assert len(found["flywheel"]["cycles"]) == 2

@@ -6,7 +6,7 @@ from sklearn.base import clone
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from noisyflywheel.views import vectors
-from noisyflywheel.views.vectors import VectorViews, feature_scale, neighbour_noise
+from noisyflywheel.views.vectors import VectorViews, feature_scale, neighbour_noise, share_a_unit
 
 
 def rows(n=4000, scales=(1.0, 1.0, 1.0, 1.0)):
@@ -24,6 +24,18 @@ def test_mixed_units_have_their_own_scale():
     scales = tuple([1000.0] + [1.0] * 30)
     _, scale = feature_scale(rows(scales=scales))
     torch.testing.assert_close(scale, torch.tensor(scales), rtol=0.05, atol=0)
+
+
+@pytest.mark.parametrize("n_columns", [2, 3, 10])
+def test_few_columns_of_mixed_units_have_their_own_scale(n_columns):
+    scales = (300.0, *[1.0] * (n_columns - 1))
+    _, scale = feature_scale(rows(scales=scales))
+    torch.testing.assert_close(scale, torch.tensor(scales), rtol=0.1, atol=0)
+
+
+def test_share_a_unit_by_hand():
+    assert share_a_unit(torch.tensor([1.0, 2.0, 1000.0 * 2]))
+    assert not share_a_unit(torch.tensor([1.0, 2.0, 1000.0 * 2 + 1]))
 
 
 def test_constant_features_have_a_positive_scale():

@@ -1,0 +1,199 @@
+"""Everything that needs a GPU, as one command that can be called again until it is done.
+
+    python examples/gpu/run.py --out DIR --minutes 9 --data cifar10n.npz
+    python examples/gpu/run.py --out DIR --dry
+    python examples/gpu/run.py --out DIR --device cpu --scale tiny --minutes 5
+
+The jobs run in order of value, each in a process of its own that adds one line to a JSON-lines file in DIR as soon as
+it is done. Called again with the same DIR, the command goes on with the jobs that have no line there; one that was cut
+off starts again, and a fit on pictures from its last checkpoint. A job is begun only if its estimated minutes are left.
+The package is the one of this checkout. Tables: ``python examples/gpu/make_readme.py``.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from typing import IO
+
+from context import ROOT, Context, append_line, share_code
+
+share_code()
+
+import torch  # noqa: E402
+from plan import PARTS, Job, jobs  # noqa: E402
+
+PAUSE = 0.2
+LEAST = 1.0
+"""Minutes that a fit which goes on from checkpoints is worth beginning for."""
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the results and of checkpoints")
+    parser.add_argument("--minutes", type=float, default=9.0, help="when to stop")
+    parser.add_argument("--data", type=Path, help="cifar10n.npz, for the accuracy part")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--scale", choices=("full", "tiny"), default="full", help="tiny only shows that it runs")
+    parser.add_argument("--together", type=int, default=3, help="accuracy runs side by side on the device")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these parts or jobs only")
+    parser.add_argument("--again", nargs="+", metavar="NAME", default=[], help="repeat these parts or jobs")
+    parser.add_argument("--dry", action="store_true", help="list the jobs with estimated minutes, run nothing")
+    parser.add_argument("--job", nargs="+", help=argparse.SUPPRESS)
+    return parser.parse_args(arguments)
+
+
+def context_of(args: argparse.Namespace) -> Context:
+    """What every part knows; an error where there is no such device or file."""
+    if args.device == "cuda" and not args.dry and not torch.cuda.is_available():
+        raise SystemExit("no CUDA device here: --device cpu --scale tiny runs every part on the CPU")
+    if args.data is not None and not args.data.is_file():
+        raise SystemExit(f"no file {args.data}")
+    return Context(torch.device(args.device), args.scale, args.out, args.data, args.together)
+
+
+def wanted(context: Context, args: argparse.Namespace) -> list[Job]:
+    """The jobs that are asked for and have no line yet, in order."""
+    done = {line["job"] for line in context.lines()}
+    found = []
+    for job in jobs(context):
+        names = {job.part, job.name}
+        if (args.only is None or names & set(args.only)) and (job.name not in done or names & set(args.again)):
+            found.append(job)
+    return found
+
+
+def perform(context: Context, name: str) -> bool:
+    """Run one job here and write its line; returns whether it went well."""
+    job = next(job for job in jobs(context) if job.name == name)
+    start = time.perf_counter()
+    try:
+        found = job.work(context=context)
+    except Exception:
+        traceback.print_exc()
+        found = {"error": traceback.format_exc()[-2000:].replace(str(ROOT), ".")}
+    outcome = found if list(found) in (["skipped"], ["error"]) else {"result": found}
+    append_line(context, job.part, name, outcome, time.perf_counter() - start)
+    return "error" not in outcome and not found.get("failed")
+
+
+class Child:
+    """Jobs in a process of their own, one after the other, its output kept until it ends."""
+
+    def __init__(self, group: list[Job], args: argparse.Namespace) -> None:
+        self.job, self.start = group[0], time.monotonic()
+        self.name = ", ".join(job.name for job in group)
+        self.said: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115  # open until the child has ended
+        command = [sys.executable, __file__, "--job", *(job.name for job in group), "--out", str(args.out)]
+        command += ["--device", args.device, "--scale", args.scale, "--together", str(args.together)]
+        command += ["--data", str(args.data)] if args.data else []
+        self.process = subprocess.Popen(command, stdout=self.said, stderr=self.said, start_new_session=True)
+
+    def ended(self) -> bool:
+        """Whether it is over; says so once."""
+        code = self.process.poll()
+        if code is None:
+            return False
+        print(f"{self.name}: {'done' if code == 0 else 'FAILED'}, {time.monotonic() - self.start:.0f} s", flush=True)
+        if code != 0:
+            self.said.seek(0)
+            print(self.said.read()[-3000:], file=sys.stderr, flush=True)
+        return True
+
+    def stop(self) -> None:
+        """Cut it off with all that it started."""
+        print(f"{self.name}: cut off after {time.monotonic() - self.start:.0f} s", flush=True)
+        for kind, patience in ((signal.SIGTERM, 5), (signal.SIGKILL, 5)):
+            if self.process.poll() is None:
+                signal_group(self.process.pid, kind)
+                with_patience(self.process, patience)
+
+
+def signal_group(pid: int, kind: signal.Signals) -> None:
+    """Signal a process group that this process started."""
+    try:
+        os.killpg(pid, kind)
+    except ProcessLookupError:
+        return
+
+
+def with_patience(process: subprocess.Popen, seconds: float) -> None:
+    """Wait a while for a process to end."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return
+
+
+def drive(context: Context, args: argparse.Namespace) -> bool:
+    """Run jobs until all are done or the time is over; returns whether none failed here."""
+    deadline = time.monotonic() + 60 * args.minutes
+    pending, running, failed = wanted(context, args), [], False
+    try:
+        while pending or running:
+            for child in [child for child in running if child.ended()]:
+                running.remove(child)
+                failed |= child.process.returncode != 0
+            left = (deadline - time.monotonic()) / 60
+            if left <= 0:
+                break
+            job = next_job(pending, [child.job for child in running], left, args.together)
+            if job is not None:
+                group = [other for other in pending if other.part == job.part] if context.tiny else [job]
+                pending = [other for other in pending if other not in group]
+                running.append(Child(group, args))
+            elif not running:
+                break
+            else:
+                time.sleep(PAUSE)
+    finally:
+        for child in running:
+            child.stop()
+    return not failed
+
+
+def next_job(pending: list[Job], running: list[Job], left: float, together: int) -> Job | None:
+    """The first job that fits the minutes left and may run beside those that run."""
+    if any(job.alone for job in running) or len(running) >= together:
+        return None
+    for job in pending:
+        if min(job.minutes, LEAST if job.resumes else job.minutes) <= left:
+            return job if not (job.alone and running) else None
+    return None
+
+
+def dry(context: Context, args: argparse.Namespace) -> None:
+    """The jobs that are left, part by part."""
+    left = wanted(context, args)
+    for part, what in PARTS.items():
+        mine = [job for job in left if job.part == part]
+        print(f"{part}: {what}, {sum(job.minutes for job in mine):.1f} min")
+        for job in mine:
+            print(f"    {job.minutes:4.1f} min  {job.name}{'' if job.alone else ', beside others'}")
+    print(f"in all {sum(job.minutes for job in left):.0f} min one after the other")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Plan, run one job, or drive them all."""
+    args = parse(arguments)
+    context = context_of(args)
+    if args.dry:
+        dry(context, args)
+        return 0
+    if args.job:
+        return min(1, sum(not perform(context, name) for name in args.job))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the jobs that run are then ended too
+    fine = drive(context, args)
+    rest = [job.name for job in wanted(context, argparse.Namespace(**vars(args) | {"again": []}))]
+    print(f"{len(rest)} of {len(jobs(context))} jobs left" + (f": {', '.join(rest)}" if rest else ""))
+    return 0 if fine else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

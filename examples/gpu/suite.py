@@ -1,0 +1,51 @@
+"""Part 1: the tests marked `cuda`, or on a CPU a few of their device-independent forms."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+from context import ROOT, Context
+
+FOLDER = ROOT / "tests" / "cuda"
+LIMIT = 300
+"""Seconds after which the tests are stopped."""
+
+
+def run(context: Context) -> dict[str, Any]:
+    """How many tests passed, failed and were skipped, the names of those that failed, the slowest ones."""
+    tests = [str(FOLDER)]
+    if context.tiny:
+        tests = [str(FOLDER / "test_views.py"), str(FOLDER / "test_random_state.py")]
+    marks = "cuda" if context.device.type == "cuda" else "not cuda"
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder, "report.xml")
+        options = ["-o", "addopts=", "-p", "no:cacheprovider", "-q", "-m", marks, f"--junitxml={report}"]
+        command = [sys.executable, "-m", "pytest", *options, "--rootdir", str(ROOT), *tests]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=os.environ, timeout=LIMIT)
+        if not report.exists():
+            return {"error": (done.stdout + done.stderr)[-2000:]}
+        return summary(ElementTree.parse(report).getroot())
+
+
+def summary(root: ElementTree.Element) -> dict[str, Any]:
+    """Counts and names from pytest's report."""
+    cases = list(root.iter("testcase"))
+    failed = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
+    skipped = [case for case in cases if case.find("skipped") is not None]
+    slow = sorted(cases, key=lambda case: -float(case.get("time", 0)))[:5]
+    return {
+        "passed": len(cases) - len(failed) - len(skipped),
+        "failed": [f"{case.get('classname')}::{case.get('name')}" for case in failed],
+        "messages": [_message(case)[:600] for case in failed],
+        "skipped": len(skipped),
+        "slowest": {f"{case.get('name')}": float(case.get("time", 0)) for case in slow},
+    }
+
+
+def _message(case: ElementTree.Element) -> str:
+    parts = [case.find(kind) for kind in ("failure", "error")]
+    return next((part.get("message") or "" for part in parts if part is not None), "")

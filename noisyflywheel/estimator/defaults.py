@@ -1,0 +1,93 @@
+"""What every "auto" becomes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from noisyflywheel.loop.decide import Decision
+from noisyflywheel.loop.state import Settings
+from noisyflywheel.views.vectors import share_a_unit
+
+AUTO = {"mixup_alpha": 0.0, "contrastive_weight": 0.0}
+AUTO_VECTORS = AUTO | {"average_epochs": 0.0, "cr_ramp": 0.1, "n_cycles": 50}
+AUTO_IMAGES = AUTO | {"average_epochs": 5.0, "cr_ramp": 0.4, "n_cycles": 50}
+AUTO_FOLDS = AUTO | {"average_epochs": 0.0, "cr_ramp": 0.5, "n_cycles": 8}
+"""What "auto" stands for, without folds and with them; ``cr_ramp`` as a share of the cycles. In the tens of epochs that
+a default fit has, MixUp and the contrastive loss cost more than they give: f stays behind g, on tables and embeddings
+as on pictures. A long ramp leaves nets on embeddings and tables time to memorise the given labels; small convolutional
+nets underfit, want a long one and their weights averaged."""
+
+
+def make_settings(params: dict[str, Any], image: bool, n_folds: int = 1) -> Settings:
+    """The loop's settings from checked parameters, every "auto" resolved but that of the warm-up."""
+    values = {name: params[name] for name in Settings.__dataclass_fields__}
+    auto: dict[str, Any] = AUTO_IMAGES if image else AUTO_FOLDS if n_folds > 1 else AUTO_VECTORS
+    n_cycles = auto["n_cycles"] if params["n_cycles"] == "auto" else params["n_cycles"]
+    for name, value in (auto | {"cr_ramp": max(1, int(n_cycles * auto["cr_ramp"]))}).items():
+        if isinstance(values[name], str):
+            values[name] = value
+    return Settings(**values)
+
+
+WIDE = 32
+"""So many features of one unit are pixels or an embedding: what views of noise are for."""
+
+FOLDS = ((5_000, 5), (30_000, 3), (None, 2))
+"""Rows up to which there are so many folds: with more rows each member sees enough without many folds."""
+
+IN_SAMPLE: dict[str, tuple[Any, ...]] = {
+    "main_net": (None,),
+    "aux_net": (None,),
+    "views": ("auto",),
+    "cycle_size": (None,),
+    "contrastive_weight": ("auto", 0),
+    "mixup_alpha": ("auto", 0),
+    "sharpen_temperature": (1,),
+    "average_epochs": ("auto", 0),
+    "resample": ("posterior",),
+    "calibrate": ("auto",),
+    "refurbish": (True,),
+}
+"""Values with which folds are possible; another one asks for the paper's E-steps on rows that the nets train on."""
+
+
+def choose_n_folds(params: dict[str, Any], sample: Tensor, n_rows: int) -> tuple[int, Decision]:
+    """Folds of the members for rows like ``sample`` (m, ...), and why.
+
+    Raises
+    ------
+    ValueError
+        If ``n_folds`` is above 1 together with a parameter that has no meaning then, or with too few rows.
+    """
+    against = [name for name, values in IN_SAMPLE.items() if not _is_one_of(params[name], values)]
+    asked, vectors = params["n_folds"], sample.ndim == 2
+    if asked != "auto":
+        if asked > 1 and (against or not vectors or asked > n_rows):
+            why = (
+                f"with {against[0]}={params[against[0]]!r}"
+                if against
+                else f"for {n_rows} rows of {sample.ndim - 1} axes"
+            )
+            raise ValueError(f"n_folds={asked} cannot be had {why}: set n_folds=1 or 'auto'.")
+        return asked, Decision("n_folds", str(asked), reason="asked for")
+    if not vectors or against:
+        reason = f"{against[0]} is set" if against else "no vectors"
+        return 1, Decision("n_folds", "1", reason=reason)
+    if sample.shape[1] >= WIDE and is_of_one_unit(sample):
+        return 1, Decision("n_folds", "1", reason=f"{sample.shape[1]} features in one unit: views of noise")
+    n_folds = next(folds for most, folds in FOLDS if most is None or n_rows <= most)
+    n_folds = min(n_folds, n_rows)
+    return n_folds, Decision("n_folds", str(n_folds), reason=f"a table of {n_rows} rows")
+
+
+def is_of_one_unit(sample: Tensor) -> bool:
+    """Whether the features of rows (m, d) that vary share a unit."""
+    variance = sample.double().var(0, correction=0)
+    varying = variance[variance > 1e-12 * (1 + sample.double().mean(0).square())]
+    return len(varying) > 0 and share_a_unit(varying)
+
+
+def _is_one_of(value: Any, values: tuple[Any, ...]) -> bool:
+    return any(value is other or (type(value) in (str, int, float, bool) and value == other) for other in values)
