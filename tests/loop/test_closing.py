@@ -40,7 +40,9 @@ def test_the_end_of_the_cycles_by_hand(state):
     assert_close(found.refurbished, REFURBISHED)
     assert_close(found.transition, double([0.75 / 1.75, 1 / 1.75], [0.2, 0.8]))
     assert_close(found.corruption, double([0.2, 0.8], [0.25, 0.75]))
-    assert found.clean_rate == pytest.approx(0.7) and found.f_prob is state.f_prob
+    assert (
+        isinstance(found.clean_rate, float) and found.clean_rate == pytest.approx(0.7) and found.f_prob is state.f_prob
+    )
 
 
 def test_clean_posterior_is_seven_tenths_eq_11_and_three_tenths_bayes_rule(state):
@@ -50,6 +52,16 @@ def test_clean_posterior_is_seven_tenths_eq_11_and_three_tenths_bayes_rule(state
     bayes = em.bayes_posterior(F_PROB.double(), found.transition, GIVEN)
     assert_close(bayes, double(0.75 / 1.75 / (0.75 / 1.75 + 0.2), 0.6 / (0.6 + 0.25 / 1.75), 0.0))
     assert_close(found.posterior, 0.7 * eq_11 + 0.3 * bayes)
+
+
+def test_rows_are_averaged_over_the_cycles_that_saw_them(state):
+    state.q[2] = 0.5
+    state.quality_sum, state.n_scored = double(1.5, 0.6, 0.0), double(3, 1, 0)
+    state.q_sum, state.f_given_sum, state.n_late = double(0.8, 0.1, 0.0), double(1.0, 0.8, 0.0), double(2, 1, 0)
+    found = close_cycles(state)
+    assert_close(found.quality, double(0.5, 0.6, 0.0))
+    bayes = em.bayes_posterior(F_PROB.double(), found.transition, GIVEN)
+    assert_close(found.posterior, 0.7 * double(0.4 + 0.6 * 0.5, 0.1 + 0.9 * 0.8, 0.5) + 0.3 * bayes)
 
 
 def test_weights_count_in_both_matrices(state):

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from noisyflywheel.loop.decide import compare, log_likelihood, sign_test
+from noisyflywheel.loop.decide import Decision, compare, log_likelihood, sign_test
 
 
 def flags(*values):
@@ -32,10 +32,10 @@ WORSE = torch.tensor([[0.3, 0.7]] * 3 + [[0.6, 0.4]] + [[0.2, 0.8]])
 """Right in two, one of which is the other's wrong one."""
 
 
-def test_a_candidate_that_agrees_more_often_is_chosen_with_its_probability():
+def test_a_candidate_that_wins_one_standard_deviation_counts_half():
     found = compare("labels", "new", "old", BETTER, WORSE, GIVEN)
-    assert (found.decision, found.chosen, found.candidate, found.alternative) == ("labels", "new", "new", "old")
-    assert found.z == 1.0 and found.share == pytest.approx(0.8413447)
+    assert (found.decision, found.chosen, found.candidate, found.alternative) == ("labels", "old", "new", "old")
+    assert found.z == 1.0 and found.share == 0.5 and "unseen rows" in found.reason
     assert found.agreement == pytest.approx(0.8) and found.alternative_agreement == pytest.approx(0.4)
     assert found.log_likelihood == pytest.approx((3 * math.log(0.9) + math.log(0.4) + math.log(0.8)) / 5)
     other = (3 * math.log(0.3) + math.log(0.6) + math.log(0.8)) / 5
@@ -44,6 +44,19 @@ def test_a_candidate_that_agrees_more_often_is_chosen_with_its_probability():
 
 def test_the_alternative_stays_where_the_candidate_is_worse_or_no_better():
     found = compare("labels", "new", "old", WORSE, BETTER, GIVEN)
-    assert found.chosen == "old" and found.share == pytest.approx(1 - 0.8413447)
+    assert found.chosen == "old" and found.share == pytest.approx(0.02275013)  # of a normal below -2
     tie = compare("labels", "new", "old", WORSE, WORSE, GIVEN)
-    assert tie.chosen == "old" and tie.share == 0.5
+    assert tie.chosen == "old" and tie.share == pytest.approx(0.1586553)
+
+
+def test_a_candidate_that_is_clearly_better_is_chosen():
+    sure, wrong = torch.tensor([[0.9, 0.1]] * 9), torch.tensor([[0.1, 0.9]] * 9)
+    found = compare("labels", "new", "old", sure, wrong, torch.zeros(9, dtype=torch.int64))
+    assert found.chosen == "new" and found.z == 3.0 and found.share == pytest.approx(0.9772499)
+
+
+def test_a_decision_without_candidates_has_no_figures():
+    found = Decision("views", "none", "few columns")
+    assert found.share == 1.0 and found.n_rows == 0 and (found.candidate, found.alternative) == ("", "")
+    figures = (found.agreement, found.alternative_agreement, found.z)
+    assert all(map(math.isnan, (*figures, found.log_likelihood, found.alternative_log_likelihood)))

@@ -165,6 +165,16 @@ def test_m_steps_see_weak_views_and_tell_the_given_labels_to_callbacks(step):
         assert_close(seen[0].loss(log_g), expected)
 
 
+@pytest.mark.parametrize("step", [main_em.m_step, main_em.m_step_without_auxiliary])
+def test_weighted_losses_have_the_precision_of_the_net(step):
+    trainer = table_trainer(G_PROB)
+    trainer.epoch = list
+    labels_or_q = Y_HAT if step is main_em.m_step else Q
+    for weights in (None, WEIGHTS):
+        (batch,) = step(trainer, loader(), ROWS, GIVEN, labels_or_q, NO_REGULARIZER, weights)
+        assert batch.loss(torch.log(G_PROB)).dtype == torch.float32
+
+
 def test_m_step_without_auxiliary_goes_to_the_given_labels_as_far_as_they_are_clean():
     trainer = table_trainer(G_PROB, lr=N)
     regularizer = Regularizer(PRIOR, torch.tensor(0.7))

@@ -88,7 +88,7 @@ def test_members_train_without_their_folds_and_with_the_weights_of_the_rows():
     assert (made.folds.trains.unique() == torch.tensor([0.0, 2.0])).all()
     weighted = out_of_fold(sample_weight=WEIGHTS)
     assert_close(weighted.training_weights, weighted.folds.trains * WEIGHTS.float())
-    assert made.hold_out() == [] and not made.is_guarded and (made.n_epochs_at_most, made.hold) == (40, 0.0)
+    assert made.hold_out() == [] and not made.is_guarded and made.hold == 0.0
 
 
 def test_a_warm_up_epoch_moves_members_on_the_rows_of_other_folds():
@@ -126,6 +126,17 @@ def losses_by_hand(made):
         own = unseen(made, tables_of(trainer))[:, ROWS, GIVEN].clamp_min(1e-6)
         rows.append(-own.log().mean(1))
     return torch.stack(rows)
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "batch_size", "epochs"),
+    [(320, 32, 40), (100, 32, 100), (64, 64, 100), (3200, 32, 20), (30_000, 64, 20), (30_001, 64, 10), (10, -1, 40)],
+)
+def test_length_of_the_warm_up_by_rows_and_batch(n_rows, batch_size, epochs):
+    """400 steps, within 20 and 100 epochs, 10 for many rows."""
+    made = out_of_fold()
+    made.all_rows, made.aux.net.batch_size = torch.arange(n_rows), batch_size
+    assert made.n_epochs_at_most == epochs
 
 
 def test_smoothed_by_hand():
@@ -255,7 +266,7 @@ def test_the_end_mixes_cycles_and_warm_up_as_sure_as_unseen_labels_are(sample_we
     decision = compare("labels", "cycles", "warm-up", f_prob, early, GIVEN)
     (made_decision,) = made.decisions
     assert made_decision.log_likelihood == pytest.approx(decision.log_likelihood)
-    assert made_decision[:8] == decision[:8] and 0.5 < decision.share < 1 and decision.chosen == "cycles"
+    assert made_decision[:9] == decision[:9] and 0.5 < decision.share < 1 and decision.chosen == "cycles"
     assert float(made.aux.net.module_.kept_share) == pytest.approx(1 - decision.share)
     before = with_even_errors(early, GIVEN, sample_weight)
     expected = mixed(through_transition(f_prob, made.state), before, decision.share)
