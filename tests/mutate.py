@@ -82,7 +82,7 @@ def main() -> int:
         Job(path, mutant, tests_of(path, Path(tests)))
         for source, tests in zip(args.sources, args.tests, strict=True)
         for path in files_of(Path(source))
-        for mutant in mutants(path.read_text("utf-8"))
+        for mutant in [*mutants(path.read_text("utf-8"))][:: args.every]
         if args.only in mutant.name
     ]
     recall(jobs, args.resume)
@@ -107,6 +107,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", help="file for the table")
     parser.add_argument("--jobs", type=int, default=2, help="mutants at a time")
     parser.add_argument("--resume", help="file of the mutants that died so far")
+    parser.add_argument("--every", type=int, default=1, help="run a sample: one mutant in so many of each file")
     parser.add_argument("--only", default="", help="run only mutants with this in their names")
     return parser.parse_args()
 

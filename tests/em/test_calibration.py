@@ -112,11 +112,11 @@ def test_calibrate_counts_a_row_as_often_as_its_weight():
 
 
 def test_calibrate_with_clean_rate_finds_both(mixture):
-    log_p, given, eps = mixture
+    log_p, given, eps = (part[:5000] for part in mixture)
     for factor in (0.5, 4.0):
         temperature, gamma = calibrate_with_clean_rate(log_p * factor, given, eps)
         assert abs(math.log2(temperature / factor)) <= 0.25
-        assert gamma == pytest.approx(GAMMA, abs=0.041)  # two steps of the grid
+        assert gamma == pytest.approx(GAMMA, abs=0.061)  # three steps of the grid
 
 
 def test_calibrate_with_clean_rate_takes_the_best_of_both_grids():

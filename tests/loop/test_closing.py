@@ -85,6 +85,7 @@ def test_labels_through_the_transition_matrix_by_hand(state):
     assert_close(found.refurbished, expected)
     assert_close(found.posterior, double(0.4 / 0.55, 0.525 / 0.575, 0.0))
     assert_close(found.quality, found.posterior)
+    assert isinstance(found.clean_rate, float)
     assert found.clean_rate == pytest.approx(float(found.posterior.mean()))
     assert found.f_prob is F_PROB and found.transition is state.transition and found.corruption is state.corruption
 
@@ -102,6 +103,7 @@ def test_even_errors_by_hand():
     assert_close(found.posterior, double(*[right] * 6, *[wrong] * 2))
     assert_close(found.refurbished[0], double(right, 1 - right))
     assert_close(found.quality, double(*[0.9] * 6, *[0.1] * 2))
+    assert isinstance(found.clean_rate, float)
     assert found.clean_rate == pytest.approx((6 * right + 2 * wrong) / 8) and found.f_prob is prob
 
 

@@ -21,6 +21,7 @@ def test_sign_test_by_hand():
 def test_log_likelihood_by_hand():
     prob = torch.tensor([[0.8, 0.2], [0.4, 0.6], [1.0, 0.0]])
     value = log_likelihood(prob, torch.tensor([0, 0, 1]))
+    assert isinstance(value, float)
     assert value == pytest.approx((math.log(0.8) + math.log(0.4) + math.log(1e-30)) / 3, rel=1e-6)
 
 
@@ -36,6 +37,7 @@ def test_a_candidate_that_wins_one_standard_deviation_counts_half():
     found = compare("labels", "new", "old", BETTER, WORSE, GIVEN)
     assert (found.decision, found.chosen, found.candidate, found.alternative) == ("labels", "old", "new", "old")
     assert found.z == 1.0 and found.share == 0.5 and "unseen rows" in found.reason
+    assert all(isinstance(value, float) for value in (found.agreement, found.alternative_agreement))
     assert found.agreement == pytest.approx(0.8) and found.alternative_agreement == pytest.approx(0.4)
     assert found.log_likelihood == pytest.approx((3 * math.log(0.9) + math.log(0.4) + math.log(0.8)) / 5)
     other = (3 * math.log(0.3) + math.log(0.6) + math.log(0.8)) / 5
@@ -57,6 +59,6 @@ def test_a_candidate_that_is_clearly_better_is_chosen():
 
 def test_a_decision_without_candidates_has_no_figures():
     found = Decision("views", "none", "few columns")
-    assert found.share == 1.0 and found.n_rows == 0 and (found.candidate, found.alternative) == ("", "")
+    assert found.share == 1.0 and found.n_rows == 0 and (found.reason, found.candidate, found.alternative) == ("",) * 3
     figures = (found.agreement, found.alternative_agreement, found.z)
     assert all(map(math.isnan, (*figures, found.log_likelihood, found.alternative_log_likelihood)))

@@ -299,6 +299,7 @@ def test_resampling_finds_labels_and_eps_with_the_updated_f():
 def test_resampling_by_f_alone_and_with_a_uniform_eps():
     made = after_warm_up(resample="argmax", noise_model="uniform")
     made.state.q = Q.clone()
+    made.state.corruption = torch.tensor([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8], [0.6, 0.3, 0.1]], dtype=torch.float64)
     made._resample(ROWS)
     assert torch.equal(made.state.y_hat, F_PROB.argmax(1))
     assert_close(made.state.eps, torch.full((N,), 1 / K, dtype=torch.float64))
@@ -483,6 +484,15 @@ def test_closing_e_step_takes_the_last_nets_on_the_rows_as_they_are():
     without.state.f_prob = F_PROB.clone()
     without.close()
     assert_close(without.state.f_prob, G_PROB)
+
+
+def test_averaged_weights_are_the_nets_own_at_the_end():
+    made = after_warm_up(average_epochs=2.0, batch_size=4)
+    made.cycle()
+    live = [logits_of(trainer).clone() for trainer in made.trainers]
+    made.close()
+    for trainer, before in zip(made.trainers, live, strict=True):
+        assert torch.equal(logits_of(trainer), trainer.average.mean[0]) and not torch.equal(logits_of(trainer), before)
 
 
 @pytest.mark.parametrize("noise_model", ["class", "uniform"])
