@@ -47,7 +47,11 @@ HEAVY = [
 ]
 """What tests import and no mutant changes."""
 
-ALSO = {"noisyflywheel/em": ["test_properties.py"], "noisyflywheel/loop/flywheel.py": ["test_run.py"]}
+ALSO = {
+    "noisyflywheel/em": ["test_properties.py"],
+    "noisyflywheel/loop/flywheel.py": ["test_run.py"],
+    "noisyflywheel/loop/loader.py": ["test_out_of_fold.py"],
+}
 """Further tests of a file, or of every file of a folder."""
 
 EXPLAINED = Path(__file__).with_name("mutate_explained.toml")

@@ -135,6 +135,8 @@ def alternatives(node: ast.AST, in_function: bool) -> Iterator[ast.AST]:
 
 def other_statements(node: ast.stmt) -> Iterator[ast.AST]:
     """A line removed, a return without its value, a condition that is always or never true."""
+    if isinstance(node, ast.AnnAssign) and node.value is None:
+        return
     if isinstance(node, ast.Expr | ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Raise | ast.Delete):
         yield ast.Pass()
     if isinstance(node, ast.Return) and node.value is not None and text(node.value) != "None":

@@ -58,7 +58,7 @@ def test_a_candidate_that_is_clearly_better_is_chosen():
 
 
 def test_a_decision_without_candidates_has_no_figures():
-    found = Decision("views", "none", "few columns")
+    found = Decision("views", "none")
     assert found.share == 1.0 and found.n_rows == 0 and (found.reason, found.candidate, found.alternative) == ("",) * 3
     figures = (found.agreement, found.alternative_agreement, found.z)
     assert all(map(math.isnan, (*figures, found.log_likelihood, found.alternative_log_likelihood)))

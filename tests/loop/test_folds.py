@@ -85,6 +85,10 @@ def test_predictions_of_own_folds_are_put_where_their_rows_are(folds):
                 assert found[family, row].tolist() == [0, 0]
 
 
+def test_means_keep_the_precision_of_the_predictions(folds):
+    assert folds.mean_by_row(torch.zeros(8, 4, 3, dtype=torch.float64), 15).dtype == torch.float64
+
+
 def test_folds_are_made_where_the_labels_are():
     folds = Folds(GIVEN, ROWS, 4, 2, generator())
     assert folds.trains.device == folds.own.device == GIVEN.device
