@@ -59,8 +59,8 @@ class ParquetFile:
             for row, value in cells.items():
                 values[row] = value
             table = table.set_column(place, field, pa.array(values, type=field.type))
-        for name, cells in (added or {}).items():
-            table = table.append_column(name, pa.array(list(cells)))
+        for name, more in (added or {}).items():
+            table = table.append_column(name, pa.array(list(more)))
         if dropped:
             gone = set(dropped)
             table = table.take([row for row in range(table.num_rows) if row not in gone])

@@ -123,8 +123,8 @@ def _is_typed(column: pd.Series) -> bool:
 
 def reads_like_text(seen: pd.Series) -> bool:
     """Whether cells are phrases rather than names: three words and more on average."""
-    words = seen.head(SAMPLE).astype(str).str.split().str.len()
-    return bool(words.mean() >= 3)
+    words = [len(str(cell).split()) for cell in seen.head(SAMPLE)]
+    return bool(np.mean(words) >= 3)
 
 
 def _identifies(column: pd.Series, seen: pd.Series, n_values: int, name: Hashable, kind: str) -> str:

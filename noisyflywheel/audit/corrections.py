@@ -157,7 +157,7 @@ def apply_corrections(
     rows = rows_to_change(numbered, min_confidence)
     if table:
         return _flag_left(fixed, numbered, rows, at, changes, len(data))
-    kept, mask = _kept(len(y), changes), np.zeros(len(y), dtype=bool)
+    kept, mask = _kept(len(data[1]), changes), np.full(len(data[1]), False)
     mask[at] = rows
     return *fixed, mask[kept]
 

@@ -81,7 +81,7 @@ def planned_changes(
     decided = check_decisions(decisions if decisions is not None else pd.DataFrame(columns=["row", "decision"]))
     known = pd.Series(np.arange(len(issues)), index=issues["row"].astype(int))
     places = [_place(line, known, issues) for line in decided.itertuples()]
-    changes = [
+    changes: list[dict[str, Any] | None] = [
         change
         for place, line in zip(places, decided.itertuples(), strict=True)
         if (change := _decided(issues.iloc[place], line))

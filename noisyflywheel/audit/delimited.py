@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from noisyflywheel.audit.encoding import Encoded, decode
+from noisyflywheel.audit.names import unique_names
 
 DELIMITERS = (",", ";", "\t", "|")
 LINE_END = re.compile(r"\r\n|\n|\r")
@@ -272,12 +273,4 @@ def _column_names(header: list[str], records: list[Record]) -> list[str]:
     """Names of the columns, each once; a first column without a name where every row has one cell more."""
     if records and all(len(record.cells) == len(header) + 1 and record.cells[-1] for record in records):
         header = ["(row names)", *header]
-    names: list[str] = []
-    for place, name in enumerate(header):
-        base, count = name or f"(column {place + 1})", 0
-        unique = base
-        while unique in names:
-            count += 1
-            unique = f"{base}.{count}"
-        names.append(unique)
-    return names
+    return unique_names(name or f"(column {place + 1})" for place, name in enumerate(header))

@@ -24,6 +24,7 @@ from noisyflywheel.audit.columns import (
     read_dates,
     read_numbers,
 )
+from noisyflywheel.audit.names import unique_names
 from noisyflywheel.audit.text import make_embedder
 
 DATE_PARTS = ("days", "year", "month_sin", "month_cos", "weekday", "hour")
@@ -204,7 +205,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
         """Names of the features, of shape (n_features_out,)."""
         check_is_fitted(self)
-        return np.asarray(self._columns.get_feature_names_out(), dtype=object)
+        names: list[str] = []
+        for _, part, columns in self._columns.transformers_:
+            if part != "drop":
+                names += map(str, part.get_feature_names_out([columns] if isinstance(columns, str) else columns))
+        return np.array(unique_names(names), dtype=object)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether `fit` was called."""
@@ -229,7 +234,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             return {column.name: column.form for column in plan if column.kind == kind}
 
         one_hot = OneHotEncoder(
-            handle_unknown="infrequent_if_exist", max_categories=self.max_categories, sparse_output=False
+            handle_unknown="infrequent_if_exist",
+            max_categories=self.max_categories,
+            sparse_output=False,
+            feature_name_combiner=_category_name,
         )
         parts = [
             ("numbers", make_pipeline(NumberReader(of("number")), *_filled()), list(of("number"))),
@@ -258,6 +266,11 @@ def check_columns(table: pd.DataFrame, wanted: Iterable[Hashable]) -> None:
     if missing:
         known = ", ".join(map(str, table.columns[:12])) + (", …" if table.shape[1] > 12 else "")
         raise ValueError(f"no column {missing[0]!r}; the columns are {known}")
+
+
+def _category_name(column: Any, category: Any) -> str:
+    """Name of the feature of one category."""
+    return f"{column}_(missing)" if category is None else f"{column}_{category}"
 
 
 def _filled() -> tuple[SimpleImputer, StandardScaler]:

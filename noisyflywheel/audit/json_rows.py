@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from json.decoder import scanstring
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -46,7 +45,7 @@ def read_item(text: str, at: int) -> Item:
     while text[at : at + 1] != "}":
         if text[at : at + 1] != '"':
             raise json.JSONDecodeError("a name in quotes is expected", text, at)
-        name, at = scanstring(text, at + 1)
+        name, at = DECODER.raw_decode(text, at)
         at = _skip(text, at)
         if text[at : at + 1] != ":":
             raise json.JSONDecodeError("':' is expected", text, at)
@@ -105,7 +104,8 @@ class JsonFile:
     ) -> bytes:
         """As `DelimitedFile.rendered`; a dropped row goes with the comma or line end that parts it from the next."""
         text, gone = self.encoded.text, set(dropped)
-        parts, at = [], 0
+        parts: list[str] = []
+        at = 0
         for row, item in enumerate(self.items):
             if row in gone:
                 at = self._cut(parts, text, at, row, gone)

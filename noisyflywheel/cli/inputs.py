@@ -106,7 +106,7 @@ def table_job(path: Path, reading: Reading) -> Job:
         raise ValueError("--embedder needs --text COLUMN")
     label = str(reading.label)
     file = open_table(path, delimiter=reading.delimiter, encoding=reading.encoding)
-    table = with_missing(file.frame.set_axis(map(str, file.frame.columns), axis=1), reading.missing)
+    table = with_missing(file.frame.set_axis([str(name) for name in file.frame], axis=1), reading.missing)
     named = [name for name in (reading.text, reading.groups) if name is not None]
     check_columns(table, [label, *named, *(reading.features or [])])
     has = ~is_missing(table[label]).to_numpy()
