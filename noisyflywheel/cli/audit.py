@@ -69,15 +69,22 @@ def say_what_was_read(job: Job) -> None:
     """Labels, columns and findings, before the training."""
     say(f"{len(job.labels):,} labels, {job.labels.nunique()} classes, {job.what}")
     if job.encoder is not None:
-        table = job.encoder.columns_
-        shown = table.assign(share_missing=[f"{share:.0%}" for share in table["share_missing"]])
-        for line in shown.to_string(index=False, justify="left").splitlines():
-            say(f"  {line.rstrip()}")
+        for line in column_lines(job.encoder.columns_):
+            say(f"  {line}")
     for note in job.notes:
         say(f"  {note}")
     for finding in job.findings:
         rows = ", ".join(map(str, finding.rows[:5])) + (", …" if len(finding.rows) > 5 else "")
         say(f"  {finding.text}" + (f" Rows {rows}" if rows else ""))
+
+
+def column_lines(columns: pd.DataFrame) -> list[str]:
+    """The table of columns as lines of text."""
+    wide = max(6, *(len(name) for name in columns["column"]))
+    lines = [f"{'column':<{wide}}  taken as  missing  remark"]
+    for line in columns.itertuples():
+        lines.append(f"{line.column:<{wide}}  {line.taken_as:<8}  {line.share_missing:>7.0%}  {line.remark}".rstrip())
+    return lines
 
 
 def fit_and_judge(job: Job, arguments: argparse.Namespace) -> TableAudit:
@@ -113,8 +120,16 @@ def write_all(job: Job, audit: TableAudit, arguments: argparse.Namespace) -> str
     settings |= {key: value for key in SETTINGS if (value := getattr(arguments, key)) is not None}
     settings |= {f"note {i + 1}": note for i, note in enumerate(job.notes)}
     title = arguments.title or f"Label audit of {arguments.input.name}"
-    write_report(out / "report.html", audit, job.shown, texts=job.texts, title=title, settings=settings)
+    files = _pictures(job, arguments)
+    write_report(out / "report.html", audit, job.shown, texts=job.texts, title=title, settings=settings, files=files)
     return name
+
+
+def _pictures(job: Job, arguments: argparse.Namespace) -> list[str] | None:
+    """Paths of the pictures as seen from the report; None for a table."""
+    if "path" not in job.names or not arguments.input.is_dir():
+        return None
+    return [relative(arguments.input / name, arguments.out) for name in job.names["path"]]
 
 
 def _origin(job: Job, arguments: argparse.Namespace, issues: Path) -> Origin:

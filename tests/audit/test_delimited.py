@@ -29,7 +29,7 @@ NASTY = {
     "labels quoted, numbers not": (b'a,kind\n1,"ham"\n2,"spam"\n', ",", {}),
     "quotes inside bare cells": (b'a,kind\n5" pipe,ham\nx"y"z,spam\n', ",", {}),
     "text after a quote": (b'a,kind\n"x" y,ham\n"p""q"r,spam\n', ",", {}),
-    "labels with apostrophes": ("a,kind\n1,it's\n2,'spam\n3,it's\n".encode(), ",", {}),
+    "labels with apostrophes": (b"a,kind\n1,it's\n2,'spam\n3,it's\n", ",", {}),
     "formulas": (b"a,kind\n=1+1,=ham\n@x,-spam\n+y,=ham\n", ",", {}),
     "labels with white space": (b"a,kind\n1, ham \n2,ham\n3,\tham\n", ",", {}),
     "labels that look like other things": (b"a,kind\n1,NA\n2,None\n3,01\n4,1\n5,True\n6,null\n", ",", {}),

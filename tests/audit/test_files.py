@@ -36,7 +36,9 @@ def test_json_lines_come_back(tmp_path):
     file = open_table(tmp_path / "t.jsonl")
     assert file.rendered({}) == JSONL
     assert list(file.frame["kind"]) == ["ham", "spam", "häm"]
-    assert file.rendered({"kind": {0: "x", 2: "ü"}}) == JSONL.replace(b'"ham"', b'"x"').replace(b"h\\u00e4m", b"\\u00fc")
+    assert file.rendered({"kind": {0: "x", 2: "ü"}}) == JSONL.replace(b'"ham"', b'"x"').replace(
+        b"h\\u00e4m", b"\\u00fc"
+    )
     assert file.rendered({}, [1]) == b'{"a": 1.50, "kind": "ham"}\n{"kind": "h\\u00e4m"}\n'
     assert file.rendered({}, [2]).startswith(JSONL[:60])
     assert [json.loads(line) for line in file.rendered({}, [2]).splitlines() if line] == json.loads(
@@ -50,7 +52,7 @@ def test_a_json_list_stays_one(tmp_path, dropped):
     (tmp_path / "t.json").write_text(text, encoding="utf-8")
     file = open_table(tmp_path / "t.json")
     assert file.rendered({}).decode() == text
-    rest = file.rendered({"kind": {row: 3 for row in range(3)}}, dropped).decode()
+    rest = file.rendered({"kind": dict.fromkeys(range(3), 3)}, dropped).decode()
     kept = [item | {"kind": 3} for row, item in enumerate(json.loads(text)) if row not in dropped]
     assert json.loads(rest) == kept
     more = json.loads(file.rendered({}, (), {"q": [1, None, "z"]}))

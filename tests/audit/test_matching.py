@@ -10,7 +10,7 @@ from noisyflywheel.audit.identity import plain_cell, row_fingerprints
 from noisyflywheel.audit.matching import match_rows, read_issues, with_identity
 from noisyflywheel.audit.workspace import csv_bytes
 
-RAW = "zip,x,day,flag,kind\n00510,NA,2024-01-31,True,01\n7,1.50,2024-02-01,FALSE,NA\n8,\"1,5\",,true,-x\n9,1e3,,,01\n"
+RAW = 'zip,x,day,flag,kind\n00510,NA,2024-01-31,True,01\n7,1.50,2024-02-01,FALSE,NA\n8,"1,5",,true,-x\n9,1e3,,,01\n'
 
 
 @pytest.fixture

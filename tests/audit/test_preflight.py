@@ -17,7 +17,9 @@ def kinds(found):
 
 def noise(n=60):
     rng = np.random.default_rng(0)
-    return pd.DataFrame({"x": rng.normal(size=n), "c": rng.choice(list("pqr"), n), "kind": rng.choice(["ham", "spam"], n)})
+    return pd.DataFrame(
+        {"x": rng.normal(size=n), "c": rng.choice(list("pqr"), n), "kind": rng.choice(["ham", "spam"], n)}
+    )
 
 
 def test_nothing_to_say():
