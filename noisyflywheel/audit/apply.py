@@ -91,7 +91,7 @@ def _decisions(folder: Path, path: Path | None, policy: str) -> pd.DataFrame | N
         return read_issues(path)
     if policy == "keep":
         raise ValueError(
-            f"{folder} has no decisions.csv: review first, save decisions.csv there, or give a --policy for all suspects"
+            f"{folder} has no decisions.csv: review first, save it there, or give a --policy for all suspects"
         )
     return None
 

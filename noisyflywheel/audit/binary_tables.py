@@ -39,8 +39,10 @@ class ParquetFile:
         self.compression = groups.row_group(0).column(0).compression.lower() if chunks else "snappy"
 
     def frame(self) -> pd.DataFrame:
-        """Columns as pandas reads them, an index of the file among them; rows 0 … n-1."""
-        return self.table.replace_schema_metadata(None).to_pandas()
+        """Columns as pandas reads them, without those that it takes for the index; rows 0 … n-1."""
+        index = (self.table.schema.pandas_metadata or {}).get("index_columns", [])
+        names = [name for name in index if isinstance(name, str)]
+        return self.table.replace_schema_metadata(None).drop_columns(names).to_pandas()
 
     def rendered(
         self,

@@ -17,7 +17,7 @@ Kind = Literal["number", "date", "category", "text", "left out"]
 MOSTLY = 0.95
 MAX_CATEGORIES = 50
 SAMPLE = 5000
-ROW_NAMES = ("row names", "(row names)", "__index_level_0__", "index", "unnamed: 0", "row", "rowid")
+ROW_NAMES = ("row names", "(row names)", "index", "unnamed: 0", "row", "rowid")
 ID_NAME = re.compile(r"(^|[\W_])(id|key|uuid|guid)$|[a-z]I[dD]$")
 UNITS = re.compile(r"[\s\u00a0\u202f'’%€$£¥₹]|\b(?:EUR|USD|GBP|CHF|JPY)\b")
 POINT = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d*)(?:\.\d*)?(?:[eE][+-]?\d+)?")
@@ -135,7 +135,8 @@ def _identifies(column: pd.Series, seen: pd.Series, n_values: int, name: Hashabl
     named = called.lower() in ROW_NAMES or bool(ID_NAME.search(called)) or called.lower() == "id"
     if kind == "number":
         steps = np.diff(read_numbers(seen, "").to_numpy())
-        return "row number" if (steps == 1).all() else "identifier" if named else ""
+        counts = (steps > 0).all() and (steps == 1).mean() >= 0.9
+        return "row number" if counts else "identifier" if named else ""
     if kind != "category":
         return ""
     return "identifier" if named or (len(seen) > 20 and not reads_like_text(seen)) else ""

@@ -152,13 +152,15 @@ def sniff(text: str, start: int = 0, quote: str = '"') -> Dialect:
 
 def _fit(text: str, start: int, dialect: Dialect) -> tuple[float, int]:
     """Share of records as wide as the first one, and its width; (0, 0) for a dialect that parts nothing."""
+    widths, share = [], 1.0
     try:
-        widths = [len(record.cells) for record in split_records(text, dialect, start, SAMPLE)]
+        for record in split_records(text, dialect, start, SAMPLE):
+            widths.append(len(record.cells))
     except ValueError:
-        return (-1.0, 0)
+        share = 0.1
     if not widths or widths[0] < 2:
         return (0.0, 0)
-    return (sum(width == widths[0] for width in widths) / len(widths), widths[0])
+    return (share * sum(width == widths[0] for width in widths) / len(widths), widths[0])
 
 
 class DelimitedFile:

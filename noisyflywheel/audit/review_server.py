@@ -92,7 +92,10 @@ class ReviewHandler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         """Save decisions, after a look whether they are about these rows."""
-        if self._place(changes=True) != "decisions.csv":
+        place = self._place(changes=True)
+        if place != "decisions.csv":
+            if place is not None:
+                self._answer(HTTPStatus.NOT_FOUND)
             return
         length = self.headers.get("Content-Length", "")
         if not length.isdigit() or int(length) > MAX_BYTES:
@@ -117,19 +120,18 @@ class ReviewHandler(BaseHTTPRequestHandler):
         own = f"{HOST}:{self.server.server_port}"
         origin = self.headers.get("Origin")
         if self.headers.get("Host") != own or (origin is not None and origin != f"http://{own}"):
-            return self._refuse(HTTPStatus.FORBIDDEN)
+            self._answer(HTTPStatus.FORBIDDEN)
+            return None
         if changes and origin is None:
-            return self._refuse(HTTPStatus.FORBIDDEN)
+            self._answer(HTTPStatus.FORBIDDEN)
+            return None
         _, token, *rest = [*self.path.split("/"), ""][:4]
         known = hmac.compare_digest(token.encode(), self.server.token.encode())
         place = rest[0] if rest else ""
         if not known or self.path not in (f"/{token}/", f"/{token}/decisions.csv"):
-            return self._refuse(HTTPStatus.NOT_FOUND)
+            self._answer(HTTPStatus.NOT_FOUND)
+            return None
         return place
-
-    def _refuse(self, status: HTTPStatus) -> None:
-        """A status without a word."""
-        self._answer(status, b"")
 
     def _answer(self, status: HTTPStatus, data: bytes = b"", kind: str = "text/plain; charset=utf-8") -> None:
         """One whole answer."""

@@ -87,7 +87,7 @@ def test_texts_parquet_duplicate_index_and_policy(run, table, tmp_path):
     arguments = ("--label", "kind", "--text", "remark", "--out", out, "--cycles", 2, "--policy", "drop")
     code, _, err = run("audit", tmp_path / "t.parquet", *arguments)
     assert code == 0, err
-    assert "remark  text " in err
+    assert "  remark  text      " in err
     issues, cleaned = pd.read_csv(out / "issues.csv"), pd.read_parquet(out / "cleaned.parquet")
     assert len(issues) == 120
     assert len(cleaned) == 120 - issues.is_label_issue.sum()
