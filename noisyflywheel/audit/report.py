@@ -17,7 +17,9 @@ from markupsafe import Markup
 
 from noisyflywheel.audit.content import Content, fingerprint, plain_value, show_rows
 from noisyflywheel.audit.identity import label_text
+from noisyflywheel.audit.pictures import is_paths
 from noisyflywheel.audit.report_rows import make_cards, review_data, suspect_rows
+from noisyflywheel.audit.workspace import relative
 from noisyflywheel.estimator.issues import class_summary, overlapping_classes
 from noisyflywheel.noise import transition_matrix
 
@@ -83,6 +85,8 @@ def write_report(
         if rows is not None and len(rows) != len(issues):
             raise ValueError(f"{name} has {len(rows)} rows, the audit has {len(issues)}")
     shown = suspect_rows(issues, max_rows)
+    if files is None and is_paths(X):
+        files = [relative(Path(name), Path(path).parent) for name in X]
     pictures = show_rows(X, shown[:MAX_CONTENT], texts=texts, image_shape=image_shape)
     content = {row: pictures.get(row, Content()) for row in shown}
     context = _findings(audit, issues)

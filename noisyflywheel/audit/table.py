@@ -141,7 +141,8 @@ def judge_rows(
             judged = cross_val_audit(quiet, X, labels, cv=cv, groups=groups, random_state=random_state)
     for warning in caught:
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    return judged, list(dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught))
+    told = [warning for warning in caught if issubclass(warning.category, UserWarning | RuntimeWarning)]
+    return judged, list(dict.fromkeys(" ".join(str(warning.message).split()) for warning in told))
 
 
 def audit_table(

@@ -26,10 +26,11 @@ from noisyflywheel.audit.workspace import (
     save_origin,
     sha256,
 )
-from noisyflywheel.cli.audit_options import add_options, check_options, cleaned_name, reading_of
+from noisyflywheel.cli.audit_options import add_options, check_options, reading_of
 from noisyflywheel.cli.inputs import Job, folder_job, table_job
 from noisyflywheel.estimator.classifier import FlywheelClassifier
 
+MAX_COLUMNS = 40
 SETTINGS = ("cv", "groups", "cycles", "seed", "policy", "min_confidence", "text", "embedder", "features", "image_size")
 
 
@@ -82,8 +83,10 @@ def column_lines(columns: pd.DataFrame) -> list[str]:
     """The table of columns as lines of text."""
     wide = max(6, *(len(name) for name in columns["column"]))
     lines = [f"{'column':<{wide}}  taken as  missing  remark"]
-    for line in columns.itertuples():
+    for line in columns.head(MAX_COLUMNS).itertuples():
         lines.append(f"{line.column:<{wide}}  {line.taken_as:<8}  {line.share_missing:>7.0%}  {line.remark}".rstrip())
+    if len(columns) > MAX_COLUMNS:
+        lines.append(f"and {len(columns) - MAX_COLUMNS:,} more, all in the report")
     return lines
 
 
@@ -114,7 +117,7 @@ def write_all(job: Job, audit: TableAudit, arguments: argparse.Namespace) -> str
     listed = pd.concat([audit.issues.reset_index(drop=True), job.names.reset_index(drop=True)], axis=1)
     issues = replace_file(out / name, csv_bytes(listed.sort_values("label_quality", kind="stable")))
     save_origin(out, _origin(job, arguments, issues))
-    replace_file(out / cleaned_name(arguments.input), _cleaned(job, audit.issues, arguments))
+    replace_file(out / f"cleaned{job.file.ending}", _cleaned(job, audit.issues, arguments))
     joblib.dump(audit.model, out / "model.joblib")
     settings = {"input": arguments.input.name, "label": job.label}
     settings |= {key: value for key in SETTINGS if (value := getattr(arguments, key)) is not None}

@@ -104,21 +104,15 @@ def table_job(path: Path, reading: Reading) -> Job:
     """
     if reading.text is None and reading.embedder is not None:
         raise ValueError("--embedder needs --text COLUMN")
-    label = str(reading.label)
     file = open_table(path, delimiter=reading.delimiter, encoding=reading.encoding)
-    table = with_missing(file.frame.set_axis([str(name) for name in file.frame], axis=1), reading.missing)
-    named = [name for name in (reading.text, reading.groups) if name is not None]
-    check_columns(table, [label, *named, *(reading.features or [])])
+    table, label = _table(file, reading), str(reading.label)
     has = ~is_missing(table[label]).to_numpy()
     if not has.any():
         raise ValueError(f"{label!r} holds no labels")
-    rows = table[has]
+    rows, encoder = table[has], _encoder(reading, label)
     labels = class_labels(rows[label]).reset_index(drop=True)
-    encoder = _encoder(reading, label)
     X = encoder.fit_transform(rows)
-    findings = preflight(table, label, encoder.plan_, reading.groups, has)
-    used = [column.name for column in encoder.plan_ if column.kind != "left out"]
-    shown = rows[[*used, *(name for name in rows if name not in used and name != label)]].reset_index(drop=True)
+    used = [str(column.name) for column in encoder.plan_ if column.kind != "left out"]
     return Job(
         file=file,
         label=label,
@@ -127,12 +121,25 @@ def table_job(path: Path, reading: Reading) -> Job:
         X=X,
         encoder=encoder,
         what=f"{X.shape[1]} features of {len(used)} column{'s' * (len(used) > 1)}",
-        shown=shown,
+        shown=_shown(rows, used, label),
         texts=None if reading.text is None else as_texts(rows[reading.text]),
         names=pd.DataFrame(index=range(len(rows))),
-        findings=findings,
+        findings=preflight(table, label, encoder.plan_, reading.groups, has),
         groups=None if reading.groups is None else rows[reading.groups].astype(str).to_numpy(),
     )
+
+
+def _table(file: TableFile, reading: Reading) -> pd.DataFrame:
+    """Rows with None for what is missing; the columns that were named are there."""
+    table = with_missing(file.frame.set_axis([str(name) for name in file.frame], axis=1), reading.missing)
+    named = [name for name in (reading.label, reading.text, reading.groups) if name is not None]
+    check_columns(table, [*named, *(reading.features or [])])
+    return table
+
+
+def _shown(rows: pd.DataFrame, used: list[str], label: str) -> pd.DataFrame:
+    """What the report shows of a row: the columns that were learnt from, then the others."""
+    return rows[[*used, *(name for name in rows if name not in used and name != label)]].reset_index(drop=True)
 
 
 def _encoder(reading: Reading, label: str) -> TableEncoder:

@@ -6,7 +6,8 @@ import pytest
 from sklearn.base import clone
 
 from noisyflywheel.audit.columns import plan_column, read_number, read_numbers
-from noisyflywheel.audit.encode import CategoryReader, TableEncoder, date_parts
+from noisyflywheel.audit.encode import TableEncoder
+from noisyflywheel.audit.readers import CategoryReader, date_parts
 
 
 @pytest.fixture
@@ -139,6 +140,11 @@ def test_named_columns_and_arrays(table):
     plain = TableEncoder().fit(np.arange(20.0).reshape(10, 2) ** 2)
     assert plain.get_feature_names_out().tolist() == ["x0", "x1"]
     assert TableEncoder().fit(pd.DataFrame({0: [1.0, 3, 2], 1: ["a", "b", "a"]})).n_features_in_ == 2
+
+
+def test_features_as_a_frame(table):
+    frame = TableEncoder().set_output(transform="pandas").fit_transform(table[["width", "color"]])
+    assert list(frame.columns) == ["width", "missingindicator_width", "color_blue", "color_red", "color_(missing)"]
 
 
 def test_what_is_refused(table):
