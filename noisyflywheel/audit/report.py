@@ -15,9 +15,8 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from noisyflywheel.audit.content import Content, fingerprint, plain_value, show_rows
+from noisyflywheel.audit.content import Content, fingerprint, is_paths, plain_value, show_rows
 from noisyflywheel.audit.identity import label_text
-from noisyflywheel.audit.pictures import is_paths
 from noisyflywheel.audit.report_rows import make_cards, review_data, suspect_rows
 from noisyflywheel.audit.workspace import relative
 from noisyflywheel.estimator.issues import class_summary, overlapping_classes
