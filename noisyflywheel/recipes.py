@@ -11,6 +11,9 @@ it, lambda grown over 30 cycles, the guard, and averaged weights.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -46,6 +49,36 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Channel means and deviations that torchvision's ImageNet weights were trained with."""
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """One row of Sec. 4.2: both nets with SGD, momentum 0.9, and the length of the training."""
+
+    module: Callable[..., nn.Module]
+    epochs: int  # warm-up and cycles together
+    warmup: int
+    lr: float
+    batch_size: int
+    weight_decay: float
+    schedule: StepLR | None = None  # None: a cosine over all epochs ...
+    n_rising: int = 0  # ... after a rise over these
+    mixup: float = 4.0
+    views: dict[str, Any] = field(default_factory=dict)  # arguments of ImageViews
+    net: dict[str, Any] = field(default_factory=dict)  # further parameters of the nets
+    cycle_size: int | None = None
+
+
+_SHOP_VIEWS = {"pad": 16, "mean": IMAGENET[0], "std": IMAGENET[1]}
+RECIPES = {
+    "cifar10": Recipe(PreActResNet18, 300, 10, 0.02, 128, 5e-4),
+    "cifar100": Recipe(PreActResNet18, 300, 10, 0.02, 128, 5e-4),
+    "cifar10_fast": Recipe(PreActResNet18, 120, 10, 0.1, 256, 5e-4, n_rising=5, net={"optimizer__nesterov": True}),
+    "tiny_imagenet": Recipe(PreActResNet18, 200, 10, 0.01, 32, 5e-4, StepLR(100, 0.5, every=25), 0, 0.5, {"pad": 8}),
+    "clothing1m": Recipe(resnet50, 80, 1, 0.001, 32, 1e-3, StepLR(40, 0.1), 0, 0.5, _SHOP_VIEWS, cycle_size=32_000),
+    "webvision": Recipe(inception_resnet_v2, 100, 1, 0.02, 32, 5e-4, StepLR(50, 0.5, every=25), 0, 0.5, {"pad": 10}),
+}
+"""Sec. 4.2 and what it leaves open; each function below says which is which. All: lambda 3, alpha 0.025."""
+
+
 def cifar10(*, literal: bool = True, device: str = "auto", **overrides: Any) -> FlywheelClassifier:
     """CIFAR-10: PreAct ResNet-18, 300 epochs = 10 of warm-up and 290 cycles.
 
@@ -72,18 +105,12 @@ def cifar10(*, literal: bool = True, device: str = "auto", **overrides: Any) -> 
     strength 10; contrastive temperature 0.05 and a projection of 128 with BatchNorm (UNICON); no sharpening
     (Eq. 11 as it stands); one schedule for both nets over warm-up and cycles.
     """
-    return _cifar(literal, device, overrides)
+    return _classifier("cifar10", literal, device, overrides)
 
 
 def cifar100(*, literal: bool = True, device: str = "auto", **overrides: Any) -> FlywheelClassifier:
     """CIFAR-100: every setting as in `cifar10`, stated for both together in Sec. 4.2; arguments as there."""
-    return _cifar(literal, device, overrides)
-
-
-def _cifar(literal: bool, device: str, overrides: dict[str, Any]) -> FlywheelClassifier:
-    params = {"n_warmup_epochs": 10, "n_cycles": 290, "views": ImageViews()}
-    net = {"module": PreActResNet18, "lr": 0.02, "batch_size": 128, "optimizer__weight_decay": 5e-4}
-    return _configured(literal, device, params, net, _cosine(params | overrides), overrides)
+    return _classifier("cifar100", literal, device, overrides)
 
 
 def cifar10_fast(*, literal: bool = False, device: str = "auto", **overrides: Any) -> FlywheelClassifier:
@@ -93,11 +120,8 @@ def cifar10_fast(*, literal: bool = False, device: str = "auto", **overrides: An
     0.1 over 5 epochs and falls by a cosine, lambda grown over 20 cycles. The length is sized by arithmetic:
     110 cycles of at most 4.5 s. Arguments as in `cifar10`.
     """
-    params = {"n_warmup_epochs": 10, "n_cycles": 110, "views": ImageViews()}
-    params |= {} if literal else {"cr_ramp": 20}
-    net = {"module": PreActResNet18, "lr": 0.1, "batch_size": 256, "optimizer__weight_decay": 5e-4}
-    net["optimizer__nesterov"] = True
-    return _configured(literal, device, params, net, _cosine(params | overrides, n_rising=5), overrides)
+    grown = {} if literal else {"cr_ramp": 20}
+    return _classifier("cifar10_fast", literal, device, grown | overrides)
 
 
 def tiny_imagenet(*, literal: bool = True, device: str = "auto", **overrides: Any) -> FlywheelClassifier:
@@ -111,9 +135,7 @@ def tiny_imagenet(*, literal: bool = True, device: str = "auto", **overrides: An
     MixUp's 0.5 (DivideMix's for large pictures); a frame of 8 pixels, the same share of the side as CIFAR's
     4.
     """
-    params = {"n_warmup_epochs": 10, "n_cycles": 190, "views": ImageViews(pad=8), "mixup_alpha": 0.5}
-    net = {"module": PreActResNet18, "lr": 0.01, "batch_size": 32, "optimizer__weight_decay": 5e-4}
-    return _configured(literal, device, params, net, StepLR(first=100, gamma=0.5, every=25), overrides)
+    return _classifier("tiny_imagenet", literal, device, overrides)
 
 
 def clothing1m(
@@ -135,11 +157,7 @@ def clothing1m(
     the warm-up (1 epoch, as DivideMix; Sec. 4.1 says "a few"); MixUp's 0.5; crops that shift pictures of
     224 pixels by up to 16 either way, as far as DivideMix's crops of 224 out of 256.
     """
-    params = {"n_warmup_epochs": 1, "n_cycles": 79, "cycle_size": 32_000, "mixup_alpha": 0.5}
-    params["views"] = ImageViews(pad=16, mean=IMAGENET[0], std=IMAGENET[1])
-    net = {"module": resnet50, "module__weights": weights, "lr": 0.001, "batch_size": 32}
-    net["optimizer__weight_decay"] = 1e-3
-    return _configured(literal, device, params, net, StepLR(first=40, gamma=0.1), overrides)
+    return _classifier("clothing1m", literal, device, overrides, module__weights=weights)
 
 
 def webvision(*, literal: bool = True, device: str = "auto", **overrides: Any) -> FlywheelClassifier:
@@ -153,39 +171,55 @@ def webvision(*, literal: bool = True, device: str = "auto", **overrides: Any) -
     pixels by up to 10 either way, as far as DivideMix's crops of 299 out of 320. The net needs the extra
     ``timm``.
     """
-    params = {"n_warmup_epochs": 1, "n_cycles": 99, "views": ImageViews(pad=10), "mixup_alpha": 0.5}
-    net = {"module": inception_resnet_v2, "lr": 0.02, "batch_size": 32, "optimizer__weight_decay": 5e-4}
-    return _configured(literal, device, params, net, StepLR(first=50, gamma=0.5, every=25), overrides)
+    return _classifier("webvision", literal, device, overrides)
 
 
-def _cosine(params: dict[str, Any], n_rising: int = 0) -> CosineLR:
+def _classifier(name: str, literal: bool, device: str, overrides: dict[str, Any], **net: Any) -> FlywheelClassifier:
+    """A classifier from the loop's form, the table's row, and the caller's parameters, in rising order."""
+    recipe = RECIPES[name]
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    params: dict[str, Any] = {
+        "n_warmup_epochs": recipe.warmup,
+        "n_cycles": recipe.epochs - recipe.warmup,
+        "cycle_size": recipe.cycle_size,
+        "views": ImageViews(**recipe.views),
+        "mixup_alpha": recipe.mixup,
+        "cr_weight": 3.0,
+        "contrastive_weight": 0.025,
+    }
+    schedule = copy(recipe.schedule) or _cosine(params | overrides, recipe.n_rising)
+    main = _net(recipe, schedule, device, net)
+    classifier = FlywheelClassifier(main, device=device, **params, **(LITERAL if literal else OURS))
+    if any(parameter.startswith("aux_net__") for parameter in overrides):
+        classifier.set_params(aux_net=clone(main))
+    for parameter in sorted(overrides, key=lambda parameter: "__" in parameter):  # nested ones last
+        classifier.set_params(**{parameter: overrides[parameter]})
+    return classifier
+
+
+def _net(recipe: Recipe, schedule: Callback, device: str, more: dict[str, Any]) -> NeuralNetClassifier:
+    """The net g, and the pattern of f."""
+    return NeuralNetClassifier(
+        recipe.module,
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.SGD,
+        optimizer__momentum=0.9,
+        optimizer__weight_decay=recipe.weight_decay,
+        lr=recipe.lr,
+        batch_size=recipe.batch_size,
+        callbacks=[("lr", schedule)],
+        train_split=None,
+        verbose=0,
+        device=device,
+        **recipe.net,
+        **more,
+    )
+
+
+def _cosine(params: dict[str, Any], n_rising: int) -> CosineLR:
     """Cosine over warm-up and cycles, however many they are."""
     n_warmup = params["n_warmup_epochs"]
     if not isinstance(n_warmup, int):
         raise ValueError(f"a recipe's cosine needs a number of warm-up epochs, got n_warmup_epochs={n_warmup!r}")
     return CosineLR(n_warmup + params["n_cycles"], n_rising)
-
-
-def _configured(
-    literal: bool,
-    device: str,
-    params: dict[str, Any],
-    net: dict[str, Any],
-    schedule: Callback,
-    overrides: dict[str, Any],
-) -> FlywheelClassifier:
-    """A classifier from the loop's form, the recipe's own settings, and the caller's, in rising order."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    common = {"criterion": nn.CrossEntropyLoss, "optimizer": torch.optim.SGD, "optimizer__momentum": 0.9}
-    main = NeuralNetClassifier(
-        **(common | net), callbacks=[("lr", schedule)], train_split=None, verbose=0, device=device
-    )
-    form = LITERAL if literal else OURS
-    loss = {"cr_weight": 3.0, "contrastive_weight": 0.025, "mixup_alpha": 4.0}
-    classifier = FlywheelClassifier(main, device=device, **(loss | form | params))
-    if any(name.startswith("aux_net__") for name in overrides):
-        classifier.set_params(aux_net=clone(main))
-    own = {name for name in overrides if "__" not in name}
-    classifier.set_params(**{name: overrides[name] for name in own})
-    return classifier.set_params(**{name: overrides[name] for name in overrides if name not in own})

@@ -1,17 +1,14 @@
 """One thread for small nets, and data that several tests share."""
 
-import io
 import os
 import socket
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from sklearn.datasets import load_digits, load_iris
 
 from noisyflywheel.noise import symmetric
-from noisyflywheel.noise.maps import CIFAR10_CLASSES
 
 NOWHERE = "http://127.0.0.1:9"
 """A proxy that is not there: what the tests' child processes would go through."""
@@ -69,26 +66,17 @@ def pictures():
 
 
 @pytest.fixture(scope="session")
-def cifar10n(tmp_path_factory):
-    """Path of 60 + 30 pictures whose brightness tells the class, as cifar10n.npz holds them."""
+def grey_cifar():
+    """90 pictures (90, 32, 32, 3) uint8 whose brightness tells the class of ten, and labels (90,)."""
     rng = np.random.default_rng(0)
     y = np.arange(90) % 10
-    files = []
-    for label in y:
-        grey = np.clip(24 * label + rng.normal(0, 8, (32, 32, 3)), 0, 255).astype(np.uint8)
-        buffer = io.BytesIO()
-        Image.fromarray(grey).save(buffer, "JPEG", quality=75)
-        files.append(buffer.getvalue())
-    path = tmp_path_factory.mktemp("data") / "cifar10n.npz"
-    worse = y[:60].copy()
+    grey = 24 * y[:, None, None, None] + rng.normal(0, 8, (90, 32, 32, 3))
+    return np.clip(grey, 0, 255).astype(np.uint8), y
+
+
+@pytest.fixture(scope="session")
+def worse_labels(grey_cifar):
+    """Given labels (60,) of the first 60 of these pictures; every third is wrong."""
+    worse = grey_cifar[1][:60].copy()
     worse[::3] = (worse[::3] + 1) % 10
-    np.savez(
-        path,
-        jpeg=np.frombuffer(b"".join(files), np.uint8),
-        offsets=np.cumsum([0, *map(len, files)]),
-        y_clean=y[:60].astype(np.uint8),
-        y_worse=worse.astype(np.uint8),
-        y_test=y[60:].astype(np.uint8),
-        class_names=np.array(CIFAR10_CLASSES),
-    )
-    return path
+    return worse

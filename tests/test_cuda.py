@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from noisyflywheel.loop.batching import auxiliary_batches, main_batches, warm_up_batches
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.estimator.assemble import build
-from noisyflywheel.loop.batching import auxiliary_batches, main_batches, warm_up_batches
 from noisyflywheel.views import ImageViews, VectorViews
 
 CUDA = torch.device("cuda")

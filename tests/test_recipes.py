@@ -34,6 +34,34 @@ def test_settings_of_section_4_2(name):
     check_parameters(clone(classifier).get_params(deep=False))
 
 
+FROZEN = {  # recipe: (pad, mean, cycle size, further parameters of the nets), as released
+    "cifar10": ("auto", None, None, {}),
+    "cifar100": ("auto", None, None, {}),
+    "cifar10_fast": ("auto", None, None, {"optimizer__nesterov": True}),
+    "tiny_imagenet": (8, None, None, {}),
+    "clothing1m": (16, (0.485, 0.456, 0.406), 32_000, {"module__weights": "IMAGENET1K_V1"}),
+    "webvision": (10, None, None, {}),
+}
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_what_the_section_leaves_open(name):
+    pad, mean, cycle_size, net = FROZEN[name]
+    classifier = getattr(recipes, name)(device="cpu", aux_net__lr=0.5)
+    assert (classifier.views.pad, classifier.views.mean, classifier.cycle_size) == (pad, mean, cycle_size)
+    common = {"optimizer__momentum", "optimizer__weight_decay"}
+    for found in (classifier.main_net.get_params(), classifier.aux_net.get_params()):
+        assert {key: found[key] for key in net} == net
+        further = {key for key in found if key.startswith(("optimizer__", "module__"))}
+        assert further == common | net.keys()
+        assert (found["train_split"], found["verbose"], found["device"]) == (None, 0, "cpu")
+
+
+def test_a_recipe_can_be_changed_without_changing_the_table():
+    recipes.tiny_imagenet().set_params(main_net__callbacks__lr__first=1)
+    assert dict(recipes.tiny_imagenet().main_net.callbacks)["lr"].first == 100
+
+
 def test_schedules():
     schedule = dict(recipes.cifar10().main_net.callbacks)["lr"]
     assert isinstance(schedule, CosineLR)
@@ -74,7 +102,7 @@ def test_a_recipe_trains_and_its_rate_runs_over_warm_up_and_cycles():
     rng = np.random.default_rng(0)
     y = np.arange(24) % 3
     X = (rng.integers(0, 60, (24, 8, 8, 3)) + 80 * (y[:, None, None, None] == np.arange(3))).astype(np.uint8)
-    small = {"main_net__module": SmallResNet, "main_net__module__width": 4, "main_net__batch_size": 8}
+    small = {"main_net__module": SmallResNet, "main_net__module__width": 8, "main_net__batch_size": 8}
     classifier = recipes.cifar10(n_warmup_epochs=1, n_cycles=2, device="cpu", random_state=0, **small).fit(X, y)
     assert classifier.aux_net_.history[:, "lr"] == pytest.approx([0.02, 0.015, 0.005])
     assert classifier.main_net_.history[:, "lr"] == pytest.approx([0.02, 0.015, 0.005])

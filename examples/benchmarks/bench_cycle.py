@@ -33,7 +33,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.backbones import PreActResNet18, SmallResNet
-from noisyflywheel.estimator.assemble import build
+from noisyflywheel.estimator.assemble import untrained_flywheel
 
 STEPS = {
     "E-step of g": "_e_step_main",
@@ -67,7 +67,7 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def make_wheel(args, pixels, labels):
+def make_flywheel(args, pixels, labels):
     """A flywheel right after its initialisation; warm-up does not change what a cycle costs."""
     net = NeuralNetClassifier(
         NETS[args.net],
@@ -84,11 +84,11 @@ def make_wheel(args, pixels, labels):
     losses = {"contrastive_weight": 0.025, "mixup_alpha": 4.0}
     fixed = {"n_warmup_epochs": 0, "n_cycles": 10**6, "device": args.device}
     estimator = FlywheelClassifier(net, **literal, **losses, **fixed)
-    wheel = build(estimator, torch.from_numpy(pixels), labels, 10, [0, 1, 2])
-    wheel.start_cycles()
-    for trainer in wheel.trainers:
+    flywheel = untrained_flywheel(estimator, torch.from_numpy(pixels), labels, 10, [0, 1, 2])
+    flywheel.start_cycles()
+    for trainer in flywheel.trainers:
         trainer.begin()
-    return wheel
+    return flywheel
 
 
 def timed(obj, device):
@@ -142,13 +142,13 @@ def peak_flop(device, dtype):
     return 2 * m**3 / best
 
 
-def inference(wheel, device):
+def inference(flywheel, device):
     """Seconds of f's prediction for as many rows as CIFAR-10 has test pictures, or all: the best of three."""
-    rows, best = wheel.all_rows[:10_000], float("inf")
+    rows, best = flywheel.all_rows[:10_000], float("inf")
     for _ in range(3):
         synchronize(device)
         start = time.perf_counter()
-        wheel.aux.predict(wheel.source, wheel.plain, rows, wheel.views.eval_batch)
+        flywheel.loader.predict(flywheel.aux, rows)
         synchronize(device)
         best = min(best, time.perf_counter() - start)
     return {"inference_rows": len(rows), "inference_seconds": best}
@@ -183,15 +183,15 @@ def measure(args) -> dict:
     labels = rng.integers(0, 10, args.n)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    wheel = make_wheel(args, pixels, labels)
-    amp = wheel.main.amp
+    flywheel = make_flywheel(args, pixels, labels)
+    amp = flywheel.main.amp
     few = slice(0, COUNTED)
-    small = make_wheel(args, pixels[few], labels[few])
+    small = make_flywheel(args, pixels[few], labels[few])
     flop = count_flop(small) / len(labels[few]) * args.n
-    ours_seconds = timed(wheel, device)
-    one_cycle(wheel, ours_seconds, device)  # to warm up
+    ours_seconds = timed(flywheel, device)
+    one_cycle(flywheel, ours_seconds, device)  # to warm up
     memory = peak_memory(device)
-    predicted = inference(wheel, device)
+    predicted = inference(flywheel, device)
     peaks = {str(dtype): peak_flop(device, dtype) for dtype in (torch.float32, torch.bfloat16)}
     plain, plain_seconds = None, {}
     if not args.no_plain:
@@ -199,7 +199,7 @@ def measure(args) -> dict:
         plain_seconds = timed(plain, device)
     ours, theirs = [], []
     for _ in range(args.repeats):
-        ours.append(one_cycle(wheel, ours_seconds, device))
+        ours.append(one_cycle(flywheel, ours_seconds, device))
         if plain is not None:
             theirs.append(one_cycle(plain, plain_seconds, device))
     peak = peaks["torch.bfloat16" if amp else "torch.float32"]

@@ -35,9 +35,9 @@ from torch.nn import functional as F
 from noisyflywheel import FlywheelClassifier, em
 from noisyflywheel.backbones import MLP
 from noisyflywheel.data import batches
-from noisyflywheel.estimator.assemble import draw_seeds
-from noisyflywheel.loop.batching import CHUNK
-from noisyflywheel.loop.flywheel import HOLD
+from noisyflywheel.estimator.random_states import draw_seeds
+from noisyflywheel.loop.loader import MOST_ROWS
+from noisyflywheel.loop.schedules import HOLD
 from noisyflywheel.losses import main_loss, soft_target_cross_entropy
 from noisyflywheel.nets.prepare import default_net
 from noisyflywheel.noise import symmetric
@@ -102,7 +102,7 @@ class Bare:
 
     def viewed(self, *views: Callable[[Tensor], Tensor]) -> Iterator[tuple[Tensor, ...]]:
         parts = list(batches(torch.arange(len(self.X)), self.size, self.order))
-        per = max(1, CHUNK // self.size)
+        per = max(1, MOST_ROWS // self.size)
         for start in range(0, len(parts), per):
             group = parts[start : start + per]
             raw, sizes = self.X[torch.cat(group)], [len(part) for part in group]

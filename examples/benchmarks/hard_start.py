@@ -20,21 +20,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from cifar10n_archive import load_archive
 from sklearn.metrics import roc_auc_score
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.data import channels_first, to_tensor
-from noisyflywheel.datasets import load_cifar10n
-from noisyflywheel.estimator.assemble import build, draw_seeds
+from noisyflywheel.estimator.assemble import untrained_flywheel
 from noisyflywheel.estimator.inputs import make_source
-from noisyflywheel.loop.batching import warm_up_batches
+from noisyflywheel.estimator.random_states import draw_seeds
 from noisyflywheel.reproduce.measures import CycleMeasures
 from noisyflywheel.reproduce.record import environment, write_json
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="cifar10n.npz")
+    parser.add_argument("--data", type=Path, required=True, help="the archive, see cifar10n_archive.py")
     parser.add_argument("--labels", default="worse")
     parser.add_argument("--n", type=int, default=10_000, help="training rows, the first ones (6000, 10000)")
     parser.add_argument("--n-test", type=int, default=10_000)
@@ -46,12 +46,12 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def counted(wheel) -> int:
+def counted(flywheel) -> int:
     """Rows that went through f forward and backward so far."""
-    if hasattr(wheel.aux, "images_seen"):
-        return int(wheel.aux.images_seen)
-    cycles, epochs, n = wheel.state.cycle, len(wheel.aux.net.history), len(wheel.given)
-    copies = (2 if wheel.settings.mixup_alpha > 0 else 1) + (2 if wheel.head is not None else 0)
+    if hasattr(flywheel.aux, "images_seen"):
+        return int(flywheel.aux.images_seen)
+    cycles, epochs, n = flywheel.state.cycle, len(flywheel.aux.net.history), len(flywheel.given)
+    copies = (2 if flywheel.settings.mixup_alpha > 0 else 1) + (2 if flywheel.head is not None else 0)
     return n * (epochs - cycles) + n * copies * cycles
 
 
@@ -59,9 +59,9 @@ def fit_flywheel(args, data, test):
     """Fit with default parameters; returns the figures of each cycle and in all."""
     rows, seen = [], []
 
-    def keep(row, wheel):
+    def keep(row, flywheel):
         rows.append(row)
-        seen.append(counted(wheel))
+        seen.append(counted(flywheel))
         print(
             f"cycle {int(row['cycle']):3}  test {row['test_accuracy']:.4f}  gamma {row['gamma']:.3f}  "
             f"y^ right {row['refurbishment_accuracy']:.4f}  AUROC {row['quality_auroc']:.4f}",
@@ -96,38 +96,39 @@ def fit_plain(args, data, test, images: int):
     with torch.random.fork_rng(devices=[]):
         estimator = FlywheelClassifier(device=args.device, random_state=args.seed)
         x = channels_first(to_tensor(data.X))
-        wheel = build(estimator, x, data.y, 10, seeds)  # f's net, views and batches; its cycles are not run
-        torch.manual_seed(seeds[2])
+        flywheel = untrained_flywheel(
+            estimator, x, data.y, 10, seeds
+        )  # f's net, views and batches; its cycles are not run
         start, curve, seen, passes = time.perf_counter(), [], 0, 0
-        trainer, n = wheel.aux, len(data.y)
+        trainer, n = flywheel.aux, len(data.y)
         trainer.begin()
         while seen < images:
             trainer.scale_lr(0.5 * (1 + math.cos(math.pi * seen / images)))
-            rows = wheel.all_rows[torch.randperm(n, generator=wheel.order)][: images - seen]
-            trainer.epoch(warm_up_batches(wheel, trainer, rows))
+            rows = flywheel.all_rows[torch.randperm(n, generator=flywheel.loader.order)][: images - seen]
+            trainer.epoch(flywheel.warm_up_steps(trainer, rows))
             seen, passes = seen + len(rows), passes + 1
             if passes % 10 == 0 or seen >= images:
-                curve.append(accuracy(wheel, test, averaged=False))
+                curve.append(accuracy(flywheel, test, averaged=False))
     found = {"last_test_accuracy": curve[-1], "best_test_accuracy": max(curve), "images_seen": seen}
-    found["last_test_accuracy_of_averaged_weights"] = accuracy(wheel, test, averaged=True)
+    found["last_test_accuracy_of_averaged_weights"] = accuracy(flywheel, test, averaged=True)
     return found | {"epochs": passes, "seconds": time.perf_counter() - start, "test_accuracy_every_10_epochs": curve}
 
 
-def accuracy(wheel, test, averaged: bool) -> float:
+def accuracy(flywheel, test, averaged: bool) -> float:
     """Test accuracy with the weights' moving average, or with the weights as they are."""
-    source = make_source(channels_first(to_tensor(test.X)), wheel.source.device)
-    kept = wheel.aux.average
-    wheel.aux.average = kept if averaged else None
-    log_p = wheel.aux.predict(source, wheel.views.plain, torch.arange(len(source)), wheel.views.eval_batch)
-    wheel.aux.average = kept
+    source = make_source(channels_first(to_tensor(test.X)), flywheel.loader.source.device)
+    kept = flywheel.aux.average
+    flywheel.aux.average = kept if averaged else None
+    log_p = flywheel.aux.predict(source, flywheel.loader.plain, torch.arange(len(source)), 512)
+    flywheel.aux.average = kept
     return float((log_p.argmax(1).cpu().numpy() == test.y).mean())
 
 
 def main() -> None:
     args = parse()
     torch.set_num_threads(args.threads)
-    data = load_cifar10n(args.data, args.labels, n_rows=args.n)
-    test = load_cifar10n(args.data, args.labels, train=False, n_rows=args.n_test)
+    data = load_archive(args.data, args.labels, n_rows=args.n)
+    test = load_archive(args.data, args.labels, train=False, n_rows=args.n_test)
     found = {"claim": __doc__.splitlines()[0], "environment": environment(torch.device(args.device))}
     found |= {"n": args.n, "labels": args.labels, "seed": args.seed, "params": json.loads(args.params)}
     found["right_labels"] = float((data.y == data.y_clean).mean())

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from noisyflywheel.audit.pictures import as_pictures, data_uri, is_paths
+from noisyflywheel.audit.pictures import data_uri
+from noisyflywheel.data.pictures import as_pictures, is_paths
 
 MAX_TEXT = 280
 MAX_VALUES = 8

@@ -12,11 +12,11 @@ from PIL import Image, ImageOps
 
 from noisyflywheel.audit.files import open_table
 from noisyflywheel.audit.preflight import Finding
+from noisyflywheel.data.pictures import SUFFIXES, ImageReadError, read_picture
 
 TRAINING = frozenset({"train", "training"})
 SPLITS = TRAINING | {"val", "valid", "validation", "dev", "test", "testing"}
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 
 
 def image_manifest(folder: str | Path, label: str = "label") -> pd.DataFrame:
@@ -98,17 +98,10 @@ def read_pixels(path: Path, size: int) -> NDArray[np.uint8]:
 
     Raises
     ------
-    OSError
+    ImageReadError
         If the file is truncated or no picture.
     """
-    try:
-        with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-            return np.asarray(ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR))
-    except OSError:
-        raise
-    except (ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise OSError(str(error)) from error
+    return np.asarray(ImageOps.fit(read_picture(path, upright=True), (size, size), Image.Resampling.BILINEAR))
 
 
 def load_folder(
@@ -142,8 +135,8 @@ def load_folder(
         try:
             pixels.append(read_pixels(Path(folder) / name, size))
             kept.append(row)
-        except OSError as error:
-            unreadable.append((name, " ".join(str(error).split()) or type(error).__name__))
+        except ImageReadError as error:
+            unreadable.append((name, error.reason))
     if not pixels:
         raise ValueError(f"none of the {len(manifest)} pictures in {folder} can be read")
     return manifest.iloc[kept].reset_index(drop=True), np.stack(pixels), unreadable

@@ -14,6 +14,7 @@ from sklearn.utils import _safe_indexing
 from noisyflywheel.data import Source
 from noisyflywheel.estimator.inputs import make_source, read_rows
 from noisyflywheel.loop.flywheel import Flywheel
+from noisyflywheel.loop.loader import predict_plain
 
 Array = NDArray[np.float64]
 Fold = tuple[Array, Array | None]
@@ -39,18 +40,17 @@ class CycleMean:
         self.total, self.n = torch.zeros(()), 0
         self._source: Source | None = None
 
-    def __call__(self, wheel: Flywheel, row: dict[str, float]) -> dict[str, float] | None:
+    def __call__(self, flywheel: Flywheel, row: dict[str, float]) -> dict[str, float] | None:
         """Predict after one cycle; returns what the caller's own ``on_cycle`` returns."""
         if self._source is None:
             first = isinstance(self.model, Pipeline) and len(self.model) > 1
             rows = read_rows(last_step(self.model), self.model[:-1].transform(self.X) if first else self.X, reset=False)
-            self._source = make_source(rows, wheel.source.device)
-        index = torch.arange(len(self._source))
-        for trainer in wheel.trainers:
-            log_p = trainer.predict(self._source, wheel.plain, index, wheel.views.eval_batch, pad=wheel.vectors)
+            self._source = make_source(rows, flywheel.loader.source.device)
+        for trainer in flywheel.trainers:
+            log_p = predict_plain(trainer, self._source, flywheel.loader.plain)
             self.total = self.total + log_p.double().exp().cpu()
             self.n += 1
-        return self.inner(wheel, row) if self.inner is not None else None
+        return self.inner(flywheel, row) if self.inner is not None else None
 
     @property
     def proba(self) -> Array:

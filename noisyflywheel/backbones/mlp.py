@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from noisyflywheel.data.devices import float64_device
 from noisyflywheel.views.vectors import feature_scale
 
 
@@ -46,7 +47,7 @@ class MLP(nn.Module):
 
     def adapt(self, x: Tensor) -> None:
         """Learn the standardisation from rows ``x`` of shape (n, n_features); called once by ``fit``."""
-        mean, scale = feature_scale(x)
+        mean, scale = feature_scale(x.to(float64_device(x.device)))
         self.mean.copy_(mean)
         self.scale.copy_(scale)
 

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Sequence
 from types import ModuleType
 
+from noisyflywheel import __version__
 from noisyflywheel.audit.files import first_line
 from noisyflywheel.cli import apply, audit, demo, reproduce, review, tables
 
@@ -35,8 +36,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _version() -> str:
     """Name and version."""
-    from noisyflywheel import __version__
-
     return f"noisyflywheel {__version__}"
 
 

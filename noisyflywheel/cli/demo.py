@@ -17,6 +17,7 @@ from sklearn.model_selection import train_test_split
 from noisyflywheel.estimator.classifier import FlywheelClassifier
 from noisyflywheel.nets.prepare import default_net
 from noisyflywheel.noise import symmetric
+from noisyflywheel.plot import LabelIssuesDisplay
 
 PLAIN_EPOCHS = 60
 
@@ -93,8 +94,6 @@ def print_worst(flywheel: FlywheelClassifier, y_true: NDArray[Any], n: int = 10)
 def save_picture(flywheel: FlywheelClassifier, X: NDArray[Any], folder: Path) -> Path:
     """Sheet of the ten worst labels as worst_labels.png in `folder`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    from noisyflywheel.plot import LabelIssuesDisplay
 
     folder.mkdir(parents=True, exist_ok=True)
     display = LabelIssuesDisplay.from_estimator(flywheel, X, n_worst=10, image_shape=(8, 8))

@@ -7,15 +7,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+from noisyflywheel.reproduce import Plan, load_benchmark, reproduce
+from noisyflywheel.reproduce.benchmarks import Reader
+
 EXAMPLES = """examples:
   noisyflywheel reproduce cifar10 --noise sym --rate 0.9 --seed 0 --data DIR --out DIR
   noisyflywheel reproduce cifar10 --noise sym --rate 0.9 --fast --data DIR --out DIR
-  noisyflywheel reproduce cifar10 --noise worse --net small --n-train 5000 --epochs 30 --data cifar10n.npz --out DIR
+  noisyflywheel reproduce cifar10 --noise worse --net small --n-train 5000 --epochs 30 --data DIR --out DIR
   noisyflywheel reproduce cifar100 --noise asym --rate 0.4 --without cr --data DIR --out DIR
   noisyflywheel reproduce clothing1m --data DIR --out DIR
 
 --data holds the published files: CIFAR in torchvision's folders, with CIFAR-10_human.pt or CIFAR-100_human.pt beside
-them for human labels, or cifar10n.npz; tiny-imagenet-200; Clothing1M's and WebVision's folders and lists.
+them for human labels; tiny-imagenet-200; Clothing1M's and WebVision's folders and lists.
 
 A stopped run goes on when the same command is given again. --out gets NAME.json, rewritten after every cycle, and
 Figures 3, 4 and 5 as NAME-figure3.png ... ; `noisyflywheel tables DIR` makes the paper's tables of such files."""
@@ -79,16 +82,14 @@ def _add_recipe(group: Any) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Read the data, train, write."""
-    from noisyflywheel.reproduce import load_benchmark, reproduce
-
+def run(arguments: argparse.Namespace, read: Reader | None = None) -> int:
+    """Read the data, in the published form or by `read`, then train and write."""
     plan = make_plan(arguments)
     if arguments.out.exists() and not arguments.out.is_dir():
         raise ValueError(f"--out {arguments.out} is a file, not a folder")
     benchmark = load_benchmark(
         plan.dataset, arguments.data, plan.noise, plan.rate, plan.seed,
-        n_train=plan.n_train, n_test=plan.n_test, label_file=arguments.labels, member=arguments.member,
+        n_train=plan.n_train, n_test=plan.n_test, label_file=arguments.labels, member=arguments.member, read=read,
     )  # fmt: skip
     if benchmark.note:
         print(benchmark.note)
@@ -109,7 +110,7 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def make_plan(arguments: argparse.Namespace) -> Any:
+def make_plan(arguments: argparse.Namespace) -> Plan:
     """The plan of the arguments.
 
     Raises
@@ -117,8 +118,6 @@ def make_plan(arguments: argparse.Namespace) -> Any:
     ValueError
         For options that do not go together.
     """
-    from noisyflywheel.reproduce.plan import Plan
-
     real = arguments.dataset in ("clothing1m", "webvision")
     if arguments.noise is None and not real:
         raise ValueError(f"{arguments.dataset} needs --noise")

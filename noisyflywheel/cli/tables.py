@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from noisyflywheel.reproduce.tables import read_results, write_tables
+
 
 def add_parser(subcommands: Any) -> None:
     """Describe the subcommand."""
@@ -24,8 +26,6 @@ def add_parser(subcommands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read, print or write."""
-    from noisyflywheel.reproduce.tables import read_results, write_tables
-
     records, left_out = read_results(arguments.folder)
     for reason in left_out:
         print(f"left out: {reason}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """Rows: where they come from, and which of them a step sees."""
 
 from noisyflywheel.data.batches import balanced_rows, batches
+from noisyflywheel.data.devices import float64_device
 from noisyflywheel.data.sources import CHANNELS, ArraySource, DatasetSource, Source, as_row, channels_first, to_tensor
 
 __all__ = [
@@ -12,5 +13,6 @@ __all__ = [
     "balanced_rows",
     "batches",
     "channels_first",
+    "float64_device",
     "to_tensor",
 ]

@@ -50,9 +50,9 @@ def balanced_rows(given: Tensor, n_classes: int, size: int, generator: torch.Gen
     -------
     Tensor of shape (size,), int64
     """
-    present = [c for c in range(n_classes) if bool((given == c).any())]
-    turn = torch.randperm(len(present), generator=generator).tolist()  # who gets one row more
-    shares = [size // len(present) + (i < size % len(present)) for i in turn]
+    present = [c for c in range(n_classes) if bool((given == c).any())]  # sync: one a class, once a cycle
+    order = torch.randperm(len(present), generator=generator).tolist()  # who gets one row more
+    shares = [size // len(present) + (i < size % len(present)) for i in order]
     parts = []
     for label, share in zip(present, shares, strict=True):
         if share == 0:

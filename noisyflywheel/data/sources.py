@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
+from noisyflywheel.data.devices import float64_device
+
 CHANNELS = (1, 3, 4)
 
 
@@ -64,10 +66,13 @@ class DatasetSource:
 
     def take(self, rows: Tensor) -> Tensor:
         """Rows of shape (B, ...) on the device; images channels first."""
-        indices = rows.tolist()
+        indices = rows.tolist()  # sync: where rows are on a device
         items = [as_row(self.dataset[i]) for i in indices]
         _check_items(items, indices)
-        return channels_first(default_collate(items)).to(self.device, non_blocking=True)
+        batch = channels_first(default_collate(items))
+        if float64_device(self.device) != self.device and batch.dtype == torch.float64:
+            batch = batch.float()
+        return batch.to(self.device, non_blocking=True)
 
 
 def _fits(x: Tensor, device: torch.device) -> bool:

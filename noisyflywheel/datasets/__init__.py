@@ -6,7 +6,7 @@ digests.
 """
 
 from noisyflywheel.datasets.base import BadImagesError, BadImagesWarning, ImageFiles, NoisyData
-from noisyflywheel.datasets.cifar import load_cifar10, load_cifar10n, load_cifar100
+from noisyflywheel.datasets.cifar import load_cifar10, load_cifar100
 from noisyflywheel.datasets.folders import load_image_folder, load_tiny_imagenet
 from noisyflywheel.datasets.labelfiles import load_label_file
 from noisyflywheel.datasets.lists import load_clothing1m, load_webvision
@@ -18,7 +18,6 @@ __all__ = [
     "NoisyData",
     "load_cifar10",
     "load_cifar100",
-    "load_cifar10n",
     "load_clothing1m",
     "load_image_folder",
     "load_label_file",

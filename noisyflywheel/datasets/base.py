@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +17,10 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-Picture = NDArray[np.uint8]
+from noisyflywheel.data.pictures import PLAIN_MODES, ImageReadError, Picture, PictureFile, read_picture
+
 Problem = tuple[str, str]
 
-_MODES = ("1", "L", "P", "RGB")  # grey and palette pictures become RGB
 _LISTED = 20  # problems written out in a message
 _THREADS = min(8, os.cpu_count() or 1)
 
@@ -85,17 +85,13 @@ class ImageFiles(Dataset[tuple[Tensor, int]]):
         try:
             picture = read_image(path, self.size)
         except ImageReadError as error:
-            problems = [(path, str(error))]
+            problems = [(path, error.reason)]
             raise BadImagesError(_listing(problems), problems) from error
         return torch.from_numpy(picture).permute(2, 0, 1), int(self.y[index])
 
 
-class ImageReadError(ValueError):
-    """One picture that cannot be read; the message is the reason without the path."""
-
-
-def read_image(source: str | os.PathLike[str] | IO[bytes], size: int | None = None) -> Picture:
-    """Read one picture completely, as RGB.
+def read_image(source: PictureFile, size: int | None = None) -> Picture:
+    """Read one 8-bit grey, palette or RGB picture as it is stored, as (H, W, 3).
 
     Parameters
     ----------
@@ -103,27 +99,12 @@ def read_image(source: str | os.PathLike[str] | IO[bytes], size: int | None = No
     size : int, optional
         Resize the shorter side to it and cut the longer about the centre; as stored if not given.
 
-    Returns
-    -------
-    ndarray of shape (H, W, 3), uint8
-
     Raises
     ------
     ImageReadError
-        For a missing, unreadable or truncated file, or channels that are neither grey nor RGB.
+        As `noisyflywheel.data.pictures.read_picture`.
     """
-    try:
-        with Image.open(source) as image:
-            if image.mode not in _MODES:
-                channels = len(image.getbands())
-                raise ImageReadError(f"has {channels} channel(s) of mode {image.mode}, not 8-bit grey or RGB")
-            picture = image.convert("RGB")
-    except FileNotFoundError as error:
-        raise ImageReadError("is missing") from error
-    except ImageReadError:
-        raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ImageReadError(f"cannot be read: {type(error).__name__}") from error
+    picture = read_picture(source, modes=PLAIN_MODES)
     return np.array(picture if size is None else _fit_square(picture, size))
 
 
@@ -156,9 +137,9 @@ def read_images(
             picture = read_image(source, size)
             if X is None:
                 X = np.empty((n, *picture.shape), np.uint8)
-            _check_size(picture, X.shape[1:3])
+            _check_size(name, picture, X.shape[1:3])
         except ImageReadError as error:
-            problems.append((name, str(error)))
+            problems.append((name, error.reason))
             continue
         X[len(kept)] = picture
         kept.append(i)
@@ -211,15 +192,15 @@ def _reason(path: str | os.PathLike[str]) -> str:
     try:
         read_image(path)
     except ImageReadError as error:
-        return str(error)
+        return error.reason
     return ""
 
 
-def _check_size(picture: Picture, shape: tuple[int, ...]) -> None:
+def _check_size(name: str, picture: Picture, shape: tuple[int, ...]) -> None:
     """Refuse a picture of another height or width than the others."""
     if picture.shape[:2] != shape:
         (h, w), (height, width) = picture.shape[:2], shape
-        raise ImageReadError(f"is {w}x{h} pixels, the others are {width}x{height}; see `size`")
+        raise ImageReadError(name, f"is {w}x{h} pixels, the others are {width}x{height}; see `size`")
 
 
 def _fit_square(image: Image.Image, size: int) -> Image.Image:

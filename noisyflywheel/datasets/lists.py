@@ -39,10 +39,8 @@ def load_clothing1m(
     split : {"noisy_train", "clean_train", "val", "test"}
     size : int, default=224
         Pixels a side of the pictures as they are read.
-    verify : bool, default=True
-        Decode every file once now, so that no bad one stops the training later.
-    on_error : {"raise", "skip"}
-        Refuse the data with the list of all bad pictures, or leave them out with a warning that lists them.
+    verify, on_error
+        As `noisyflywheel.datasets.load_image_folder` with ``lazy=True``.
 
     Returns
     -------

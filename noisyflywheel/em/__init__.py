@@ -4,9 +4,10 @@ Every function takes and returns tensors on one device and never sees a network.
 class and columns = given class.
 """
 
-from noisyflywheel.em.auxiliary import auxiliary_likelihood, marginal_true_class, refurbish
-from noisyflywheel.em.calibration import agreement, calibrate, overconfidence, tempered_given
+from noisyflywheel.em.auxiliary import auxiliary_likelihood, marginal_true_class, posterior_through, refurbish
+from noisyflywheel.em.calibration import agreement, calibrate, calibrate_with_clean_rate, overconfidence, tempered_given
 from noisyflywheel.em.corruption import corruption_matrix, error_probability, transition_matrix
+from noisyflywheel.em.label_posterior import bayes_posterior, mean_posterior
 from noisyflywheel.em.main import (
     clean_posterior,
     expected_log_likelihood,
@@ -18,7 +19,9 @@ from noisyflywheel.em.mixture import given_label_likelihood, joint_likelihood, o
 __all__ = [
     "agreement",
     "auxiliary_likelihood",
+    "bayes_posterior",
     "calibrate",
+    "calibrate_with_clean_rate",
     "clean_posterior",
     "corruption_matrix",
     "error_probability",
@@ -26,8 +29,10 @@ __all__ = [
     "given_label_likelihood",
     "joint_likelihood",
     "marginal_true_class",
+    "mean_posterior",
     "objective",
     "overconfidence",
+    "posterior_through",
     "refurbish",
     "reweighted_cross_entropy",
     "tempered_given",

@@ -51,6 +51,31 @@ def refurbish(q: Tensor, given: Tensor, f_prob: Tensor) -> Tensor:
     return corrupted.scatter_add(1, given[:, None], q[:, None].to(corrupted.dtype))
 
 
+def posterior_through(f_prob: Tensor, transition: Tensor, given: Tensor) -> Tensor:
+    """Posterior of the true class that the auxiliary likelihood of Eq. (12) has: f times the column of T, normalised.
+
+    ``f(x_i)[y] T[y, y~_i] / sum_k f(x_i)[k] T[k, y~_i]``: where errors depend on the class, T tells apart a label that
+    its class is often given from one that it hardly ever is. Where the given label is impossible f's guess stays.
+
+    Parameters
+    ----------
+    f_prob : Tensor of shape (N, K)
+        Prediction of f; rows sum to 1.
+    transition : Tensor of shape (K, K)
+        T, rows = true class, columns = given class.
+    given : Tensor of shape (N,), int64
+        Given labels.
+
+    Returns
+    -------
+    Tensor of shape (N, K)
+        Rows sum to 1.
+    """
+    joint = f_prob * transition.to(f_prob.dtype).T[given]  # (N, K)
+    evidence = joint.sum(1, keepdim=True)
+    return torch.where(evidence > 0, joint / evidence.clamp_min(PROB_MIN), f_prob)
+
+
 def auxiliary_likelihood(q_y: Tensor, f_prob: Tensor, transition: Tensor, given: Tensor) -> Tensor:
     """Objective of the auxiliary M-step.
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
+from noisyflywheel.em.main import PROB_MIN, weighted_average
 from noisyflywheel.em.mixture import objective
 
 TEMPERATURES = tuple(0.25 * 2 ** (i / 4) for i in range(25))
 """Grid of temperatures, 0.25 to 16, a quarter of an octave apart."""
+
+CLEAN_RATES = 50
+"""gamma is looked for in steps of one by this."""
 
 
 def tempered_given(log_g: Tensor, given: Tensor, temperature: float) -> Tensor:
@@ -20,7 +26,9 @@ def tempered_given(log_g: Tensor, given: Tensor, temperature: float) -> Tensor:
     return scaled.gather(1, given[:, None]).squeeze(1).exp()
 
 
-def calibrate(log_g: Tensor, given: Tensor, gamma: Tensor | float, eps: Tensor) -> float:
+def calibrate(
+    log_g: Tensor, given: Tensor, gamma: Tensor | float, eps: Tensor, sample_weight: Tensor | None = None
+) -> float:
     """Temperature of g that makes the given labels most likely at a known clean rate.
 
     Maximises objective (3), ``mean_i log(gamma g_tau(x_i)[y~_i] + (1 - gamma) eps_i)``, over a grid of tau. With
@@ -37,6 +45,8 @@ def calibrate(log_g: Tensor, given: Tensor, gamma: Tensor | float, eps: Tensor) 
         Clean rate.
     eps : Tensor of shape (N,)
         ``p(y~_i | x_i, s_i = 0)``.
+    sample_weight : Tensor of shape (N,), optional
+        At least 0.
 
     Returns
     -------
@@ -44,18 +54,59 @@ def calibrate(log_g: Tensor, given: Tensor, gamma: Tensor | float, eps: Tensor) 
         In ``TEMPERATURES``; 1 leaves g as it is, above 1 flattens it.
     """
     values = [
-        float(objective(tempered_given(log_g, given, temperature).to(eps.dtype), gamma, eps))
+        float(
+            objective(tempered_given(log_g, given, temperature).to(eps.dtype), gamma, eps, sample_weight=sample_weight)
+        )
         for temperature in TEMPERATURES
     ]
     return TEMPERATURES[max(range(len(values)), key=values.__getitem__)]
 
 
-def agreement(prob: Tensor, given: Tensor) -> Tensor:
+def calibrate_with_clean_rate(
+    log_g: Tensor, given: Tensor, eps: Tensor, sample_weight: Tensor | None = None
+) -> tuple[float, float]:
+    """Temperature of g and gamma that together make the given labels most likely: objective (3).
+
+    Only for rows that g was not trained on: elsewhere a net that has learnt wrong labels by heart explains them, and
+    gamma runs to 1, the trivial solution of Sec. 3.1.
+
+    Parameters
+    ----------
+    log_g : Tensor of shape (N, K)
+        Log-probabilities of g on rows it has not seen.
+    given : Tensor of shape (N,), int64
+        Given labels.
+    eps : Tensor of shape (N,), float64
+        ``p(y~_i | x_i, s_i = 0)``.
+    sample_weight : Tensor of shape (N,), optional
+        At least 0.
+
+    Returns
+    -------
+    temperature : float
+        In ``TEMPERATURES``.
+    gamma : float
+        On a grid of fiftieths within (0, 1).
+    """
+    gammas = torch.arange(1, CLEAN_RATES, dtype=torch.float64, device=eps.device)[:, None] / CLEAN_RATES
+    best = (-math.inf, 1.0, 0.5)
+    for temperature in TEMPERATURES:
+        g_given = tempered_given(log_g, given, temperature).double()
+        log_p = torch.log((gammas * g_given + (1 - gammas) * eps).clamp_min(PROB_MIN))  # (rates, N)
+        value = log_p.mean(1) if sample_weight is None else (log_p * sample_weight).sum(1) / sample_weight.sum()
+        at = int(value.argmax())  # sync: two scalars a temperature
+        best = max(best, (float(value[at]), temperature, float(gammas[at])))
+    return best[1], best[2]
+
+
+def agreement(prob: Tensor, given: Tensor, sample_weight: Tensor | None = None) -> Tensor:
     """Share of rows whose most likely class is the given label: ``prob`` (N, K), ``given`` (N,) -> scalar.
+
+    ``sample_weight`` (N,), where given, weighs the rows.
 
     Sec. 4.1 takes it, of f after the warm-up, as the first gamma.
     """
-    return (prob.argmax(1) == given).double().mean()
+    return weighted_average((prob.argmax(1) == given).double(), sample_weight)
 
 
 def overconfidence(log_g: Tensor, f_prob: Tensor) -> float:

@@ -13,7 +13,12 @@ SLACK = 0.25
 """How near `limited_weight` comes to the bound: at a half of it two classes in the ratio 9:1 still change places."""
 
 
-def confidence_regularizer(g_prob: Tensor, prior: Tensor) -> Tensor:
+def weighted_mean(values: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+    """Mean of ``values`` (..., B) times the weights of their rows (..., B), of mean 1 over all rows; a scalar."""
+    return values.mean() if sample_weight is None else (values * sample_weight).mean()
+
+
+def confidence_regularizer(g_prob: Tensor, prior: Tensor, sample_weight: Tensor | None = None) -> Tensor:
     """Mean expected log-probability of a random label: large when g is not confident.
 
     Eq. (9), Sec. 3.2: ``eta = mean_i sum_y p_data(y^) log g(x_i)[y]``, with ``log(g + 1e-8)``: with the exact
@@ -25,12 +30,14 @@ def confidence_regularizer(g_prob: Tensor, prior: Tensor) -> Tensor:
         Probabilities of g, float32.
     prior : Tensor of shape (K,)
         ``p_data(y^)``, sums to 1.
+    sample_weight : Tensor of shape (B,), optional
+        At least 0, of mean 1 over all rows.
 
     Returns
     -------
-    scalar Tensor, at least ``log 1e-8``
+    scalar Tensor, at least ``log 1e-8`` without weights
     """
-    return (torch.log(g_prob + CLAMP) @ prior).mean()
+    return weighted_mean(torch.log(g_prob + CLAMP) @ prior, sample_weight)
 
 
 def limited_weight(weight: float, prior: Tensor) -> Tensor:
@@ -55,7 +62,9 @@ def limited_weight(weight: float, prior: Tensor) -> Tensor:
     return weight * (SLACK / (weight * (prior.max() - prior.min())).clamp_min(SLACK))
 
 
-def main_loss(log_g: Tensor, resampled: Tensor, prior: Tensor, weight: Tensor | float) -> Tensor:
+def main_loss(
+    log_g: Tensor, resampled: Tensor, prior: Tensor, weight: Tensor | float, sample_weight: Tensor | None = None
+) -> Tensor:
     """Loss of the main network on resampled labels.
 
     Eq. (8), Sec. 3.2: cross-entropy on ``y^`` plus ``weight`` (lambda) times Eq. (9).
@@ -70,16 +79,32 @@ def main_loss(log_g: Tensor, resampled: Tensor, prior: Tensor, weight: Tensor | 
         ``p_data(y^)``.
     weight : scalar, at least 0
         lambda.
+    sample_weight : Tensor of shape (B,), optional
+        At least 0, of mean 1 over all rows.
     """
-    return F.nll_loss(log_g, resampled) + weight * confidence_regularizer(log_g.exp(), prior)
+    return cross_entropy(log_g, resampled, sample_weight) + weight * confidence_regularizer(
+        log_g.exp(), prior, sample_weight
+    )
 
 
-def soft_target_cross_entropy(log_f: Tensor, target: Tensor) -> Tensor:
+def cross_entropy(log_p: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+    """Cross-entropy on hard labels: ``log_p`` (..., B, K), ``target`` (B,), ``sample_weight`` (..., B) or None.
+
+    Leading axes of ``log_p`` are members that see the same rows, each with weights of its own. Returns a scalar.
+    """
+    if sample_weight is None:
+        return F.nll_loss(log_p, target)
+    index = target.expand(log_p.shape[:-1])[..., None]
+    return weighted_mean(-log_p.gather(-1, index).squeeze(-1), sample_weight)
+
+
+def soft_target_cross_entropy(log_f: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> Tensor:
     """Cross-entropy against a label distribution.
 
-    Eq. (13), Sec. 3.3: ``-mean_i sum_y q_i(y) log f(x_i)[y]``. Both arguments have shape (B, K).
+    Eq. (13), Sec. 3.3: ``-mean_i sum_y q_i(y) log f(x_i)[y]``. ``log_f`` has shape (..., B, K), ``target`` (B, K),
+    ``sample_weight`` (..., B) where given.
     """
-    return -(target * log_f).sum(1).mean()
+    return weighted_mean(-(target * log_f).sum(-1), sample_weight)
 
 
 def contrastive_loss(z1: Tensor, z2: Tensor, temperature: float = 0.05) -> Tensor:

@@ -57,12 +57,20 @@ def clip_clean_rate(gamma: Tensor) -> Tensor:
     return gamma.clamp(GAMMA_MIN, 1 - GAMMA_MIN)
 
 
-def update_clean_rate(q: Tensor) -> Tensor:
+def update_clean_rate(q: Tensor, sample_weight: Tensor | None = None) -> Tensor:
     """Proportion of clean labels.
 
     Eq. (6), Sec. 3.2: ``gamma = mean_i q_i``, clipped off both ends. ``q`` has shape (N,); returns a scalar.
+    ``sample_weight`` (N,) weighs the rows.
     """
-    return clip_clean_rate(q.mean())
+    return clip_clean_rate(weighted_average(q, sample_weight))
+
+
+def weighted_average(values: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+    """``sum w v / sum w`` of ``values`` (N,), their mean without weights (N,); a scalar."""
+    if sample_weight is None:
+        return values.mean()
+    return (values * sample_weight).sum() / sample_weight.sum()
 
 
 def reweighted_cross_entropy(log_g: Tensor, given: Tensor, q: Tensor) -> Tensor:

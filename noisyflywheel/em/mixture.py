@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from noisyflywheel.em.main import weighted_average
+
 
 def given_label_likelihood(g_given: Tensor, gamma: Tensor | float, eps: Tensor | float) -> Tensor:
     """Probability of the given label under the mixture.
@@ -36,10 +38,17 @@ def joint_likelihood(p_x: Tensor | float, g_given: Tensor, gamma: Tensor | float
     return p_x * given_label_likelihood(g_given, gamma, eps)
 
 
-def objective(g_given: Tensor, gamma: Tensor | float, eps: Tensor | float, floor: float = 1e-30) -> Tensor:
+def objective(
+    g_given: Tensor,
+    gamma: Tensor | float,
+    eps: Tensor | float,
+    floor: float = 1e-30,
+    sample_weight: Tensor | None = None,
+) -> Tensor:
     """Mean log-likelihood of the given labels, up to the constant ``mean log p_data(x)``.
 
     Eq. (3), Sec. 3.1, without the manifold constraint. Returns a scalar tensor; probabilities are floored
-    at ``floor`` so that an impossible label costs a finite amount.
+    at ``floor`` so that an impossible label costs a finite amount. ``sample_weight`` (N,) weighs the rows.
     """
-    return torch.log(given_label_likelihood(g_given, gamma, eps).clamp_min(floor)).mean()
+    log_p = torch.log(given_label_likelihood(g_given, gamma, eps).clamp_min(floor))
+    return weighted_average(log_p, sample_weight)

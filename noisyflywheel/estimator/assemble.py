@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
+from skorch import NeuralNet
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from noisyflywheel.data import as_row
+from noisyflywheel.data import as_row, float64_device
 from noisyflywheel.estimator.inputs import make_source, sample_rows
 from noisyflywheel.estimator.parameters import make_settings
+from noisyflywheel.estimator.random_states import seed_global
+from noisyflywheel.estimator.sample_weight import WeightedRows
 from noisyflywheel.loop.flywheel import Flywheel
+from noisyflywheel.loop.loader import ViewLoader
+from noisyflywheel.loop.out_of_fold import OutOfFoldFlywheel
 from noisyflywheel.nets import Trainer, check_forward, prepare_net
+from noisyflywheel.nets.devices import check_same_device
 from noisyflywheel.nets.prepare import check_net, default_net
 from noisyflywheel.views.adapter import ViewAdapter
 from noisyflywheel.views.images import ImageViews
@@ -25,12 +30,40 @@ SAMPLE_NUMBERS = 10_000_000
 """Views and standardisation learn their scale from at most as many rows as hold so many numbers."""
 
 
-def draw_seeds(random_state: Any) -> list[int]:
-    """Three seeds: of g, of f, and of the loop. None takes fresh entropy and leaves numpy's global state."""
-    if random_state is None:
-        return [int(s) for s in np.random.SeedSequence().generate_state(3, np.uint32)]
-    drawn = check_random_state(random_state).randint(0, 2**31 - 1, size=3)
-    return [int(s) for s in drawn]
+class Nets(NamedTuple):
+    """g and f before cloning, and where they will run."""
+
+    main: NeuralNet
+    aux: NeuralNet
+    are_default: bool
+    n_folds: int
+    device: str | None
+    """Overrides the nets' own; None leaves it."""
+
+    @property
+    def home(self) -> torch.device:
+        """Where rows and state live: f's device."""
+        return torch.device(self.device or self.aux.device or "cpu")
+
+    @property
+    def devices(self) -> list[torch.device]:
+        """Every device that takes part."""
+        return [self.home, torch.device(self.device or self.main.device or "cpu")]
+
+
+def choose_nets(params: dict[str, Any], image: bool, n_rows: int, n_folds: int = 1) -> Nets:
+    """The user's nets, a clone of the one given, or the defaults, those with folds as stacks of members."""
+    for name in ("main_net", "aux_net"):
+        if params[name] is not None:
+            check_net(params[name], name)
+    device = resolve_device(params["device"])
+    own_device = None if str(params["device"]) == "auto" else device
+    main, aux = params["main_net"] or params["aux_net"], params["aux_net"] or params["main_net"]
+    if main is not None:
+        check_same_device(main, aux, own_device)
+        return Nets(main, aux, False, 1, own_device)
+    main, aux = (default_net(image, n_rows, device, auxiliary, n_folds) for auxiliary in (False, True))
+    return Nets(main, aux, True, n_folds, own_device)
 
 
 def resolve_device(device: Any) -> str:
@@ -40,47 +73,56 @@ def resolve_device(device: Any) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def build(estimator: Any, rows: Any, codes: NDArray[np.int64], n_classes: int, seeds: list[int]) -> Flywheel:
+def assemble(params: dict[str, Any], nets: Nets, data: WeightedRows, n_classes: int, seeds: list[int]) -> Flywheel:
     """Nets, views and source, checked against each other before any training."""
-    p = estimator.get_params(deep=False)
-    image = first_row(rows).ndim > 1
-    settings = make_settings(p, image)
-    device = resolve_device(p["device"])
-    nets = _choose_nets(p, rows, device)
-    net_is_default = p["main_net"] is None and p["aux_net"] is None
-    own_device = None if str(p["device"]) == "auto" else device
-    home = torch.device(own_device or nets[1].device or device)
-    source = make_source(rows, home)
-    sample = sample_rows(source, max(100, SAMPLE_NUMBERS // first_row(rows).numel()))
-    views = ViewAdapter(default_views(p["views"], sample), sample)
-    amp = image and bf16_pays(home)
+    image = first_row(data.rows).ndim > 1
+    settings = make_settings(params, image, nets.n_folds)
+    source = make_source(data.rows, nets.home)
+    taking_part = None if data.weights is None else torch.from_numpy(data.weights).nonzero().squeeze(1)
+    sample = sample_rows(source, max(100, SAMPLE_NUMBERS // first_row(data.rows).numel()), taking_part)
+    views = ViewAdapter(default_views(params["views"], sample, nets.n_folds), sample)
+    trainers = make_trainers(params, nets, sample, views, n_classes, seeds, image)
+    state_device = float64_device(nets.home)
+    given = torch.from_numpy(data.codes).to(state_device)
+    weights = None if data.weights is None else torch.from_numpy(data.weights).to(state_device)
+    loader = ViewLoader(source, views, seeds[2])
+    make = OutOfFoldFlywheel if nets.n_folds > 1 else Flywheel
+    flywheel = make(trainers[0], trainers[-1], loader, given, n_classes, settings, weights)
+    seed_global(seeds[2], nets.devices)  # dropout of the M-steps
+    return flywheel
+
+
+def untrained_flywheel(
+    estimator: Any, rows: Tensor | Dataset, codes: NDArray[np.int64], n_classes: int, seeds: list[int]
+) -> Flywheel:
+    """The flywheel that ``estimator`` would turn in a fit; the global random states stay seeded."""
+    params = estimator.get_params(deep=False)
+    nets = choose_nets(params, first_row(rows).ndim > 1, len(codes))
+    return assemble(params, nets, WeightedRows(rows, codes, None, None), n_classes, seeds)
+
+
+def make_trainers(
+    params: dict[str, Any],
+    nets: Nets,
+    sample: Tensor,
+    views: ViewAdapter,
+    n_classes: int,
+    seeds: list[int],
+    image: bool,
+) -> list[Trainer]:
+    """g and f, or g alone where there is no auxiliary network, initialised and tried on two rows."""
     trainers = []
-    for net, name, seed in zip(nets, ("main_net", "aux_net"), seeds, strict=False):
-        torch.manual_seed(seed)
-        ready = prepare_net(net, widths(sample, n_classes), own_device, image)
+    named = [("main_net", nets.main, seeds[0]), ("aux_net", nets.aux, seeds[1])]
+    for name, net, seed in named if params["refurbish"] else named[:1]:
+        seed_global(seed, nets.devices)
+        ready = prepare_net(net, widths(sample, n_classes), nets.device, image)
         if hasattr(ready.module_, "adapt"):
-            ready.module_.adapt(views.plain(sample).to(home))
-        trainer = Trainer(ready, amp, p["feature_layer"], scheduled=net_is_default)
+            ready.module_.adapt(views.plain(sample).to(nets.home))
+        amp = image and bf16_pays(nets.home)
+        trainer = Trainer(ready, amp, params["feature_layer"], scheduled=nets.are_default)
         check_forward(trainer, views.plain(sample[:2]), n_classes, name)
         trainers.append(trainer)
-        if not settings.refurbish:
-            trainers.append(trainer)
-            break
-    main, aux = trainers
-    given = torch.from_numpy(codes).to(home)
-    return Flywheel(main, aux, views, source, given, n_classes, settings, seeds[2])
-
-
-def _choose_nets(p: dict[str, Any], rows: Any, device: str) -> tuple[Any, Any]:
-    """g and f before cloning: the user's, a clone of the one given, or the defaults."""
-    for name in ("main_net", "aux_net"):
-        if p[name] is not None:
-            check_net(p[name], name)
-    main, aux = p["main_net"] or p["aux_net"], p["aux_net"] or p["main_net"]
-    if main is None:
-        image = first_row(rows).ndim > 1
-        main, aux = (default_net(image, len(rows), device, auxiliary) for auxiliary in (False, True))
-    return main, aux
+    return trainers
 
 
 def first_row(rows: Tensor | Dataset) -> Tensor:
@@ -88,10 +130,12 @@ def first_row(rows: Tensor | Dataset) -> Tensor:
     return rows[0] if isinstance(rows, Tensor) else as_row(rows[0])
 
 
-def default_views(views: Any, sample: Tensor) -> Any:
-    """The view object for ``views="auto"``: by the number of dimensions of a batch."""
+def default_views(views: Any, sample: Tensor, n_folds: int = 1) -> Any:
+    """The view object for ``views="auto"``: by the number of dimensions of a batch; none with folds."""
     if not (isinstance(views, str) and views == "auto"):
         return views
+    if n_folds > 1:
+        return None
     if sample.ndim == 4:
         return ImageViews()
     return VectorViews()

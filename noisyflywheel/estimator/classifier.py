@@ -13,10 +13,12 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
 from noisyflywheel.estimator.callbacks import CallbackSupportMixin, with_callbacks
-from noisyflywheel.estimator.fitting import fit_flywheel, predict_rows
+from noisyflywheel.estimator.fit import LabelledRows, fit_flywheel
 from noisyflywheel.estimator.inputs import is_dataset, labels_of_dataset, read_labels, read_rows
 from noisyflywheel.estimator.issues import class_summary, label_issues_frame
 from noisyflywheel.estimator.parameters import check_parameters
+from noisyflywheel.estimator.result import predict_rows
+from noisyflywheel.estimator.sample_weight import check_sample_weight
 from noisyflywheel.persistence.estimator import Persistent
 
 
@@ -41,8 +43,12 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
     n_warmup_epochs : "auto" or int, default="auto"
         Epochs of plain cross-entropy on the given labels before the first cycle. "auto" stops by a criterion
         measured on the data (see `noisyflywheel.loop.warmup`); the paper has 10.
-    n_cycles : int, default=50
-        Cycles; one cycle is one pass over the data with each network.
+    n_cycles : "auto" or int, default="auto"
+        Cycles; one cycle is one pass over the data with each network. "auto" is 50 without folds and 8 with them.
+    n_folds : "auto" or int, default="auto"
+        Above 1, default nets on vectors are stacks of members, each trained without its own fold of the rows, and
+        every E-step asks the members that have not seen a row (`noisyflywheel.loop.out_of_fold`). 1 is one net on all
+        rows, as in the paper. "auto" decides by given labels of rows that were held out.
     cycle_size : int or None, default=None
         Rows a cycle, drawn anew with balanced given labels (Sec. 4.2, Clothing1M); None takes all.
     cr_weight : float, default=3.0
@@ -145,7 +151,8 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
         *,
         views: Any = "auto",
         n_warmup_epochs: int | str = "auto",
-        n_cycles: int = 50,
+        n_cycles: int | str = "auto",
+        n_folds: int | str = "auto",
         cycle_size: int | None = None,
         cr_weight: float = 3.0,
         cr_ramp: int | str = "auto",
@@ -171,6 +178,7 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
         self.views = views
         self.n_warmup_epochs = n_warmup_epochs
         self.n_cycles = n_cycles
+        self.n_folds = n_folds
         self.cycle_size = cycle_size
         self.cr_weight = cr_weight
         self.cr_ramp = cr_ramp
@@ -192,7 +200,7 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
         self.random_state = random_state
 
     @with_callbacks
-    def fit(self, X: Any, y: ArrayLike | None = None) -> FlywheelClassifier:
+    def fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> FlywheelClassifier:
         """Learn from noisy labels and judge each of them.
 
         Parameters
@@ -202,6 +210,9 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
             these shapes; a torch ``Dataset`` or skorch ``SliceDataset`` whose items are ``(x, ...)`` or ``x``.
         y : array-like of shape (n,)
             The noisy labels, of any label type. May be None if X is a Dataset of ``(x, label)`` items.
+        sample_weight : array-like of shape (n,), optional
+            Weights, at least 0, of the rows in both M-steps and in gamma, T and T_c; only their ratios matter. Rows of
+            weight 0 take no part: nets that never saw them judge their labels.
 
         Returns
         -------
@@ -224,8 +235,8 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
         rows = read_rows(self, X, reset=True) if y is not None else self._no_labels(X)
         labels, classes, codes = read_labels(X, y)
         index = next((data.index for data in (X, y) if isinstance(data, (pd.DataFrame, pd.Series))), None)
-        fit_flywheel(self, rows, labels, classes, codes, X=X, y=y)
-        self._given, self._index = labels, index
+        weights = check_sample_weight(sample_weight, codes)
+        fit_flywheel(self, LabelledRows(rows, labels, classes, codes, weights, index), X=X, y=y)
         return self
 
     def _no_labels(self, X: Any) -> Any:
@@ -246,7 +257,8 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
             Columns in the order of ``classes_``; rows sum to 1.
         """
         check_is_fitted(self)
-        return predict_rows(self, read_rows(self, X, reset=False))
+        net = getattr(self, "aux_net_", self.main_net_)
+        return predict_rows(net, self.views_, self._amp, self._default_nets, read_rows(self, X, reset=False))
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Class of each row, in the caller's label type: ndarray of shape (n,)."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _num_samples,
@@ -19,7 +20,13 @@ from skorch.helper import SliceDataset
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from noisyflywheel.data import ArraySource, DatasetSource, Source, as_row, channels_first, to_tensor
+from noisyflywheel.data import ArraySource, DatasetSource, Source, as_row, channels_first, float64_device, to_tensor
+from noisyflywheel.data.centring import learn_centring, to_float32
+
+NUMBERS = (np.float64, np.float32, np.float16, *(np.dtype(code).type for code in np.typecodes["AllInteger"]), np.bool_)
+"""Types of 2-D rows that are read as they are; others become the first."""
+
+_PANDAS = (pd.DataFrame, pd.Series)
 
 
 def is_dataset(X: Any) -> bool:
@@ -33,9 +40,10 @@ def read_rows(estimator: Any, X: Any, *, reset: bool) -> Tensor | Dataset:
     Parameters
     ----------
     estimator : FlywheelClassifier
-        Its ``n_features_in_`` and ``feature_names_in_`` are set or compared.
+        Its ``n_features_in_`` and ``feature_names_in_`` are set or compared. In fit ``input_offset_`` and
+        ``input_scale_`` are set to what `learn_centring` gives, or None; afterwards they are applied.
     X : see `FlywheelClassifier.fit`
-        2-D rows become float32; images keep uint8 and become (n, C, H, W).
+        2-D rows become float32, without a copy if they are that; images keep uint8 and become (n, C, H, W).
     reset : bool
         True in fit, False afterwards.
 
@@ -44,15 +52,25 @@ def read_rows(estimator: Any, X: Any, *, reset: bool) -> Tensor | Dataset:
     ValueError
         For NaN or infinite values, wrong shapes, too few rows, or another number of features than in fit.
     """
+    if reset:
+        estimator.input_offset_ = estimator.input_scale_ = None
     if is_dataset(X):
         return _read_dataset(estimator, X, reset)
     X = _as_array(X)
     if getattr(X, "ndim", 2) <= 2:
-        minimum = 2 if reset else 1
-        with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is refused as that
-            checked = validate_data(estimator, X, reset=reset, dtype=np.float32, ensure_min_samples=minimum)
-        return to_tensor(checked)
+        return _read_vectors(estimator, X, reset)
     return _read_images(estimator, X, reset)
+
+
+def _read_vectors(estimator: Any, X: Any, reset: bool) -> Tensor:
+    """2-D rows as float32; columns that would lose their digits in it are centred and scaled first."""
+    checked = validate_data(estimator, X, reset=reset, dtype=NUMBERS, ensure_min_samples=2 if reset else 1)
+    if reset and (learnt := learn_centring(checked)) is not None:
+        estimator.input_offset_, estimator.input_scale_ = learnt
+    offset = getattr(estimator, "input_offset_", None)  # files of earlier versions have none
+    rows = to_float32(checked, None if offset is None else (offset, estimator.input_scale_))
+    assert_all_finite(rows, input_name="X")  # what is too large for float32 has become infinite
+    return to_tensor(rows)
 
 
 def _as_array(X: Any) -> Any:
@@ -121,11 +139,12 @@ def make_source(rows: Tensor | Dataset, device: torch.device) -> Source:
     return ArraySource(rows, device) if isinstance(rows, Tensor) else DatasetSource(rows, device)
 
 
-def sample_rows(source: Source, most: int) -> Tensor:
-    """At most ``most`` rows, evenly spaced: (m, ...)."""
-    n = len(source)
-    index = torch.arange(n) if n <= most else torch.linspace(0, n - 1, most).long()
-    return source.take(index)
+def sample_rows(source: Source, most: int, rows: Tensor | None = None) -> Tensor:
+    """At most ``most`` rows, evenly spaced among ``rows`` (all if None): (m, ...), where float64 lives."""
+    rows = torch.arange(len(source)) if rows is None else rows
+    if len(rows) > most:
+        rows = rows[torch.linspace(0, len(rows) - 1, most).long()]
+    return source.take(rows).to(float64_device(source.device))
 
 
 def labels_of_dataset(dataset: Any) -> np.ndarray:
@@ -152,9 +171,10 @@ def read_labels(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     Raises
     ------
     ValueError
-        If lengths differ, labels are missing, y is no classification target, or there is one class only.
+        If lengths or indices differ, labels are missing, y is no classification target, or there is one class only.
     """
     check_consistent_length(X, y)
+    check_same_index(X, y)
     missing = np.asarray(pd.isna(y))
     if missing.ndim == 1 and missing.any():
         kinds = "NaN or infinity" if _kind(y) == "f" else "NaN or None"
@@ -168,3 +188,22 @@ def read_labels(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if len(classes) < 2:
         raise ValueError(f"y has one class only ({classes[0]!r}): the classifier needs at least 2 classes.")
     return labels, classes, codes.astype(np.int64)
+
+
+def check_same_index(X: Any, y: Any) -> None:
+    """Raise ValueError if X and y are pandas objects whose indices differ: rows are paired by position.
+
+    Results come back under an index, so there must be one. The same labels in another order are an error too.
+    """
+    if not (isinstance(X, _PANDAS) and isinstance(y, _PANDAS)) or X.index.equals(y.index):
+        return
+    of_X, of_y = X.index.tolist(), y.index.tolist()
+    if set(of_X) == set(of_y) and X.index.is_unique and y.index.is_unique:
+        raise ValueError(
+            "X and y have the same index labels in another order, but rows are paired by position: pass y.loc[X.index]."
+        )
+    row = next((i for i, (a, b) in enumerate(zip(of_X, of_y, strict=True)) if a != b), 0)
+    raise ValueError(
+        f"X and y have different indices (row {row} is {of_X[row]!r} in X and {of_y[row]!r} in y), but rows are "
+        f"paired by position: align them, or reset both with reset_index(drop=True)."
+    )

@@ -44,7 +44,16 @@ _CHECKS: dict[str, tuple[str, Callable[[Any], bool], Callable[[Any], bool]]] = {
         lambda v: _is_int(v) or isinstance(v, str),
         lambda v: v == "auto" or (_is_int(v) and v >= 0),
     ),
-    "n_cycles": ("an int >= 1", _is_int, lambda v: v >= 1),
+    "n_cycles": (
+        "'auto' or an int >= 1",
+        lambda v: _is_int(v) or isinstance(v, str),
+        lambda v: v == "auto" or (_is_int(v) and v >= 1),
+    ),
+    "n_folds": (
+        "'auto' or an int >= 1",
+        lambda v: _is_int(v) or isinstance(v, str),
+        lambda v: v == "auto" or (_is_int(v) and v >= 1),
+    ),
     "cycle_size": ("None or an int >= 2", lambda v: v is None or _is_int(v), lambda v: v is None or v >= 2),
     "cr_weight": ("a number >= 0", _is_real, lambda v: 0 <= v < float("inf")),
     "cr_ramp": (
@@ -140,19 +149,21 @@ def _check_device_is_there(device: Any) -> None:
 
 
 AUTO = {"mixup_alpha": 0.0, "contrastive_weight": 0.0}
-AUTO_VECTORS = AUTO | {"average_epochs": 0.0, "cr_ramp": 0.1}
-AUTO_IMAGES = AUTO | {"average_epochs": 5.0, "cr_ramp": 0.4}
-"""What "auto" stands for; ``cr_ramp`` as a share of the cycles. In the tens of epochs that a default fit has, MixUp and
-the contrastive loss cost more than they give: f stays behind g, on tables and embeddings as on pictures. A long ramp
-leaves nets on embeddings and tables time to memorise the given labels; small convolutional nets underfit, want a long
-one and their weights averaged."""
+AUTO_VECTORS = AUTO | {"average_epochs": 0.0, "cr_ramp": 0.1, "n_cycles": 50}
+AUTO_IMAGES = AUTO | {"average_epochs": 5.0, "cr_ramp": 0.4, "n_cycles": 50}
+AUTO_FOLDS = AUTO | {"average_epochs": 0.0, "cr_ramp": 0.5, "n_cycles": 8}
+"""What "auto" stands for, without folds and with them; ``cr_ramp`` as a share of the cycles. In the tens of epochs that
+a default fit has, MixUp and the contrastive loss cost more than they give: f stays behind g, on tables and embeddings
+as on pictures. A long ramp leaves nets on embeddings and tables time to memorise the given labels; small convolutional
+nets underfit, want a long one and their weights averaged."""
 
 
-def make_settings(params: dict[str, Any], image: bool) -> Settings:
+def make_settings(params: dict[str, Any], image: bool, n_folds: int = 1) -> Settings:
     """The loop's settings from checked parameters, every "auto" resolved but that of the warm-up."""
     values = {name: params[name] for name in Settings.__dataclass_fields__}
-    auto = AUTO_IMAGES if image else AUTO_VECTORS
-    for name, value in (auto | {"cr_ramp": max(1, int(params["n_cycles"] * auto["cr_ramp"]))}).items():
+    auto: dict[str, Any] = AUTO_IMAGES if image else AUTO_FOLDS if n_folds > 1 else AUTO_VECTORS
+    n_cycles = auto["n_cycles"] if params["n_cycles"] == "auto" else params["n_cycles"]
+    for name, value in (auto | {"cr_ramp": max(1, int(n_cycles * auto["cr_ramp"]))}).items():
         if isinstance(values[name], str):
             values[name] = value
     return Settings(**values)

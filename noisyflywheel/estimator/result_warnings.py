@@ -15,17 +15,17 @@ LEAST_OF_CLASS = 10
 """Fewer rows of a class say too little about it."""
 
 
-def warn_of_doubts(estimator: Any, codes: NDArray[np.int64]) -> None:
-    """Warn where `doubts` finds something in a fitted estimator with ``guard=True`` and 200 rows or more."""
-    if not estimator.guard or len(codes) < LEAST_ROWS:
+def warn_of_result(
+    transition: NDArray[np.float64],
+    clean_proba: NDArray[np.float64],
+    refurbished: NDArray[np.int64],
+    given: NDArray[np.int64],
+    classes: NDArray[Any],
+) -> None:
+    """Warn where `suspicious_classes` finds something in a result of 200 rows or more."""
+    if len(given) < LEAST_ROWS:
         return
-    found = doubts(
-        estimator.transition_matrix_,
-        estimator.clean_proba_,
-        estimator.refurbished_proba_.argmax(1),
-        codes,
-        estimator.classes_,
-    )
+    found = suspicious_classes(transition, clean_proba, refurbished, given, classes)
     if found:
         warnings.warn(
             f"{'; '.join(found)}. Two classes may have changed places, or their labels may be useless: look at "
@@ -36,7 +36,7 @@ def warn_of_doubts(estimator: Any, codes: NDArray[np.int64]) -> None:
         )
 
 
-def doubts(
+def suspicious_classes(
     transition: NDArray[np.float64],
     clean_proba: NDArray[np.float64],
     refurbished: NDArray[np.int64],

@@ -5,27 +5,19 @@ from __future__ import annotations
 import contextlib
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from noisyflywheel.exceptions import CheckpointError, FlywheelWarning
 from noisyflywheel.persistence import (
-    Flat,
-    data_fingerprint,
     fit_folder,
     fit_key,
-    flatten,
     has_checkpoint,
     load_checkpoint,
     parameter_fingerprint,
     save_checkpoint,
-    unflatten,
 )
-from noisyflywheel.persistence.fingerprint import require_match
 
 KIND = "fit"
 
@@ -48,7 +40,7 @@ class FitCheckpoints:
         self.folder, self.fingerprints = folder, fingerprints or {}
         self.written = False
         self.last_time, self.next_time = time.monotonic(), 0.0
-        self.looked = False
+        self.was_read = False
         self.found: dict[str, Any] | None = None
 
     @contextlib.contextmanager
@@ -60,8 +52,8 @@ class FitCheckpoints:
         CheckpointError
             If it is damaged, belongs to other data or parameters, or does not fit the nets.
         """
-        if self.folder is not None and not self.looked:
-            self.found, self.looked = self._read(self.folder), True
+        if self.folder is not None and not self.was_read:
+            self.found, self.was_read = self._read(self.folder), True
         try:
             yield self.found
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
@@ -77,11 +69,15 @@ class FitCheckpoints:
         except CheckpointError as error:
             reason = f"{error.reason}. Remove the folder {folder} to start this fit anew"
             raise CheckpointError(error.path, reason) from error
-        if loaded.meta.get("kind") != KIND:
+        if loaded.get("kind") != KIND or "state" not in loaded:
             raise CheckpointError(folder, "holds no checkpoint of a fit")
-        require_match(loaded.meta.get("fingerprints"), self.fingerprints, folder)
+        found = loaded.get("fingerprints")
+        others = [kind for kind, value in self.fingerprints.items() if not found or found.get(kind) != value]
+        if others:
+            reason = f"belongs to a fit with other {' and '.join(others)}"
+            raise CheckpointError(folder, f"{reason}: use another checkpoint_dir, or remove this folder")
         self.written = True
-        return unflatten(Flat(loaded.tensors, loaded.arrays, loaded.meta.get("state")), str(folder))
+        return loaded["state"]
 
     def due(self, seconds: float = 0.0) -> bool:
         """Whether it is time to write again: cheap enough, and at least ``seconds`` after the last one."""
@@ -105,10 +101,8 @@ class FitCheckpoints:
             return
         self.found = None  # its memory
         start = time.monotonic()
-        flat = flatten(state)
-        meta = {"kind": KIND, "fingerprints": self.fingerprints, "state": flat.tree}
         try:
-            save_checkpoint(self.folder, flat.tensors, flat.arrays, meta)
+            save_checkpoint(self.folder, {"kind": KIND, "fingerprints": self.fingerprints, "state": state})
             self.written = True
         except CheckpointError as error:
             if not self.written:
@@ -121,13 +115,11 @@ class FitCheckpoints:
 
 
 @contextlib.contextmanager
-def fit_checkpoints(
-    estimator: Any, rows: Any, codes: NDArray[np.int64], classes: NDArray[Any], seeds: list[int]
-) -> Iterator[FitCheckpoints]:
+def fit_checkpoints(estimator: Any, fingerprint: Callable[[], str], seeds: list[int]) -> Iterator[FitCheckpoints]:
     """The checkpoints of a fit of ``estimator``, locked against other processes until the end.
 
-    Data and parameters decide the folder inside ``checkpoint_dir``, so fits that differ never meet. A fit that
-    ``warm_start`` continues has a folder of its own.
+    Data, of which ``fingerprint`` gives the digest, and parameters decide the folder inside ``checkpoint_dir``, so fits
+    that differ never meet. A fit that ``warm_start`` continues has a folder of its own.
 
     Raises
     ------
@@ -141,7 +133,7 @@ def fit_checkpoints(
     done = 0 if kept is None else len(kept["history"])
     drawn = None if estimator.random_state is None else [*seeds, done]
     fingerprints = {
-        "data": data_fingerprint(rows, codes, classes),
+        "data": fingerprint(),
         "parameters": parameter_fingerprint(estimator.get_params(deep=False), drawn),
     }
     key = fit_key(fingerprints["data"], f"{fingerprints['parameters']} {done}")

@@ -2,23 +2,19 @@
 
 A healthy loop changes labels, not the proportions of the classes, and keeps a good part of the labels that f agreed
 with after the warm-up. A loop that replaces labels by worse guesses shows it without clean labels: one class takes over
-y^, or gamma runs to 0. The guard then goes back to the last good state and goes on carefully; if that does not help it
-stops there.
+y^, or gamma runs to 0. The run then goes back to the last good state and goes on with cautious settings; if that does
+not help it stops there.
 """
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from noisyflywheel import em
-from noisyflywheel.exceptions import FlywheelWarning
-from noisyflywheel.loop import snapshot
-from noisyflywheel.loop.flywheel import Flywheel
+from noisyflywheel.loop.state import Settings
 
 LEAST_ROWS = 200
 """With fewer rows class proportions sway by chance, and the guard keeps quiet."""
@@ -31,70 +27,63 @@ GAMMA_FALL = 0.33
 
 
 class Guard:
-    """Watches one flywheel.
+    """Compares each cycle with the labels and the nets as they were after the warm-up.
 
     Parameters
     ----------
-    wheel : Flywheel
-        After its warm-up.
+    references : list of Tensor of shape (K,)
+        Class proportions that y^ should be near to one of.
+    first_gamma : float
+        gamma after the warm-up.
+
+    Attributes
+    ----------
+    has_gone_back : bool
+        Whether the loop was already held back once.
     """
 
-    def __init__(self, wheel: Flywheel) -> None:
-        self.wheel = wheel
-        labels = (wheel.given, wheel.state.f_prob.argmax(1))
-        self.references = [class_shares(some, wheel.n_classes) for some in labels]
-        self.first_gamma = float(wheel.state.gamma)
-        self.careful = False
-        self.good: dict[str, Any] = snapshot.take(wheel)
+    def __init__(self, references: list[Tensor], first_gamma: float) -> None:
+        self.references, self.first_gamma = references, first_gamma
+        self.has_gone_back = False
 
-    def allows(self, row: dict[str, float]) -> bool:
-        """After a cycle: True to go on, False to stop here with the last good state."""
-        reason = self.complaint(row)
-        if reason is None:
-            self.good = snapshot.take(self.wheel)
-            return True
-        cycle = self.wheel.state.cycle
-        snapshot.put_back(self.wheel, self.good)
-        if self.careful:
-            self._warn(f"{reason} in cycle {cycle} again: stopped with the state before it")
-            return False
-        self.careful = True
-        self.wheel.settings = careful(self.wheel)
-        self._warn(f"{reason} in cycle {cycle}: went back to the state before it and on with care")
-        return True
+    @classmethod
+    def after_warm_up(cls, given: Tensor, f_prob: Tensor, gamma: Tensor) -> Guard:
+        """Compare with the given labels (N,) and with the prediction of f (N, K) as they are now."""
+        n_classes = f_prob.shape[1]
+        return cls([class_shares(labels, n_classes) for labels in (given, f_prob.argmax(1))], float(gamma))
 
-    def state_dict(self) -> dict[str, Any]:
-        """What the guard compares with, and whether it has struck; the good state is not in it."""
-        return {"references": self.references, "first_gamma": self.first_gamma, "careful": self.careful}
+    def complaint(self, y_hat: Tensor, gamma: float, after_ramp: bool) -> str | None:
+        """What is wrong after a cycle, or None.
 
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Put back what `state_dict` returned; the wheel's present state is the good one."""
-        self.references = [reference.to(self.wheel.given.device) for reference in saved["references"]]
-        self.first_gamma, self.careful = saved["first_gamma"], saved["careful"]
-
-    def complaint(self, row: dict[str, float]) -> str | None:
-        """What is wrong after this cycle, or None."""
-        s = self.wheel.state
-        if len(s.given) < LEAST_ROWS:
+        Parameters
+        ----------
+        y_hat : Tensor of shape (N,), int64
+            Resampled labels.
+        gamma : float
+            Means little before the regularizer has its weight.
+        after_ramp : bool
+            Whether it has.
+        """
+        if len(y_hat) < LEAST_ROWS:
             return None
-        shares = class_shares(s.y_hat, self.wheel.n_classes)
+        shares = class_shares(y_hat, len(self.references[0]))
         drift = min(float((shares - reference).abs().sum()) / 2 for reference in self.references)
         if drift > DRIFT_MOST:
             return f"the class proportions of the resampled labels are off by {drift:.0%}"
-        if s.cycle - self.wheel.first_cycle <= self.wheel.settings.cr_ramp:
-            return None  # gamma means little before the regularizer has its weight
-        if row["gamma"] < GAMMA_FALL * self.first_gamma:
-            return f"gamma fell from {self.first_gamma:.2f} to {row['gamma']:.2f}"
+        if after_ramp and gamma < GAMMA_FALL * self.first_gamma:
+            return f"gamma fell from {self.first_gamma:.2f} to {gamma:.2f}"
         return None
 
-    @staticmethod
-    def _warn(message: str) -> None:
-        warnings.warn(
-            f"The loop turned against itself: {message}. Look at history_, try a longer warm-up, stronger nets or "
-            f"more data; guard=False turns this check off.",
-            FlywheelWarning,
-            stacklevel=2,
-        )
+    def state_dict(self) -> dict[str, Any]:
+        """What the guard compares with, and whether it has struck."""
+        return {"references": self.references, "first_gamma": self.first_gamma, "has_gone_back": self.has_gone_back}
+
+    @classmethod
+    def from_state_dict(cls, saved: dict[str, Any], device: torch.device) -> Guard:
+        """The guard whose `state_dict` this is."""
+        guard = cls([reference.to(device) for reference in saved["references"]], saved["first_gamma"])
+        guard.has_gone_back = saved["has_gone_back"]
+        return guard
 
 
 def class_shares(labels: Tensor, n_classes: int) -> Tensor:
@@ -102,8 +91,10 @@ def class_shares(labels: Tensor, n_classes: int) -> Tensor:
     return torch.bincount(labels, minlength=n_classes).double() / max(1, len(labels))
 
 
-def careful(wheel: Flywheel) -> Any:
-    """Settings that hold a loop back: calibrated E-steps, a regularizer no stronger than the noise, no MixUp."""
-    most = 1.0 - float(em.agreement(wheel.state.f_prob, wheel.given))
-    weight = min(wheel.settings.cr_weight, most)
-    return replace(wheel.settings, calibrate=True, cr_weight=weight, mixup_alpha=0.0, resample="posterior")
+def cautious_settings(settings: Settings, agreement: float) -> Settings:
+    """Settings that hold a loop back: calibrated E-steps, a regularizer no stronger than the noise, no MixUp.
+
+    ``agreement`` is the share of the given labels that f predicts, in [0, 1].
+    """
+    weight = min(settings.cr_weight, 1.0 - agreement)
+    return replace(settings, calibrate=True, cr_weight=weight, mixup_alpha=0.0, resample="posterior")

@@ -1,31 +1,20 @@
-"""What a cycle leaves in the history: its figures and the seconds of each step of Figure 2."""
+"""What a cycle leaves in the history: figures of f's prediction and the seconds of each step of Figure 2."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from noisyflywheel.loop.flywheel import Flywheel
 
-
-def history_row(wheel: Flywheel, rows: Tensor, aux_loss: float, main_loss: float) -> dict[str, float]:
-    """The figures of the cycle that ended, over the rows that took part."""
-    s = wheel.state
-    classes = s.f_prob[rows].argmax(1)
-    shares = torch.bincount(classes, minlength=wheel.n_classes) / len(rows)
-    entropy = -torch.xlogy(s.f_prob[rows], s.f_prob[rows]).sum(1).mean()
-    return {
-        "cycle": s.cycle,
-        "gamma": float(s.gamma),
-        "auxiliary_loss": aux_loss,
-        "main_loss": main_loss,
-        "cr_weight": wheel.cr_weight(),
-        "temperature": s.temperature,
-        "agreement": float((classes == wheel.given[rows]).float().mean()),
+def history_row(f_prob: Tensor, given: Tensor) -> dict[str, float]:
+    """Agreement with ``given`` (B,), largest share of a class and mean entropy of ``f_prob`` (B, K)."""
+    classes = f_prob.argmax(1)
+    shares = torch.bincount(classes, minlength=f_prob.shape[1]) / len(given)
+    entropy = -torch.xlogy(f_prob, f_prob).sum(1).mean()
+    return {  # sync: three scalars a cycle
+        "agreement": float((classes == given).float().mean()),
         "max_class_share": float(shares.max()),
         "f_entropy": float(entropy),
     }

@@ -1,16 +1,18 @@
-"""The main network's E-step: which labels are clean (Eqs. 4 and 6), and what every cycle adds to the ranking score."""
+"""EM of the main network g: its E-step (Eqs. 4 and 6) and its M-step (Eqs. 7 to 9), on tensors and one net."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from noisyflywheel import em
-
-if TYPE_CHECKING:
-    from noisyflywheel.loop.flywheel import Flywheel
+from noisyflywheel.em.losses import confidence_regularizer, limited_weight, main_loss
+from noisyflywheel.loop.loader import ViewLoader
+from noisyflywheel.nets.trainer import Batch, Trainer
 
 OVERCONFIDENT = 0.08
 """Beyond this `overconfidence` g is calibrated: nets that fit their rows end below .05, underfitted ones reach .12."""
@@ -19,48 +21,152 @@ F_SHARE = 0.1
 """Share of f in the ranking score: more ranks human errors worse, none ranks random ones worse."""
 
 
-def main_e_step(wheel: Flywheel, rows: Tensor) -> None:
-    """Step 1 on ``rows``: q (Eq. 4) with g on the rows as they are, gamma (Eq. 6), the ranking score."""
-    s, given = wheel.state, wheel.given[rows]
-    log_g = wheel.predict(wheel.main, rows)
-    add_score(wheel, rows, log_g)
-    gamma, s.temperature = s.gamma, 1.0
-    calibrated = calibrates(wheel, log_g, s.f_prob[rows])
-    if calibrated or holds_gamma(wheel):
-        gamma = em.main.clip_clean_rate(em.agreement(s.f_prob[rows], given))
-    if calibrated:
-        s.temperature = em.calibrate(log_g, given, gamma, s.eps[rows])
-    g_given = em.tempered_given(log_g, given, s.temperature).double()
-    s.q[rows] = em.clean_posterior(g_given, gamma, s.eps[rows])
-    s.gamma = em.update_clean_rate(s.q[rows])
+class CleanPosterior(NamedTuple):
+    """What g's E-step finds."""
+
+    q: Tensor
+    """Clean probabilities, Eq. (4): (B,), float64."""
+    gamma: Tensor
+    """Proportion of clean labels, Eq. (6): scalar, float64."""
+    temperature: float
+    """Of g; 1 where it was not calibrated."""
 
 
-def add_score(wheel: Flywheel, rows: Tensor, log_g: Tensor) -> None:
-    """Add to the ranking score: g's probability of the given label, and a little of f's, which parts ties."""
-    s, given = wheel.state, wheel.given[rows][:, None]
-    g_given = log_g.gather(1, given).squeeze(1).double().exp()
-    s.quality_sum[rows] += torch.lerp(g_given, s.f_prob[rows].gather(1, given).squeeze(1).double(), F_SHARE)
-    s.n_scored[rows] += 1
+def e_step(
+    log_g: Tensor,
+    f_prob: Tensor,
+    given: Tensor,
+    gamma: Tensor,
+    eps: Tensor,
+    *,
+    hold_gamma: bool = False,
+    calibrate: bool = False,
+    sample_weight: Tensor | None = None,
+) -> CleanPosterior:
+    """Which labels are clean (Eq. 4), and how many (Eq. 6).
 
-
-def holds_gamma(wheel: Flywheel) -> bool:
-    """Whether gamma is still the agreement of f with the given labels, as after the warm-up (Sec. 4.1).
-
-    Until the regularizer has its weight g explains wrong labels nearly as well as right ones, above all those that
-    depend on the class, and the mean of q runs to 1: the trivial solution of Sec. 3.1.
+    Parameters
+    ----------
+    log_g : Tensor of shape (B, K)
+        Log-probabilities of g on the rows as they are.
+    f_prob : Tensor of shape (B, K)
+        The last prediction of f.
+    given : Tensor of shape (B,), int64
+        Given labels.
+    gamma : scalar Tensor
+        The last gamma.
+    eps : Tensor of shape (B,), float64
+        ``p(y~_i | x_i, s_i = 0)``, Eq. (14).
+    hold_gamma, calibrate : bool
+        Either takes gamma from the agreement of f with the given labels; the second also tempers g.
+    sample_weight : Tensor of shape (B,), optional
+        At least 0, of mean about 1.
     """
-    settings = wheel.settings
-    return settings.calibrate == "auto" and settings.refurbish and wheel.state.cycle < settings.cr_ramp
+    if hold_gamma or calibrate:
+        gamma = em.main.clip_clean_rate(em.agreement(f_prob, given, sample_weight))
+    temperature = em.calibrate(log_g, given, gamma, eps, sample_weight) if calibrate else 1.0
+    g_given = em.tempered_given(log_g, given, temperature).double()
+    q = em.clean_posterior(g_given, gamma, eps)
+    return CleanPosterior(q, em.update_clean_rate(q, sample_weight), temperature)
 
 
-def calibrates(wheel: Flywheel, log_g: Tensor, f_prob: Tensor) -> bool:
-    """Whether g is tempered: always, never, or where it is surer than its agreement with f warrants.
+def ranking_score(log_g: Tensor, f_prob: Tensor, given: Tensor) -> Tensor:
+    """What a cycle adds to the label quality: g's probability of the given label, and a little of f's to part ties.
 
-    Nets whose weights are averaged are compared from the first cycle on; others sway, and with them their
-    agreement, until the regularizer has its weight.
+    ``log_g`` and ``f_prob`` have shape (B, K), ``given`` (B,); returns (B,), float64, in [0, 1].
     """
-    settings = wheel.settings
-    if settings.calibrate != "auto":
-        return bool(settings.calibrate)
-    settled = settings.average_epochs > 0 or wheel.state.cycle - wheel.first_cycle >= settings.cr_ramp
-    return settings.refurbish and settled and em.overconfidence(log_g, f_prob) > OVERCONFIDENT
+    index = given[:, None]
+    g_given = log_g.gather(1, index).squeeze(1).double().exp()
+    return torch.lerp(g_given, f_prob.gather(1, index).squeeze(1).double(), F_SHARE)
+
+
+def is_overconfident(log_g: Tensor, f_prob: Tensor) -> bool:
+    """Whether g is surer of its classes than its agreement with f warrants: arrays of shape (B, K)."""
+    return em.overconfidence(log_g, f_prob) > OVERCONFIDENT
+
+
+def class_prior(labels: Tensor, n_classes: int, sample_weight: Tensor | None = None) -> Tensor:
+    """``p_data(y^)`` of Eq. (9): shares of the classes among ``labels`` (B,), one row added to each: (K,), float32."""
+    counts = torch.bincount(labels, sample_weight, minlength=n_classes).float()
+    return (counts + 1) / (counts + 1).sum()
+
+
+class Regularizer(NamedTuple):
+    """The confidence regularizer of one M-step."""
+
+    prior: Tensor
+    """``p_data(y^)``: (K,)."""
+    weight: Tensor
+    """lambda: scalar."""
+
+
+def regularizer(
+    labels: Tensor, n_classes: int, cr_weight: float, limit: bool, sample_weight: Tensor | None = None
+) -> Regularizer:
+    """Prior and lambda for the ``labels`` (B,) of a cycle; ``limit`` holds lambda below what unequal classes allow."""
+    prior = class_prior(labels, n_classes, sample_weight)
+    return Regularizer(prior, limited_weight(cr_weight, prior) if limit else torch.as_tensor(cr_weight))
+
+
+def m_step(
+    trainer: Trainer,
+    loader: ViewLoader,
+    rows: Tensor,
+    given: Tensor,
+    y_hat: Tensor,
+    regularizer: Regularizer,
+    sample_weight: Tensor | None = None,
+) -> float:
+    """Train g on the resampled labels with the confidence regularizer (Eq. 8); returns the mean loss.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        g.
+    loader : ViewLoader
+        Weak views.
+    rows : Tensor of shape (B,), int64
+        The rows of this cycle.
+    given, y_hat : Tensor of shape (N,), int64
+        Given and resampled labels of all rows.
+    regularizer : Regularizer
+        Of `regularizer`.
+    sample_weight : Tensor of shape (N,), or (M, N) for each member, optional
+        At least 0, of mean 1.
+    """
+    prior, lam = regularizer
+
+    def steps() -> Iterator[Batch]:
+        for index, x in loader.batches(rows, trainer.net.batch_size, loader.weak):
+            w = None if sample_weight is None else sample_weight[..., index].float()
+            loss = partial(main_loss, resampled=y_hat[index], prior=prior, weight=lam, sample_weight=w)
+            yield Batch(x, given[index], loss)
+
+    return trainer.epoch(steps())
+
+
+def m_step_without_auxiliary(
+    trainer: Trainer,
+    loader: ViewLoader,
+    rows: Tensor,
+    given: Tensor,
+    q: Tensor,
+    regularizer: Regularizer,
+    sample_weight: Tensor | None = None,
+) -> float:
+    """Train g on the given labels weighted by q, with the confidence regularizer (Eq. 7, ablation of Table 6).
+
+    ``q`` has shape (N,); all else as in `m_step`.
+    """
+    prior, lam = regularizer
+
+    def loss(log_g: Tensor, labels: Tensor, clean: Tensor, w: Tensor | None) -> Tensor:
+        reweighted = em.reweighted_cross_entropy(log_g, labels, clean if w is None else clean * w)
+        return reweighted + lam * confidence_regularizer(log_g.exp(), prior, w)
+
+    def steps() -> Iterator[Batch]:
+        for index, x in loader.batches(rows, trainer.net.batch_size, loader.weak):
+            w = None if sample_weight is None else sample_weight[..., index].float()
+            yield Batch(x, given[index], partial(loss, labels=given[index], clean=q[index].float(), w=w))
+
+    return trainer.epoch(steps())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -98,7 +99,32 @@ class FlywheelState:
             n_late=zeros,
         )
 
+    def add_score(self, rows: Tensor, score: Tensor) -> None:
+        """Count the ranking score (B,) of one cycle."""
+        self.quality_sum[rows] += score
+        self.n_scored[rows] += 1
+
+    def add_posterior(self, rows: Tensor, given: Tensor) -> None:
+        """Count q and f's probability of the given label (B,), for the calibrated clean probability."""
+        self.q_sum[rows] += self.q[rows]
+        self.f_given_sum[rows] += self.f_prob[rows].gather(1, given[:, None]).squeeze(1)
+        self.n_late[rows] += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Every attribute by name, copied."""
+        return {f.name: _copied(getattr(self, f.name)) for f in fields(self)}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Put back what `state_dict` returned, on the device of the present state."""
+        for name, value in saved.items():
+            moved = value.to(self.given.device).clone() if isinstance(value, Tensor) else value
+            setattr(self, name, moved)
+
     @property
     def n_classes(self) -> int:
         """K."""
         return self.f_prob.shape[1]
+
+
+def _copied(value: Any) -> Any:
+    return value.clone() if isinstance(value, Tensor) else value

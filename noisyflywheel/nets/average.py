@@ -48,7 +48,7 @@ class WeightAverage:
         torch._foreach_copy_(self.mean, kept)
 
     @torch.no_grad()
-    def adopt(self) -> None:
+    def copy_to_module(self) -> None:
         """The module keeps the averaged weights for good."""
         torch._foreach_copy_(self.live, self.mean)
 
@@ -59,5 +59,5 @@ class WeightAverage:
     def load_state_dict(self, saved: dict) -> None:
         """Put back what `state_dict` returned."""
         self.steps = saved["steps"]
-        for mine, other in zip(self.mean, saved["mean"], strict=True):
-            mine.copy_(other)
+        for mean, other in zip(self.mean, saved["mean"], strict=True):
+            mean.copy_(other)

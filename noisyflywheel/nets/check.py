@@ -1,4 +1,4 @@
-"""The first forward of a net, before any training: does it fit the rows, the classes and its criterion?"""
+"""What can be known of a net before any training: does it fit the rows, the classes, its criterion and callbacks?"""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import warnings
 import torch
 from torch import Tensor
 
+from noisyflywheel.nets.criterion import check_criterion
+from noisyflywheel.nets.stopping import check_monitors
 from noisyflywheel.nets.trainer import Trainer
 
 
 def check_forward(trainer: Trainer, x: Tensor, n_classes: int, name: str) -> None:
-    """Send a few views through a net in eval mode and look at what comes out.
+    """Look at criterion and callbacks, then send a few views through the net in eval mode and see what comes out.
 
     Parameters
     ----------
@@ -29,8 +31,10 @@ def check_forward(trainer: Trainer, x: Tensor, n_classes: int, name: str) -> Non
     TypeError
         If the module returns no tensor.
     ValueError
-        If it cannot take the rows, or see `check_output`.
+        If it cannot take the rows, or see `check_criterion`, `check_monitors` and `check_output`.
     """
+    check_criterion(trainer.net, n_classes, name)
+    check_monitors(trainer.net, name)
     trainer.net._set_training(False)
     try:
         with torch.no_grad(), trainer.autocast():

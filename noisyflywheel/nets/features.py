@@ -12,7 +12,7 @@ class Features:
     Parameters
     ----------
     module : nn.Module
-        Any module; never changed.
+        Any module; never changed. Of one from ``torch.compile`` the module inside is read, uncompiled.
     layer : str, default="auto"
         "auto": ``module.forward_features`` where it exists, otherwise the input of the last ``nn.Linear``.
         Any other string: the name of the submodule (as in ``module.named_modules()``) whose output is used.
@@ -24,10 +24,11 @@ class Features:
     """
 
     def __init__(self, module: nn.Module, layer: str = "auto") -> None:
+        module = getattr(module, "_orig_mod", module)  # hooks in a compiled graph are never called
         self.module, self.name = module, layer
         self.layer: nn.Module | None = None
-        self.own = layer == "auto" and hasattr(module, "forward_features")
-        if layer == "auto" and not self.own:
+        self.has_method = layer == "auto" and hasattr(module, "forward_features")
+        if layer == "auto" and not self.has_method:
             linears = [m for m in module.modules() if isinstance(m, nn.Linear)]
             self.layer = linears[-1] if linears else None
             self.reads_input = True
@@ -41,11 +42,11 @@ class Features:
     @property
     def available(self) -> bool:
         """Whether features can be read."""
-        return self.own or self.layer is not None
+        return self.has_method or self.layer is not None
 
     def __call__(self, x: Tensor) -> Tensor:
         """Features of views: (B, ...) -> (B, d), float32."""
-        if self.own:
+        if self.has_method:
             return self.module.forward_features(x).flatten(1).float()  # type: ignore[operator]
         seen: list[Tensor] = []
 

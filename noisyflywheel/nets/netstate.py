@@ -22,7 +22,7 @@ def net_state(net: NeuralNet) -> dict[str, Any]:
     Returns
     -------
     dict
-        For `noisyflywheel.persistence.tree.flatten`; its tensors are those of the net, not copies.
+        For `noisyflywheel.persistence.values.encode`; its tensors are those of the net, not copies.
     """
     return {
         "parts": {name: getattr(net, f"{name}_").state_dict() for name in _part_names(net)},

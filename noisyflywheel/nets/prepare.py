@@ -13,43 +13,59 @@ from skorch.callbacks import Callback
 from skorch.dataset import ValidSplit
 from torch import nn
 
-from noisyflywheel.backbones import MLP, SmallResNet
+from noisyflywheel.backbones import MLP, FoldedMLP, SmallResNet
+from noisyflywheel.nets.criterion import check_training_steps
 
 _SILENCED = ("train_loss", "valid_loss", "valid_acc", "print_log")
 """skorch's default callbacks that read what is not recorded here (per-batch losses, a held-out set)."""
 
 
-def default_net(image: bool, n_rows: int, device: str, auxiliary: bool = False) -> NeuralNetClassifier:
-    """The net for ``None``: an MLP for vectors, a small ResNet for images, both with SGD.
+def default_net(
+    image: bool, n_rows: int, device: str, auxiliary: bool = False, n_folds: int = 1
+) -> NeuralNetClassifier:
+    """The net for ``None``: a small ResNet for images, an MLP for vectors, with ``n_folds`` above 1 a stack of MLPs.
 
-    The MLP's batch is a twentieth of the rows, rounded to a power of 2 and kept in 32..256. As ``auxiliary`` net f it
-    learns 1.5 times as fast as g: f follows soft targets that g has already settled and would stay behind it, while a
-    faster g learns wrong labels of embeddings by heart.
+    Parameters
+    ----------
+    image : bool
+        Whether it sees images.
+    n_rows : int
+        Rows that take part; they decide the batch size of nets on vectors.
+    device : str
+        Where it runs.
+    auxiliary : bool
+        As f an MLP learns 1.5 times as fast as g: f follows soft targets that g has already settled and would stay
+        behind it, while a faster g learns wrong labels of embeddings by heart.
+    n_folds : int
+        Folds of `noisyflywheel.backbones.FoldedMLP`.
     """
     if image:
-        return NeuralNetClassifier(
-            SmallResNet,
-            criterion=nn.CrossEntropyLoss,
-            optimizer=torch.optim.SGD,
-            optimizer__momentum=0.9,
-            optimizer__nesterov=True,
-            optimizer__weight_decay=5e-4,
-            lr=0.05,
-            batch_size=64,
-            train_split=None,
-            device=device,
-        )
+        return _default(SmallResNet, torch.optim.SGD, 0.05, 64, device, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    if n_folds > 1:
+        net = _default(FoldedMLP, torch.optim.AdamW, 0.002, batch_of(n_rows, 6), device, weight_decay=0.01, fused=True)
+        return net.set_params(module__n_folds=n_folds)
+    lr = 0.015 if auxiliary else 0.01
+    return _default(MLP, torch.optim.SGD, lr, batch_of(n_rows, 20), device, momentum=0.9, weight_decay=5e-4)
+
+
+def _default(
+    module: Any, optimizer: Any, lr: float, batch_size: int, device: str, **optimizer_params: Any
+) -> NeuralNetClassifier:
     return NeuralNetClassifier(
-        MLP,
+        module,
         criterion=nn.CrossEntropyLoss,
-        optimizer=torch.optim.SGD,
-        optimizer__momentum=0.9,
-        optimizer__weight_decay=5e-4,
-        lr=0.015 if auxiliary else 0.01,
-        batch_size=2 ** min(8, max(5, round(math.log2(n_rows / 20)))),
+        optimizer=optimizer,
+        lr=lr,
+        batch_size=batch_size,
         train_split=None,
         device=device,
+        **{f"optimizer__{name}": value for name, value in optimizer_params.items()},
     )
+
+
+def batch_of(n_rows: int, steps: int) -> int:
+    """Batch size for about so many steps an epoch: a power of 2 in 32..256."""
+    return 2 ** min(8, max(5, round(math.log2(n_rows / steps))))
 
 
 def check_net(net: Any, name: str) -> None:
@@ -60,8 +76,8 @@ def check_net(net: Any, name: str) -> None:
     TypeError
         If it is not a skorch ``NeuralNet``.
     ValueError
-        If its batch size cannot be, or it has a ``train_split`` of the user's: the flywheel trains on every
-        row.
+        If its batch size cannot be, it has a ``train_split`` of the user's (the flywheel trains on every row), or a
+        training step of its own.
     """
     if not isinstance(net, NeuralNet):
         got = f"the class {net.__name__}" if inspect.isclass(net) else type(net).__name__
@@ -75,6 +91,7 @@ def check_net(net: Any, name: str) -> None:
             f"{name} has train_split={split!r}: the flywheel estimates the noise of every row and cannot "
             f"hold rows out. Set train_split=None."
         )
+    check_training_steps(net, name)
 
 
 def prepare_net(net: NeuralNet, widths: dict[str, int], device: str | None, image: bool) -> NeuralNet:
@@ -93,10 +110,10 @@ def prepare_net(net: NeuralNet, widths: dict[str, int], device: str | None, imag
         Whether it sees images; its convolutions then run channels last.
     """
     net = clone(net)
-    taken = {} if isinstance(net.module, nn.Module) else inspect.signature(net.module).parameters
+    accepted = {} if isinstance(net.module, nn.Module) else inspect.signature(net.module).parameters
     given = net.get_params(deep=False)
     params: dict[str, Any] = {"train_split": None}
-    params |= {f"module__{k}": v for k, v in widths.items() if k in taken and f"module__{k}" not in given}
+    params |= {f"module__{k}": v for k, v in widths.items() if k in accepted and f"module__{k}" not in given}
     if device is not None:
         params["device"] = device
     if net.callbacks != "disable":
@@ -108,22 +125,10 @@ def prepare_net(net: NeuralNet, widths: dict[str, int], device: str | None, imag
     return net
 
 
-def output_kind(net: NeuralNet) -> str:
-    """What the module returns by skorch's rules: logits, probabilities, log_probabilities or custom."""
-    if net.predict_nonlinearity != "auto":
-        return "probabilities" if net.predict_nonlinearity is None else "custom"
-    criterion = getattr(net.criterion_, "_orig_mod", net.criterion_)
-    if isinstance(criterion, nn.NLLLoss):
-        return "probabilities" if isinstance(net, NeuralNetClassifier) else "log_probabilities"
-    if isinstance(criterion, nn.CrossEntropyLoss):
-        return "logits"
-    return "custom"
-
-
 def listens(net: NeuralNet, *events: str) -> bool:
     """Whether the net or one of its callbacks overrides any of the skorch events."""
-    own = any(getattr(type(net), event) is not getattr(NeuralNet, event) for event in events)
-    return own or any(
+    net_listens = any(getattr(type(net), event) is not getattr(NeuralNet, event) for event in events)
+    return net_listens or any(
         getattr(type(callback), event, None) is not getattr(Callback, event)
         for _, callback in net.callbacks_
         for event in events

@@ -13,17 +13,17 @@ from skorch.utils import TeeGenerator
 from torch import Tensor, nn
 
 from noisyflywheel.data import Source
+from noisyflywheel.data.devices import float64_device
 from noisyflywheel.nets.average import WeightAverage
+from noisyflywheel.nets.criterion import output_kind, warm_up_loss
+from noisyflywheel.nets.devices import net_device
 from noisyflywheel.nets.features import Features
 from noisyflywheel.nets.memory import naming_batch_size
 from noisyflywheel.nets.netstate import net_state, restore_net
-from noisyflywheel.nets.prepare import listens, output_kind
+from noisyflywheel.nets.prepare import listens
+from noisyflywheel.nets.stopping import StopTraining, stopping_callbacks
 
 TINY = 1e-30
-
-
-class StopTraining(Exception):
-    """A callback asked to stop (skorch's convention is a KeyboardInterrupt raised inside a callback)."""
 
 
 class Batch(NamedTuple):
@@ -32,7 +32,7 @@ class Batch(NamedTuple):
     x: Tensor
     labels: Tensor
     loss: Callable[[Tensor], Tensor]
-    """From the log-probabilities (B, K) of ``x`` to a scalar."""
+    """From the log-probabilities (B, K) of ``x``, on the device of ``labels``, to a scalar."""
     more: int = 0
     """Rows beside ``x`` that the loss sends through the net."""
 
@@ -57,8 +57,9 @@ class Trainer:
         self.scheduled = scheduled
         self.average: WeightAverage | None = None
         self.images_seen = 0
-        self.device = torch.device(net.device if net.device is not None else _module_device(net.module_))
+        self.device = net_device(net)
         self.kind = output_kind(net)
+        self.warm_up_loss = warm_up_loss(net)
         self.amp = amp
         self.features = Features(net.module_, feature_layer)
         self._base_lr = [group["lr"] for group in net.optimizer_.param_groups]
@@ -108,9 +109,12 @@ class Trainer:
         return output.float()
 
     def log_probs(self, output: Tensor) -> Tensor:
-        """Log-probabilities (B, K) of the module's output, by skorch's ``predict_nonlinearity`` rule."""
+        """Log-probabilities (B, K) of the module's output, by skorch's ``predict_nonlinearity`` rule.
+
+        A module with members, such as `noisyflywheel.backbones.FoldedMLP`, gives (M, B, K) in training.
+        """
         if self.kind == "logits":
-            return torch.log_softmax(output, 1)
+            return torch.log_softmax(output, -1)
         if self.kind == "log_probabilities":
             return output
         if self.kind == "custom":
@@ -131,7 +135,7 @@ class Trainer:
                 if self.average is not None:
                     self.average.update()
                 count += 1
-        mean = float(total) / max(count, 1)
+        mean = float(total) / max(count, 1)  # sync: one scalar an epoch
         net.history.record("train_loss", mean)
         net.history.record("train_batch_count", count)
         self._notify("on_epoch_end", dataset_train=None, dataset_valid=None)
@@ -148,7 +152,8 @@ class Trainer:
         def closure() -> Tensor:  # optimizers such as LBFGS call it several times
             net._zero_grad_optimizer()
             output = self.forward(batch.x)
-            loss = batch.loss(self.log_probs(output))
+            log_p = self.log_probs(output).to(batch.labels.device)  # (B, K); moves where float64 is on the host
+            loss = batch.loss(log_p)
             loss.backward()
             if self._hears_gradients:
                 named = TeeGenerator(net.get_all_learnable_params())
@@ -165,7 +170,8 @@ class Trainer:
         try:
             self.net.notify(event, **kwargs)
         except KeyboardInterrupt as stop:
-            raise StopTraining(f"a callback of the net stopped the training in {event}") from stop
+            names, epoch = stopping_callbacks(self.net, stop), len(self.net.history)
+            raise StopTraining(f"{names} of a net stopped the training in {event}, epoch {epoch}") from stop
 
     def begin(self) -> None:
         """Tell the net's callbacks that training begins."""
@@ -184,7 +190,7 @@ class Trainer:
         batch_size: int,
         pad: bool = False,
     ) -> Tensor:
-        """Log-probabilities of rows in eval mode, shape (len(rows), K), float32, on the device.
+        """Log-probabilities of rows in eval mode, shape (len(rows), K), float32, where float64 of the device lives.
 
         Parameters
         ----------
@@ -205,6 +211,35 @@ class Trainer:
         with averaged, naming_batch_size(batch_size, "prediction"):
             return self._predict(source, view, rows, batch_size, pad)
 
+    @torch.inference_mode()
+    def predict_apart(
+        self, source: Source, view: Callable[[Tensor], Tensor], rows: Tensor, batch_size: int, kept: bool = False
+    ) -> Tensor:
+        """Log-probabilities in eval mode of each member of the module on rows of its own.
+
+        Parameters
+        ----------
+        rows : Tensor of shape (M, s), int64
+            Which rows for which member.
+        batch_size : int, positive
+            Columns of ``rows`` of one forward.
+        kept : bool
+            Ask the members that the module keeps instead, of which there are twice as many.
+
+        Returns
+        -------
+        Tensor of shape (M, s, K), float32, where float64 of the device lives
+        """
+        self.net._set_training(False)
+        parts = []
+        with naming_batch_size(batch_size, "prediction"):
+            for index in rows.split(batch_size, dim=1):
+                x = view(source.take(index.flatten())).to(self.device)
+                with self.autocast():
+                    output = self.net.module_.apart(x.unflatten(0, index.shape), kept)
+                parts.append(self.log_probs(output.float()))
+        return torch.cat(parts, 1).to(float64_device(self.device))
+
     def _predict(
         self, source: Source, view: Callable[[Tensor], Tensor], rows: Tensor, batch_size: int, pad: bool
     ) -> Tensor:
@@ -212,11 +247,6 @@ class Trainer:
         for index in rows.split(batch_size):
             x = view(source.take(index)).to(self.device)
             if pad and len(index) < batch_size:
-                x = torch.cat([x, x[-1:].expand(batch_size - len(index), *x.shape[1:])])
+                x = torch.cat([x, x[-1:].expand(batch_size - len(index), *x.shape[1:])])  # (batch_size, ...)
             parts.append(self.log_probs(self.forward(x))[: len(index)])
-        return torch.cat(parts)
-
-
-def _module_device(module: nn.Module) -> torch.device:
-    parameter = next(module.parameters(), None)
-    return torch.device("cpu") if parameter is None else parameter.device
+        return torch.cat(parts).to(float64_device(self.device))

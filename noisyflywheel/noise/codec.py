@@ -87,6 +87,15 @@ def encode(column: NDArray[Any], classes: NDArray[Any], name: str = "y") -> Code
     return np.array([number[label] for label in present.tolist()], dtype=np.int64)[inverse]
 
 
+def codes_and_classes(y: Any, labels: Sequence[Any] | None, at_least: int = 2) -> tuple[Codes, NDArray[Any]]:
+    """Return class numbers (n,) and classes (K,); ValueError for fewer than `at_least` classes."""
+    column = as_column(y)
+    classes = sorted_classes(column) if labels is None else class_list(labels)
+    if len(classes) < at_least:
+        raise ValueError(f"label noise needs at least {at_least} classes, got {len(classes)}")
+    return encode(column, classes), classes
+
+
 def decode(y: Any, codes: Codes, classes: NDArray[Any], changed: NDArray[np.bool_]) -> Any:
     """Write the noisy classes into a copy of `y`, of the same kind: a Series keeps index, name and dtype.
 

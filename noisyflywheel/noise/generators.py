@@ -8,16 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from noisyflywheel.noise.codec import (
-    Codes,
-    as_column,
-    check_generator,
-    check_rate,
-    class_list,
-    encode,
-    finish,
-    sorted_classes,
-)
+from noisyflywheel.noise.codec import Codes, as_column, check_generator, check_rate, codes_and_classes, finish
 from noisyflywheel.noise.maps import default_labels, named_targets, user_targets
 from noisyflywheel.noise.matrix import check_matrix, draw_classes, map_noise, uniform_noise
 
@@ -59,7 +50,7 @@ def symmetric(
         For a bad rate, a missing or unknown label, or fewer than two classes.
     """
     rate = check_rate(rate)
-    codes, classes = _classes(y, labels)
+    codes, classes = codes_and_classes(y, labels)
     k, n = len(classes), len(codes)
     rng = check_generator(random_state)
     rows = rng.permutation(n)[: int(rate * n)]
@@ -95,16 +86,12 @@ def asymmetric(
         ``"cifar10"``: truck -> automobile, bird -> airplane, deer -> horse, cat <-> dog.  ``"cifar100"``: the
         next class, cyclic, in blocks of five consecutive fine labels (UNICON, ELR).
         ``"cifar100_superclass"``: the next fine class, cyclic, inside the true superclass (MOIT).
-    labels : sequence of shape (K,), optional
-        All classes, where `y` does not hold every one; the sorted labels of `y` if not given, and for a named
-        mapping over integer labels 0..9 or 0..99.
-    random_state : None, int, RandomState or Generator
-    return_info : bool, default=False
-        Also return a `NoiseInfo`.
+    labels, random_state, return_info
+        As in `symmetric`; `labels` is 0..9 or 0..99 for a named mapping over integer labels if not given.
 
     Returns
     -------
-    noisy labels of the kind of `y` (a list becomes an array), shape (n,); with `return_info` a pair.
+    As `symmetric`.
 
     Raises
     ------
@@ -114,7 +101,7 @@ def asymmetric(
     rate = check_rate(rate)
     if isinstance(mapping, str) and labels is None:
         labels = default_labels(mapping, as_column(y))
-    codes, classes = _classes(y, labels)
+    codes, classes = codes_and_classes(y, labels)
     T = map_noise(rate, _targets(mapping, classes))
     noisy = draw_classes(codes, T, check_generator(random_state))
     return finish(y, codes, noisy, classes, T, return_info)
@@ -136,34 +123,22 @@ def from_matrix(
         True labels of any kind.
     T : array-like of shape (K, K)
         Rows = true class, columns = given class, in the order of `labels`; rows sum to 1 (within 1e-6).
-    labels : sequence of shape (K,), optional
-        All classes, where `y` does not hold every one; the sorted labels of `y` if not given.
-    random_state : None, int, RandomState or Generator
-    return_info : bool, default=False
-        Also return a `NoiseInfo`.
+    labels, random_state, return_info
+        As in `symmetric`.
 
     Returns
     -------
-    noisy labels of the kind of `y` (a list becomes an array), shape (n,); with `return_info` a pair.
+    As `symmetric`.
 
     Raises
     ------
     ValueError
         For a T of another shape or that is not row-stochastic, a missing or unknown label.
     """
-    codes, classes = _classes(y, labels, at_least=1)
+    codes, classes = codes_and_classes(y, labels, at_least=1)
     matrix = check_matrix(T, len(classes))
     noisy = draw_classes(codes, matrix, check_generator(random_state))
     return finish(y, codes, noisy, classes, matrix, return_info)
-
-
-def _classes(y: Any, labels: Sequence[Any] | None, at_least: int = 2) -> tuple[Codes, NDArray[Any]]:
-    """Return class numbers (n,) and classes (K,); ValueError for fewer than `at_least` classes."""
-    column = as_column(y)
-    classes = sorted_classes(column) if labels is None else class_list(labels)
-    if len(classes) < at_least:
-        raise ValueError(f"label noise needs at least {at_least} classes, got {len(classes)}")
-    return encode(column, classes), classes
 
 
 def _targets(mapping: Mapping[Any, Any] | str | None, classes: NDArray[Any]) -> Codes:

@@ -8,16 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from noisyflywheel.noise.codec import (
-    Codes,
-    as_column,
-    check_generator,
-    check_rate,
-    class_list,
-    encode,
-    finish,
-    sorted_classes,
-)
+from noisyflywheel.noise.codec import Codes, check_generator, check_rate, codes_and_classes, finish
 
 Floats = NDArray[np.float64]
 _BLOCK_BYTES = 64 * 2**20
@@ -53,15 +44,12 @@ def instance_dependent(
         values raw (CORES²).
     rate_std : float >= 0, default=0.1
         Standard deviation of the flip rates before truncation.
-    labels : sequence of shape (K,), optional
-        All classes, where `y` does not hold every one; the sorted labels of `y` if not given.
-    random_state : None, int, RandomState or Generator
-    return_info : bool, default=False
-        Also return a `NoiseInfo`.
+    labels, random_state, return_info
+        As in `noisyflywheel.noise.symmetric`.
 
     Returns
     -------
-    noisy labels of the kind of `y` (a list becomes an array), shape (n,); with `return_info` a pair.
+    As `noisyflywheel.noise.symmetric`.
 
     Raises
     ------
@@ -77,11 +65,7 @@ def instance_dependent(
     rate = check_rate(rate)
     if variant not in ("part", "cores"):
         raise ValueError(f"variant must be 'part' or 'cores', got {variant!r}")
-    column = as_column(y)
-    classes = sorted_classes(column) if labels is None else class_list(labels)
-    if len(classes) < 2:
-        raise ValueError("label noise needs at least 2 classes, got 1")
-    codes = encode(column, classes)
+    codes, classes = codes_and_classes(y, labels)
     features = _flat(X, len(codes))
     rng = check_generator(random_state)
     q = truncated_normal(rate, rate_std, len(codes), rng)

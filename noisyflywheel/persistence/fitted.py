@@ -1,4 +1,4 @@
-"""What a fitted estimator holds, as plain nested values; and a fitted estimator from them."""
+"""What a fitted estimator holds, as nested values; and a fitted estimator from them."""
 
 from __future__ import annotations
 
@@ -6,49 +6,37 @@ import copy
 import math
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import torch
 from sklearn.base import clone
 from skorch import NeuralNet
 from torch import Tensor
 
-from noisyflywheel.nets.netstate import is_nested_plain
 from noisyflywheel.nets.prepare import default_net, prepare_net
-from noisyflywheel.persistence.frames import (
-    decode_array,
-    decode_frame,
-    decode_index,
-    encode_array,
-    encode_frame,
-    encode_index,
-)
+from noisyflywheel.persistence.values import encode
 from noisyflywheel.views import ImageViews, VectorViews
 from noisyflywheel.views.adapter import ViewAdapter
 
 VIEWS: dict[str, Any] = {"VectorViews": VectorViews, "ImageViews": ImageViews}
 """The view classes a file may name."""
 
+GIVEN = "given by the caller"
+"""Stands in a file for a net or views object of the user's own."""
+
 NETS = ("main_net_", "aux_net_")
-_SCALARS = (bool, int, float, str)
-SKIPPED = ("views_", *NETS)
-"""Fitted attributes that have a way of their own; others of no plain kind are left out if private."""
 
 
 def fitted_state(estimator: Any) -> dict[str, Any]:
-    """Fitted attributes, weights and views of an estimator, for `noisyflywheel.persistence.tree.flatten`.
+    """Fitted attributes, weights and views of an estimator, for `noisyflywheel.persistence.values.encode`.
 
-    Raises
-    ------
-    TypeError
-        If labels, index or a public attribute are of a kind that cannot be stored.
+    Private attributes of a kind that cannot be stored are left out.
     """
-    params = estimator.get_params(deep=False)
-    attributes = {name: value for name, value in vars(estimator).items() if name not in params}
+    names = vars(estimator).keys() - estimator.get_params(deep=False) - {"views_", *NETS}
+    attributes = {name: vars(estimator)[name] for name in sorted(names)}
+    device = next((p.device.type for p in estimator.main_net_.module_.parameters()), "cpu")
     return {
-        "attributes": _encode_attributes(attributes),
-        "nets": {name: _weights(attributes[name]) for name in NETS if name in attributes},
-        "device": _device_type(estimator.main_net_),
+        "attributes": {name: v for name, v in attributes.items() if not name.startswith("_") or _can_be_stored(v)},
+        "nets": {name: _net_state(getattr(estimator, name)) for name in NETS if hasattr(estimator, name)},
+        "device": device,
         "views": _views_state(estimator.views_),
     }
 
@@ -58,123 +46,105 @@ def restore_fitted(estimator: Any, state: dict[str, Any], device: str) -> None:
 
     Raises
     ------
-    KeyError, TypeError, ValueError, RuntimeError
+    AttributeError, KeyError, TypeError, ValueError, RuntimeError
         If the state does not belong to these nets and views.
     """
-    for name, value in _decode_attributes(state["attributes"]).items():
-        if not name.isidentifier() or hasattr(type(estimator), name):
-            raise ValueError(f"{name!r} is no fitted attribute")
-        setattr(estimator, name, value)
+    _set_attributes(estimator, state["attributes"])
     estimator._amp = bool(estimator._amp) and torch.device(device).type == state["device"]
     estimator.views_ = _restore_views(estimator.views, state["views"])
     with torch.random.fork_rng(devices=[]):
-        for name, weights in state["nets"].items():
-            if name not in NETS:
-                raise ValueError(f"{name!r} is no net")
-            net = _initialised(estimator, name, device)
-            _load_weights(net, weights)
-            setattr(estimator, name, net)
+        nets = {name: _restore_net(estimator, name, weights, device) for name, weights in state["nets"].items()}
+    _set_attributes(estimator, nets)
 
 
-def _encode_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
-    encoded: dict[str, Any] = {}
-    for name, value in attributes.items():
-        if name in SKIPPED:
-            continue
-        if isinstance(value, pd.DataFrame):
-            encoded[name] = {"frame": encode_frame(value)}
-        elif isinstance(value, pd.Index):
-            encoded[name] = {"index": encode_index(value)}
-        elif isinstance(value, np.ndarray):
-            encoded[name] = {"array": encode_array(value, name)}
-        elif is_nested_plain(value):
-            encoded[name] = {"value": value}
-        elif not name.startswith("_"):
-            raise TypeError(f"{name} is a {type(value).__name__}, which cannot be stored")
-    return encoded
+def describe_views(views: Any) -> Any:
+    """A views object as plain values: class and parameters of ours, the class's name of the user's."""
+    if views is None or isinstance(views, str):
+        return views
+    name = type(views).__name__
+    if VIEWS.get(name) is not type(views):
+        return {GIVEN: name}
+    return {"class": name, "params": views.get_params(deep=False)}
 
 
-def _decode_attributes(encoded: dict[str, Any]) -> dict[str, Any]:
-    decoders = {"frame": decode_frame, "index": decode_index, "array": decode_array, "value": lambda v: v}
-    decoded = {}
-    for name, value in encoded.items():
-        ((kind, content),) = value.items()
-        decoded[name] = decoders[kind](content)
-    return decoded
+def make_views(described: Any, given: Any) -> Any:
+    """The views object of `describe_views`; ``given`` where it is the user's own."""
+    if not isinstance(described, dict):
+        return described
+    return given if GIVEN in described else VIEWS[described["class"]](**described["params"])
 
 
-def _weights(net: NeuralNet) -> dict[str, Any]:
+def on_cpu(value: Any) -> Any:
+    """A copy of nested dicts, lists, tuples and views whose tensors lie on the CPU; anything else as it is."""
+    if isinstance(value, Tensor):
+        return value.cpu()
+    if isinstance(value, dict):
+        return {key: on_cpu(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(on_cpu, value))
+    if isinstance(value, ViewAdapter):
+        value = copy.copy(value)
+        value.views = copy.copy(value.views)
+        attributes = getattr(value.views, "__dict__", {})
+        attributes.update(on_cpu(attributes))
+    return value
+
+
+def _can_be_stored(value: Any) -> bool:
+    try:
+        encode(value)
+    except TypeError:
+        return False
+    return True
+
+
+def _set_attributes(target: Any, values: dict[str, Any]) -> None:
+    """Set attributes, none of which the class has."""
+    for name, value in values.items():
+        if not name.isidentifier() or hasattr(type(target), name):
+            raise ValueError(f"{name!r} is no fitted attribute of {type(target).__name__}")
+        setattr(target, name, value)
+
+
+def _net_state(net: NeuralNet) -> dict[str, Any]:
     """Weights of a net's modules and criteria, and its history."""
     parts = {name: getattr(net, f"{name}_").state_dict() for name in (*net._modules, *net._criteria)}
     return {"parts": parts, "history": [dict(row) for row in net.history]}
 
 
-def _load_weights(net: NeuralNet, state: dict[str, Any]) -> None:
-    for name in (*net._modules, *net._criteria):
-        weights = {key: torch.as_tensor(value) for key, value in state["parts"][name].items()}
-        getattr(net, f"{name}_").load_state_dict(weights)
-    net.history[:] = state["history"]
-    net._set_training(False)
-
-
-def _initialised(estimator: Any, name: str, device: str) -> NeuralNet:
-    """The net for ``main_net_`` or ``aux_net_`` as fit would make it, with weights yet to be loaded."""
+def _restore_net(estimator: Any, name: str, state: dict[str, Any], device: str) -> NeuralNet:
+    """The net for ``main_net_`` or ``aux_net_`` as fit would make it, with the weights of `_net_state`."""
     main, aux = estimator.main_net, estimator.aux_net
     first, second = (main, aux) if name == "main_net_" else (aux, main)
     net = first if first is not None else second
     shape = tuple(estimator.views_.row_shape)
     image = len(shape) > 1
     if net is None:
-        net = default_net(image, len(estimator._given), device, auxiliary=name == "aux_net_")
+        net = default_net(
+            image, len(estimator._given), device, auxiliary=name == "aux_net_", n_folds=estimator._n_folds
+        )
     widths = {"n_features": math.prod(shape), "n_classes": len(estimator.classes_)}
-    if image:
-        widths["in_channels"] = shape[0]
-    return prepare_net(net, widths, device, image)
+    net = prepare_net(net, widths | ({"in_channels": shape[0]} if image else {}), device, image)
+    for part in (*net._modules, *net._criteria):
+        getattr(net, f"{part}_").load_state_dict(state["parts"][part])
+    net.history[:] = state["history"]
+    net._set_training(False)
+    return net
 
 
 def _views_state(adapter: ViewAdapter) -> dict[str, Any]:
-    """Class name, parameters and fitted attributes of the views, tensors on the CPU."""
+    """The views, their fitted attributes and those of their adapter."""
     views = adapter.views
+    fitted = {name: v for name, v in getattr(views, "__dict__", {}).items() if name.endswith("_") and _can_be_stored(v)}
     own = {name: value for name, value in vars(adapter).items() if name != "views"}
-    if views is None:
-        return {"class": None, "adapter": own}
-    params = views.get_params(deep=False) if hasattr(views, "get_params") else {}
-    fitted = {name: value for name, value in vars(views).items() if name.endswith("_") and name not in params}
-    plain = {name: value for name, value in fitted.items() if isinstance(value, (Tensor, bool, int, float, str))}
-    kind = type(views).__name__ if VIEWS.get(type(views).__name__) is type(views) else "given"
-    known = dict(params) if kind != "given" else {}
-    return {"class": kind, "params": known, "fitted": plain, "adapter": own}
+    return {"views": describe_views(views), "fitted": fitted, "adapter": own}
 
 
 def _restore_views(given: Any, state: dict[str, Any]) -> ViewAdapter:
-    """An adapter as fit left it; classes come from `VIEWS` or the caller."""
+    """An adapter as fit left it."""
     adapter = ViewAdapter.__new__(ViewAdapter)
-    for name, value in state["adapter"].items():
-        if hasattr(ViewAdapter, name):
-            raise ValueError(f"{name!r} is no attribute of views")
-        setattr(adapter, name, value)
-    if state["class"] is None:
-        adapter.views = None
-        return adapter
-    adapter.views = clone(given, safe=False) if state["class"] == "given" else VIEWS[state["class"]](**state["params"])
-    for name, value in state["fitted"].items():
-        if not name.endswith("_") or hasattr(type(adapter.views), name):
-            raise ValueError(f"{name!r} is no fitted attribute of views")
-        setattr(adapter.views, name, torch.as_tensor(value) if isinstance(value, np.ndarray) else value)
+    _set_attributes(adapter, state["adapter"])
+    adapter.views = make_views(state["views"], clone(given, safe=False))
+    if adapter.views is not None:
+        _set_attributes(adapter.views, state["fitted"])
     return adapter
-
-
-def portable_views(adapter: ViewAdapter) -> ViewAdapter:
-    """A copy whose tensors lie on the CPU, so that a pickle loads where there is no CUDA device."""
-    moved = copy.copy(adapter)
-    if adapter.views is not None and hasattr(adapter.views, "__dict__"):
-        moved.views = copy.copy(adapter.views)
-        for name, value in vars(moved.views).items():
-            if isinstance(value, Tensor):
-                setattr(moved.views, name, value.cpu())
-    return moved
-
-
-def _device_type(net: NeuralNet) -> str:
-    parameter = next(net.module_.parameters(), None)
-    return "cpu" if parameter is None else parameter.device.type

@@ -1,164 +1,166 @@
-"""One checkpoint on disk: tensors in safetensors, arrays in npz, everything else in a JSON manifest."""
+"""One state on the disk: a line with format, version and SHA-256, then what ``torch.save`` writes."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import importlib.metadata
 import io
 import os
-import warnings
-import zipfile
+import re
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-import safetensors.torch
 import torch
-from numpy.typing import NDArray
-from safetensors import SafetensorError
-from torch import Tensor
 
 from noisyflywheel.exceptions import CheckpointError
-from noisyflywheel.persistence.atomic import generations, write_generation
-from noisyflywheel.persistence.manifest import check_file, dump_manifest, parse_manifest
+from noisyflywheel.persistence.values import decode, encode
 
-MANIFEST, TENSORS, ARRAYS = "manifest.json", "tensors.safetensors", "arrays.npz"
+FILE = "state.bin"
+FORMAT = 2
+"""Raised when an older library could not read what is written."""
 
-
-class Checkpoint(NamedTuple):
-    """What `load_checkpoint` returns."""
-
-    tensors: dict[str, Tensor]
-    arrays: dict[str, NDArray[Any]]
-    meta: dict[str, Any]
+_HEADER = re.compile(rb"(noisyflywheel (\d{1,9}) (\S{1,64})) ([0-9a-f]{64})\n")
+_UNFINISHED = ".unfinished-"
 
 
-def save_checkpoint(
-    directory: str | os.PathLike[str],
-    tensors: dict[str, Tensor],
-    arrays: dict[str, NDArray[Any]],
-    meta: dict[str, Any],
-) -> Path:
-    """Write a checkpoint; the one before is kept until the new one is whole on the disk.
+def save_checkpoint(directory: str | os.PathLike[str], state: dict[str, Any]) -> Path:
+    """Write a state into ``directory``; the one before is there until the new one is whole on the disk.
 
-    Parameters
-    ----------
-    directory : path-like
-        Made if it is not there. One writer at a time (see `noisyflywheel.persistence.slots`).
-    tensors : dict of str to Tensor
-        From any device, of any dtype that safetensors has.
-    arrays : dict of str to ndarray
-        Of numbers, bools or fixed-length strings; object arrays are refused.
-    meta : dict
-        JSON values (see `noisyflywheel.persistence.tree` for nested states).
-
-    Returns
-    -------
-    Path
-        The directory of this generation.
+    It is written and fsynced under a hidden name and renamed, then ``directory``, which is made, is fsynced. Returns
+    the path of the file.
 
     Raises
     ------
     CheckpointError
-        If it cannot be written.
-    TypeError, ValueError
-        If ``arrays`` or ``meta`` hold what the format cannot.
+        If the disk is full, or the directory cannot be written.
+    TypeError
+        If ``state`` holds what cannot be stored (see `noisyflywheel.persistence.values.encode`).
     """
-    files = {TENSORS: safetensors.torch.save(_own_memory(tensors))}
-    if arrays:
-        files[ARRAYS] = _dump_arrays(arrays)
-    files[MANIFEST] = dump_manifest(files, meta)
-    return write_generation(Path(directory), files)
+    parts = pack(state)
+    path = Path(directory) / FILE
+    with os_errors(path.parent, "cannot be written"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with os_errors(path, "cannot be written"):
+        for left in path.parent.glob(f"{_UNFINISHED}*"):  # of writers that were killed
+            left.unlink(missing_ok=True)
+        _replace(path, parts)
+        sync_directory(path.parent)
+    return path
+
+
+def load_checkpoint(directory: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read the state in ``directory``, tensors on the CPU; nothing is imported or executed.
+
+    Every byte is compared with the SHA-256 before it is parsed.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none, it is empty, truncated or changed, or of another format.
+    """
+    path = Path(directory) / FILE
+    if not has_checkpoint(directory):
+        refuse_format_1(directory, "generation-*")
+        raise CheckpointError(directory, "holds no checkpoint")
+    with os_errors(path, "cannot be read"):
+        content = path.read_bytes()
+    return unpack(content, path)
 
 
 def has_checkpoint(directory: str | os.PathLike[str]) -> bool:
     """Whether ``directory`` holds a checkpoint, whole or not."""
-    return bool(generations(Path(directory)))
+    path = Path(directory) / FILE
+    with os_errors(path, "cannot be read"):
+        return path.exists()
 
 
-def load_checkpoint(directory: str | os.PathLike[str]) -> Checkpoint:
-    """Read the newest checkpoint; nothing is unpickled, imported or executed.
-
-    Every byte is compared with the manifest before it is parsed.
-
-    Raises
-    ------
-    CheckpointError
-        If there is none, a file is missing, empty, truncated or changed, or its format is newer.
-    """
-    found = generations(Path(directory))
-    if not found:
-        raise CheckpointError(directory, "holds no checkpoint")
-    path = found[-1]
-    manifest = parse_manifest(_read(path / MANIFEST), path / MANIFEST)
-    contents = _checked_files(path, manifest["files"])
-    arrays = _load_arrays(contents[ARRAYS], path / ARRAYS) if ARRAYS in contents else {}
-    meta = manifest["meta"]
-    if not isinstance(meta, dict):
-        raise CheckpointError(path / MANIFEST, "damaged: meta is no JSON object")
-    return Checkpoint(_load_tensors(contents[TENSORS], path / TENSORS), arrays, meta)
-
-
-def _checked_files(path: Path, described: dict[str, Any]) -> dict[str, bytes]:
-    """Content of every file of the manifest, which may name our two files only."""
-    if not {TENSORS} <= set(described) <= {TENSORS, ARRAYS}:
-        raise CheckpointError(path / MANIFEST, f"damaged: lists the files {sorted(described)}")
-    contents = {}
-    for name, description in described.items():
-        contents[name] = _read(path / name)
-        check_file(contents[name], description, path / name)
-    return contents
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise CheckpointError(path, "the file is missing") from error
-    except OSError as error:
-        raise CheckpointError(path, f"cannot be read ({error.strerror})") from error
-
-
-def _own_memory(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors on the CPU, contiguous, none sharing memory with another (safetensors stores no views)."""
-    seen: set[int] = set()
-    owned = {}
-    for name, tensor in tensors.items():
-        tensor = tensor.detach().cpu().contiguous()
-        whole = tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
-        address = tensor.untyped_storage().data_ptr()
-        owned[name] = tensor if whole and address not in seen else tensor.clone()
-        seen.add(address)
-    return owned
-
-
-def _dump_arrays(arrays: dict[str, NDArray[Any]]) -> bytes:
-    for name, array in arrays.items():
-        if array.dtype.hasobject:
-            raise TypeError(f"array {name!r} has dtype {array.dtype}, which cannot be stored without pickle")
+def pack(state: dict[str, Any]) -> tuple[bytes, memoryview]:
+    """First line and content of a file that holds ``state``."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in arrays.items():
-            entry = io.BytesIO()
-            np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), entry.getvalue())
-    return buffer.getvalue()
+    torch.save(encode(state), buffer)
+    content = buffer.getbuffer()
+    start = f"noisyflywheel {FORMAT} {_library_version()}".encode()
+    return b"%s %s\n" % (start, _digest(start, content)), content
 
 
-def _load_arrays(content: bytes, path: Path) -> dict[str, NDArray[Any]]:
+def unpack(content: bytes, path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The state in the content of the file ``path``; `CheckpointError` as in `load_checkpoint`."""
+    if not content:
+        raise CheckpointError(path, "the file is empty")
+    header = _HEADER.match(content)
+    if header is None:
+        raise CheckpointError(path, "damaged, or no file of this library: its first line is another")
+    if int(header[2]) != FORMAT:
+        writer = f"was written by noisyflywheel {header[3].decode(errors='replace')} in format {int(header[2])}"
+        raise CheckpointError(path, f"{writer}; this library reads format {FORMAT} only")
+    rest = memoryview(content)[header.end() :]
+    if header[4] != _digest(header[1], rest):
+        raise CheckpointError(path, "damaged: truncated or changed, it does not match its SHA-256")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-    except Exception as error:  # zip and npy readers raise many kinds
-        raise CheckpointError(path, f"no arrays of numbers and strings ({type(error).__name__})") from error
-    if not all(isinstance(array, np.ndarray) for array in arrays.values()):  # numpy hands other entries out as bytes
-        raise CheckpointError(path, "no arrays of numbers and strings (an entry is no npy file)")
-    return arrays
+        state = decode(torch.load(io.BytesIO(rest), map_location="cpu", weights_only=True))
+    except Exception as error:  # torch's reader raises many kinds
+        raise CheckpointError(path, f"holds no state of this library ({type(error).__name__})") from error
+    if not isinstance(state, dict):
+        raise CheckpointError(path, f"holds a {type(state).__name__} instead of a state")
+    return state
 
 
-def _load_tensors(content: bytes, path: Path) -> dict[str, Tensor]:
+def refuse_format_1(directory: str | os.PathLike[str], pattern: str) -> None:
+    """Raise `CheckpointError` if files of the first format match ``pattern`` in ``directory``."""
+    old = next(Path(directory).glob(pattern), None)
+    if old is not None:
+        reason = f"was written by noisyflywheel 0.1.0 in format 1; this library reads format {FORMAT} only"
+        raise CheckpointError(old, f"{reason}: fit again, in another directory or after removing this one")
+
+
+@contextlib.contextmanager
+def os_errors(path: str | os.PathLike[str], what: str) -> Iterator[None]:
+    """Errors of the operating system as `CheckpointError` that names ``path``."""
     try:
-        tensors = safetensors.torch.load(content)
-    except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise CheckpointError(path, f"no safetensors file ({type(error).__name__})") from error
-    return {name: torch.as_tensor(tensor) for name, tensor in tensors.items()}
+        yield
+    except OSError as error:
+        raise CheckpointError(path, f"{what} ({error.strerror})") from error
+
+
+def sync_directory(directory: Path) -> None:
+    """Put the entries of a directory on the disk (nothing to do where directories cannot be opened)."""
+    if os.name == "nt":
+        return
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _replace(path: Path, parts: tuple[bytes, memoryview]) -> None:
+    """Make ``path`` a file of ``parts``, all at once."""
+    hidden = path.with_name(f"{_UNFINISHED}{uuid.uuid4().hex}")
+    try:
+        _write(hidden, parts)
+        os.replace(hidden, path)
+    finally:
+        hidden.unlink(missing_ok=True)
+
+
+def _write(path: Path, parts: tuple[bytes, memoryview]) -> None:
+    with open(path, "xb") as file:
+        file.writelines(parts)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _digest(start: bytes, content: memoryview) -> bytes:
+    digest = hashlib.sha256(start)
+    digest.update(content)
+    return digest.hexdigest().encode()
+
+
+def _library_version() -> str:
+    try:
+        return importlib.metadata.version("noisyflywheel")
+    except importlib.metadata.PackageNotFoundError:  # a source tree that is not installed
+        return "unknown"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from noisyflywheel.audit.pictures import as_pictures
+from noisyflywheel.data.pictures import as_pictures
 from noisyflywheel.plot.style import INK, MUTED, RIGHT, WRONG
 
 
@@ -51,7 +51,7 @@ class LabelIssuesDisplay:
         estimator : FlywheelClassifier or CrossValAudit
             Fitted on X.
         X : images, vectors or paths of n rows
-            See `noisyflywheel.audit.pictures.as_pictures`.
+            See `noisyflywheel.data.pictures.as_pictures`.
         n_worst : int, default 20
             Number of pictures.
         image_shape : tuple, optional

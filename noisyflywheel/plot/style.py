@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 INK = "#22303c"
 MUTED = "#6b7a88"
 GRID = "#e4e9ee"
@@ -29,7 +31,6 @@ def axes_of(ax: Any, n: int, size: tuple[float, float]) -> list[Any]:
         If the caller gave another number of axes.
     """
     import matplotlib.pyplot as plt
-    import numpy as np
 
     if ax is None:
         return list(plt.subplots(1, n, figsize=size, layout="constrained", squeeze=False)[1][0])

@@ -33,7 +33,8 @@ NOISES = {
 }
 """Kinds of noise that each data set can have."""
 
-JPEG_NOTE = "CIFAR-10 as JPEG copies: scores lie a little below those on the original pixels"
+Reader = Callable[[Path, str], tuple[NoisyData, NoisyData, str]]
+"""From a folder and a kind of noise to training data, test data and a note for `Benchmark`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +74,7 @@ def load_benchmark(
     n_test: int | None = None,
     label_file: Path | None = None,
     member: str | None = None,
+    read: Reader | None = None,
 ) -> Benchmark:
     """Read a data set and give its training rows noisy labels.
 
@@ -81,8 +83,7 @@ def load_benchmark(
     name : str
         One of `NOISES`.
     folder : Path
-        Where the published files lie, as `noisyflywheel.datasets` reads them; for CIFAR-10 also a folder with
-        ``cifar10n.npz``, or that file itself.
+        Where the published files lie, as `noisyflywheel.datasets` reads them.
     noise_kind : str
         One of ``NOISES[name]``.
     rate : float or None
@@ -94,6 +95,8 @@ def load_benchmark(
     label_file, member : path and str, optional
         Published given labels instead of generated ones, as `noisyflywheel.datasets.load_label_file` reads
         them.
+    read : callable, optional
+        Reads the data set in another form than the published one.
 
     Raises
     ------
@@ -101,7 +104,7 @@ def load_benchmark(
         For missing or damaged files, or noise that the data set cannot have; the message names it.
     """
     check_noise(name, noise_kind, rate)
-    train, test, note = _READERS[name](folder, noise_kind)
+    train, test, note = (read or _READERS[name])(folder, noise_kind)
     X, y, y_true = _first(train, n_train)
     if label_file is not None:
         y = datasets.load_label_file(label_file, member)
@@ -149,11 +152,6 @@ def _first(data: NoisyData, n: int | None) -> tuple[Any, Labels, Labels | None]:
 
 
 def _read_cifar10(folder: Path, kind: str) -> tuple[NoisyData, NoisyData, str]:
-    archive = folder if folder.suffix == ".npz" else folder / "cifar10n.npz"
-    if archive.is_file():
-        labels = kind if kind in HUMAN else "clean"
-        train = datasets.load_cifar10n(archive, labels)
-        return train, datasets.load_cifar10n(archive, "clean", train=False), JPEG_NOTE
     return _read_torchvision(datasets.load_cifar10, folder, kind, "CIFAR-10_human.pt")
 
 
@@ -184,7 +182,7 @@ def _read_webvision(folder: Path, kind: str) -> tuple[NoisyData, NoisyData, str]
     return load(folder, verify=False), load(folder, train=False, verify=False), ""
 
 
-_READERS: dict[str, Callable[[Path, str], tuple[NoisyData, NoisyData, str]]] = {
+_READERS: dict[str, Reader] = {
     "cifar10": _read_cifar10,
     "cifar100": _read_cifar100,
     "tiny-imagenet": _read_tiny_imagenet,

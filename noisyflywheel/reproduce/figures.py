@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from sklearn.manifold import TSNE
 
 from noisyflywheel.data import channels_first, to_tensor
 from noisyflywheel.estimator.classifier import FlywheelClassifier
@@ -101,8 +102,6 @@ def curves(record: dict[str, Any]) -> Any:
 
 def tsne(classifier: FlywheelClassifier, benchmark: Benchmark, n_rows: int) -> Any:
     """Figure 4: t-SNE of f's features of test pictures, coloured by their true class."""
-    from sklearn.manifold import TSNE
-
     features, y = test_features(classifier, benchmark, n_rows)
     if len(y) < 10:
         return None

@@ -15,6 +15,7 @@ from torch import Tensor
 from noisyflywheel.data import Source, channels_first, to_tensor
 from noisyflywheel.estimator.inputs import is_dataset, make_source
 from noisyflywheel.loop.flywheel import Flywheel
+from noisyflywheel.loop.loader import predict_plain
 from noisyflywheel.noise import transition_matrix
 
 Row = dict[str, float]
@@ -68,14 +69,14 @@ class CycleMeasures:
         self.sink = sink
         self._source: Source | None = None
 
-    def __call__(self, wheel: Flywheel, row: Row) -> Row:
+    def __call__(self, flywheel: Flywheel, row: Row) -> Row:
         """Measure one cycle; returns the new columns."""
         start = time.perf_counter()
         seconds = {"cycle_seconds": sum(row.get(f"{step}_seconds", 0.0) for step in STEPS)}
-        measured = seconds | self._test(wheel) | self._train(wheel)
+        measured = seconds | self._test(flywheel) | self._train(flywheel)
         measured["measure_seconds"] = time.perf_counter() - start
         if self.sink is not None:
-            self.sink(row | measured, wheel)
+            self.sink(row | measured, flywheel)
         return measured
 
     def true_corruption(self) -> Matrix | None:
@@ -85,23 +86,22 @@ class CycleMeasures:
         wrong = ~self.right
         return transition_matrix(self.y_true[wrong], self.y[wrong], labels=list(self.classes))
 
-    def _test(self, wheel: Flywheel) -> Row:
+    def _test(self, flywheel: Flywheel) -> Row:
         """Accuracy and seconds of f on the test rows."""
         if self._source is None:
             rows = self.X_test if is_dataset(self.X_test) else channels_first(to_tensor(self.X_test))
-            self._source = make_source(rows, wheel.source.device)
+            self._source = make_source(rows, flywheel.loader.source.device)
         start = time.perf_counter()
-        index = torch.arange(len(self._source))
-        log_p = wheel.aux.predict(self._source, wheel.views.plain, index, wheel.views.eval_batch)
+        log_p = predict_plain(flywheel.aux, self._source, flywheel.loader.plain)
         best = log_p.topk(min(5, log_p.shape[1]), dim=1).indices.cpu().numpy()
         seconds = time.perf_counter() - start
         hit = self.classes[best] == self.y_test[:, None]
         measured = {"test_accuracy": float(hit[:, 0].mean()), "inference_seconds": seconds}
         return measured | ({"test_top5": float(hit.any(1).mean())} if log_p.shape[1] > 5 else {})
 
-    def _train(self, wheel: Flywheel) -> Row:
+    def _train(self, flywheel: Flywheel) -> Row:
         """What is known about the training rows against the truth."""
-        s = wheel.state
+        s = flywheel.state
         counts = torch.bincount(s.y_hat, minlength=s.n_classes)
         measured = {"largest_class": float(counts.max() / counts.sum())}
         if self.y_true is None or self.right is None:

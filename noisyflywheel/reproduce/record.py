@@ -7,14 +7,14 @@ import math
 import os
 import platform
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sklearn
-import skorch
 import torch
-import torchvision
+
+from noisyflywheel import __version__
 
 FORMAT = "noisyflywheel-reproduce-1"
 
@@ -26,10 +26,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
-        "scikit-learn": sklearn.__version__,
-        "skorch": skorch.__version__,
-        "numpy": np.__version__,
+        **{name: version(name) for name in ("torchvision", "scikit-learn", "skorch", "numpy")},
         "commit": commit(),
     }
 
@@ -47,8 +44,6 @@ def device_name(device: torch.device) -> str:
 
 def commit() -> str:
     """The commit that this package ran from, ``+changes`` where files differ; else its version."""
-    from noisyflywheel import __version__
-
     package = Path(__file__).resolve().parents[1]
     try:  # a repository that merely contains the installed package does not count
         _git(package, "ls-files", "--error-unmatch", "__init__.py")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 
 from noisyflywheel.estimator.classifier import FlywheelClassifier
 from noisyflywheel.loop.flywheel import Flywheel
+from noisyflywheel.reproduce import figures
 from noisyflywheel.reproduce.benchmarks import Benchmark
 from noisyflywheel.reproduce.measures import CycleMeasures, Row
 from noisyflywheel.reproduce.plan import Plan
@@ -93,17 +95,17 @@ class Recorder:
         self.record["cycles"] = before["cycles"]
         self.started -= before.get("seconds", 0.0)
 
-    def cycle(self, row: Row, wheel: Flywheel) -> None:
+    def cycle(self, row: Row, flywheel: Flywheel) -> None:
         """Take in one cycle; rows of a run that went further before are dropped."""
         record = self.record
         if "environment" not in record:
-            record["environment"] = environment(wheel.aux.device)
-            record["parameters"] = _parameters(wheel)
+            record["environment"] = environment(flywheel.aux.device)
+            record["parameters"] = _parameters(flywheel)
         record["cycles"] = [kept for kept in record["cycles"] if kept["cycle"] < row["cycle"]] + [row]
         record["result"] = result(record["cycles"])
         record["seconds"] = time.perf_counter() - self.started
         write_json(self.path, record)
-        self.say(line(row, wheel.settings.n_cycles))
+        self.say(line(row, flywheel.settings.n_cycles))
 
     def finish(self, classifier: FlywheelClassifier, measures: CycleMeasures) -> None:
         """Add the matrices of Figure 3 and what is known at the end."""
@@ -122,18 +124,18 @@ class Recorder:
         self.say(summary(self.record))
 
 
-def _parameters(wheel: Flywheel) -> dict[str, Any]:
+def _parameters(flywheel: Flywheel) -> dict[str, Any]:
     """What the loop and its nets were run with."""
-    net = wheel.aux.net
+    net = flywheel.aux.net
     about = {
         "module": getattr(net.module, "__name__", type(net.module).__name__),
         "n_weights": sum(p.numel() for p in net.module_.parameters()),
         "batch_size": net.batch_size,
         "lr": net.lr,
-        "bf16": wheel.aux.amp,
-        "views": repr(wheel.views.views),
+        "bf16": flywheel.aux.amp,
+        "views": repr(flywheel.loader.views.views),
     }
-    return vars(wheel.settings) | about
+    return vars(flywheel.settings) | about
 
 
 def result(cycles: list[Row]) -> dict[str, Any]:
@@ -151,8 +153,8 @@ def result(cycles: list[Row]) -> dict[str, Any]:
         "corruption_error",
     )
     found |= {f"last_{name}": last[name] for name in names if name in last}
-    found["median_cycle_seconds"] = _median([row["cycle_seconds"] for row in cycles])
-    found["median_inference_seconds"] = _median([row["inference_seconds"] for row in cycles])
+    found["median_cycle_seconds"] = statistics.median([row["cycle_seconds"] for row in cycles])
+    found["median_inference_seconds"] = statistics.median([row["inference_seconds"] for row in cycles])
     return found
 
 
@@ -184,17 +186,9 @@ def draw_figures(
     say: Callable[[str], None],
 ) -> None:
     """Figures 3, 4 and 5 beside the JSON file."""
-    from noisyflywheel.reproduce import figures
-
     drawn = {"figure3": figures.corruption(record, benchmark.class_names), "figure5": figures.curves(record)}
     if tsne_rows > 0:
         drawn["figure4"] = figures.tsne(classifier, benchmark, tsne_rows)
     for name, figure in sorted(drawn.items()):
         if figure is not None:
             say(f"{name}: {figures.save(figure, path.with_name(f'{path.stem}-{name}.png'))}")
-
-
-def _median(values: list[float]) -> float:
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

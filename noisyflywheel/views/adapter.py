@@ -30,10 +30,12 @@ class ViewAdapter:
     """
 
     def __init__(self, views: Any, sample: Tensor) -> None:
-        own: Any = clone(views, safe=False) if views is not None else None
-        self.views: Any = own.fit(sample) if hasattr(own, "fit") else own
+        copied: Any = clone(views, safe=False) if views is not None else None
+        self.views: Any = copied.fit(sample) if hasattr(copied, "fit") else copied
         self.eval_batch = 512
-        self.guess: tuple[str, ...] = ("plain",) if own is None else tuple(getattr(own, "guess", ("weak", "weak")))
+        self.guess: tuple[str, ...] = (
+            ("plain",) if copied is None else tuple(getattr(copied, "guess", ("weak", "weak")))
+        )
         self.row_shape = tuple(sample.shape[1:])
 
     def generator_device(self, device: torch.device) -> torch.device:

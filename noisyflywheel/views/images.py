@@ -135,9 +135,9 @@ class ImageViews(BaseEstimator):
     def _draw_crops(self, n: int, generator: torch.Generator | None) -> Tensor:
         """Draw the row and the column of each cut and whether it is mirrored: (3, n) int64 on the CPU."""
         check_is_fitted(self, "mean_")
-        place = torch.randint(2 * self.pad_ + 1, (2, n), generator=generator)
+        corner = torch.randint(2 * self.pad_ + 1, (2, n), generator=generator)
         mirrored = torch.randint(2, (1, n), generator=generator) * bool(self.flip)
-        return torch.cat([place, mirrored])
+        return torch.cat([corner, mirrored])  # (3, n)
 
     def _make(self, x: Tensor, crops: Tensor | None, changes: Tensor | None) -> Tensor:
         """Carry out what was drawn, on the CPU block by block, which bounds the memory.

@@ -32,8 +32,13 @@ def mixup(x: Tensor, target: Tensor, alpha: float, generator: torch.Generator) -
     if alpha <= 0:
         return x, target
     share = mixing_weight(alpha, generator)
-    partner = torch.randperm(len(x), generator=generator).to(x.device, non_blocking=True)
-    return torch.lerp(x[partner], x, share), torch.lerp(target[partner], target, share)
+    partner = torch.randperm(len(x), generator=generator)  # (B,), on the host
+    return _mixed(x, partner, share), _mixed(target, partner, share)
+
+
+def _mixed(t: Tensor, partner: Tensor, share: float) -> Tensor:
+    """``share`` of each row and the rest of its partner: (B, ...) -> (B, ...)."""
+    return torch.lerp(t[partner.to(t.device, non_blocking=True)], t, share)
 
 
 def mixing_weight(alpha: float, generator: torch.Generator) -> float:

@@ -12,6 +12,12 @@ from torch import Tensor
 COMMENSURATE = 0.1
 """Features share a unit where their variances are carried by at least this share of them (see `feature_scale`)."""
 
+DISTANCES, FEWEST = 200_000_000, 200
+"""Most distances that `neighbour_noise` looks at, unless that were for fewer queries than these."""
+
+BLOCK = 2048
+"""Rows against which distances are taken at once: 2,000 queries make 16 MB."""
+
 
 def feature_scale(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and scale of each feature, one common scale where the features share a unit.
@@ -35,10 +41,10 @@ def feature_scale(x: Tensor) -> tuple[Tensor, Tensor]:
     varying = variance > 1e-12 * (1 + mean.square())
     if not bool(varying.any()):
         return mean.float(), torch.ones_like(mean).float()
-    kept = variance[varying]
-    carried = kept.sum().square() / kept.square().sum()
-    if carried >= COMMENSURATE * len(kept):
-        scale = kept.sum().div(len(variance)).sqrt().expand_as(mean)
+    moving = variance[varying]  # (number that vary,)
+    carried = moving.sum().square() / moving.square().sum()
+    if carried >= COMMENSURATE * len(moving):
+        scale = moving.sum().div(len(variance)).sqrt().expand_as(mean)
     else:
         scale = torch.where(varying, variance, torch.ones_like(variance)).sqrt()
     return mean.float(), scale.float()
@@ -55,7 +61,7 @@ def neighbour_noise(z: Tensor, queries: int = 2000, neighbour: int = 5) -> float
     z : Tensor of shape (n, d)
         Scaled rows.
     queries : int
-        Rows, evenly spaced, whose neighbours are looked up.
+        Rows, evenly spaced, whose neighbours are looked up; fewer where n is beyond 100,000, see `DISTANCES`.
     neighbour : int
         Which neighbour's distance counts.
 
@@ -63,15 +69,41 @@ def neighbour_noise(z: Tensor, queries: int = 2000, neighbour: int = 5) -> float
     -------
     float in [0.05, 2]
     """
+    n = len(z)
     varying = max(1, int((z.var(0, correction=0) > 1e-12).sum()))
-    index = torch.linspace(0, len(z) - 1, min(queries, len(z)), dtype=torch.float64).long()
-    distance = torch.cdist(z[index], z)
-    distance = torch.where(distance > 1e-3 * varying**0.5, distance, torch.inf)
-    kth = distance.kthvalue(min(neighbour, max(1, len(z) - 1)), dim=1).values
-    finite = kth[torch.isfinite(kth)]
+    queries = min(n, queries, max(FEWEST, DISTANCES // n))
+    index = torch.linspace(0, n - 1, queries, dtype=torch.float64).long()
+    distance = neighbour_distance(z[index], z, min(neighbour, max(1, n - 1)), 1e-3 * varying**0.5)
+    finite = distance[torch.isfinite(distance)]  # sync: once a fit
     if not len(finite):
         return 0.05
     return float((1.3 * finite.median() / varying**0.5).clamp(0.05, 2.0))
+
+
+def neighbour_distance(rows: Tensor, among: Tensor, k: int, least: float) -> Tensor:
+    """Distance of each row to its ``k``-th nearest among others, those within ``least`` not counted.
+
+    Exact, block by block of ``among``: at most ``BLOCK`` x m distances are held at once, whatever n.
+
+    Parameters
+    ----------
+    rows : Tensor of shape (m, d)
+    among : Tensor of shape (n, d)
+    k : int, at least 1
+    least : float, at least 0
+
+    Returns
+    -------
+    Tensor of shape (m,)
+        Infinite where there are fewer than ``k``.
+    """
+    nearest = rows.new_full((len(rows), k), torch.inf)  # (m, k), the smallest so far
+    for block in among.split(BLOCK):
+        distance = torch.cdist(rows, block)  # (m, BLOCK)
+        distance.masked_fill_(distance <= least, torch.inf)
+        closest = distance.topk(min(k, len(block)), dim=1, largest=False).values
+        nearest = torch.cat([nearest, closest], 1).topk(k, dim=1, largest=False).values
+    return nearest.amax(1)
 
 
 def _at_least_zero(value: Any) -> bool:

@@ -38,6 +38,7 @@ def test_refurbish_leaves_its_arguments_and_mixes_precisions():
     assert mixed.dtype == torch.float64
     assert torch.equal(f32, before)
     assert refurbish(Q.float(), GIVEN, f32).dtype == torch.float32
+    torch.testing.assert_close(refurbish(Q.float(), GIVEN, F_PROB), mixed, check_dtype=False)
 
 
 def test_auxiliary_likelihood_by_hand():
@@ -46,6 +47,21 @@ def test_auxiliary_likelihood_by_hand():
     T = torch.tensor([[0.7, 0.3], [0.4, 0.6]], dtype=torch.float64)
     value = auxiliary_likelihood(q_y, f_prob, T, torch.tensor([1]))
     assert float(value) == pytest.approx(0.5 * math.log(0.9 * 0.3) + 0.5 * math.log(0.1 * 0.6))
+
+
+def test_auxiliary_likelihood_is_a_mean_over_rows():
+    q_y = torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
+    f_prob = torch.tensor([[0.9, 0.1], [0.3, 0.7]], dtype=torch.float64)
+    T = torch.tensor([[0.8, 0.2], [0.4, 0.6]], dtype=torch.float64)
+    value = auxiliary_likelihood(q_y, f_prob, T, torch.tensor([1, 0]))
+    assert float(value) == pytest.approx((math.log(0.9 * 0.2) + math.log(0.7 * 0.4)) / 2)
+
+
+def test_auxiliary_likelihood_floors_both_probabilities_at_1e_30():
+    value = auxiliary_likelihood(torch.eye(2), torch.eye(2), torch.zeros(2, 2), torch.tensor([0, 1]))
+    assert float(value) == pytest.approx(math.log(1e-30), rel=1e-6)
+    value = auxiliary_likelihood(torch.eye(2), 1 - torch.eye(2), torch.ones(2, 2), torch.tensor([0, 1]))
+    assert float(value) == pytest.approx(math.log(1e-30), rel=1e-6)
 
 
 def test_auxiliary_likelihood_is_finite_for_impossible_labels():

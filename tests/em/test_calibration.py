@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from noisyflywheel.em import agreement, calibrate, objective
+from noisyflywheel.em import agreement, calibrate, objective, overconfidence
 from noisyflywheel.em.calibration import TEMPERATURES, tempered_given
 
 EPS, GAMMA = 0.25, 0.7
@@ -24,7 +24,8 @@ def mixture():
 
 def test_tempered_given_by_hand():
     log_g = torch.log(torch.tensor([[0.8, 0.2]], dtype=torch.float64))
-    assert float(tempered_given(log_g, torch.tensor([0]), 1.0)) == pytest.approx(0.8)
+    as_is = tempered_given(log_g.expand(2, 2), torch.tensor([0, 1]), 1.0)
+    torch.testing.assert_close(as_is, torch.tensor([0.8, 0.2], dtype=torch.float64))
     flat = math.sqrt(0.8) / (math.sqrt(0.8) + math.sqrt(0.2))
     assert float(tempered_given(log_g, torch.tensor([0]), 2.0)) == pytest.approx(flat)
     sharp = 0.64 / (0.64 + 0.04)
@@ -59,3 +60,52 @@ def test_calibrate_survives_the_ends():
 def test_agreement_by_hand():
     prob = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
     assert float(agreement(prob, torch.tensor([0, 1, 1]))) == pytest.approx(2 / 3)
+    assert agreement(prob, torch.tensor([0, 1, 1])).dtype == torch.float64
+
+
+def test_temperatures_are_quarter_octaves_from_a_quarter_to_16():
+    assert (TEMPERATURES[0], TEMPERATURES[-1]) == (0.25, 16.0)
+    assert 1.0 in TEMPERATURES
+    for lower, upper in zip(TEMPERATURES, TEMPERATURES[1:], strict=False):
+        assert upper / lower == pytest.approx(2**0.25)
+
+
+def test_calibrate_compares_in_the_precision_of_eps():
+    """g in float32 and a gamma so near 1 that only float64 tells 1 - gamma: the flat g is found all the same."""
+    log_g = torch.log(torch.tensor([[0.9, 0.1]] * 2))
+    flat = calibrate(log_g, torch.tensor([0, 1]), 0.999, torch.full((2,), 1e-9, dtype=torch.float64))
+    assert flat == 16.0
+    sharp = calibrate(log_g, torch.tensor([0, 0]), 0.999, torch.full((2,), 1e-9, dtype=torch.float64))
+    assert sharp == 0.25
+
+
+def test_overconfidence_by_hand():
+    """Mean confidence .8; g and f agree on two rows of three."""
+    log_g = torch.log(torch.tensor([[0.9, 0.1], [0.4, 0.6], [0.1, 0.9]]))
+    f_prob = torch.tensor([[0.7, 0.3], [0.8, 0.2], [0.45, 0.55]])
+    assert overconfidence(log_g, f_prob) == pytest.approx(0.8 - 2 / 3)
+    assert overconfidence(log_g, 1 - f_prob) == pytest.approx(0.8 - 1 / 3)
+    assert overconfidence(log_g, log_g.exp()) == pytest.approx(0.8 - 1)
+
+
+def test_overconfidence_is_a_number_in_float64():
+    """2^25 equal float32 confidences cannot be summed in float32; emulated by what one row keeps of its digits."""
+    log_g = torch.log(torch.tensor([[0.7, 0.3]]))
+    value = overconfidence(log_g, torch.tensor([[0.0, 1.0]]))
+    assert isinstance(value, float)
+    assert value == float(log_g[0, 0].double().exp())
+
+
+def test_agreement_with_weights_by_hand():
+    prob = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+    weights = torch.tensor([1.0, 0.0, 3.0], dtype=torch.float64)
+    assert float(agreement(prob, torch.tensor([0, 1, 1]), weights)) == pytest.approx(0.25)
+
+
+def test_calibrate_counts_a_row_as_often_as_its_weight():
+    """One label for the sure class, one against it: the one that counts nine times decides."""
+    log_g = torch.log(torch.tensor([[0.9, 0.1]] * 2, dtype=torch.float64))
+    given, eps = torch.tensor([0, 1]), torch.full((2,), 0.01, dtype=torch.float64)
+    for weights, repeated in [([9.0, 1.0], [0] * 9 + [1]), ([1.0, 9.0], [0] + [1] * 9)]:
+        many = calibrate(log_g[:1].expand(10, 2), torch.tensor(repeated), 0.9, eps[:1].expand(10))
+        assert calibrate(log_g, given, 0.9, eps, torch.tensor(weights, dtype=torch.float64)) == many

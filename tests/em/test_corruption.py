@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from noisyflywheel.em import corruption_matrix, error_probability, refurbish, transition_matrix
-from noisyflywheel.em.main import EPS_MIN
 
 F_PROB = torch.tensor([[0.5, 0.5], [0.25, 0.75], [1.0, 0.0]], dtype=torch.float64)
 GIVEN = torch.tensor([0, 1, 1])
@@ -62,7 +61,7 @@ def test_error_probability_by_hand():
 
 def test_error_probability_is_floored_and_uniform_for_uniform_corruption():
     eps = error_probability(torch.tensor([[1.0, 0.0]]), torch.eye(2).double(), torch.tensor([1]))
-    assert float(eps) == pytest.approx(EPS_MIN)
+    assert float(eps) == pytest.approx(1e-6)
     uniform = torch.full((2, 2), 0.5, dtype=torch.float64)
     torch.testing.assert_close(error_probability(F_PROB, uniform, GIVEN), torch.full((3,), 0.5).double())
 
@@ -79,3 +78,20 @@ def test_recovers_the_law_that_made_the_labels():
     torch.testing.assert_close(T_c, law.double(), atol=0.02, rtol=0)
     T = transition_matrix(f_prob, given)
     torch.testing.assert_close(T, 0.6 * torch.eye(3).double() + 0.4 * law.double(), atol=0.02, rtol=0)
+
+
+def test_a_row_counts_as_empty_up_to_a_mass_of_1e_12():
+    given = torch.tensor([1])
+    for mass, expected in [(1e-12, [0.5, 0.5]), (1.5e-12, [0.0, 1.0]), (1e-9, [0.0, 1.0])]:
+        T = transition_matrix(torch.tensor([[mass, 0.0]], dtype=torch.float64), given)
+        torch.testing.assert_close(T[0], torch.tensor(expected, dtype=torch.float64))
+
+
+def test_gradients_through_an_empty_row_are_finite():
+    f_prob = torch.tensor([[1.0, 0.0]], dtype=torch.float64, requires_grad=True)
+    transition_matrix(f_prob, torch.tensor([1])).square().sum().backward()
+    assert torch.isfinite(f_prob.grad).all()
+
+
+def test_error_probability_has_the_precision_of_f():
+    assert error_probability(F_PROB.float(), torch.eye(2).double(), GIVEN).dtype == torch.float32

@@ -9,9 +9,11 @@ from noisyflywheel.em.losses import (
     CLAMP,
     confidence_regularizer,
     contrastive_loss,
+    cross_entropy,
     limited_weight,
     main_loss,
     soft_target_cross_entropy,
+    weighted_mean,
 )
 
 # Eqs. (8) and (9)
@@ -40,6 +42,12 @@ def test_confidence_regularizer_falls_as_g_grows_confident():
     ]
     assert values == sorted(values, reverse=True)
     assert values[0] == pytest.approx(math.log(1 / 3), rel=1e-6)
+
+
+def test_confidence_regularizer_adds_1e_8_inside_the_logarithm():
+    prob = torch.tensor([[1e-8, 1.0]], dtype=torch.float64)
+    value = confidence_regularizer(prob, torch.tensor([1.0, 0.0], dtype=torch.float64))
+    assert float(value) == pytest.approx(math.log(2e-8))
 
 
 def test_main_loss_by_hand():
@@ -92,6 +100,39 @@ def test_main_loss_gradient():
     torch.testing.assert_close(logits.grad, expected, atol=1e-6, rtol=0)
 
 
+# weights of rows
+
+WEIGHTS = torch.tensor([0.5, 1.5], dtype=torch.float64)
+TWO = torch.tensor([[0.8, 0.2], [0.5, 0.5]], dtype=torch.float64)
+
+
+def test_weighted_mean_by_hand():
+    values = torch.tensor([2.0, 4.0], dtype=torch.float64)
+    assert float(weighted_mean(values)) == 3.0
+    assert float(weighted_mean(values, WEIGHTS)) == 3.5
+    assert (
+        float(weighted_mean(values, torch.tensor([1.0, 0.0]))) == 1.0
+    )  # their mean is 1 over all rows, not over these
+
+
+def test_cross_entropy_by_hand():
+    labels = torch.tensor([1, 0])
+    plain = cross_entropy(torch.log(TWO), labels)
+    assert plain.shape == () and float(plain) == pytest.approx(-(math.log(0.2) + math.log(0.5)) / 2)
+    weighted = cross_entropy(torch.log(TWO), labels, WEIGHTS)
+    assert float(weighted) == pytest.approx(-(0.5 * math.log(0.2) + 1.5 * math.log(0.5)) / 2)
+
+
+def test_main_loss_weighs_both_of_its_parts():
+    prior = torch.tensor([0.25, 0.75], dtype=torch.float64)
+    regular = [0.25 * math.log(0.8) + 0.75 * math.log(0.2), math.log(0.5)]
+    expected = (0.5 * regular[0] + 1.5 * regular[1]) / 2
+    assert float(confidence_regularizer(TWO, prior, WEIGHTS)) == pytest.approx(expected, abs=1e-7)
+    loss = main_loss(torch.log(TWO), torch.tensor([1, 0]), prior, 3.0, WEIGHTS)
+    labels = -(0.5 * math.log(0.2) + 1.5 * math.log(0.5)) / 2
+    assert float(loss) == pytest.approx(labels + 3 * expected, abs=1e-6)
+
+
 # Eq. (13)
 
 
@@ -120,6 +161,21 @@ def test_contrastive_loss_by_hand():
     z = torch.eye(2)
     expected = -math.log(math.exp(2.0) / (math.exp(2.0) + 2))
     assert float(contrastive_loss(z, z, temperature=0.5)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_contrastive_loss_of_unequal_views_by_hand():
+    """Angles 0 and 90 degrees in view 1, 30 and 60 in view 2; temperature .05 unless another is given."""
+    z1 = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    z2 = torch.tensor([[math.sqrt(3), 1.0], [1.0, math.sqrt(3)]]) / 2
+    near, far, apart = math.cos(math.pi / 6), math.cos(math.pi / 3), 0.0
+    for loss, t in [(contrastive_loss(z1, z2), 0.05), (contrastive_loss(z1, z2, 1.0), 1.0)]:
+        first = -near / t + math.log(sum(math.exp(c / t) for c in (near, far, apart)))
+        second = -near / t + math.log(sum(math.exp(c / t) for c in (near, far, near)))
+        assert float(loss) == pytest.approx((first + second) / 2, rel=1e-5)
+
+
+def test_contrastive_loss_of_half_precision_is_float32():
+    assert contrastive_loss(torch.eye(2).half(), torch.eye(2).half()).dtype == torch.float32
 
 
 def test_contrastive_loss_does_not_see_lengths_and_is_symmetric():

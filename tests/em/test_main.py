@@ -12,7 +12,7 @@ from noisyflywheel.em import (
     reweighted_cross_entropy,
     update_clean_rate,
 )
-from noisyflywheel.em.main import EPS_MIN, GAMMA_MIN
+from noisyflywheel.em.main import EPS_MIN, GAMMA_MIN, PROB_MIN, weighted_average
 
 G = torch.tensor([0.8, 0.1], dtype=torch.float64)
 Q = torch.tensor([0.96, 0.75], dtype=torch.float64)
@@ -51,12 +51,42 @@ def test_clean_posterior_at_the_ends(g, gamma, eps, expected):
     assert float(q) == pytest.approx(expected, abs=1e-12)
 
 
+def test_bounds_are_those_of_the_docs():
+    assert (GAMMA_MIN, EPS_MIN, PROB_MIN) == (1e-4, 1e-6, 1e-30)
+
+
+def test_clean_posterior_floors_g_at_1e_30_and_eps_at_1e_6():
+    q = clean_posterior(torch.tensor([0.0, 1.0], dtype=torch.float64), 0.5, torch.tensor([1.0, 0.0]).double())
+    torch.testing.assert_close(q, torch.tensor([1e-30, 1 / (1 + 1e-6)], dtype=torch.float64), rtol=1e-9, atol=0)
+
+
+def test_clean_posterior_has_the_precision_of_g():
+    q = clean_posterior(G.float(), torch.tensor(0.75, dtype=torch.float64), torch.tensor([0.1, 0.1]).double())
+    assert q.dtype == torch.float32
+    q = clean_posterior(G, torch.tensor(0.75), torch.tensor([0.1, 0.1]))
+    assert q.dtype == torch.float64
+
+
 # Eqs. (5) and (6)
 
 
 def test_expected_log_likelihood_by_hand():
     value = expected_log_likelihood(torch.tensor([1.0, 0.5]).double(), G, 0.75, 0.1)
     assert float(value) == pytest.approx((math.log(0.6) + 0.5 * math.log(0.075) + 0.5 * math.log(0.025)) / 2)
+
+
+def test_expected_log_likelihood_of_impossible_labels_by_hand():
+    impossible, sure = torch.tensor([0.0]), torch.tensor([1.0])
+    floor = pytest.approx(math.log(1e-30), rel=1e-6)
+    assert float(expected_log_likelihood(torch.tensor([1.0]), impossible, 0.5, 0.5)) == floor
+    assert float(expected_log_likelihood(torch.tensor([0.0]), sure, 0.5, 0.0)) == floor
+    assert float(expected_log_likelihood(torch.tensor([1.0]), sure, 1.0, 0.5)) == 0
+    assert float(expected_log_likelihood(torch.tensor([0.0]), sure, 0.0, 1.0)) == 0
+
+
+def test_expected_log_likelihood_has_the_precision_of_g():
+    gamma, eps = torch.tensor(0.75, dtype=torch.float64), torch.tensor([0.1, 0.1], dtype=torch.float64)
+    assert expected_log_likelihood(Q.float(), G.float(), gamma, eps).dtype == torch.float32
 
 
 def test_expected_log_likelihood_is_finite_at_the_ends():
@@ -83,6 +113,13 @@ def test_update_clean_rate_by_hand_and_clipped():
     assert float(update_clean_rate(Q)) == pytest.approx(0.855)
     assert float(update_clean_rate(torch.zeros(3))) == pytest.approx(GAMMA_MIN)
     assert float(update_clean_rate(torch.ones(3))) == pytest.approx(1 - GAMMA_MIN)
+
+
+def test_weighted_average_by_hand():
+    values = torch.tensor([1.0, 2.0, 4.0])
+    assert float(weighted_average(values, torch.tensor([1.0, 0.0, 3.0]))) == 3.25
+    assert float(weighted_average(values)) == pytest.approx(7 / 3)
+    assert float(update_clean_rate(Q, torch.tensor([2.0, 1.0]))) == pytest.approx((2 * 0.96 + 0.75) / 3)
 
 
 def test_update_clean_rate_maximises_the_expected_log_likelihood():

@@ -40,6 +40,11 @@ def test_objective_by_hand():
     assert float(objective(G, 0.75, 0.1)) == pytest.approx((math.log(0.625) + math.log(0.1)) / 2)
 
 
+def test_objective_with_weights_by_hand():
+    value = objective(G, 0.75, 0.1, sample_weight=torch.tensor([3.0, 1.0], dtype=torch.float64))
+    assert float(value) == pytest.approx((3 * math.log(0.625) + math.log(0.1)) / 4)
+
+
 def test_objective_of_an_impossible_label_is_finite():
     assert float(objective(torch.zeros(1), 1.0, 0.5)) == pytest.approx(math.log(1e-30), rel=1e-6)
 

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 
 from noisyflywheel import em
+from noisyflywheel.em import losses
 
 UNIT = st.floats(0.0, 1.0, width=32)
 EDGE = st.sampled_from([0.0, 1.0, 1e-38, 1e-7, 0.5]) | UNIT
@@ -56,3 +57,34 @@ def test_posterior_rises_with_g_and_gamma_and_falls_with_eps(mixture):
     assert (em.clean_posterior((g_given * 2).clamp(max=1), gamma, eps) >= q).all()
     assert (em.clean_posterior(g_given, min(1.0, gamma * 2), eps) >= q).all()
     assert (em.clean_posterior(g_given, gamma, (eps * 2).clamp(max=1)) <= q).all()
+
+
+META = torch.device("meta")
+"""A device without memory: what mixes it with the host's tensors fails, as it would on an accelerator."""
+
+
+def test_everything_stays_on_the_device_of_its_arguments():
+    prob, unit = torch.empty(5, 3, device=META), torch.empty(5, device=META)
+    matrix, labels = torch.empty(3, 3, device=META), torch.empty(5, dtype=torch.int64, device=META)
+    on_host = torch.full((5,), 0.5)
+    results = [
+        em.clean_posterior(unit, 0.5, 0.1),
+        em.clean_posterior(unit, torch.tensor(0.5), on_host),
+        em.expected_log_likelihood(unit, unit, 0.5, 0.1),
+        em.update_clean_rate(unit),
+        em.reweighted_cross_entropy(prob, labels, unit),
+        em.marginal_true_class(unit, prob, prob),
+        em.refurbish(unit, labels, prob),
+        em.auxiliary_likelihood(prob, prob, matrix, labels),
+        em.transition_matrix(prob, labels),
+        em.corruption_matrix(unit, prob, labels),
+        em.error_probability(prob, matrix, labels),
+        em.tempered_given(prob, labels, 2.0),
+        em.agreement(prob, labels),
+        losses.confidence_regularizer(prob, unit[:3]),
+        losses.limited_weight(3.0, unit[:3]),
+        losses.main_loss(prob, labels, unit[:3], 3.0),
+        losses.soft_target_cross_entropy(prob, prob),
+        losses.contrastive_loss(prob, prob),
+    ]
+    assert {result.device for result in results} == {META}

@@ -1,4 +1,4 @@
-"""What callers see: inputs of every kind, rows and labels kept, determinism, random states, ablations."""
+"""What callers see: inputs of every kind, rows and labels kept, determinism, random states."""
 
 import numpy as np
 import pandas as pd
@@ -142,34 +142,11 @@ def test_rows_are_scored_alone_as_together(iris):
     assert_array_equal(clf.predict_proba(X)[7:8], clf.predict_proba(X[7:8]))
 
 
-@pytest.mark.parametrize(
-    "ablation",
-    [
-        {"refurbish": False},
-        {"noise_model": "uniform"},
-        {"cr_weight": 0.0},
-        {"contrastive_weight": 0.025},
-        {"mixup_alpha": 4},
-        {"views": None},
-        {"calibrate": True},
-        {"average_epochs": 2.0},
-        {"sharpen_temperature": 0.5},
-        {"cycle_size": 60},
-        {"n_warmup_epochs": 1, "resample": "argmax", "calibrate": False, "cr_ramp": 0, "guard": False},
-    ],
-)
-def test_ablations_are_parameters(iris, ablation):
-    X, y, _ = iris
-    clf = quick(**ablation).fit(X, y)
-    assert np.isfinite(clf.predict_proba(X)).all()
-    assert hasattr(clf, "aux_net_") != ("refurbish" in ablation)
-
-
 def test_warm_up_and_cycles_take_cycle_size_rows(iris):
     X, y, _ = iris
     seen = []
     settings = {"n_warmup_epochs": 3, "n_cycles": 2, "cycle_size": 60, "mixup_alpha": 0, "contrastive_weight": 0}
-    quick(**settings, on_cycle=lambda wheel, row: seen.append(wheel.aux.images_seen)).fit(X, y)
+    quick(**settings, on_cycle=lambda flywheel, row: seen.append(flywheel.aux.images_seen)).fit(X, y)
     assert seen == [4 * 60, 5 * 60]  # three warm-up epochs and one, two cycles
 
 
@@ -184,7 +161,7 @@ def test_warm_start_goes_on(iris):
 
 def test_on_cycle_joins_history(iris):
     X, y, _ = iris
-    clf = quick(on_cycle=lambda wheel, row: {"rows": len(wheel.given)}).fit(X, y)
+    clf = quick(on_cycle=lambda flywheel, row: {"rows": len(flywheel.given)}).fit(X, y)
     assert list(clf.history_["rows"]) == [150, 150]
 
 
@@ -192,8 +169,8 @@ def learning_rates(X, y):
     """Those of the default g and f in each of five cycles."""
     seen = []
 
-    def note(wheel, row):
-        seen.append([trainer.net.optimizer_.param_groups[0]["lr"] for trainer in (wheel.main, wheel.aux)])
+    def note(flywheel, row):
+        seen.append([trainer.net.optimizer_.param_groups[0]["lr"] for trainer in (flywheel.main, flywheel.aux)])
 
     quick(n_cycles=5, on_cycle=note).fit(X, y)
     return np.array(seen).T

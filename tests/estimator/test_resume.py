@@ -17,6 +17,7 @@ from noisyflywheel.backbones import MLP
 from noisyflywheel.loop import checkpoints as resume
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.persistence import CheckpointError, save_checkpoint
+from noisyflywheel.persistence.store import FILE
 
 X, Y = load_digits(return_X_y=True)
 X, Y = X[:300], Y[:300]
@@ -78,14 +79,14 @@ def test_a_crash_anywhere_changes_nothing(tmp_path, monkeypatch, method, call):
 
 
 def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
-    for method, call in (("warm_up_epoch", 3), ("first_half", 3), ("second_half", 2)):
+    for method, call in (("warm_up_epoch", 3), ("steps_to_resampling", 3), ("step_after_resampling", 2)):
         with monkeypatch.context() as patch:
             crash_at(patch, method, call)
             with pytest.raises(Stop):
                 FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y)
     crash_at(monkeypatch, "warm_up_epoch", 1)
-    crash_at(monkeypatch, "first_half", 1)
-    crash_at(monkeypatch, "second_half", 2)
+    crash_at(monkeypatch, "steps_to_resampling", 1)
+    crash_at(monkeypatch, "step_after_resampling", 2)
     clf = FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y)
     assert list(clf.history_.cycle) == [1, 2, 3, 4]
 
@@ -93,7 +94,7 @@ def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
 @pytest.mark.parametrize("method", STEPS[2:-1])
 def test_ctrl_c_in_a_cycle_leaves_the_last_good_state(tmp_path, monkeypatch, method):
     """Interrupted in its third cycle, the estimator is the one that two cycles make (with the same schedules)."""
-    whole = FlywheelClassifier(**QUICK).set_params(on_cycle=lambda wheel, row: seen.append(em_state(wheel)))
+    whole = FlywheelClassifier(**QUICK).set_params(on_cycle=lambda flywheel, row: seen.append(em_state(flywheel)))
     seen = []
     whole.fit(X, Y)
     clf = FlywheelClassifier(**QUICK)
@@ -110,8 +111,8 @@ def test_ctrl_c_in_a_cycle_leaves_the_last_good_state(tmp_path, monkeypatch, met
     assert torch.equal(f_weights, seen[1])
 
 
-def em_state(wheel):
-    return wheel.aux.net.module_.head.weight.detach().clone()
+def em_state(flywheel):
+    return flywheel.aux.net.module_.head.weight.detach().clone()
 
 
 @pytest.mark.parametrize("call", [1, 2])
@@ -191,7 +192,7 @@ def test_random_state_none_goes_on_with_its_own_seeds(tmp_path, monkeypatch):
 
 def test_a_finished_fit_is_not_trained_again(tmp_path, monkeypatch):
     whole = FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y)
-    crash_at(monkeypatch, "first_half", 1)
+    crash_at(monkeypatch, "steps_to_resampling", 1)
     crash_at(monkeypatch, "warm_up_epoch", 1)
     assert_same(FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y), whole)
 
@@ -225,38 +226,43 @@ def folder_of(root):
     return folder
 
 
-def newest(folder):
-    return sorted(folder.glob("generation-*"))[-1]
-
-
 def test_a_checkpoint_in_a_wrong_folder_is_refused(tmp_path):
     FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path / "a").fit(X, Y)
     FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path / "b").fit(X + 1, Y)
     FlywheelClassifier(**QUICK | {"n_cycles": 2}, checkpoint_dir=tmp_path / "c").fit(X, Y)
-    target = folder_of(tmp_path / "a")
     for other, kind in (("b", "data"), ("c", "parameters")):
-        shutil.rmtree(newest(target))
-        shutil.copytree(newest(folder_of(tmp_path / other)), target / "generation-00000099")
+        shutil.copy(folder_of(tmp_path / other) / FILE, folder_of(tmp_path / "a"))
         with pytest.raises(CheckpointError, match=f"belongs to a fit with other {kind}"):
             FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path / "a").fit(X, Y)
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "tensors.safetensors"])
-def test_a_damaged_checkpoint_is_refused_with_advice(tmp_path, name):
+@pytest.mark.parametrize("place", [3, -3, 0.5])
+def test_a_damaged_checkpoint_is_refused_with_advice(tmp_path, place):
     FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y)
-    path = newest(folder_of(tmp_path)) / name
+    path = folder_of(tmp_path) / FILE
     raw = bytearray(path.read_bytes())
-    raw[len(raw) // 2] ^= 4
+    raw[place if isinstance(place, int) else int(place * len(raw))] ^= 4
     path.write_bytes(raw)
     with pytest.raises(CheckpointError, match="Remove the folder .* to start this fit anew") as caught:
         FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y)
     assert caught.value.path == str(path)
 
 
+def test_a_folder_of_the_first_format_is_refused_with_its_version(tmp_path):
+    old = tmp_path / "0123456789abcdef" / "generation-00000003"
+    old.mkdir(parents=True)
+    (old / "manifest.json").write_text('{"format": "noisyflywheel-checkpoint", "version": 1}')
+    with pytest.raises(
+        CheckpointError, match=r"written by noisyflywheel 0\.1\.0 in format 1.*another directory"
+    ) as caught:
+        FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y)
+    assert caught.value.path == str(old)
+
+
 def test_a_checkpoint_that_fits_nothing_is_refused(tmp_path):
     FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y)
     folder = folder_of(tmp_path)
-    save_checkpoint(folder, {}, {}, {"kind": "estimator"})
+    save_checkpoint(folder, {"kind": "estimator"})
     with pytest.raises(CheckpointError, match="no checkpoint of a fit"):
         FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y)
 

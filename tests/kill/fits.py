@@ -17,7 +17,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from noisyflywheel import FlywheelClassifier
-from noisyflywheel.persistence import atomic
+from noisyflywheel.persistence import store
 
 torch.set_num_threads(1)
 X, Y = load_digits(return_X_y=True)
@@ -34,7 +34,8 @@ def kill_in_write(count):
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def write(path, content):
+    def write(path, parts):
+        content = b"".join(parts)
         with open(path, "xb") as file:
             file.write(content[: len(content) // 2])
             file.flush()
@@ -50,10 +51,9 @@ def kill_in_write(count):
 
         return wrapped
 
-    atomic._write = write
-    atomic.sync_directory = wrap(atomic.sync_directory)
-    os.rename = wrap(os.rename)
-    atomic.shutil.rmtree = wrap(atomic.shutil.rmtree)
+    store._write = write
+    store.sync_directory = wrap(store.sync_directory)
+    os.replace = wrap(os.replace)
 
 
 def fit(directory, result):

@@ -75,3 +75,13 @@ def test_make_head_fits_the_width_and_restores_the_mode():
         head = make_head(Features(module), X, torch.device("cpu"))
         assert module.training is mode
         assert head(Features(module)(X)).shape == (5, 128)
+
+
+@pytest.mark.parametrize("layer", ["auto", "first"])
+def test_features_of_a_compiled_module_are_those_of_the_module(layer):
+    module = Tail()
+    compiled = torch.compile(module, backend="eager")
+    compiled(X)
+    torch.testing.assert_close(Features(compiled, layer)(X), Features(module, layer)(X))
+    head = make_head(Features(compiled, layer), X, torch.device("cpu"))
+    assert head(Features(compiled, layer)(X)).shape == (5, 128)

@@ -10,19 +10,7 @@ from torch.nn import functional as F
 from noisyflywheel.backbones import MLP
 from noisyflywheel.nets import Batch, Trainer, prepare_net
 from noisyflywheel.nets.netstate import net_state, restore_net
-from noisyflywheel.persistence import (
-    Flat,
-    flatten,
-    load_checkpoint,
-    save_checkpoint,
-    unflatten,
-)
-from noisyflywheel.persistence.rng import (
-    generator_state,
-    global_state,
-    restore_generator,
-    restore_global,
-)
+from noisyflywheel.persistence import load_checkpoint, save_checkpoint
 
 X = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
 Y = torch.arange(12) % 3
@@ -60,22 +48,20 @@ def train(trainer, epochs):
 
 
 def through_disk(state, path):
-    flat = flatten(state)
-    save_checkpoint(path, flat.tensors, flat.arrays, {"tree": flat.tree})
-    loaded = load_checkpoint(path)
-    return unflatten(Flat(loaded.tensors, loaded.arrays, loaded.meta["tree"]))
+    save_checkpoint(path, state)
+    return load_checkpoint(path)
 
 
 @pytest.mark.parametrize("optimizer", [torch.optim.AdamW, torch.optim.SGD, torch.optim.RMSprop])
 def test_training_goes_on_bit_by_bit(tmp_path, optimizer):
     whole = make(0, optimizer)
     train(whole, 3)
-    saved = through_disk({"net": net_state(whole.net), "rng": global_state()}, tmp_path)
+    saved = through_disk({"net": net_state(whole.net), "rng": torch.get_rng_state()}, tmp_path)
     train(whole, 3)
 
     resumed = make(99, optimizer)
     restore_net(resumed.net, saved["net"])
-    restore_global(saved["rng"])
+    torch.set_rng_state(saved["rng"])
     train(resumed, 3)
     for ours, theirs in zip(resumed.net.module_.parameters(), whole.net.module_.parameters(), strict=True):
         assert torch.equal(ours, theirs)
@@ -102,14 +88,3 @@ def test_a_state_of_another_net_is_refused(tmp_path):
     saved = net_state(make(0).net)
     with pytest.raises((KeyError, ValueError)):
         restore_net(make(0, callbacks=[EarlyStopping("train_loss")]).net, saved)
-
-
-def test_generators_go_on_where_they_were():
-    generator = torch.Generator().manual_seed(3)
-    torch.randn(5, generator=generator)
-    state = generator_state(generator)
-    expected = torch.randn(4, generator=generator)
-    other = torch.Generator()
-    restore_generator(other, state)
-    assert state.dtype == torch.uint8
-    assert torch.equal(torch.randn(4, generator=other), expected)

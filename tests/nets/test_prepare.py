@@ -11,7 +11,8 @@ from torch import nn
 
 from noisyflywheel.backbones import MLP, SmallResNet
 from noisyflywheel.nets.check import check_output
-from noisyflywheel.nets.prepare import check_net, default_net, listens, output_kind, prepare_net
+from noisyflywheel.nets.criterion import output_kind
+from noisyflywheel.nets.prepare import check_net, default_net, listens, prepare_net
 
 
 def net(module=MLP, **kwargs):

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from noisyflywheel.backbones import MLP
 from noisyflywheel.data import ArraySource
 from noisyflywheel.nets import Batch, Trainer, prepare_net
-from noisyflywheel.nets.trainer import StopTraining
+from noisyflywheel.nets.stopping import StopTraining
 
 RNG = torch.Generator().manual_seed(0)
 X = torch.randn(12, 4, generator=RNG)

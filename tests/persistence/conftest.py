@@ -1,6 +1,7 @@
 """What the tests of reading files share: a watch over everything a load does to the process."""
 
 import contextlib
+import hashlib
 import os
 import sys
 
@@ -64,3 +65,13 @@ class Payload:
 def canary(tmp_path_factory):
     """An object that leaves ``canary.path`` behind if anything unpickles it."""
     return Payload(tmp_path_factory.mktemp("canary") / "sang")
+
+
+@pytest.fixture(scope="session")
+def sign():
+    """Makes a file whose SHA-256 is right of its start and its content."""
+
+    def sign(start, content):
+        return start + b" " + hashlib.sha256(start + content).hexdigest().encode() + b"\n" + content
+
+    return sign

@@ -1,9 +1,11 @@
 """Saved estimators: our format, pickle, joblib, copies and skops; nothing is executed on the way in."""
 
 import copy
-import json
+import os
 import pickle
 import random
+import subprocess
+import sys
 
 import cloudpickle
 import joblib
@@ -20,8 +22,9 @@ from torch import nn
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.persistence import CheckpointError, load_checkpoint, save_checkpoint
-from noisyflywheel.persistence.store import MANIFEST, TENSORS
+from noisyflywheel.persistence.store import FILE
 from noisyflywheel.views import VectorViews
+from noisyflywheel.views.adapter import ViewAdapter
 
 X, Y = load_iris(return_X_y=True)
 SHORT = {"n_warmup_epochs": 1, "n_cycles": 2, "random_state": 0}
@@ -206,7 +209,7 @@ def test_what_cannot_be_saved(fitted, tmp_path):
 
 
 def test_a_checkpoint_of_a_fit_is_no_estimator(tmp_path):
-    save_checkpoint(tmp_path, {}, {}, {"kind": "fit"})
+    save_checkpoint(tmp_path, {"kind": "fit"})
     with pytest.raises(CheckpointError, match="holds no saved estimator"):
         FlywheelClassifier.load(tmp_path)
 
@@ -217,8 +220,8 @@ def test_a_checkpoint_of_a_fit_is_no_estimator(tmp_path):
 def signed(path, change):
     """Change the stored state and sign it again."""
     loaded = load_checkpoint(path)
-    change(loaded.meta["state"])
-    save_checkpoint(path, loaded.tensors, loaded.arrays, loaded.meta)
+    change(loaded)
+    save_checkpoint(path, loaded)
 
 
 @pytest.mark.parametrize(
@@ -227,13 +230,16 @@ def signed(path, change):
         lambda s: s["params"].update({"os": "system"}),
         lambda s: s["params"].pop("views"),
         lambda s: s["params"].update(views={"class": "os.system", "params": {"command": "x"}}),
-        lambda s: s["fitted"]["attributes"].update(predict={"value": 1}),
-        lambda s: s["fitted"]["attributes"].update({"__class__": {"value": 1}}),
+        lambda s: s["fitted"]["attributes"].update(predict=1),
+        lambda s: s["fitted"]["attributes"].update({"__class__": 1}),
+        lambda s: s["fitted"]["attributes"].update({"not a name": 1}),
         lambda s: s["fitted"]["attributes"].update(classes_={"import": "os"}),
         lambda s: s["fitted"]["attributes"].pop("classes_"),
-        lambda s: s["fitted"]["views"].update({"class": "subprocess.Popen"}),
+        lambda s: s["fitted"]["views"].update(views={"class": "subprocess.Popen", "params": {"args": "ls"}}),
+        lambda s: s["fitted"]["views"].update(views={"class": "os.system"}),
         lambda s: s["fitted"]["views"]["fitted"].update(__init__=1),
-        lambda s: s["fitted"]["views"].update({"class": "given"}),
+        lambda s: s["fitted"]["views"]["adapter"].update(plain=1),
+        lambda s: s["fitted"]["views"].update(views={"given by the caller": "UserViews"}),
         lambda s: s["fitted"]["nets"]["aux_net_"]["parts"].pop("module"),
         lambda s: s["fitted"]["nets"].update(predict=s["fitted"]["nets"]["aux_net_"]),
         lambda s: s.pop("fitted"),
@@ -252,19 +258,23 @@ def test_signed_tampering_is_refused_and_executes_nothing(fitted, tmp_path, watc
 
 def test_random_harm_to_a_saved_estimator(fitted, tmp_path):
     fitted[0].save(tmp_path)
-    (generation,) = tmp_path.iterdir()
+    path = tmp_path / FILE
+    kept = path.read_bytes()
     rng = random.Random(0)
     for _ in range(100):
-        path = generation / rng.choice([MANIFEST, TENSORS])
-        raw = bytearray(path.read_bytes())
-        kept = bytes(raw)
+        raw = bytearray(kept)
         raw[rng.randrange(len(raw))] ^= 1 << rng.randrange(8)
         path.write_bytes(raw)
         with pytest.raises(CheckpointError):
             FlywheelClassifier.load(tmp_path)
-        path.write_bytes(kept)
-    manifest = json.loads((generation / MANIFEST).read_text())
-    assert manifest["format"] == "noisyflywheel-checkpoint"
+
+
+def test_an_estimator_saved_in_the_first_format_is_refused_with_its_version(tmp_path):
+    old = tmp_path / "generation-00000000"
+    old.mkdir()
+    (old / "manifest.json").write_text('{"format": "noisyflywheel-checkpoint", "version": 1}')
+    with pytest.raises(CheckpointError, match=r"written by noisyflywheel 0\.1\.0 in format 1"):
+        FlywheelClassifier.load(tmp_path)
 
 
 # pickle and its relatives, skops
@@ -309,3 +319,63 @@ def test_skops_types_are_as_documented(fitted):
     types = skops.io.get_untrusted_types(data=data)
     assert {f"{__name__}.UserModule", "noisyflywheel.views.vectors.VectorViews", *TRUSTED} <= set(types)
     assert_same(clf, skops.io.loads(data, trusted=types))
+
+
+# where tensors lie
+
+
+class OnDevice(torch.Tensor):
+    """Stands for a tensor of another device: only its copy on the CPU is a plain one."""
+
+    def cpu(self):
+        return self.as_subclass(torch.Tensor)
+
+
+def test_pickles_hold_no_tensors_of_a_device():
+    clf = FlywheelClassifier(warm_start=True, views=UserViews(), **SHORT).fit(X, Y)
+    clf._kept = move(clf._kept)
+    clf.views_.views.scale_ = move(clf.views_.views.scale_)
+    assert tensor_types(vars(clf)) == {OnDevice}
+    again = pickle.loads(pickle.dumps(clf))
+    assert tensor_types(vars(again)) == {torch.Tensor}
+    assert tensor_types(vars(clf)) == {OnDevice}  # the original stays where it is
+    assert_same(again, pickle.loads(pickle.dumps(clf)))
+
+
+def move(value):
+    if isinstance(value, dict):
+        return {key: move(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(move, value))
+    return value.as_subclass(OnDevice) if isinstance(value, torch.Tensor) else value
+
+
+def tensor_types(value):
+    """Types of all tensors in nested dicts, lists and views."""
+    if isinstance(value, torch.Tensor):
+        return {type(value)}
+    if isinstance(value, ViewAdapter):
+        return tensor_types(vars(value.views))
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    return set().union(*map(tensor_types, inner))
+
+
+LOAD = """
+import pickle, sys, warnings
+import numpy as np, torch
+warnings.simplefilter("ignore")
+assert not torch.cuda.is_available()
+with open(sys.argv[1], "rb") as file:
+    clf, X, y, proba = pickle.load(file)
+np.testing.assert_allclose(clf.predict_proba(X), proba, atol=0.02)
+clf.set_params(device="cpu").fit(X, y)
+"""
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_pickle_of_a_cuda_fit_loads_and_goes_on_without_cuda(tmp_path):
+    clf = FlywheelClassifier(warm_start=True, device="cuda", **SHORT).fit(X, Y)
+    (tmp_path / "fit").write_bytes(pickle.dumps((clf, X, Y, clf.predict_proba(X))))
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    subprocess.run([sys.executable, "-c", LOAD, str(tmp_path / "fit")], check=True, env=environment)

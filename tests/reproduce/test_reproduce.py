@@ -1,4 +1,4 @@
-"""`noisyflywheel reproduce` and `tables` on a small made archive of CIFAR-10N's form."""
+"""`noisyflywheel reproduce` and `tables` on a small made CIFAR-10 in the published form."""
 
 import json
 
@@ -15,7 +15,7 @@ from noisyflywheel.reproduce.measures import matrix_error
 from noisyflywheel.reproduce.record import commit, read_json, write_json
 from noisyflywheel.reproduce.run import result
 
-SMALL = ("--net", "small", "--epochs", 3, "--device", "cpu", "--set", "main_net__module__width=4")
+SMALL = ("--net", "small", "--epochs", 3, "--device", "cpu", "--set", "main_net__module__width=8")
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def call(capsys):
     return run
 
 
-def test_a_run_its_file_its_figures_and_the_tables(cifar10n, call, tmp_path):
+def test_a_run_its_file_its_figures_and_the_tables(cifar10, call, tmp_path):
     out = tmp_path / "out"
     arguments = (
         "reproduce",
@@ -39,7 +39,7 @@ def test_a_run_its_file_its_figures_and_the_tables(cifar10n, call, tmp_path):
         0.5,
         *SMALL,
         "--data",
-        cifar10n,
+        cifar10,
         "--out",
         out,
     )
@@ -58,7 +58,7 @@ def test_a_run_its_file_its_figures_and_the_tables(cifar10n, call, tmp_path):
         assert last[f"{step}_seconds"] > 0
     assert {"device", "torch", "commit", "python"} <= set(record["environment"])
     assert str(tmp_path) not in path.read_text()
-    assert "JPEG copies" in record["data"]["note"]
+    assert record["data"]["note"] == ""
     np.testing.assert_allclose(np.sum(record["matrices"]["true_T_c"], axis=1), 1, atol=1e-4)
     for figure in (3, 4, 5):
         with Image.open(path.with_name(f"{path.stem}-figure{figure}.png")) as picture:
@@ -78,9 +78,9 @@ def test_a_run_its_file_its_figures_and_the_tables(cifar10n, call, tmp_path):
     assert "small net, 3 epochs" in said
 
 
-def test_human_labels_and_an_ablation_on_a_subset(cifar10n, call, tmp_path):
+def test_human_labels_and_an_ablation_on_a_subset(cifar10, call, tmp_path):
     arguments = ("--noise", "worse", "--n-train", 40, "--n-test", 20, "--without", "cl", *SMALL, "--tsne", 0)
-    code, _, err = call("reproduce", "cifar10", *arguments, "--data", cifar10n.parent, "--out", tmp_path)
+    code, _, err = call("reproduce", "cifar10", *arguments, "--data", cifar10, "--out", tmp_path)
     assert code == 0, err
     (path,) = tmp_path.glob("*.json")
     record = read_json(path)
@@ -93,9 +93,9 @@ def test_human_labels_and_an_ablation_on_a_subset(cifar10n, call, tmp_path):
     assert "Not in the paper" in (tmp_path / "t.md").read_text()
 
 
-def test_a_stopped_run_goes_on(cifar10n, tmp_path):
-    plan = Plan("cifar10", "worse", net="small", epochs=4, n_train=40, changes={"main_net__module__width": 4})
-    benchmark = load_benchmark("cifar10", cifar10n, "worse", None, 0, n_train=40)
+def test_a_stopped_run_goes_on(cifar10, tmp_path):
+    plan = Plan("cifar10", "worse", net="small", epochs=4, n_train=40, changes={"main_net__module__width": 8})
+    benchmark = load_benchmark("cifar10", cifar10, "worse", None, 0, n_train=40)
 
     def stop_in_cycle_2(text):
         if text.startswith("cycle   2"):
@@ -126,11 +126,11 @@ def test_a_stopped_run_goes_on(cifar10n, tmp_path):
         (["--noise", "clean", "--set", "what"], "NAME=VALUE"),
         (["--noise", "clean", "--set", "what=1"], "what"),
         (["--noise", "clean", "--member", "x"], "--labels"),
-        (["--noise", "random1"], "y_random1"),
+        (["--noise", "random1"], "random_label1"),
     ],
 )
-def test_wrong_options_get_one_line(cifar10n, call, tmp_path, options, word):
-    code, _, err = call("reproduce", "cifar10", *options, "--data", cifar10n, "--out", tmp_path / "out")
+def test_wrong_options_get_one_line(cifar10, call, tmp_path, options, word):
+    code, _, err = call("reproduce", "cifar10", *options, "--data", cifar10, "--out", tmp_path / "out")
     assert code == 2
     assert word in err.splitlines()[-1]
     assert "Traceback" not in err
@@ -147,11 +147,11 @@ def test_missing_data_and_no_results_are_named(call, tmp_path):
     assert call("tables", tmp_path / "nowhere")[0] == 2
 
 
-def test_labels_from_a_file(cifar10n, tmp_path):
+def test_labels_from_a_file(cifar10, tmp_path):
     given = np.zeros(60, np.int64)
     np.savez(tmp_path / "labels.npz", mine=given)
     benchmark = load_benchmark(
-        "cifar10", cifar10n, "idn", 0.4, 0, n_train=10, label_file=tmp_path / "labels.npz", member="mine"
+        "cifar10", cifar10, "idn", 0.4, 0, n_train=10, label_file=tmp_path / "labels.npz", member="mine"
     )
     assert (benchmark.y == 0).all()
     assert benchmark.y_true is not None
@@ -159,8 +159,8 @@ def test_labels_from_a_file(cifar10n, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["sym", "asym", "idn"])
-def test_synthetic_noise_is_seeded(cifar10n, kind):
-    one, two, other = (load_benchmark("cifar10", cifar10n, kind, 0.9, seed) for seed in (0, 0, 1))
+def test_synthetic_noise_is_seeded(cifar10, kind):
+    one, two, other = (load_benchmark("cifar10", cifar10, kind, 0.9, seed) for seed in (0, 0, 1))
     assert (one.y == two.y).all()
     assert (one.y != other.y).any()
     assert (one.y != one.y_true).mean() > 0.3

@@ -3,7 +3,9 @@
 import pytest
 import torch
 from sklearn.base import clone
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from noisyflywheel.views import vectors
 from noisyflywheel.views.vectors import VectorViews, feature_scale, neighbour_noise
 
 
@@ -46,10 +48,51 @@ def test_neighbour_noise_by_hand():
 
 
 def test_neighbour_noise_does_not_count_duplicates():
+    """Six copies of points .1 apart: the 5th neighbour that is no copy is .1 away, so 1.3 * .1."""
     line = 0.1 * torch.arange(101.0)[:, None]
-    assert float(neighbour_noise(line.repeat(1, 1))) <= float(neighbour_noise(line)) + 1e-6
+    assert float(neighbour_noise(line.repeat(6, 1))) == pytest.approx(0.13, rel=1e-3)
     assert float(neighbour_noise(torch.ones(50, 3))) == pytest.approx(0.05)
-    assert 0.05 <= float(neighbour_noise(torch.tensor([[0.0], [1.0]]))) <= 2
+    assert float(neighbour_noise(torch.tensor([[0.0], [1.0]]))) == pytest.approx(1.3)
+
+
+@pytest.mark.parametrize("block", [1, 7, 1000])
+def test_neighbour_distance_is_that_of_the_whole_matrix(block, monkeypatch):
+    among = torch.randn(101, 3, generator=torch.Generator().manual_seed(0))
+    among[50] = among[3]
+    distance = torch.cdist(among[:40], among)
+    expected = torch.where(distance > 1e-3, distance, torch.inf).kthvalue(4, dim=1).values
+    monkeypatch.setattr(vectors, "BLOCK", block)
+    torch.testing.assert_close(vectors.neighbour_distance(among[:40], among, 4, 1e-3), expected)
+    assert torch.isinf(vectors.neighbour_distance(among[:2], among[:2], 2, 1e-3)).all()
+
+
+class LargestTensor(TorchDispatchMode):
+    """Remembers the bytes of the largest tensor that is made."""
+
+    bytes = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        if isinstance(out, torch.Tensor):
+            self.bytes = max(self.bytes, out.untyped_storage().nbytes())
+        return out
+
+
+def test_neighbour_noise_holds_few_distances_at_once():
+    z = torch.randn(60_000, 1, generator=torch.Generator().manual_seed(0))
+    with LargestTensor() as largest:
+        neighbour_noise(z)
+    assert largest.bytes < 20e6  # at most five of them live at a time: below 100 MB
+
+
+def test_neighbour_noise_looks_at_fewer_queries_among_many_rows(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        vectors, "neighbour_distance", lambda rows, *args: seen.append(len(rows)) or torch.ones(len(rows))
+    )
+    for n in (100, 100_000, 400_000, 3_000_000):
+        neighbour_noise(torch.arange(float(n))[:, None])
+    assert seen == [100, 2000, 500, 200]
 
 
 def test_weak_view_adds_noise_of_the_given_strength():

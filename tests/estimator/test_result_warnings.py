@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from noisyflywheel import FlywheelClassifier
-from noisyflywheel.estimator.result_warnings import doubts, warn_of_doubts
+from noisyflywheel.estimator.result_warnings import suspicious_classes, warn_of_result
 from noisyflywheel.exceptions import FlywheelWarning
 
 CLASSES = np.array(["cat", "dog", "owl"])
@@ -12,21 +12,21 @@ GIVEN = np.repeat([0, 1, 2], 20)
 SOUND = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.0, 0.0, 1.0]])
 
 
-def test_a_sound_result_has_no_doubts():
-    assert doubts(SOUND, np.full(60, 0.9), GIVEN, GIVEN, CLASSES) == []
+def test_a_sound_result_has_no_suspicious_classes():
+    assert suspicious_classes(SOUND, np.full(60, 0.9), GIVEN, GIVEN, CLASSES) == []
 
 
 def test_a_class_all_of_whose_labels_are_suspected_is_named():
     clean = np.where(GIVEN == 1, 0.3, 0.9)
-    assert doubts(SOUND, clean, GIVEN, GIVEN, CLASSES) == ["all 20 labels of class dog are suspected"]
+    assert suspicious_classes(SOUND, clean, GIVEN, GIVEN, CLASSES) == ["all 20 labels of class dog are suspected"]
     clean[25] = 0.6  # one label is kept
-    assert doubts(SOUND, clean, GIVEN, GIVEN, CLASSES) == []
+    assert suspicious_classes(SOUND, clean, GIVEN, GIVEN, CLASSES) == []
 
 
 def test_a_class_labelled_as_another_more_often_than_itself_is_named():
     turned = SOUND.copy()
     turned[0] = [0.3, 0.6, 0.1]
-    (found,) = doubts(turned, np.full(60, 0.9), GIVEN, GIVEN, CLASSES)
+    (found,) = suspicious_classes(turned, np.full(60, 0.9), GIVEN, GIVEN, CLASSES)
     assert found == "class cat seems to be labelled dog more often than itself (60% against 30%)"
 
 
@@ -35,7 +35,7 @@ def test_classes_with_few_rows_say_nothing():
     turned[0] = [0.3, 0.6, 0.1]
     given, clean = np.repeat([0, 1, 2], [5, 30, 30]), np.full(65, 0.9)
     clean[:5] = 0.1
-    assert doubts(turned, clean, given, given, CLASSES) == []
+    assert suspicious_classes(turned, clean, given, given, CLASSES) == []
 
 
 def test_a_fit_warns_of_a_class_whose_labels_are_useless():
@@ -52,10 +52,12 @@ def test_a_fit_warns_of_a_class_whose_labels_are_useless():
 
 
 def test_small_sets_say_nothing():
-    clf = FlywheelClassifier(n_cycles=1, n_warmup_epochs=1)
-    warn_of_doubts(clf, np.zeros(199, dtype=np.int64))
+    few = np.zeros(199, dtype=np.int64)
+    warn_of_result(SOUND, np.zeros(199), few, few, CLASSES)
+    with pytest.warns(FlywheelWarning, match="all labels of all classes|class"):
+        warn_of_result(SOUND, np.zeros(200), np.zeros(200, dtype=np.int64), np.zeros(200, dtype=np.int64), CLASSES)
 
 
 def test_where_every_label_is_suspected_one_sentence_says_so():
-    (found,) = doubts(SOUND, np.full(60, 0.2), GIVEN, GIVEN, CLASSES)
+    (found,) = suspicious_classes(SOUND, np.full(60, 0.2), GIVEN, GIVEN, CLASSES)
     assert found == "all labels of all classes are suspected: the nets have hardly learnt anything"

@@ -11,7 +11,7 @@ from noisyflywheel.persistence import CheckpointError, fit_folder
 
 HOLD = """
 import sys
-from noisyflywheel.persistence.slots import fit_folder
+from noisyflywheel.persistence.folders import fit_folder
 with fit_folder(sys.argv[1], "f" * 32) as folder:
     print(folder, flush=True)
     sys.stdin.read()
@@ -57,3 +57,17 @@ def test_a_file_in_place_of_the_directory(tmp_path):
         fit_folder(tmp_path / "file", "a" * 32),
     ):
         pass
+
+
+def test_checkpoints_of_the_first_format_are_refused(tmp_path):
+    (tmp_path / "abc" / "generation-00000001").mkdir(parents=True)
+    with (
+        pytest.raises(CheckpointError, match="generation-00000001: was written by noisyflywheel 0.1.0 in format 1"),
+        fit_folder(tmp_path, "a" * 32),
+    ):
+        pass
+
+
+def test_a_timeout_inside_is_the_callers(tmp_path):
+    with pytest.raises(TimeoutError, match="mine"), fit_folder(tmp_path, "a" * 32):
+        raise TimeoutError("mine")

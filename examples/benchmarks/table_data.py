@@ -1,0 +1,77 @@
+"""Tables with injected label noise: a folder of ``.npz`` files (X, y), or scikit-learn's own small sets.
+
+Each table is split with the seed (30 % test, stratified); then
+
+- ``clean``: the labels as published,
+- ``sym30``: 30 % of them drawn anew over all classes,
+- ``asym30``: class k becomes k + 1 with probability .3,
+- ``hard20``: 20 % become the runner-up of a forest's out-of-fold prediction, more often where it is unsure (taken from
+  the file where it has ``hard20_SEED``).
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from sklearn import datasets
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.model_selection import cross_val_predict, train_test_split
+
+NOISES = ("clean", "sym30", "asym30", "hard20")
+
+
+class Table(NamedTuple):
+    X: np.ndarray
+    y: np.ndarray
+    """True labels of the training rows."""
+    X_test: np.ndarray
+    y_test: np.ndarray
+    given: np.ndarray
+
+
+def small_set(name):
+    """One of scikit-learn's: diabetes has its target cut into thirds."""
+    X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
+    return X, (np.digitize(y, np.quantile(y, [1 / 3, 2 / 3])) if name == "diabetes" else y)
+
+
+def names(folder):
+    if folder is None:
+        return ["breast_cancer", "wine", "iris", "digits", "diabetes"]
+    return sorted(path.stem for path in Path(folder).glob("*.npz"))
+
+
+def load(name, noise, seed, folder=None):
+    """A `Table`."""
+    stored = {} if folder is None else dict(np.load(Path(folder) / f"{name}.npz", allow_pickle=False))
+    X, y = (stored["X"], stored["y"].astype(int)) if stored else small_set(name)
+    X, X_test, y, y_test = train_test_split(X, y, test_size=0.3, random_state=seed, stratify=y)
+    given = inject(X, y, noise, seed) if f"{noise}_{seed}" not in stored else stored[f"{noise}_{seed}"].astype(int)
+    return Table(X, y, X_test, y_test, given)
+
+
+def inject(X, y, noise, seed):
+    n, n_classes, rng = len(y), y.max() + 1, np.random.default_rng(seed + 100)
+    given, rows = y.copy(), rng.permutation(n)[: int(0.3 * n)]
+    redrawn = rng.integers(0, n_classes, len(rows))
+    turned = rng.random(n) < 0.3
+    if noise == "sym30":
+        given[rows] = redrawn
+    elif noise == "asym30":
+        given[turned] = (given[turned] + 1) % n_classes
+    elif noise == "hard20":
+        return hard(X, y, seed)
+    return given
+
+
+def hard(X, y, seed, rate=0.2):
+    """Errors where a forest is unsure, as people err."""
+    forest = RandomForestClassifier(200, random_state=seed)
+    proba = cross_val_predict(forest, X, y, cv=5, method="predict_proba")
+    rng, index = np.random.default_rng(seed + 200), np.arange(len(y))
+    unsure = 1 - proba[index, y] + 0.02
+    rows = np.argsort(-(rng.random(len(y)) ** (1 / unsure)))[: int(rate * len(y))]  # weighted, without replacement
+    proba[index, y] = -1
+    given = y.copy()
+    given[rows] = proba[rows].argmax(1)
+    return given

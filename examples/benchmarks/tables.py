@@ -1,0 +1,149 @@
+"""Claim: one set of defaults holds its own on tables that nobody tuned it to, with and without wrong labels.
+
+Ours, a forest, histogram gradient boosting and logistic regression, and cleanlab's CleanLearning of each of these
+three, on every table of a folder (files of X and y) or on scikit-learn's small sets, with four kinds of labels (see
+`table_data`) and several seeds. Each run is one line of ``--out``; a second call goes on where the first stopped.
+
+    python examples/benchmarks/tables.py --data DIR --seeds 0,1,2 --out tables.jsonl
+    python examples/benchmarks/tables.py --out tables.jsonl --show     # the tables of the lines that are there
+"""
+
+import argparse
+import json
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import sklearn
+import table_data
+import torch
+from scipy.stats import studentized_range
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from noisyflywheel import FlywheelClassifier
+
+
+def bases(seed):
+    return {
+        "forest": RandomForestClassifier(300, random_state=seed),
+        "hgb": HistGradientBoostingClassifier(random_state=seed),
+        "logistic": make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)),
+    }
+
+
+def ours(table, seed, params):
+    clf = FlywheelClassifier(random_state=seed, **params).fit(table.X, table.given)
+    found = {"suspects": int(clf.get_label_issues()["is_label_issue"].sum()), "decisions": chosen(clf)}
+    found["calibration_error"] = calibration_error(clf.clean_proba_, table.given == table.y)
+    return clf.predict(table.X_test), clf.clean_proba_, found
+
+
+def chosen(clf):
+    return {row.decision: [row.chosen, round(row.z, 2)] for row in clf.decisions_.itertuples()}
+
+
+def plain(table, base):
+    return base.fit(table.X, table.given).predict(table.X_test), None, {}
+
+
+def clean_learning(table, base):
+    from cleanlab.classification import CleanLearning
+
+    learner = CleanLearning(base, cv_n_folds=5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        learner.fit(table.X, table.given)
+        issues = learner.get_label_issues()
+    found = {"suspects": int(issues["is_label_issue"].sum())}
+    return learner.predict(table.X_test), issues["label_quality"].to_numpy(), found
+
+
+def calibration_error(p, right, bins=10):
+    which = np.clip((p * bins).astype(int), 0, bins - 1)
+    parts = [which == b for b in range(bins) if (which == b).any()]
+    return float(sum(abs(p[part].mean() - right[part].mean()) * part.mean() for part in parts))
+
+
+def methods(names, params):
+    """Name -> function of (table, seed)."""
+    found = {"ours": lambda table, seed: ours(table, seed, params)}
+    for base in ("forest", "hgb", "logistic"):
+        found[base] = lambda table, seed, base=base: plain(table, bases(seed)[base])
+        found[f"cleanlab {base}"] = lambda table, seed, base=base: clean_learning(table, bases(seed)[base])
+    return {name: found[name] for name in names.split(",")} if names else found
+
+
+def measure(run, table, seed):
+    start = time.perf_counter()
+    predicted, quality, found = run(table, seed)
+    found |= {"test": float((predicted == table.y_test).mean()), "seconds": time.perf_counter() - start}
+    wrong = table.given != table.y
+    found |= {"n": len(wrong), "n_wrong": int(wrong.sum())}
+    if quality is not None and wrong.any():
+        found["auroc"] = float(roc_auc_score(~wrong, quality))
+    return found
+
+
+def show(rows):
+    """Means over tables and seeds, wins and losses of ours, and what difference of mean ranks is significant."""
+    frame = pd.DataFrame(rows)
+    pivot = frame.pivot_table(index="method", columns="noise", values=["test", "auroc", "suspects"])
+    print(pivot.round(4).to_string(na_rep=""))
+    print("\nTest accuracy of ours against each: wins, ties (within .002), losses over table x noise x seed")
+    wide = frame.pivot_table(index=["table", "noise", "seed"], columns="method", values="test").dropna()
+    for name in wide.columns.drop("ours", errors="ignore") if "ours" in wide else ():
+        difference = wide["ours"] - wide[name]
+        counts = (difference > 0.002).sum(), (difference.abs() <= 0.002).sum(), (difference < -0.002).sum()
+        print(f"  {name:20} {counts[0]:4} {counts[1]:4} {counts[2]:4}")
+    of_tables = wide.groupby(["table", "noise"]).mean()
+    ranks, n, k = of_tables.rank(axis=1, ascending=False).mean(), len(of_tables), of_tables.shape[1]
+    print(f"\nMean ranks over {n} tables x noises\n{ranks.round(2).sort_values().to_string()}")
+    if k > 1:
+        critical = studentized_range.ppf(0.95, k, np.inf) / 2**0.5 * (k * (k + 1) / (6 * n)) ** 0.5
+        print(f"critical difference of mean ranks (Nemenyi, 5 %): {critical:.2f}")
+    mine = frame[frame["method"] == "ours"] if "ours" in set(frame["method"]) else frame[:0]
+    if len(mine):
+        columns = ["test", "auroc", "suspects", "n_wrong", "n", "calibration_error", "seconds"]
+        print(f"\nOurs\n{mine.groupby('noise')[columns].mean().round(4).to_string()}")
+        print(mine.pivot_table(index="table", columns="noise", values="test").round(4).to_string())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default=None, help="folder of .npz files; without it scikit-learn's small sets")
+    parser.add_argument("--tables", default=None, help="names, comma-separated")
+    parser.add_argument("--noises", default=",".join(table_data.NOISES))
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--methods", default=None)
+    parser.add_argument("--params", default="{}", help="JSON of FlywheelClassifier parameters; {} = defaults")
+    parser.add_argument("--out", required=True, help="JSON lines; runs that are there are not repeated")
+    parser.add_argument("--show", action="store_true", help="only show what is there")
+    args = parser.parse_args()
+    path = Path(args.out)
+    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    done = {(row["method"], row["table"], row["noise"], row["seed"]) for row in rows}
+    versions = f"torch {torch.__version__}, scikit-learn {sklearn.__version__}, {torch.get_num_threads()} threads"
+    print(versions)
+    runs = {} if args.show else methods(args.methods, json.loads(args.params))
+    for seed in map(int, args.seeds.split(",")):
+        for name in args.tables.split(",") if args.tables else table_data.names(args.data):
+            for noise in args.noises.split(","):
+                open_runs = [m for m in runs if (m, name, noise, seed) not in done]
+                table = table_data.load(name, noise, seed, args.data) if open_runs else None
+                for method in open_runs:
+                    row = {"method": method, "table": name, "noise": noise, "seed": seed, "versions": versions}
+                    rows.append(row | measure(runs[method], table, seed))
+                    with path.open("a") as file:
+                        file.write(json.dumps(rows[-1]) + "\n")
+                    print({k: v for k, v in rows[-1].items() if k != "versions"}, flush=True)
+    show(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""Many small perceptrons in one module: each leaves out its own fold of the rows, together they predict as a mean."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from noisyflywheel.backbones.encodings import PiecewiseLinear, QuantileScale
+
+
+class Family(nn.Module):
+    """Perceptrons of two hidden layers side by side on one encoding of the rows.
+
+    Parameters
+    ----------
+    n_members : int
+        M.
+    n_inputs, n_classes, width : int
+        Length of the encoding, K, and width of both hidden layers.
+    dropout : float in [0, 1)
+        After each hidden layer.
+    """
+
+    def __init__(self, n_members: int, n_inputs: int, n_classes: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.n_members, self.width, self.dropout = n_members, width, dropout
+        self.w1 = uniform(n_inputs, n_members * width, fan_in=n_inputs)
+        self.b1 = uniform(n_members * width, fan_in=n_inputs)
+        self.w2, self.b2 = uniform(n_members, width, width, fan_in=width), uniform(n_members, 1, width, fan_in=width)
+        self.w3 = uniform(n_members, width, n_classes, fan_in=width)
+        self.b3 = uniform(n_members, 1, n_classes, fan_in=width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of every member on the same rows: (B, n_inputs) -> (M, B, K)."""
+        hidden = torch.addmm(self.b1, x, self.w1)  # one product for all members: (B, M * width)
+        return self._further(hidden.view(len(x), self.n_members, self.width).transpose(0, 1))
+
+    def apart(self, x: Tensor) -> Tensor:
+        """Logits of every member on rows of its own: (M, B, n_inputs) -> (M, B, K)."""
+        w1 = self.w1.view(-1, self.n_members, self.width).transpose(0, 1)
+        return self._further(torch.baddbmm(self.b1.view(self.n_members, 1, -1), x, w1))
+
+    def _further(self, hidden: Tensor) -> Tensor:
+        """From the first hidden layer (M, B, width) on."""
+        hidden = F.dropout(F.silu(hidden), self.dropout, self.training)
+        hidden = F.dropout(F.silu(torch.baddbmm(self.b2, hidden, self.w2)), self.dropout, self.training)
+        return torch.baddbmm(self.b3, hidden, self.w3)
+
+
+def uniform(*shape: int, fan_in: int) -> nn.Parameter:
+    """Initial weights as those of torch's Linear: uniform within ``1 / sqrt(fan_in)``."""
+    bound = 1 / math.sqrt(max(1, fan_in))
+    return nn.Parameter(torch.empty(*shape).uniform_(-bound, bound))
+
+
+class FoldedMLP(nn.Module):
+    """Perceptrons on two encodings of numeric columns, one per fold and encoding.
+
+    One family of members sees columns on a quantile scale, the other these and piecewise-linear bins of them. In
+    training mode ``forward`` gives the logits of every member; in eval mode the logarithm of their mean probability,
+    mixed with that of members kept from the end of the warm-up (`keep`), which are not trained.
+
+    Parameters
+    ----------
+    n_features, n_classes : int
+        Widths.
+    n_folds : int, default=5
+        Members of each family.
+    width : int, default=128
+        Of both hidden layers.
+    dropout : float in [0, 1), default=0.1
+        After each hidden layer.
+    n_bins : int, default=16
+        Of the piecewise-linear encoding.
+    """
+
+    kept_share: Tensor
+
+    def __init__(
+        self,
+        n_features: int,
+        n_classes: int,
+        n_folds: int = 5,
+        width: int = 128,
+        dropout: float = 0.1,
+        n_bins: int = 16,
+    ) -> None:
+        super().__init__()
+        self.n_folds = n_folds
+        self.scale = QuantileScale(n_features)
+        self.bins = PiecewiseLinear(n_features, n_bins)
+        inputs = [n_features, n_features + self.bins.n_outputs]
+        self.families: Any = nn.ModuleList(Family(n_folds, n, n_classes, width, dropout) for n in inputs)
+        self.kept: Any = nn.ModuleList(Family(n_folds, n, n_classes, width, 0.0) for n in inputs * 2)
+        self.kept.requires_grad_(False)
+        self.register_buffer("kept_share", torch.zeros(()))
+
+    @property
+    def n_members(self) -> int:
+        """M, of both families together."""
+        return self.n_folds * len(self.families)
+
+    def adapt(self, x: Tensor) -> None:
+        """Learn the encodings from rows ``x`` of shape (n, n_features); called once by ``fit``."""
+        self.scale.adapt(x)
+        self.bins.adapt(x)
+
+    def encodings(self, x: Tensor) -> list[Tensor]:
+        """Input of each family: (B, n_features) -> [(B, n_inputs)]."""
+        scaled = self.scale(x)
+        return [scaled, torch.cat([scaled, self.bins(x)], 1)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of every member (M, B, K) in training, of the whole (B, K) in eval mode."""
+        encoded = self.encodings(x)
+        logits = torch.cat([family(part) for family, part in zip(self.families, encoded, strict=True)])
+        if self.training:
+            return logits
+        prob = logits.softmax(-1).mean(0)
+        if bool(self.kept_share > 0):  # sync: one scalar a forward, in prediction only
+            kept = torch.cat([family(part) for family, part in zip(self.kept, encoded * 2, strict=True)])
+            prob = torch.lerp(prob, kept.softmax(-1).mean(0), self.kept_share)
+        return prob.clamp_min(1e-30).log()
+
+    def apart(self, x: Tensor, kept: bool = False) -> Tensor:
+        """Logits of every member on rows of its own: (M, B, n_features) -> (M, B, K), of the kept ones (2 M, B, K)."""
+        encoded = [part.unflatten(0, x.shape[:2]) for part in self.encodings(x.flatten(0, 1))]
+        own = [part[i * self.n_folds : (i + 1) * self.n_folds] for i, part in enumerate(encoded)]
+        families = self.kept if kept else self.families
+        parts = own * 2 if kept else own
+        return torch.cat([family.apart(part) for family, part in zip(families, parts, strict=True)])
+
+    @torch.no_grad()
+    def keep(self, family: int) -> None:
+        """Copy the members of one family, as they are, to the kept ones."""
+        self.kept[family].load_state_dict(self.families[family].state_dict())
+
+    @torch.no_grad()
+    def keep_of(self, other: FoldedMLP) -> None:
+        """Copy what another net has kept to a second place of the kept ones."""
+        for mine, its in zip(self.kept[len(self.families) :], other.kept, strict=False):
+            mine.load_state_dict(its.state_dict())
+
+    @torch.no_grad()
+    def go_back_to_kept(self) -> None:
+        """Copy the kept members back into those that train."""
+        for family, kept in zip(self.families, self.kept, strict=False):
+            family.load_state_dict(kept.state_dict())

@@ -1,0 +1,162 @@
+"""Pictures: read from files, and rows of any image layout shown as RGB."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from sklearn.utils import _safe_indexing
+
+from noisyflywheel.data.sources import CHANNELS
+
+Picture = NDArray[np.uint8]
+PictureFile = str | os.PathLike[str] | IO[bytes]
+
+PLAIN_MODES = ("1", "L", "P", "RGB")
+"""Pillow's modes of 8-bit grey, palette and RGB pictures."""
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+"""Endings of the files in a folder that are taken for pictures, in lower case."""
+
+_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+
+
+class ImageReadError(ValueError):
+    """One picture that cannot be used.
+
+    Parameters
+    ----------
+    source : path or binary file
+    reason : str
+        What is wrong with it, to be read after its name.
+    """
+
+    def __init__(self, source: PictureFile, reason: str) -> None:
+        super().__init__(source, reason)
+        self.source, self.reason = source, reason
+
+    def __str__(self) -> str:
+        """File and reason."""
+        return f"{self.source} {self.reason}"
+
+
+def read_picture(
+    source: PictureFile, *, upright: bool = False, modes: Collection[str] | None = None, about: int | None = None
+) -> Image.Image:
+    """Read one picture completely, as RGB.
+
+    Parameters
+    ----------
+    source : path or binary file
+    upright : bool, default=False
+        Turn it as its camera was held (EXIF).
+    modes : collection of str, optional
+        Pillow's modes that are taken; every one if not given.
+    about : int, optional
+        A side in pixels that is enough: JPEGs are decoded no larger than needed for it.
+
+    Raises
+    ------
+    ImageReadError
+        For a missing, unreadable or truncated file, or a mode that is not taken.
+    """
+    try:
+        with Image.open(source) as image:
+            if modes is not None and image.mode not in modes:
+                channels = f"{len(image.getbands())} channel(s) of mode {image.mode}"
+                raise ImageReadError(source, f"has {channels}, not 8-bit grey or RGB")
+            if about is not None:
+                image.draft("RGB", (about, about))
+            return (ImageOps.exif_transpose(image) if upright else image).convert("RGB")
+    except ImageReadError:
+        raise
+    except FileNotFoundError as error:
+        raise ImageReadError(source, "is missing") from error
+    except _UNREADABLE as error:
+        text = " ".join(str(error).split())
+        raise ImageReadError(source, f"cannot be read: {type(error).__name__}" + f": {text}" * bool(text)) from error
+
+
+def as_pictures(X: Any, rows: Sequence[int], image_shape: tuple[int, ...] | None = None) -> list[Picture]:
+    """The chosen rows of X as RGB pictures.
+
+    Parameters
+    ----------
+    X : array-like of n rows, Tensor, SliceDataset, or sequence of n file paths
+        Images (H, W), (H, W, C) or (C, H, W), vectors of `image_shape`, or paths of image files.
+    rows : sequence of int
+        Positions to show.
+    image_shape : tuple, optional
+        Shape of one row when X holds vectors, for example (8, 8).
+
+    Returns
+    -------
+    pictures : list of uint8 ndarray of shape (H, W, 3)
+
+    Raises
+    ------
+    ValueError
+        If the rows are no pictures, or a file is none; the message names it.
+    """
+    chosen = list(rows)
+    if is_paths(X):
+        return [thumbnail(list(X)[i]) for i in chosen]
+    if not chosen:
+        return []
+    part = np.asarray(_safe_indexing(X.to_numpy() if hasattr(X, "iloc") else X, chosen))
+    if image_shape is not None:
+        part = part.reshape(len(chosen), *image_shape)
+    return [rgb(picture) for picture in to_uint8(channels_last(part))]
+
+
+def is_paths(X: Any) -> bool:
+    """Whether X is a column or list of file names."""
+    first = next(iter(X), None) if isinstance(X, list | tuple) or getattr(X, "ndim", 0) == 1 else None
+    return isinstance(first, str | Path)
+
+
+def thumbnail(path: PictureFile, size: int = 256) -> Picture:
+    """One image file, upright and no larger than `size` pixels a side, as (H, W, 3)."""
+    picture = read_picture(path, upright=True, about=size)
+    picture.thumbnail((size, size))
+    return np.asarray(picture)
+
+
+def channels_last(images: NDArray[Any]) -> NDArray[Any]:
+    """Images (m, H, W), (m, H, W, C) or (m, C, H, W) as (m, H, W, C), C in {1, 3, 4}.
+
+    The last axis decides first, then axis 1.
+
+    Raises
+    ------
+    ValueError
+        If neither axis can be channels.
+    """
+    if images.ndim == 3:
+        return images[..., None]
+    if images.ndim == 4 and images.shape[-1] in CHANNELS:
+        return images
+    if images.ndim == 4 and images.shape[1] in CHANNELS:
+        return np.moveaxis(images, 1, -1)
+    raise ValueError(f"rows of shape {images.shape[1:]} are no pictures; give image_shape=(H, W[, C])")
+
+
+def to_uint8(images: NDArray[Any]) -> Picture:
+    """Pixel values as 0 … 255; floats and wide integers are stretched from [0, 1] or their own range."""
+    if images.dtype == np.uint8:
+        return images
+    x = np.nan_to_num(images.astype(np.float32))
+    low, high = (float(x.min()), float(x.max())) if x.size else (0.0, 1.0)
+    if low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    return np.rint((x - low) * (255 / max(high - low, 1e-12))).astype(np.uint8)
+
+
+def rgb(picture: Picture) -> Picture:
+    """One picture (H, W, C) as (H, W, 3): grey is repeated, transparency dropped."""
+    return np.repeat(picture, 3, axis=-1) if picture.shape[-1] == 1 else picture[..., :3]

@@ -1,0 +1,85 @@
+"""Which rows a fit trains on, in which order, and with what weight."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils.validation import _check_sample_weight
+from torch import Tensor
+from torch.utils.data import Dataset, Subset
+
+from noisyflywheel.data import ArraySource, DatasetSource
+
+CPU = torch.device("cpu")
+
+SMALL = 100
+"""Up to so many rows neither the order of the rows nor weights written as repetitions change the result at all."""
+
+
+class WeightedRows(NamedTuple):
+    """The rows of a fit."""
+
+    rows: Tensor | Dataset
+    codes: NDArray[np.int64]
+    """Labels of ``rows``: (m,)."""
+    weights: NDArray[np.float64] | None
+    """(m,), of mean 1 over those that take part, 0 for the others; None where all are equal."""
+    position: NDArray[np.int64] | None
+    """Where each row of the caller is among ``rows``: (n,); None where the order is the caller's."""
+
+
+def check_sample_weight(sample_weight: Any, codes: NDArray[np.int64]) -> NDArray[np.float64] | None:
+    """Sample weights as (n,) float64, None where they are all the same.
+
+    Raises
+    ------
+    ValueError
+        For a wrong length, NaN, infinity or a negative weight, and where fewer than 2 rows or classes have any.
+    """
+    if sample_weight is None:
+        return None
+    weights = _check_sample_weight(sample_weight, codes, dtype=np.float64, ensure_non_negative=True)
+    if len(np.unique(codes[weights > 0])) < 2:
+        raise ValueError("sample_weight leaves rows of fewer than 2 classes with a weight above 0.")
+    return None if (weights == weights[0]).all() else np.asarray(weights)
+
+
+def weighted_rows(
+    rows: Tensor | Dataset, codes: NDArray[np.int64], weights: NDArray[np.float64] | None
+) -> WeightedRows:
+    """The rows as a fit takes them.
+
+    Rows of weight 0 take no part; nets that never saw them judge their labels. In a small set whole weights become
+    repetitions and the rows are sorted.
+
+    Parameters
+    ----------
+    rows : Tensor of shape (n, ...) or Dataset
+    codes : ndarray of shape (n,), int64
+        Labels.
+    weights : ndarray of shape (n,) or None
+        From `check_sample_weight`.
+    """
+    counts = np.ones(len(codes)) if weights is None else weights
+    whole = bool((counts == counts.astype(np.int64)).all()) and counts.sum() <= SMALL
+    if whole:
+        return _repeated(rows, codes, counts.astype(np.int64))
+    if weights is None:
+        return WeightedRows(rows, codes, None, None)
+    return WeightedRows(rows, codes, weights / weights[weights > 0].mean(), None)
+
+
+def _repeated(rows: Tensor | Dataset, codes: NDArray[np.int64], counts: NDArray[np.int64]) -> WeightedRows:
+    """Each row as often as it counts, sorted by features and label; rows that do not count follow."""
+    source = ArraySource(rows, CPU) if isinstance(rows, Tensor) else DatasetSource(rows, CPU)
+    flat = source.take(torch.arange(len(codes))).flatten(1).numpy()
+    order = np.lexsort((codes, *flat.T[::-1]))
+    index = np.concatenate([np.repeat(order, counts[order]), np.flatnonzero(counts == 0)])
+    position = np.empty(len(codes), dtype=np.int64)
+    position[index[::-1]] = np.arange(len(index))[::-1]  # the first copy of each row
+    weights = (np.arange(len(index)) < counts.sum()).astype(np.float64)
+    taken = rows[torch.from_numpy(index)] if isinstance(rows, Tensor) else Subset(rows, index.tolist())
+    return WeightedRows(taken, codes[index], None if counts.all() else weights, position)

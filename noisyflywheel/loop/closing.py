@@ -1,0 +1,123 @@
+"""What the last E-step says of rows, labels and classes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from noisyflywheel import em
+from noisyflywheel.loop.state import FlywheelState
+
+BAYES_SHARE = 0.3
+"""Share of `em.bayes_posterior` in the clean probability, the rest is Eq. (11) averaged over cycles: Eq. (11) alone
+counts a tenth too many errors among 77 classes, T alone too few of those that humans make."""
+
+
+class Closing(NamedTuple):
+    """The end of a fit."""
+
+    f_prob: Tensor
+    """Prediction of f: (N, K)."""
+    refurbished: Tensor
+    """Distribution of the true label, given the label: (N, K), rows sum to 1."""
+    quality: Tensor
+    """Ranking score of the given labels in [0, 1], higher = more likely right: (N,)."""
+    posterior: Tensor
+    """Probability that the given label is the true class, on the right level: (N,)."""
+    transition: Tensor
+    """T: (K, K), rows = true class."""
+    corruption: Tensor
+    """T_c: (K, K), rows = true class."""
+    clean_rate: float
+    """gamma."""
+
+
+def close_cycles(state: FlywheelState, sample_weight: Tensor | None = None) -> Closing:
+    """The closing E-step (Eqs. 4, 11), from a state whose q and f_prob are those of the last nets.
+
+    The level of the clean probability is that of Eq. (11) at the given label over the later cycles, and of Bayes' rule
+    with f and T. ``sample_weight`` (N,) weighs the rows in both matrices.
+    """
+    s = state
+    refurbished = em.refurbish(s.q, s.given, s.f_prob.double())
+    refurbished /= refurbished.sum(1, keepdim=True)
+    weights = torch.ones_like(s.q) if sample_weight is None else sample_weight
+    T = em.transition_matrix(refurbished * weights[:, None], s.given)
+    late = s.n_late.clamp_min(1)
+    last = refurbished.gather(1, s.given[:, None]).squeeze(1)
+    over_cycles = torch.where(s.n_late > 0, em.mean_posterior(s.q_sum / late, s.f_given_sum / late), last)
+    return Closing(
+        f_prob=s.f_prob,
+        refurbished=refurbished,
+        quality=(s.quality_sum / s.n_scored.clamp_min(1)).clamp(0, 1),
+        posterior=torch.lerp(over_cycles, em.bayes_posterior(s.f_prob.double(), T, s.given), BAYES_SHARE),
+        transition=T,
+        corruption=em.corruption_matrix(s.q, s.f_prob * weights[:, None].to(s.f_prob.dtype), s.given),
+        clean_rate=float(s.gamma),
+    )
+
+
+def through_transition(f_prob: Tensor, state: FlywheelState) -> Closing:
+    """Labels as f and T judge them after cycles with out-of-fold E-steps (Eq. 12's posterior).
+
+    Parameters
+    ----------
+    f_prob : Tensor of shape (N, K)
+        Out-of-fold prediction of f.
+    state : FlywheelState
+        With T and T_c of the last cycle.
+    """
+    s = state
+    refurbished = em.posterior_through(f_prob.double(), s.transition, s.given)
+    posterior = refurbished.gather(1, s.given[:, None]).squeeze(1)
+    return Closing(f_prob, refurbished, posterior, posterior, s.transition, s.corruption, float(posterior.mean()))
+
+
+def with_even_errors(prob: Tensor, given: Tensor, sample_weight: Tensor | None = None) -> Closing:
+    """Labels as nets judge them that were trained on the given labels, with errors evenly spread over the classes.
+
+    ``T = gamma I + (1 - gamma) / K``; gamma and a temperature of the nets are those that make the given labels most
+    likely (objective 3 with eps = 1/K).
+
+    Parameters
+    ----------
+    prob : Tensor of shape (N, K)
+        Out-of-fold prediction.
+    given : Tensor of shape (N,), int64
+    sample_weight : Tensor of shape (N,), optional
+    """
+    n_classes, device = prob.shape[1], given.device
+    log_p = prob.double().clamp_min(1e-30).log()
+    eps = torch.full((len(given),), 1.0 / n_classes, dtype=torch.float64, device=device)
+    temperature, gamma = em.calibrate_with_clean_rate(log_p, given, eps, sample_weight)
+    uniform = torch.full((n_classes, n_classes), 1.0 / n_classes, dtype=torch.float64, device=device)
+    T = gamma * torch.eye(n_classes, dtype=torch.float64, device=device) + (1 - gamma) * uniform
+    refurbished = em.posterior_through(torch.softmax(log_p / temperature, 1), T, given)
+    posterior = refurbished.gather(1, given[:, None]).squeeze(1)
+    quality = prob.double().gather(1, given[:, None]).squeeze(1)
+    return Closing(prob, refurbished, quality, posterior, T, uniform, float(posterior.mean()))
+
+
+def mixed(after: Closing, before: Closing, share: float) -> Closing:
+    """What the cycles found with weight ``share`` in [0, 1], what the warm-up found with the rest.
+
+    The ranking scores are mixed as log odds, of which those from before the cycles always count whole: they have not
+    been changed by any guess.
+    """
+    odds = share * log_odds(after.quality) + log_odds(before.quality)
+    return Closing(
+        f_prob=torch.lerp(before.f_prob, after.f_prob, share),
+        refurbished=torch.lerp(before.refurbished, after.refurbished, share),
+        quality=torch.sigmoid(odds / (1 + share)),
+        posterior=torch.lerp(before.posterior, after.posterior, share),
+        transition=torch.lerp(before.transition, after.transition, share),
+        corruption=torch.lerp(before.corruption, after.corruption, share),
+        clean_rate=share * after.clean_rate + (1 - share) * before.clean_rate,
+    )
+
+
+def log_odds(p: Tensor) -> Tensor:
+    """``log(p / (1 - p))``, kept finite."""
+    return torch.logit(p, eps=1e-9)

@@ -1,0 +1,109 @@
+"""Rows as the nets see them: shuffled batches of views for an M-step, rows in order for an E-step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from noisyflywheel.data import Source, batches
+from noisyflywheel.loop.folds import Folds
+from noisyflywheel.nets.trainer import Trainer
+from noisyflywheel.views.adapter import ViewAdapter
+
+VIEW_NUMBERS = 1024 * 3 * 32 * 32
+"""Views are made for as many rows in one call as hold so many numbers: enough to hide the calls, little memory."""
+
+MOST_ROWS = 1024
+"""Most rows in one call of a view, and, halved, in one forward of an E-step of a default net."""
+
+
+class ViewLoader:
+    """Views of the rows of one source, drawn by generators of its own.
+
+    Parameters
+    ----------
+    source : Source
+        The rows.
+    views : ViewAdapter
+        Weak and strong views.
+    seed : int
+        Of the batch order (and MixUp) and of the views.
+    """
+
+    def __init__(self, source: Source, views: ViewAdapter, seed: int) -> None:
+        self.source, self.views = source, views
+        self.order = torch.Generator().manual_seed(seed)
+        self.augment = torch.Generator(device=views.generator_device(source.device)).manual_seed(seed)
+        first = source.take(torch.zeros(1, dtype=torch.int64))
+        self.vectors = first.ndim == 2
+        self.row_numbers = max(1, first.numel())
+
+    def plain(self, x: Tensor) -> Tensor:
+        """Rows as they are, as views."""
+        return self.views.plain(x)
+
+    def weak(self, x: Tensor) -> Tensor:
+        """Weakly augmented rows."""
+        return self.views.weak(x, self.augment)
+
+    def strong(self, x: Tensor) -> Tensor:
+        """Strongly augmented rows."""
+        return self.views.strong(x, self.augment)
+
+    def batches(
+        self, rows: Tensor, batch_size: int, *views: Callable[[Tensor], Tensor]
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Shuffled batches of ``rows``: (row indices (B,), one tensor (B, ...) per view)."""
+        parts = list(batches(rows, batch_size, self.order))
+        per_call = max(1, min(MOST_ROWS, VIEW_NUMBERS // self.row_numbers) // len(parts[0]))
+        for start in range(0, len(parts), per_call):
+            group = parts[start : start + per_call]
+            raw = self.source.take(torch.cat(group))
+            sizes = [len(index) for index in group]
+            yield from zip(group, *(view(raw).split(sizes) for view in views), strict=True)
+
+    def predict(self, trainer: Trainer, rows: Tensor, view: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Log-probabilities in eval mode of rows as they are, or of one view of them: (len(rows), K)."""
+        size = prediction_batch(trainer, self.row_numbers)
+        return trainer.predict(self.source, view or self.plain, rows, size, pad=self.vectors and view is None)
+
+    def predict_unseen(self, trainer: Trainer, folds: Folds, kept: bool = False) -> Tensor:
+        """Probabilities in eval mode of every row by the members that have not seen it: (families, N, K).
+
+        ``kept`` asks those that the module keeps from the end of the warm-up, of both nets.
+        """
+        per_column = self.row_numbers * len(folds.own)
+        size = max(1, min(MOST_ROWS, VIEW_NUMBERS // per_column))
+        log_p = trainer.predict_apart(self.source, self.plain, folds.own, size, kept)  # (M or 2 M, s, K)
+        stacks = log_p.exp().split(len(folds.own))
+        return torch.cat([folds.mean_by_row(prob, len(self.source)) for prob in stacks])
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Both generators' states."""
+        return {"order": self.order.get_state(), "augment": self.augment.get_state()}
+
+    def load_state_dict(self, saved: dict[str, Tensor]) -> None:
+        """Put back what `state_dict` returned."""
+        self.order.set_state(saved["order"])
+        self.augment.set_state(saved["augment"])
+
+
+def predict_plain(trainer: Trainer, source: Source, plain: Callable[[Tensor], Tensor]) -> Tensor:
+    """Log-probabilities in eval mode of every row of ``source``, seen by ``plain`` as they are: (n, K)."""
+    first = source.take(torch.zeros(1, dtype=torch.int64))
+    size = prediction_batch(trainer, max(1, first.numel()))
+    return trainer.predict(source, plain, torch.arange(len(source)), size, pad=first.ndim == 2)
+
+
+def prediction_batch(trainer: Trainer, row_numbers: int) -> int:
+    """Rows of one forward without gradients.
+
+    A user's net has its own ``batch_size``. A default net, whose memory is known, takes up to ``MOST_ROWS / 2`` rows of
+    at most ``row_numbers`` numbers each as long as they hold no more than ``VIEW_NUMBERS / 2`` together.
+    """
+    own = trainer.net.batch_size
+    if own > 0 and not trainer.scheduled:
+        return own
+    return max(own, min(MOST_ROWS // 2, VIEW_NUMBERS // 2 // row_numbers), 1)

@@ -1,0 +1,153 @@
+"""The flywheel whose E-steps ask, for each row, members of the nets that have not seen it.
+
+A net that has learnt wrong labels by heart gives them a clean probability near 1; on small data that is what the
+warm-up ends with, and the cycles then confirm it. Here f and g are stacks of members
+(`noisyflywheel.backbones.FoldedMLP`), each trained without its own fold of the rows, as the trees of a forest are
+without their out-of-bag rows. Every E-step, the end of the warm-up and the question whether the cycles earned their
+turn are answered by unseen rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from noisyflywheel import em
+from noisyflywheel.loop import auxiliary_em
+from noisyflywheel.loop.closing import Closing, mixed, through_transition, with_even_errors
+from noisyflywheel.loop.decide import compare
+from noisyflywheel.loop.flywheel import Flywheel
+from noisyflywheel.loop.folds import Folds
+from noisyflywheel.loop.state import FlywheelState
+from noisyflywheel.nets.trainer import Trainer
+
+MOST_EPOCHS = 40
+"""Length of the warm-up in epochs, if nothing ends it earlier."""
+
+PATIENCE = 8
+"""Epochs without a better loss on unseen rows that end the warm-up."""
+
+
+class OutOfFoldFlywheel(Flywheel):
+    """Two interlocked EM cycles over two stacks of members; parameters as of `Flywheel`."""
+
+    n_epochs_at_most = MOST_EPOCHS
+    hold = 0.0
+    is_guarded = False  # what the cycles did is weighed at the end
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        module: Any = self.main.net.module_
+        self.folds = Folds(self.given, self.all_rows, module.n_folds, len(module.families), self.loader.order)
+        weights = self.folds.trains
+        self.training_weights = weights if self.sample_weight is None else weights * self.sample_weight.float()
+
+    # ---- warm-up
+
+    def hold_out(self) -> list[Tensor]:
+        """No rows beside the members' own folds."""
+        return []
+
+    def held_out_record(self, held_out: list[Tensor], earlier: list[Tensor]) -> Tensor:
+        """Mean loss of given labels of unseen rows, for each net and family: (nets, families).
+
+        Members whose loss, over two epochs, is the least so far are kept.
+        """
+        given = self.given[self.all_rows]
+        losses = []
+        for trainer in self.trainers:
+            unseen = self._unseen(trainer)[:, self.all_rows].clamp_min(1e-6).log()
+            losses.append([float(F.nll_loss(log_p, given)) for log_p in unseen])  # sync: one scalar a family
+        record = torch.tensor(losses)
+        best = smoothed([*earlier, record]).argmin(0) == len(earlier)  # (nets, families)
+        for trainer, keeps in zip(self.trainers, best.tolist(), strict=True):
+            for family in [i for i, keep in enumerate(keeps) if keep]:
+                trainer.net.module_.keep(family)
+        return record
+
+    def warm_up_is_over(self, records: list[Tensor]) -> bool:
+        """Whether no net's and no family's loss has become better in the last ``PATIENCE`` epochs."""
+        return bool(records) and len(records) - 1 - int(smoothed(records).argmin(0).max()) >= PATIENCE
+
+    def start_cycles(self) -> None:
+        """From the best members of the warm-up: gamma = their agreement with labels of unseen rows, eps = 1/K."""
+        for trainer in self.trainers:
+            module: Any = trainer.net.module_
+            if not self.has_held_out:
+                for family in range(len(module.families)):
+                    module.keep(family)
+            module.go_back_to_kept()
+        aux: Any = self.aux.net.module_
+        aux.keep_of(self.main.net.module_)
+        f_prob, rows = self._guess(), self.all_rows
+        gamma = float(em.agreement(f_prob[rows], self.given[rows], self._weights_of(rows)))
+        self.state = FlywheelState.start(self.given, self.n_classes, gamma)
+        self.state.f_prob = f_prob
+
+    # ---- Figure 2
+
+    def _e_step_main(self, rows: Tensor) -> None:
+        """Step 1: Eqs. (4) and (6); g's temperature and gamma make the labels of unseen rows most likely."""
+        s, given = self.state, self.given[rows]
+        log_g = self._unseen(self.main).mean(0)[rows].clamp_min(1e-30).log()
+        s.temperature, gamma = em.calibrate_with_clean_rate(log_g, given, s.eps[rows], self._weights_of(rows))
+        g_given = em.tempered_given(log_g, given, s.temperature).double()
+        s.q[rows] = em.clean_posterior(g_given, gamma, s.eps[rows])
+        s.gamma = torch.as_tensor(gamma, dtype=torch.float64, device=given.device)
+
+    def _e_step_auxiliary(self, rows: Tensor) -> None:
+        """Step 2: f's guess is that of the last step 4, or of the end of the warm-up."""
+
+    def _m_step_auxiliary(self, rows: Tensor) -> float:
+        """Step 3: T and T_c in closed form; train f on its posterior through T (Eq. 12) of unseen rows."""
+        s = self.state
+        weights = self._weights_of(rows)
+        s.transition, s.corruption = auxiliary_em.matrices(s.q[rows], s.f_prob[rows], self.given[rows], weights)
+
+        def target(index: Tensor) -> Tensor:
+            return em.posterior_through(s.f_prob[index], s.transition, self.given[index])
+
+        return auxiliary_em.m_step(self.aux, self.loader, rows, self.given, target, sample_weight=self.training_weights)
+
+    def _resample(self, rows: Tensor) -> None:
+        """Step 4: y^ and eps (Eq. 14) with the updated f, on unseen rows."""
+        s, given = self.state, self.given[rows]
+        s.f_prob = self._guess()
+        s.y_hat[rows] = auxiliary_em.resample(s.q[rows], given, s.f_prob[rows], self.settings.resample)
+        if self.settings.noise_model == "class":
+            s.eps[rows] = em.error_probability(s.f_prob[rows], s.corruption, given).double()
+
+    def close(self) -> Closing:
+        """Weigh the cycles against the warm-up, both judged by labels of unseen rows, and mix what they found."""
+        aux: Any = self.aux.net.module_
+        f_prob, early = self._guess(), self._unseen(self.aux, kept=True).mean(0)
+        rows = self.all_rows
+        decision = compare("labels", "cycles", "warm-up", f_prob[rows], early[rows], self.given[rows])
+        self.decisions.append(decision)
+        aux.kept_share.fill_(1 - decision.share)
+        before = with_even_errors(early, self.given, self.sample_weight)
+        return mixed(through_transition(f_prob, self.state), before, decision.share)
+
+    # ---- unseen rows
+
+    def _guess(self) -> Tensor:
+        """f's prediction of every row by members that have not seen it: (N, K)."""
+        return self._unseen(self.aux).mean(0)
+
+    def _unseen(self, trainer: Trainer, kept: bool = False) -> Tensor:
+        """Probabilities of every row by members that have not seen it: (families, N, K)."""
+        found = self.loader.predict_unseen(trainer, self.folds, kept)
+        if len(self.all_rows) < len(self.given):  # no member has seen the others
+            every = torch.arange(len(self.given), device=self.given.device)
+            outside = every[~torch.isin(every, self.all_rows)]
+            found[:, outside] = self.loader.predict(trainer, outside).exp()
+        return found
+
+
+def smoothed(records: list[Tensor]) -> Tensor:
+    """Mean of each epoch's losses and those of the epoch before: (epochs, nets, families)."""
+    losses = torch.stack(records)
+    return (losses + torch.cat([losses[:1], losses[:-1]])) / 2

@@ -1,0 +1,252 @@
+"""One run of the flywheel: start, warm-up, cycles, checkpoints, stop."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from noisyflywheel import em
+from noisyflywheel.exceptions import ADVICE, DivergenceError, FlywheelWarning
+from noisyflywheel.loop import warmup
+from noisyflywheel.loop.checkpoints import FitCheckpoints
+from noisyflywheel.loop.flywheel import Flywheel
+from noisyflywheel.loop.guard import Guard, cautious_settings
+from noisyflywheel.loop.progress import FitProgress
+from noisyflywheel.loop.state import Settings
+
+LONG = 60.0
+"""Seconds without a checkpoint after which one is written inside a cycle."""
+
+
+class CycleTask(Protocol):
+    """Who else follows the cycles: scikit-learn's callbacks."""
+
+    def cycle_begin(self) -> Any:
+        """A cycle begins."""
+        ...
+
+    def cycle_end(self, task: Any) -> bool:
+        """It ended; returns whether to stop."""
+        ...
+
+
+class FlywheelRun:
+    """Runs one flywheel and keeps its history and its last good state.
+
+    Parameters
+    ----------
+    flywheel : Flywheel
+        As built.
+    progress : FitProgress
+        Shows epochs and cycles.
+    checkpoints : FitCheckpoints
+        Where the run leaves and finds its checkpoints.
+    on_cycle : callable, optional
+        Called as ``on_cycle(flywheel, row)``; a dict that it returns joins the history.
+
+    Attributes
+    ----------
+    history : list of dict
+        One row per cycle, those of an earlier fit that ``warm_start`` continues included.
+    n_cycles_done : int
+        Cycles of this fit.
+    n_warmup_epochs : int
+        How long the warm-up was.
+    last_good_state : dict or None
+        Of the flywheel, after the last cycle that the guard let pass.
+    """
+
+    def __init__(
+        self,
+        flywheel: Flywheel,
+        progress: FitProgress,
+        checkpoints: FitCheckpoints,
+        on_cycle: Callable[..., dict[str, float] | None] | None = None,
+    ) -> None:
+        self.flywheel, self.progress, self.checkpoints, self.on_cycle = flywheel, progress, checkpoints, on_cycle
+        self.history: list[dict[str, float]] = []
+        self.n_cycles_done, self.n_warmup_epochs = 0, 0
+        self.stopped = False
+        self.guard: Guard | None = None
+        self.last_good_state: dict[str, Any] | None = None
+        self._so_far: dict[str, Any] | None = None
+
+    # ---- to the first cycle
+
+    def start(self, earlier: dict[str, Any] | None = None) -> None:
+        """To the first cycle: from a checkpoint, from an earlier fit (see `kept`), or by the warm-up."""
+        with self.checkpoints.trusting() as saved:
+            resumed = self._resume(saved)
+        if resumed:
+            pass
+        elif earlier is not None:
+            self._continue(earlier)
+        else:
+            self._warm_up()
+        if self.last_good_state is None:
+            self._set_guard()
+            self.last_good_state = self.flywheel.state_dict()
+        self.progress.skip(self.n_cycles_done)
+
+    def _continue(self, earlier: dict[str, Any]) -> None:
+        self.flywheel.load_state_dict(earlier["snapshot"])
+        self.flywheel.first_cycle = self.flywheel.state.cycle
+        self.history.extend(earlier["history"])
+        self.n_warmup_epochs = earlier["n_warmup_epochs"]
+
+    def kept(self) -> dict[str, Any]:
+        """What a later fit needs to go on from here."""
+        return {
+            "snapshot": self.flywheel.state_dict(),
+            "history": list(self.history),
+            "n_warmup_epochs": self.n_warmup_epochs,
+        }
+
+    def _warm_up(self) -> None:
+        """Train both nets on the given labels, then set gamma and eps."""
+        asked = self.flywheel.settings.n_warmup_epochs
+        epoch, held_out, agreement = self._begin_warm_up(asked == "auto")
+        self.flywheel.has_held_out = held_out is not None
+        most = self.flywheel.n_epochs_at_most if held_out is not None else warmup.MIN_EPOCHS
+        most = most if asked == "auto" else int(asked)
+        while epoch < most and not self.flywheel.warm_up_is_over(agreement):
+            loss = self.flywheel.warm_up_epoch(held_out)
+            epoch += 1
+            if not math.isfinite(loss):
+                raise DivergenceError(f"The loss became {loss} in warm-up epoch {epoch}: {ADVICE}")
+            self.progress.warm_up(epoch, loss)
+            if held_out is not None:
+                agreement.append(self.flywheel.held_out_record(held_out, agreement))
+            if self.checkpoints.due():
+                now = {"phase": "warm-up", "snapshot": self.flywheel.state_dict()}
+                self.checkpoints.save(now | {"epoch": epoch, "held_out": held_out, "agreement": agreement})
+        self.flywheel.start_cycles()
+        self.progress.warm_up_done(epoch)
+        self.n_warmup_epochs = epoch
+
+    def _begin_warm_up(self, automatic: bool) -> tuple[int, list[Tensor] | None, list[Tensor]]:
+        """Epochs done, rows held out and agreement so far: from a checkpoint, or those of the start."""
+        flywheel, device = self.flywheel, self.flywheel.given.device
+        with self.checkpoints.trusting() as saved:
+            if saved is not None and saved["phase"] == "warm-up":
+                flywheel.load_state_dict(saved["snapshot"])
+                held_out = saved["held_out"]
+                held_out = None if held_out is None else [rows.to(device) for rows in held_out]
+                return saved["epoch"], held_out, [right.to(device) for right in saved["agreement"]]
+        return 0, flywheel.hold_out() if automatic else None, []
+
+    def _set_guard(self) -> None:
+        settings, s = self.flywheel.settings, self.flywheel.state
+        if settings.guard and settings.refurbish and self.flywheel.is_guarded:
+            rows = self.flywheel.all_rows
+            self.guard = Guard.after_warm_up(s.given[rows], s.f_prob[rows], s.gamma)
+
+    # ---- the cycles
+
+    def run_cycles(self, task: CycleTask) -> None:
+        """The cycles that are left, each checked, recorded and, when it is time, written down."""
+        flywheel = self.flywheel
+        while self.n_cycles_done < flywheel.settings.n_cycles and not self.stopped:
+            subtask = task.cycle_begin()
+            so_far = self._so_far or flywheel.steps_to_resampling()
+            if self.checkpoints.due(LONG):
+                self.checkpoints.save(self.state_dict(so_far))
+            row = flywheel.step_after_resampling(so_far)
+            check_finite(row, flywheel.settings.refurbish)
+            self._end_cycle(row | ((self.on_cycle and self.on_cycle(flywheel, row)) or {}))
+            self.progress.cycle(row)
+            self.stopped |= task.cycle_end(subtask)
+            if self.stopped or self.n_cycles_done == flywheel.settings.n_cycles or self.checkpoints.due():
+                self.checkpoints.save(self.state_dict())
+
+    def _end_cycle(self, row: dict[str, float]) -> None:
+        """Record a cycle; where the guard complains, the state before it comes back, or the run stops."""
+        flywheel = self.flywheel
+        after_ramp = flywheel.state.cycle - flywheel.first_cycle > flywheel.settings.cr_ramp
+        complaint = self.guard and self.guard.complaint(
+            flywheel.state.y_hat[flywheel.all_rows], row["gamma"], after_ramp
+        )
+        if complaint:
+            self._go_back(complaint)
+        self.history.append(row | {"undone": bool(complaint)})
+        self.n_cycles_done += 1
+        self._so_far = None
+        self.last_good_state = flywheel.state_dict()
+
+    def _go_back(self, complaint: str) -> None:
+        """Undo the last cycle, which still counts; go on with cautious settings, or stop the second time."""
+        flywheel, guard = self.flywheel, self.guard
+        cycle = flywheel.state.cycle
+        flywheel.load_state_dict(self.last_good_state or {})
+        flywheel.state.cycle = cycle
+        if guard is None or guard.has_gone_back:
+            self.stopped = True
+            warn_of_turning(f"{complaint} in cycle {cycle} again: stopped with the state before it")
+            return
+        guard.has_gone_back = True
+        rows = flywheel.all_rows
+        agreement = float(em.agreement(flywheel.state.f_prob[rows], flywheel.given[rows]))
+        flywheel.settings = cautious_settings(flywheel.settings, agreement)
+        warn_of_turning(f"{complaint} in cycle {cycle}: went back to the state before it and on with care")
+
+    def back_to_good(self) -> None:
+        """Undo a cycle that was interrupted."""
+        if self.last_good_state is not None:
+            self.flywheel.load_state_dict(self.last_good_state)
+
+    # ---- checkpoints
+
+    def state_dict(self, so_far: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Everything that decides how the run goes on, between two cycles or inside one, after its resampling."""
+        return {
+            "phase": "cycles",
+            "so_far": so_far,
+            "now": None if so_far is None else self.flywheel.state_dict(),
+            "snapshot": self.last_good_state,
+            "settings": asdict(self.flywheel.settings),
+            "first_cycle": self.flywheel.first_cycle,
+            "guard": None if self.guard is None else self.guard.state_dict(),
+            "history": self.history,
+            "n_cycles_done": self.n_cycles_done,
+            "stopped": self.stopped,
+            "n_warmup_epochs": self.n_warmup_epochs,
+        }
+
+    def _resume(self, saved: dict[str, Any] | None) -> bool:
+        """Go to where `state_dict` was called; returns whether that was among the cycles."""
+        if saved is None or saved["phase"] != "cycles":
+            return False
+        flywheel, device = self.flywheel, self.flywheel.given.device
+        self.last_good_state = saved["snapshot"]
+        so_far = saved["so_far"]
+        flywheel.load_state_dict(saved["snapshot"] if so_far is None else saved["now"])
+        flywheel.settings, flywheel.first_cycle = Settings(**saved["settings"]), saved["first_cycle"]
+        self._so_far = None if so_far is None else so_far | {"rows": so_far["rows"].to(device)}
+        self.guard = None if saved["guard"] is None else Guard.from_state_dict(saved["guard"], device)
+        self.history[:] = saved["history"]
+        self.n_cycles_done, self.stopped = saved["n_cycles_done"], saved["stopped"]
+        self.n_warmup_epochs = saved["n_warmup_epochs"]
+        return True
+
+
+def check_finite(row: dict[str, float], refurbish: bool) -> None:
+    """Raise if a loss of this cycle, gamma or a prediction is NaN or infinite."""
+    names = ["main_loss", "gamma", "f_entropy", *(["auxiliary_loss"] if refurbish else [])]
+    for name in names:
+        if not math.isfinite(row[name]):
+            raise DivergenceError(f"{name} became {row[name]} in cycle {int(row['cycle'])}: {ADVICE}")
+
+
+def warn_of_turning(message: str) -> None:
+    """Warn of a loop that replaces labels by worse guesses."""
+    warnings.warn(
+        f"The loop turned against itself: {message}. Look at history_, try a longer warm-up, stronger nets or "
+        f"more data; guard=False turns this check off.",
+        FlywheelWarning,
+        stacklevel=2,
+    )

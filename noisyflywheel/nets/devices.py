@@ -1,0 +1,43 @@
+"""Where a net is, and that both nets are in one place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from skorch import NeuralNet
+from torch import nn
+
+
+def net_device(net: NeuralNet) -> torch.device:
+    """The device of a net: its own ``device``, or where it is None that of its module's weights."""
+    if net.device is not None:
+        return torch.device(net.device)
+    module = getattr(net, "module_", net.module)
+    parameter = next(module.parameters(), None) if isinstance(module, nn.Module) else None
+    return torch.device("cpu") if parameter is None else parameter.device
+
+
+def check_same_device(main_net: NeuralNet, aux_net: NeuralNet, override: Any = None) -> None:
+    """Raise ValueError if g and f are on two devices: rows and labels are on one.
+
+    Parameters
+    ----------
+    main_net, aux_net : skorch NeuralNet
+        Initialised or not.
+    override : device or None
+        Given, it replaces the device of both.
+    """
+    main, aux = net_device(main_net), net_device(aux_net)
+    if override is None and _with_index(main) != _with_index(aux):
+        raise ValueError(
+            f"main_net is on device {str(main)!r} and aux_net on {str(aux)!r}: give both nets the same device, or set "
+            f"the device parameter, which moves both."
+        )
+
+
+def _with_index(device: torch.device) -> torch.device:
+    """``cuda`` as ``cuda:0``, or whichever of them is the present one."""
+    if device.index is not None or device.type != "cuda":
+        return device
+    return torch.device("cuda", torch.cuda.current_device() if torch.cuda.is_initialized() else 0)

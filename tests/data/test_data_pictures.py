@@ -1,0 +1,98 @@
+"""Reading picture files, and rows of any layout as pictures."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from noisyflywheel.data.pictures import (
+    PLAIN_MODES,
+    ImageReadError,
+    as_pictures,
+    channels_last,
+    is_paths,
+    read_picture,
+    to_uint8,
+)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [((5, 8, 9), (5, 8, 9, 1)), ((5, 8, 9, 3), (5, 8, 9, 3)), ((5, 3, 8, 9), (5, 8, 9, 3))],
+)
+def test_layouts(shape, expected):
+    assert channels_last(np.zeros(shape)).shape == expected
+
+
+@pytest.mark.parametrize("shape", [(5, 8), (5, 8, 9, 7), (5, 2, 8, 9)])
+def test_what_is_no_picture(shape):
+    with pytest.raises(ValueError, match="no pictures"):
+        channels_last(np.zeros(shape))
+
+
+def test_pixel_values():
+    np.testing.assert_array_equal(to_uint8(np.array([0.0, 0.5, 1.0])), [0, 128, 255])
+    np.testing.assert_array_equal(to_uint8(np.array([-1.0, 0.0, 1.0])), [0, 128, 255])
+    np.testing.assert_array_equal(to_uint8(np.array([0, 8, 16])), [0, 128, 255])
+    np.testing.assert_array_equal(to_uint8(np.array([7, 9], np.uint8)), [7, 9])
+
+
+def test_vectors_frames_and_transparency():
+    X = np.arange(32).reshape(2, 16) / 31
+    (picture,) = as_pictures(pd.DataFrame(X), [1], (4, 4))
+    assert picture.shape == (4, 4, 3)
+    assert picture[-1, -1, 0] == 255
+    (clear,) = as_pictures(np.zeros((1, 4, 4, 4), np.uint8), [0])
+    assert clear.shape == (4, 4, 3)
+    assert as_pictures(X, []) == []
+
+
+def test_files(tmp_path):
+    path = tmp_path / "a.png"
+    Image.new("L", (600, 300), 200).save(path)
+    (picture,) = as_pictures([path], [0])
+    assert picture.shape == (128, 256, 3)
+    assert is_paths(["a"])
+    assert not is_paths(np.zeros(3))
+    assert not is_paths([])
+
+
+def sideways(path, mode="RGB"):
+    """A picture of 6 x 4 pixels whose camera was turned: EXIF orientation 6."""
+    image = Image.new(mode, (6, 4))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save(path, exif=exif)
+    return path
+
+
+def test_a_picture_is_turned_only_where_asked(tmp_path):
+    path = sideways(tmp_path / "a.jpg")
+    assert read_picture(path).size == (6, 4)
+    assert read_picture(path, upright=True).size == (4, 6)
+    assert as_pictures([str(path)], [0])[0].shape == (6, 4, 3)
+
+
+def test_about_decodes_no_more_than_needed(tmp_path):
+    Image.new("RGB", (512, 512)).save(tmp_path / "a.jpg")
+    assert read_picture(tmp_path / "a.jpg", about=100).size == (128, 128)
+    assert read_picture(tmp_path / "a.jpg").size == (512, 512)
+
+
+def test_modes(tmp_path):
+    Image.new("RGBA", (2, 2)).save(tmp_path / "a.png")
+    assert read_picture(tmp_path / "a.png").mode == "RGB"
+    with pytest.raises(ImageReadError, match=r"a.png has 4 channel\(s\) of mode RGBA"):
+        read_picture(tmp_path / "a.png", modes=PLAIN_MODES)
+
+
+def test_errors_name_the_file(tmp_path):
+    with pytest.raises(ImageReadError, match="none.png is missing"):
+        as_pictures([tmp_path / "none.png"], [0])
+    Image.effect_noise((64, 64), 50).save(tmp_path / "cut.jpg")
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "cut.jpg").read_bytes()[:900])
+    with pytest.raises(ImageReadError, match=r"cut.jpg cannot be read: OSError: image file is truncated") as error:
+        read_picture(tmp_path / "cut.jpg")
+    assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)

@@ -1,0 +1,118 @@
+"""sample_weight: zero leaves a row out, weights are repetitions, and every estimate counts them."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_digits
+from skorch import NeuralNetClassifier
+from torch import nn
+
+from noisyflywheel import FlywheelClassifier
+from noisyflywheel.backbones import MLP
+from noisyflywheel.estimator.sample_weight import check_sample_weight, weighted_rows
+
+X, Y = load_digits(return_X_y=True)
+
+
+def net():
+    return NeuralNetClassifier(
+        MLP, module__hidden=(16,), criterion=nn.CrossEntropyLoss, optimizer=torch.optim.Adam, lr=0.003, train_split=None
+    )
+
+
+QUICK = {"n_warmup_epochs": 5, "n_cycles": 5, "random_state": 0}
+
+
+def test_weights_that_are_all_the_same_change_nothing():
+    plain = FlywheelClassifier(**QUICK).fit(X[:300], Y[:300])
+    weighted = FlywheelClassifier(**QUICK).fit(X[:300], Y[:300], sample_weight=np.full(300, 0.3))
+    assert_array_equal(plain.predict_proba(X), weighted.predict_proba(X))
+    assert_array_equal(plain.clean_proba_, weighted.clean_proba_)
+
+
+def test_only_the_ratios_of_weights_matter():
+    weights = np.random.default_rng(0).uniform(0.5, 2, 300)
+    one, ten = (FlywheelClassifier(**QUICK).fit(X[:300], Y[:300], sample_weight=weights * c) for c in (1, 8.0))
+    assert_allclose(one.predict_proba(X), ten.predict_proba(X), rtol=1e-9)
+
+
+def test_rows_of_weight_0_take_no_part_and_are_judged():
+    """The fit is that of the other rows, bit by bit; wrong labels among the rest are found."""
+    given = Y[:400].copy()
+    given[300:350] = (given[300:350] + 1) % 10
+    weights = np.r_[np.random.default_rng(0).uniform(0.5, 2, 300), np.zeros(100)]
+    alone = FlywheelClassifier(**QUICK).fit(X[:300], given[:300], sample_weight=weights[:300])
+    both = FlywheelClassifier(**QUICK).fit(X[:400], given, sample_weight=weights)
+    assert_allclose(both.predict_proba(X), alone.predict_proba(X), rtol=1e-6)
+    assert_allclose(both.transition_matrix_, alone.transition_matrix_, rtol=1e-6)
+    assert both.label_quality_.shape == (400,)
+    assert both.label_quality_[300:350].mean() < 0.2 < 0.8 < both.label_quality_[350:].mean()
+
+
+def test_weights_equal_repetitions_statistically():
+    """Two overlapping classes; the rows of one count four times: as weights, as copies (which take as many steps)."""
+    rng = np.random.default_rng(0)
+    y = np.arange(400) % 2
+    rows, test = (rng.normal(size=(400, 2)) + y[:, None] for _ in range(2))
+    counts = np.where(y == 1, 4, 1)
+    repeated = np.repeat(np.arange(400), counts)
+    params = {"guard": False, "random_state": 0, "main_net": net(), "cr_weight": 0.0}
+    weights = FlywheelClassifier(n_warmup_epochs=25, n_cycles=10, **params).fit(rows, y, sample_weight=counts)
+    copies = FlywheelClassifier(n_warmup_epochs=10, n_cycles=4, **params).fit(rows[repeated], y[repeated])
+    plain = FlywheelClassifier(n_warmup_epochs=25, n_cycles=10, **params).fit(rows, y)
+    ones = [clf.predict(test).mean() for clf in (weights, copies, plain)]
+    assert abs(ones[0] - ones[1]) < 0.05 < 0.15 < ones[0] - ones[2]
+
+
+def test_gamma_and_matrices_count_the_weights():
+    """Two kinds of labels for the same clusters: those with the larger weight have no errors."""
+    rng = np.random.default_rng(0)
+    y = np.arange(600) % 3
+    rows = 3 * np.eye(3)[y] + rng.normal(size=(600, 3)) * 0.3
+    given = y.copy()
+    given[:300] = (given[:300] + (rng.random(300) < 0.4)) % 3
+    weights = np.r_[np.full(300, 0.1), np.full(300, 1.9)]
+    plain = FlywheelClassifier(random_state=0, n_cycles=20).fit(rows, given)
+    weighted = FlywheelClassifier(random_state=0, n_cycles=20).fit(rows, given, sample_weight=weights)
+    assert np.diag(plain.transition_matrix_).mean() < 0.85
+    assert np.diag(weighted.transition_matrix_).mean() > 0.95
+
+
+def test_small_sets_neither_order_nor_repetition_matter():
+    rng = np.random.default_rng(0)
+    rows, labels, counts = rng.normal(size=(20, 3)).astype(np.float32), rng.integers(0, 2, 20), rng.integers(0, 4, 20)
+    params = {"n_warmup_epochs": 2, "n_cycles": 2, "random_state": 0}
+    weighted = FlywheelClassifier(**params).fit(rows, labels, sample_weight=counts)
+    index = np.repeat(np.arange(20), counts)
+    copies = FlywheelClassifier(**params).fit(rows[index], labels[index])
+    assert_array_equal(weighted.predict_proba(rows), copies.predict_proba(rows))
+    present, first = np.unique(index, return_index=True)
+    assert_array_equal(weighted.label_quality_[present], copies.label_quality_[first])
+    order = rng.permutation(20)
+    turned = FlywheelClassifier(**params).fit(rows[order], labels[order])
+    straight = FlywheelClassifier(**params).fit(rows, labels)
+    assert_array_equal(turned.label_quality_, straight.label_quality_[order])
+
+
+def test_weighted_rows_by_hand():
+    rows = torch.tensor([[2.0], [1.0], [3.0]])
+    data = weighted_rows(rows, np.array([0, 1, 1]), np.array([2.0, 0.0, 1.0]))
+    assert data.rows.squeeze(1).tolist() == [2, 2, 3, 1] and data.codes.tolist() == [0, 0, 1, 1]
+    assert data.weights.tolist() == [1, 1, 1, 0] and data.position.tolist() == [0, 3, 2]
+    data = weighted_rows(rows, np.array([0, 1, 1]), np.array([0.5, 0.0, 1.5]))
+    assert data.weights.tolist() == [0.5, 0, 1.5] and data.position is None
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1.0, 1.0], r"sample_weight.shape == \(2,\), expected \(4,\)"),
+        ([1.0, 1.0, -1.0, 1.0], "Negative values in data passed to `sample_weight`"),
+        ([1.0, np.nan, 1.0, 1.0], "Input sample_weight contains NaN"),
+        ([1.0, 1.0, 0.0, 0.0], "sample_weight leaves rows of fewer than 2 classes"),
+    ],
+)
+def test_weights_that_cannot_be(weights, message):
+    with pytest.raises(ValueError, match=message):
+        check_sample_weight(weights, np.array([0, 0, 1, 1]))

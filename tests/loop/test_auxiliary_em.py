@@ -1,0 +1,154 @@
+"""f's E-step, M-step and the resampling, on a table of ten rows."""
+
+import pytest
+import torch
+from tables import F_PROB, GIVEN, ROWS, WEIGHTS, K, N, Neighbours, Q, loader, move_of_one_step, onehot, table_trainer
+from torch import nn
+from torch.testing import assert_close
+
+from noisyflywheel.em.losses import contrastive_loss, soft_target_cross_entropy
+from noisyflywheel.loop import auxiliary_em
+from noisyflywheel.views.mixup import mixup
+
+TARGET = (Q[:, None] * onehot(GIVEN) + (1 - Q)[:, None] * F_PROB).float()
+"""Eq. (11) of all rows."""
+
+
+def take_steps(trainer):
+    """M-steps return their batches instead of training on them."""
+    trainer.epoch = list
+    return trainer
+
+
+# E-step
+
+
+def test_guess_without_views_is_the_prediction_of_the_rows():
+    rows = torch.tensor([3, 1, 4])
+    assert_close(auxiliary_em.e_step(table_trainer(F_PROB), loader(), rows, K), F_PROB[rows])
+
+
+def test_guess_is_the_mean_over_the_named_views():
+    guess = auxiliary_em.e_step(table_trainer(F_PROB), loader(Neighbours()), ROWS, K)
+    assert_close(guess, (F_PROB + F_PROB.roll(-1, 0)) / 2)  # the next row's and its own
+
+
+# T and T_c
+
+
+def test_matrices_by_hand():
+    q = torch.tensor([0.5, 0.0, 0.25], dtype=torch.float64)
+    f_prob = torch.tensor([[0.5, 0.5], [0.25, 0.75], [1.0, 0.0]], dtype=torch.float64)
+    given, weights = torch.tensor([0, 1, 1]), torch.tensor([1.0, 2.0, 0.0], dtype=torch.float64)
+    T, T_c = auxiliary_em.matrices(q, f_prob, given)
+    assert_close(T, torch.tensor([[0.75 / 1.75, 1 / 1.75], [0.2, 0.8]], dtype=torch.float64))
+    assert_close(T_c, torch.tensor([[0.2, 0.8], [0.25, 0.75]], dtype=torch.float64))
+    T, T_c = auxiliary_em.matrices(q, f_prob, given, weights)
+    assert_close(T, torch.tensor([[0.6, 0.4], [1 / 7, 6 / 7]], dtype=torch.float64))
+    assert_close(T_c, torch.tensor([[1 / 3, 2 / 3], [1 / 7, 6 / 7]], dtype=torch.float64))
+
+
+# M-step: with respect to the logits, Eq. (13) has the gradient (f - q_i(y)) / B
+
+
+def test_m_step_goes_to_the_refurbished_labels():
+    trainer = table_trainer(F_PROB, lr=N)
+    loss = auxiliary_em.m_step(trainer, loader(), ROWS, GIVEN, Q, F_PROB)
+    assert_close(move_of_one_step(trainer, F_PROB), F_PROB - TARGET)
+    assert loss == pytest.approx(float(-(TARGET * F_PROB.log()).sum(1).mean()))
+
+
+def test_m_step_trains_weak_views_of_the_rows_of_the_cycle():
+    trainer = table_trainer(F_PROB, lr=2)
+    auxiliary_em.m_step(trainer, loader(Neighbours()), torch.tensor([2, 5]), GIVEN, Q, F_PROB)
+    move = move_of_one_step(trainer, F_PROB)
+    assert_close(move[[3, 6]], F_PROB[[3, 6]] - TARGET[[2, 5]])  # the views show the next rows
+    assert not move[[0, 1, 2, 4, 5, 7, 8, 9]].any()
+
+
+def test_m_step_weighs_rows():
+    trainer = table_trainer(F_PROB, lr=N)
+    auxiliary_em.m_step(trainer, loader(), ROWS, GIVEN, Q, F_PROB, sample_weight=WEIGHTS)
+    assert_close(move_of_one_step(trainer, F_PROB), WEIGHTS[:, None].float() * (F_PROB - TARGET))
+
+
+def test_m_step_sharpens_the_guess():
+    trainer = table_trainer(F_PROB, lr=N)
+    auxiliary_em.m_step(trainer, loader(), ROWS, GIVEN, 0 * Q, F_PROB, temperature=0.5)
+    assert_close(move_of_one_step(trainer, F_PROB), F_PROB - F_PROB**2 / (F_PROB**2).sum(1, keepdim=True))
+
+
+def test_m_step_without_mixup_takes_one_view_of_each_row():
+    steps = auxiliary_em.m_step(take_steps(table_trainer(F_PROB, batch_size=4)), loader(), ROWS, GIVEN, Q, F_PROB)
+    assert [len(step.x) for step in steps] == [4, 4, 2]
+    assert all(step.more == 0 and torch.equal(step.labels, GIVEN[step.x[:, 0].long()]) for step in steps)
+
+
+def test_m_step_mixes_two_weak_views_of_each_row():
+    trainer = take_steps(table_trainer(F_PROB))
+    made = loader(Neighbours(), seed=3)
+    (step,) = auxiliary_em.m_step(trainer, made, ROWS, GIVEN, Q, F_PROB, mixup_alpha=4.0)
+    order = torch.Generator().manual_seed(3)
+    index = torch.randperm(N, generator=order)
+    weak = ((index + 1) % N).float()[:, None]
+    x, target = mixup(weak.repeat(2, 1), TARGET[index].repeat(2, 1), 4.0, order)
+    assert_close(step.x, x)
+    assert torch.equal(step.labels, GIVEN[index].repeat(2))
+    log_f = torch.log_softmax(torch.randn(2 * N, K, generator=order), 1)
+    assert_close(step.loss(log_f), soft_target_cross_entropy(log_f, target))
+
+
+class Readable(nn.Module):
+    """Tables whose features are a row's number and its square."""
+
+    def forward_features(self, x):
+        return torch.cat([x + 1, x**2], 1)
+
+
+def test_m_step_with_a_head_adds_the_contrastive_loss_of_two_strong_views():
+    class Strong(Neighbours):
+        """The first strong view of a batch is the second next row, the other one the row itself."""
+
+        calls = 0
+
+        def strong(self, x):
+            self.calls += 1
+            return super().strong(x) if self.calls % 2 else x
+
+    trainer = take_steps(table_trainer(F_PROB))
+    trainer.features.own, trainer.features.module = True, Readable()
+    head = nn.Linear(2, 2)
+    (step,) = auxiliary_em.m_step(trainer, loader(Strong()), ROWS, GIVEN, Q, F_PROB, head=head, contrastive_weight=0.25)
+    rows = step.x[:, 0].long() - 1
+    log_f = F_PROB.log()
+    features = [Readable().forward_features(view.float()[:, None]) for view in ((rows + 2) % N, rows % N)]
+    contrast = contrastive_loss(head(features[0]), head(features[1]))
+    assert_close(step.loss(log_f), soft_target_cross_entropy(log_f, TARGET[rows]) + 0.25 * contrast)
+    assert step.more == 2 * N and len(step.x) == N
+
+
+def test_the_forward_of_the_contrastive_loss_has_the_precision_of_the_others():
+    trainer = table_trainer(F_PROB)
+    trainer.features.own, trainer.features.module, trainer.amp = True, Readable(), True
+    seen = []
+    head = nn.Linear(2, 2)
+    head.register_forward_hook(lambda module, args, output: seen.append(output.dtype))
+    auxiliary_em.auxiliary_loss(trainer, TARGET[:2], head, [torch.zeros(2, 1), torch.ones(2, 1)], 1.0)(F_PROB[:2].log())
+    assert seen == [torch.bfloat16]
+
+
+# resampling and sharpening
+
+
+def test_resample_by_hand():
+    q, given = torch.tensor([0.6, 0.1]), torch.tensor([0, 0])
+    f_prob = torch.tensor([[0.2, 0.8], [0.2, 0.8]])
+    assert auxiliary_em.resample(q, given, f_prob, "posterior").tolist() == [0, 1]  # .68 and .28 of class 0
+    assert auxiliary_em.resample(q, given, f_prob, "argmax").tolist() == [1, 1]
+
+
+def test_sharpen_by_hand():
+    prob = torch.tensor([[0.8, 0.2], [1.0, 0.0]])
+    assert_close(auxiliary_em.sharpen(prob, 0.5)[0], torch.tensor([0.64, 0.04]) / 0.68)
+    assert_close(auxiliary_em.sharpen(prob, 2.0)[1], torch.tensor([1.0, 1e-15]), rtol=1e-5, atol=0)
+    assert auxiliary_em.sharpen(prob, 1.0) is prob
