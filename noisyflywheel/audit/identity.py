@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Hashable, Iterable
 from typing import Any
@@ -33,11 +34,13 @@ def plain_cell(cell: Any) -> str:
         return ""
     if text.endswith(" 00:00:00"):
         return text[:-9]
+    if "," in text and DECIMAL_COMMA.fullmatch(text):
+        text = text.replace(",", ".")
     try:
-        number = float(text.replace(",", ".") if DECIMAL_COMMA.fullmatch(text) else text)
+        number = float(text)
     except ValueError:
         return text
-    if not np.isfinite(number):
+    if not math.isfinite(number):
         return ""
     return str(int(number)) if number.is_integer() and abs(number) < 1e15 else f"{number:.6g}"
 
@@ -68,12 +71,8 @@ def row_fingerprints(table: pd.DataFrame, leave_out: Iterable[Hashable] = ()) ->
 
 def _plain_column(column: pd.Series) -> NDArray[Any]:
     """Cells of one column in their plain form, of shape (n,)."""
-    codes, values = pd.factorize(column.astype(object).map(_cell_text), use_na_sentinel=False)
-    return np.array([plain_cell(value) for value in values], dtype=object)[codes]
-
-
-def _cell_text(cell: Any) -> str:
-    """A cell as text; missing ones are empty."""
-    if isinstance(cell, float) and np.isnan(cell):
-        return ""
-    return "" if cell is None or cell is pd.NaT or cell is pd.NA else str(cell)
+    gone = column.isna().to_numpy()
+    codes, values = pd.factorize(column.astype(object).map(str), use_na_sentinel=False)
+    plain = np.array([plain_cell(value) for value in values], dtype=object)[codes]
+    plain[gone] = ""
+    return plain
