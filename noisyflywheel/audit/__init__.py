@@ -3,8 +3,17 @@
 from noisyflywheel.audit.corrections import apply_corrections
 from noisyflywheel.audit.cross_val import CrossValAudit, cross_val_audit, cross_val_label_issues
 from noisyflywheel.audit.encode import TableEncoder
+from noisyflywheel.audit.exchange import (
+    from_argilla,
+    from_cleanlab,
+    from_label_studio,
+    to_argilla,
+    to_cleanlab,
+    to_label_studio,
+)
 from noisyflywheel.audit.folder import image_manifest
 from noisyflywheel.audit.matching import read_issues
+from noisyflywheel.audit.notebook import ReviewDisplay, review
 from noisyflywheel.audit.preflight import Finding, preflight
 from noisyflywheel.audit.report import write_report
 from noisyflywheel.audit.table import TableAudit, audit_table
@@ -13,6 +22,7 @@ from noisyflywheel.estimator.issues import class_summary, label_issues_frame, ov
 __all__ = [
     "CrossValAudit",
     "Finding",
+    "ReviewDisplay",
     "TableAudit",
     "TableEncoder",
     "apply_corrections",
@@ -20,10 +30,17 @@ __all__ = [
     "class_summary",
     "cross_val_audit",
     "cross_val_label_issues",
+    "from_argilla",
+    "from_cleanlab",
+    "from_label_studio",
     "image_manifest",
     "label_issues_frame",
     "overlapping_classes",
     "preflight",
     "read_issues",
+    "review",
+    "to_argilla",
+    "to_cleanlab",
+    "to_label_studio",
     "write_report",
 ]

@@ -26,7 +26,7 @@ def make_cards(
     """What the page says of each row of `content`, in its order.
 
     `suggested` is the refurbished label where it differs from the given one, else the predicted one where that
-    differs (then `perhaps`), else None; `confidence` in [0, 1] is that of the suggestion.
+    differs (then `perhaps`), else None; `confidence` in [0, 1] is that of the suggestion, None where it is not known.
     """
     columns = {name: issues[name].to_numpy() for name in issues.columns}
     return [_card(columns, place, content[place], issues.index[place], files) for place in content]
@@ -48,7 +48,7 @@ def _card(
         "suggested": None if suggested is None else label_text(suggested),
         "changed": changed,
         "perhaps": label_text(seen) if perhaps else "",
-        "confidence": None if suggested is None else float(sure),
+        "confidence": None if suggested is None or pd.isna(sure) else float(sure),
         "quality": float(columns["label_quality"][place]),
         "content": content,
         "file": None if files is None else files[place].rsplit("/", 1)[-1],
