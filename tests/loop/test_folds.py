@@ -19,7 +19,7 @@ def test_folds_have_as_many_of_each_class_as_can_be():
 
 @pytest.mark.parametrize("n", [10, 11, 13])
 def test_each_row_is_left_out_by_one_member_of_each_family(n):
-    folds = Folds(torch.arange(n) % 2, torch.arange(n), 3, 2, generator())
+    folds = Folds.draw(torch.arange(n) % 2, torch.arange(n), 3, 2, generator())
     assert folds.trains.shape == (6, n)
     for family in (folds.trains[:3], folds.trains[3:]):
         assert ((family == 0).sum(0) == 1).all()
@@ -30,12 +30,12 @@ def test_each_row_is_left_out_by_one_member_of_each_family(n):
 
 
 def test_families_have_folds_of_their_own():
-    folds = Folds(torch.arange(60) % 2, torch.arange(60), 3, 2, generator())
+    folds = Folds.draw(torch.arange(60) % 2, torch.arange(60), 3, 2, generator())
     assert not torch.equal(folds.trains[:3], folds.trains[3:])
 
 
 def test_predictions_go_back_to_their_rows():
-    folds = Folds(torch.arange(11) % 2, torch.arange(11), 3, 2, generator())
+    folds = Folds.draw(torch.arange(11) % 2, torch.arange(11), 3, 2, generator())
     prob = folds.own[..., None].double() + torch.tensor([0.0, 100.0]).double()  # each row's own number
     found = folds.mean_by_row(prob, 11)
     assert_close(found, torch.stack([torch.arange(11), 100 + torch.arange(11)], 1).double().expand(2, 11, 2))
@@ -43,6 +43,6 @@ def test_predictions_go_back_to_their_rows():
 
 def test_rows_that_take_no_part_are_in_no_fold():
     rows = torch.tensor([0, 2, 4, 6, 8, 10])
-    folds = Folds(torch.arange(12) % 3, rows, 3, 1, generator())
+    folds = Folds.draw(torch.arange(12) % 3, rows, 3, 1, generator())
     assert set(folds.own.flatten().tolist()) == set(rows.tolist())
     assert not folds.trains[:, 1::2].any()
