@@ -43,9 +43,22 @@ class OutOfFoldFlywheel(Flywheel):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         module: Any = self.main.net.module_
-        self.folds = Folds(self.given, self.all_rows, module.n_folds, len(module.families), self.loader.order)
-        weights = self.folds.trains
+        drawn = Folds.draw(self.given, self.all_rows, module.n_folds, len(module.families), self.loader.order)
+        self._leave_out(drawn)
+
+    def _leave_out(self, folds: Folds) -> None:
+        """Train each member on the rows outside its own fold."""
+        self.folds, weights = folds, folds.trains
         self.training_weights = weights if self.sample_weight is None else weights * self.sample_weight.float()
+
+    def state_dict(self) -> dict[str, Any]:
+        """That of `Flywheel`, and the folds."""
+        return super().state_dict() | {"fold": self.folds.fold.clone()}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go to where the flywheel was when `state_dict` was called."""
+        super().load_state_dict(saved)
+        self._leave_out(Folds(saved["fold"].to(self.given.device), self.folds.n_folds))
 
     # ---- warm-up
 

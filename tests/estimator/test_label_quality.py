@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch.testing import assert_close
 
-from noisyflywheel.estimator.label_quality import bayes_posterior, calibrated, mean_posterior
+from noisyflywheel.em import bayes_posterior, mean_posterior
+from noisyflywheel.estimator.label_quality import calibrated
 
 T = torch.tensor([[0.8, 0.2, 0.0], [0.1, 0.9, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
 

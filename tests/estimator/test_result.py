@@ -5,8 +5,9 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from noisyflywheel.estimator.label_quality import bayes_posterior
-from noisyflywheel.estimator.result import clean_posterior, fitted_arrays
+from noisyflywheel.em import bayes_posterior
+from noisyflywheel.estimator.result import fitted_arrays
+from noisyflywheel.loop.closing import clean_posterior, close_cycles
 from noisyflywheel.loop.state import FlywheelState
 
 GIVEN = torch.tensor([0, 1, 1])
@@ -30,7 +31,7 @@ def state():
 
 
 def test_arrays_by_hand(state):
-    found = fitted_arrays(state)
+    found = fitted_arrays(close_cycles(state))
     assert_allclose(found["label_quality_"], [0.5, 0.2, 0.0])
     assert_allclose(found["refurbished_proba_"], REFURBISHED)
     assert_allclose(found["transition_matrix_"], [[0.75 / 1.75, 1 / 1.75], [0.2, 0.8]])
@@ -41,7 +42,7 @@ def test_arrays_by_hand(state):
 
 
 def test_weights_count_in_both_matrices(state):
-    found = fitted_arrays(state, double(1.0, 2.0, 0.0))
+    found = fitted_arrays(close_cycles(state, double(1.0, 2.0, 0.0)))
     assert_allclose(found["transition_matrix_"], [[0.6, 0.4], [1 / 7, 6 / 7]])
     assert_allclose(found["corruption_matrix_"], [[1 / 3, 2 / 3], [1 / 7, 6 / 7]], rtol=1e-6)
     assert_allclose(found["label_quality_"], [0.5, 0.2, 0.0])
@@ -49,7 +50,7 @@ def test_weights_count_in_both_matrices(state):
 
 def test_rounding_leaves_no_quality_below_0_or_above_1(state):
     state.quality_sum = double(3.0000001, -1e-9, 0.0)
-    assert fitted_arrays(state)["label_quality_"].tolist() == [1.0, 0.0, 0.0]
+    assert fitted_arrays(close_cycles(state))["label_quality_"].tolist() == [1.0, 0.0, 0.0]
 
 
 def test_clean_posterior_is_seven_tenths_eq_11_and_three_tenths_bayes_rule(state):
@@ -63,7 +64,7 @@ def test_clean_posterior_is_seven_tenths_eq_11_and_three_tenths_bayes_rule(state
 
 
 def test_clean_proba_has_the_level_of_the_posterior(state):
-    found = fitted_arrays(state)
+    found = fitted_arrays(close_cycles(state))
     T = torch.from_numpy(found["transition_matrix_"])
     posterior = clean_posterior(state, torch.from_numpy(REFURBISHED), T)
     assert abs(found["clean_proba_"].mean() - float(posterior.mean())) < 1e-3
