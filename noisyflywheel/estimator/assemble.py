@@ -61,9 +61,9 @@ def choose_nets(params: dict[str, Any], image: bool, n_rows: int, n_folds: int =
     own_device = None if str(params["device"]) == "auto" else device
     main, aux = params["main_net"] or params["aux_net"], params["aux_net"] or params["main_net"]
     if main is not None:
-        check_same_device(main, aux, own_device)
         for name, net in (("main_net", main), ("aux_net", aux)) if own_device is None else ():
             check_device_is_there(name, net_device(net))
+        check_same_device(main, aux, own_device)
         return Nets(main, aux, False, 1, own_device)
     main, aux = (default_net(image, n_rows, device, auxiliary, n_folds) for auxiliary in (False, True))
     return Nets(main, aux, True, n_folds, own_device)

@@ -109,15 +109,17 @@ def with_even_errors(prob: Tensor, given: Tensor, sample_weight: Tensor | None =
     return Closing(prob, refurbished, quality, posterior, T, uniform, float(posterior.mean()))
 
 
-def mixed(after: Closing, before: Closing, share: float) -> Closing:
+def mixed(after: Closing, before: Closing, share: float, of_prediction: float) -> Closing:
     """What the cycles found with weight ``share`` in [0, 1], what the warm-up found with the rest.
+
+    ``of_prediction`` is that weight for f's prediction.
 
     The ranking scores are mixed as log odds, of which those from before the cycles always count whole: they have not
     been changed by any guess.
     """
     odds = share * log_odds(after.quality) + log_odds(before.quality)
     return Closing(
-        f_prob=torch.lerp(before.f_prob, after.f_prob, share),
+        f_prob=torch.lerp(before.f_prob, after.f_prob, of_prediction),
         refurbished=torch.lerp(before.refurbished, after.refurbished, share),
         quality=torch.sigmoid(odds / (1 + share)),
         posterior=torch.lerp(before.posterior, after.posterior, share),

@@ -80,6 +80,6 @@ def test_settings():
 def test_decisions_are_told():
     X = rows(3, n=60).numpy()
     clf = FlywheelClassifier(n_warmup_epochs=2, n_cycles=2, random_state=0).fit(X, (X[:, 0] > 0).astype(int))
-    assert list(clf.decisions_["decision"]) == ["n_folds", "labels"]
+    assert list(clf.decisions_["decision"]) == ["n_folds", "prediction", "labels"]
     labels = clf.decisions_.iloc[1]
     assert labels["n_rows"] == 60 and 0 <= labels["share"] <= 1 and np.isfinite(labels["z"])

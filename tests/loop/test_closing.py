@@ -65,12 +65,12 @@ def test_even_errors_on_labels_that_fit_their_predictions_are_few():
 
 def test_mixing():
     after, before = through_transition(F_PROB, state()), with_even_errors(F_PROB, GIVEN)
-    half = mixed(after, before, 0.5)
+    half = mixed(after, before, 0.5, 0.25)
     assert_close(half.posterior, (after.posterior + before.posterior) / 2)
     odds = (0.5 * log_odds(after.quality) + log_odds(before.quality)) / 1.5
     assert_close(half.quality, torch.sigmoid(odds))
-    assert_close(mixed(after, before, 0.0).quality, before.quality)
-    assert_close(mixed(after, before, 1.0).transition, after.transition)
+    assert_close(mixed(after, before, 0.0, 0.0).quality, before.quality)
+    assert_close(mixed(after, before, 1.0, 0.0).transition, after.transition)
 
 
 def test_log_odds_are_finite():

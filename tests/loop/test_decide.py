@@ -32,6 +32,12 @@ def test_a_candidate_counts_as_much_as_it_is_surely_better():
     assert worse.chosen == "old" and worse.share < 1e-4
 
 
+def test_a_candidate_that_may_lose_counts_more():
+    given = torch.zeros(20, dtype=torch.int64)
+    same = compare("labels", "new", "old", predictions([0] * 20), predictions([0] * 20), given, needs=-1.0)
+    assert same.chosen == "new" and same.share == pytest.approx(norm.cdf(1.0))
+
+
 def test_log_likelihood_by_hand():
     prob = torch.tensor([[0.5, 0.5], [0.9, 0.1]])
     assert log_likelihood(prob, torch.tensor([0, 1])) == pytest.approx((math.log(0.5) + math.log(0.1)) / 2)

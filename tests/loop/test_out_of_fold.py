@@ -110,7 +110,7 @@ def test_errors_of_one_class_are_found(fitted):
 
 def test_the_cycles_count_as_much_as_they_are_better(fitted):
     clf, X, *_ = fitted
-    share = clf.decisions_.set_index("decision").loc["labels", "share"]
+    share = clf.decisions_.set_index("decision").loc["prediction", "share"]
     module = clf.aux_net_.module_
     assert float(module.kept_share) == pytest.approx(1 - share)
     np.testing.assert_allclose(clf.aux_net_.predict_proba(X), clf.predict_proba(X), atol=1e-5)
