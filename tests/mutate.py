@@ -3,11 +3,12 @@
     python tests/mutate.py noisyflywheel/em --tests tests/em --out examples/benchmarks/results/mutation.txt
 
 Each ``SOURCE``, a file or a folder of files, is tested by the folder in the same place of ``--tests``: ``NAME.py`` by
-``test_NAME.py`` or ``test_FOLDER_NAME.py`` and what `ALSO` adds, by the whole folder where there is neither. torch and
-the other large packages are imported once; each mutant runs in a fork that stops at the first failure or after a time
-limit. Mutants that survive are listed; those in ``mutate_explained.toml`` are equivalent to the source, for the reason
-given there. With ``--resume FILE`` every death is noted in the file, and mutants that died in an earlier run are not
-run again: a run can be cut off, and what a new test kills is seen at once. Remove the file after a test was weakened.
+``test_NAME.py``, ``test_FOLDER_NAME.py``, ``test_NAME_by_hand.py`` and what `ALSO` adds, by the whole folder where
+there is none. torch and the other large packages are imported once; each mutant runs in a fork that stops at the first
+failure or after a limit of processor time. Mutants that survive are listed; those in ``mutate_explained.toml`` are
+equivalent to the source, for the reason given there. With ``--resume FILE`` every death is noted in the file, and
+mutants that died in an earlier run are not run again: a run can be cut off, and what a new test kills is seen at once.
+Remove the file after a test was weakened.
 """
 
 from __future__ import annotations
@@ -143,7 +144,7 @@ def files_of(source: Path) -> list[Path]:
 def tests_of(path: Path, tests: Path) -> list[str]:
     """The test files of one source file, its own first."""
     own = [tests / name for name in (f"test_{path.stem}.py", f"test_{tests.name}_{path.stem}.py")]
-    named = [str(test) for test in own if test.exists()]
+    named = [str(test) for test in (*own, tests / f"test_{path.stem}_by_hand.py") if test.exists()]
     further = [*ALSO.get(path.as_posix(), ()), *ALSO.get(path.parent.as_posix(), ())]
     also = [str(tests / name) for name in further]
     return [*named, *also] if named else [str(tests)]

@@ -17,6 +17,9 @@ INSIDE_A_FUNCTION = {
     "torchvision": "seconds; only CIFAR's files and ResNet-50 need it",
     "timm": "an extra of its own (timm)",
     "sentence_transformers": "an extra of its own (text)",
+    "pyarrow": "an extra of its own (parquet)",
+    "openpyxl": "an extra of its own (excel)",
+    "zstandard": "an extra of its own (zstd)",
 }
 """Packages that may be imported inside a function, and why."""
 
@@ -45,7 +48,8 @@ def test_heavy_packages_are_not_loaded_before_they_are_needed(statement):
 def test_the_classifier_and_the_command_load_no_more_than_they_need():
     found = loaded_by("from noisyflywheel import *; FlywheelClassifier; import noisyflywheel.cli")
     assert {"torch", "skorch"} <= found
-    assert not found & set(INSIDE_A_FUNCTION)
+    by_pandas = {"pyarrow"}  # wherever it is installed
+    assert not found & (set(INSIDE_A_FUNCTION) - by_pandas)
 
 
 def test_public_names():

@@ -1,19 +1,46 @@
-"""Audit of labels: scores by cross-validation, tables, corrections and a report."""
+"""Audit of labels: of tables and pictures, scores by cross-validation, decisions, corrections and a report."""
 
 from noisyflywheel.audit.corrections import apply_corrections
 from noisyflywheel.audit.cross_val import CrossValAudit, cross_val_audit, cross_val_label_issues
+from noisyflywheel.audit.encode import TableEncoder
+from noisyflywheel.audit.exchange import (
+    from_argilla,
+    from_cleanlab,
+    from_label_studio,
+    to_argilla,
+    to_cleanlab,
+    to_label_studio,
+)
 from noisyflywheel.audit.folder import image_manifest
+from noisyflywheel.audit.matching import read_issues
+from noisyflywheel.audit.notebook import ReviewDisplay, review
+from noisyflywheel.audit.preflight import Finding, preflight
 from noisyflywheel.audit.report import write_report
+from noisyflywheel.audit.table import TableAudit, audit_table
 from noisyflywheel.estimator.issues import class_summary, label_issues_frame, overlapping_classes
 
 __all__ = [
     "CrossValAudit",
+    "Finding",
+    "ReviewDisplay",
+    "TableAudit",
+    "TableEncoder",
     "apply_corrections",
+    "audit_table",
     "class_summary",
     "cross_val_audit",
     "cross_val_label_issues",
+    "from_argilla",
+    "from_cleanlab",
+    "from_label_studio",
     "image_manifest",
     "label_issues_frame",
     "overlapping_classes",
+    "preflight",
+    "read_issues",
+    "review",
+    "to_argilla",
+    "to_cleanlab",
+    "to_label_studio",
     "write_report",
 ]

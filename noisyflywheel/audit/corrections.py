@@ -9,73 +9,57 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils import _safe_indexing
 
-Policy = Literal["drop", "refurbish", "flag"]
-POLICIES = ("drop", "refurbish", "flag")
-FLAG_COLUMNS = ("is_label_issue", "label_quality", "suggested_label")
+from noisyflywheel.audit.decisions import POLICIES, planned_changes, rows_to_change
+from noisyflywheel.audit.identity import OWN_COLUMNS, label_text
+from noisyflywheel.audit.matching import match_rows
+
+Policy = Literal["keep", "drop", "refurbish", "flag"]
 
 
-def matched_issues(issues: pd.DataFrame, n: int, index: pd.Index | None) -> pd.DataFrame:
-    """`issues` in the order of the data.
-
-    Equal indices match row by row, duplicates too; a re-ordered table is put back by its unique index.
+def typed_labels(values: list[Any], like: Any) -> list[Any]:
+    """Labels as the data writes them: text read from a file becomes the class of the same text.
 
     Raises
     ------
     ValueError
-        If the two tables cannot be the same rows.
+        If a label that the data does not have cannot be of the type of the others.
     """
-    if len(issues) != n:
-        raise ValueError(f"issues has {len(issues)} rows, the data has {n}")
-    if index is None or issues.index.equals(index):
-        return issues
-    unique = issues.index.is_unique and index.is_unique
-    if not unique or not index.isin(issues.index).all():
-        raise ValueError("the index of issues is not that of the data; pass the table as it was made")
-    return issues.loc[index]
+    known = {label_text(value): value for value in pd.unique(pd.Series(like).dropna())}
+    return [known[label_text(v)] if label_text(v) in known else _new_label(v, known.values()) for v in values]
 
 
-def rows_to_change(issues: pd.DataFrame, min_confidence: float = 0.0) -> NDArray[np.bool_]:
-    """Suspects whose best other label is at least `min_confidence` likely, as a mask of shape (n,)."""
-    other = issues["refurbished_label"].to_numpy() != issues["given_label"].to_numpy()
-    sure = issues["refurbished_confidence"].to_numpy() >= min_confidence
-    suspect = issues["is_label_issue"].to_numpy(dtype=bool)
-    return suspect & (sure & other if min_confidence > 0 else np.ones_like(other))
+def _new_label(value: Any, known: Any) -> Any:
+    """A label that the data does not have yet."""
+    kinds = {type(other) for other in known}
+    if len(kinds) != 1 or isinstance(value, next(iter(kinds))):
+        return value
+    try:
+        return next(iter(kinds))(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the new label {value!r} is not of the type of the others") from error
 
 
-def _refurbished(labels: pd.Series, issues: pd.DataFrame, rows: NDArray[np.bool_]) -> pd.Series:
-    """Copy of `labels` with the refurbished label in the masked rows; the dtype is kept."""
+def _relabelled(labels: pd.Series, places: NDArray[np.intp], values: list[Any]) -> pd.Series:
+    """Copy of `labels` with other values in some places; the dtype is kept, a category may be added."""
     fixed = labels.copy()
-    if rows.any():
-        fixed.iloc[np.flatnonzero(rows)] = issues["refurbished_label"].to_numpy()[rows]
+    if len(places):
+        new = typed_labels(values, labels)
+        if isinstance(fixed.dtype, pd.CategoricalDtype):
+            fixed = fixed.cat.add_categories([v for v in dict.fromkeys(new) if v not in fixed.cat.categories])
+        fixed.iloc[places] = new
     return fixed
 
 
-def _correct_frame(
-    data: pd.DataFrame, issues: pd.DataFrame, policy: str, label: Any, rows: NDArray[np.bool_]
-) -> pd.DataFrame:
-    """`apply_corrections` for a table."""
-    if policy == "drop":
-        return data.loc[~rows].copy()
-    clean = data.copy()
-    if policy == "refurbish":
-        clean[label] = _refurbished(data[label], issues, rows)
-        return clean
-    taken = [column for column in FLAG_COLUMNS if column in data.columns]
+def _flagged(data: pd.DataFrame, issues: pd.DataFrame, rows: NDArray[np.bool_], at: NDArray[np.intp]) -> pd.DataFrame:
+    """The table with three more columns; rows that were not judged are no issue, their other cells are missing."""
+    taken = [column for column in OWN_COLUMNS if column in data.columns]
     if taken:
         raise ValueError(f"the data already has the column {taken[0]!r}; rename it before flagging")
-    values = (rows, issues["label_quality"].to_numpy(), issues["refurbished_label"].to_numpy())
-    return clean.assign(**dict(zip(FLAG_COLUMNS, values, strict=True)))
-
-
-def _correct_arrays(X: Any, y: Any, issues: pd.DataFrame, policy: str, rows: NDArray[np.bool_]) -> tuple[Any, ...]:
-    """`apply_corrections` for a pair of arrays."""
-    if policy == "flag":
-        return X, y, rows
-    if policy == "drop":
-        kept = np.flatnonzero(~rows)
-        return _safe_indexing(X, kept), _safe_indexing(y, kept)
-    fixed = _refurbished(pd.Series(y), issues, rows)
-    return X, (fixed if isinstance(y, pd.Series) else fixed.to_numpy())
+    issue = np.zeros(len(data), dtype=bool)
+    quality, suggested = np.full(len(data), np.nan), np.full(len(data), None, dtype=object)
+    issue[at], quality[at] = rows, issues["label_quality"].to_numpy()
+    suggested[at] = issues["refurbished_label"].astype(object).to_numpy()
+    return data.assign(**dict(zip(OWN_COLUMNS, (issue, quality, suggested), strict=True)))
 
 
 def _check(policy: str, min_confidence: float) -> None:
@@ -90,10 +74,11 @@ def _check(policy: str, min_confidence: float) -> None:
 def apply_corrections(
     data: pd.DataFrame,
     issues: pd.DataFrame,
-    policy: Policy = ...,
+    policy: Policy | None = ...,
     *,
     label: Any = ...,
     min_confidence: float = ...,
+    decisions: pd.DataFrame | None = ...,
 ) -> pd.DataFrame: ...
 
 
@@ -101,20 +86,22 @@ def apply_corrections(
 def apply_corrections(
     data: tuple[Any, Any],
     issues: pd.DataFrame,
-    policy: Policy = ...,
+    policy: Policy | None = ...,
     *,
     label: Any = ...,
     min_confidence: float = ...,
+    decisions: pd.DataFrame | None = ...,
 ) -> tuple[Any, ...]: ...
 
 
 def apply_corrections(
     data: Any,
     issues: pd.DataFrame,
-    policy: Policy = "drop",
+    policy: Policy | None = None,
     *,
     label: Any = None,
     min_confidence: float = 0.0,
+    decisions: pd.DataFrame | None = None,
 ) -> Any:
     """Cleaned copy of labelled data; the original is never changed.
 
@@ -123,15 +110,20 @@ def apply_corrections(
     data : DataFrame or tuple (X, y)
         A table with a label column, such as the manifest of an image folder (`image_manifest`), or a pair of
         features and labels of n rows.
-    issues : DataFrame of n rows
-        As `get_label_issues` or `cross_val_label_issues` returns it for the same rows.
-    policy : {"drop", "refurbish", "flag"}, default "drop"
-        Remove the suspects, give them their refurbished label, or only mark them.
+    issues : DataFrame
+        As `get_label_issues`, `cross_val_label_issues` or `audit_table` returns it for the same rows, or `issues.csv`
+        read by `read_issues`. Lines with a `row` are matched by it and by their `fingerprint`, others by the index.
+    policy : {"keep", "drop", "refurbish", "flag"}, optional
+        What becomes of suspects: nothing, remove the row, give it its refurbished label, or only mark it. Default
+        "drop"; with `decisions` it is for the suspects that nobody decided, and the default is "keep".
     label : str, optional
-        Name of the label column; needed to refurbish a table.
+        Name of the label column; needed to change labels of a table.
     min_confidence : float in [0, 1], default 0
-        Above 0, only suspects are touched whose refurbished label differs from the given one and has at least
-        this `refurbished_confidence`.
+        Above 0, only undecided suspects are touched whose refurbished label differs from the given one and has at
+        least this `refurbished_confidence`.
+    decisions : DataFrame, optional
+        Of people, as the report saves them in `decisions.csv`: `row` (1-based), `decision` ("accept", "reject",
+        "set", "skip", "drop") and `new_label` for "set".
 
     Returns
     -------
@@ -142,15 +134,72 @@ def apply_corrections(
     Raises
     ------
     ValueError
-        For an unknown policy, a confidence outside [0, 1], rows that do not match, or a missing label column.
+        For an unknown policy, a confidence outside [0, 1], rows or labels that do not match, a missing label column,
+        or a decision about a row that was not judged.
     """
+    policy = policy or ("drop" if decisions is None else "keep")
     _check(policy, min_confidence)
+    table = isinstance(data, pd.DataFrame)
+    if table and label not in data.columns and (label is not None or policy == "refurbish" or decisions is not None):
+        raise ValueError(f"changing the labels of a table needs its label column; {label!r} is not one")
+    X, y = (data, None if label is None else data[label]) if table else data
+    at = match_rows(issues, X, y, label)
+    numbered = issues.assign(row=at + 1).reset_index(drop=True)
+    changes = planned_changes(numbered, policy, min_confidence, decisions)
+    if table:
+        fixed = data if label is None else data.assign(**{label: _set_labels(data[label], changes)})
+    else:
+        labels = _set_labels(pd.Series(y), changes)
+        fixed = (X, labels if isinstance(y, pd.Series) else _like(labels, y))
+    fixed = _without(fixed, changes)
+    if policy != "flag":
+        return fixed
+    rows = rows_to_change(numbered, min_confidence)
+    if table:
+        return _flag_left(fixed, numbered, rows, at, changes, len(data))
+    kept, mask = _kept(len(data[1]), changes), np.full(len(data[1]), False)
+    mask[at] = rows
+    return *fixed, mask[kept]
+
+
+def _like(labels: pd.Series, y: Any) -> Any:
+    """Labels in the type of an array y."""
+    values = labels.to_numpy()
+    return values.astype(y.dtype) if isinstance(y, np.ndarray) and y.dtype.kind not in "US" else values
+
+
+def _set_labels(labels: pd.Series, changes: pd.DataFrame) -> pd.Series:
+    """Labels after the changes of the kind "set"."""
+    lines = changes[changes["action"] == "set"]
+    return _relabelled(labels, lines["row"].to_numpy(dtype=np.intp) - 1, list(lines["to"]))
+
+
+def _kept(n: int, changes: pd.DataFrame) -> NDArray[np.intp]:
+    """Positions that are not dropped."""
+    gone = changes.loc[changes["action"] == "drop", "row"].to_numpy(dtype=np.intp) - 1
+    return np.setdiff1d(np.arange(n), gone)
+
+
+def _without(data: Any, changes: pd.DataFrame) -> Any:
+    """Data without the dropped rows; a table is copied in any case."""
     if isinstance(data, pd.DataFrame):
-        if policy == "refurbish" and label not in data.columns:
-            raise ValueError(f"refurbishing a table needs its label column; {label!r} is not one")
-        issues = matched_issues(issues, len(data), data.index)
-        return _correct_frame(data, issues, policy, label, rows_to_change(issues, min_confidence))
+        return data.iloc[_kept(len(data), changes)].copy()
     X, y = data
-    index = next((part.index for part in (y, X) if isinstance(part, pd.DataFrame | pd.Series)), None)
-    issues = matched_issues(issues, len(y), index)
-    return _correct_arrays(X, y, issues, policy, rows_to_change(issues, min_confidence))
+    kept = _kept(len(y), changes)
+    return (X, y) if len(kept) == len(y) else (_safe_indexing(X, kept), _safe_indexing(y, kept))
+
+
+def _flag_left(
+    fixed: pd.DataFrame,
+    issues: pd.DataFrame,
+    rows: NDArray[np.bool_],
+    at: NDArray[np.intp],
+    changes: pd.DataFrame,
+    n: int,
+) -> pd.DataFrame:
+    """Flags on the rows that decisions left in the table."""
+    kept = _kept(n, changes)
+    place = np.full(n, -1)
+    place[kept] = np.arange(len(kept))
+    there = place[at] >= 0
+    return _flagged(fixed, issues[there], rows[there], place[at][there])

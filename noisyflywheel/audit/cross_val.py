@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
-from sklearn.model_selection import StratifiedKFold, check_cv
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -69,10 +69,10 @@ class CrossValAudit:
 
 
 def _out_of_fold(
-    estimator: Any, X: Any, y: NDArray[Any], classes: NDArray[Any], cv: Any, n_jobs: int | None
+    estimator: Any, X: Any, y: NDArray[Any], classes: NDArray[Any], cv: Any, groups: Any, n_jobs: int | None
 ) -> tuple[Array, Array | None]:
     """Probabilities (n, K) of held-out rows, and the mean T of the folds' models (None if they have none)."""
-    folds = list(check_cv(cv, y, classifier=True).split(X, y))
+    folds = list(check_cv(cv, y, classifier=True).split(X, y, groups))
     judge = delayed(judge_fold)
     judged = Parallel(n_jobs=n_jobs)(judge(estimator, X, y, classes, train, test) for train, test in folds)
     proba = np.full((y.shape[0], classes.size), np.nan)
@@ -115,6 +115,7 @@ def cross_val_audit(
     y: ArrayLike,
     *,
     cv: Any = 5,
+    groups: ArrayLike | None = None,
     n_jobs: int | None = None,
     random_state: int | None = 0,
 ) -> CrossValAudit:
@@ -131,6 +132,9 @@ def cross_val_audit(
         Given labels.
     cv : int, splitter or iterable, default 5
         An int shuffles and stratifies; a splitter must hold out every row once.
+    groups : array-like of shape (n,), optional
+        Rows of equal value, such as those of one patient, are held out together. An int `cv` then means
+        `StratifiedGroupKFold`; of splitters, those that look at groups do.
     n_jobs : int, optional
         Folds fitted at a time.
     random_state : int, optional
@@ -150,9 +154,13 @@ def cross_val_audit(
     classes, given = np.unique(labels, return_inverse=True)
     if classes.size < 2:
         raise ValueError("cross_val_label_issues needs at least two classes in y")
+    together = None if groups is None else np.asarray(groups)
+    if together is not None and together.shape != labels.shape:
+        raise ValueError(f"groups has shape {together.shape}, y has {labels.shape}")
     if isinstance(cv, int):
-        cv = StratifiedKFold(cv, shuffle=True, random_state=random_state)
-    proba, T = _out_of_fold(estimator, X, labels, classes, cv, n_jobs)
+        folds = StratifiedKFold if together is None else StratifiedGroupKFold
+        cv = folds(cv, shuffle=True, random_state=random_state)
+    proba, T = _out_of_fold(estimator, X, labels, classes, cv, together, n_jobs)
     quality, clean, posterior, T = _verdicts(proba, given, T)
     clean_proba = calibrated(quality, posterior[np.arange(given.size), given])
     index = _index_of(y, X)
@@ -167,6 +175,7 @@ def cross_val_label_issues(
     cv: Any = 5,
     n_jobs: int | None = None,
     *,
+    groups: ArrayLike | None = None,
     random_state: int | None = 0,
 ) -> pd.DataFrame:
     """Verdict on each label by a model that never saw its row.
@@ -180,5 +189,5 @@ def cross_val_label_issues(
     issues : DataFrame of n rows
         Index of y or X kept.
     """
-    audit = cross_val_audit(estimator, X, y, cv=cv, n_jobs=n_jobs, random_state=random_state)
+    audit = cross_val_audit(estimator, X, y, cv=cv, groups=groups, n_jobs=n_jobs, random_state=random_state)
     return audit.get_label_issues()

@@ -1,182 +1,200 @@
-"""A mixed table as numbers, by scikit-learn's transformers."""
+"""Rows of mixed columns as numbers, by scikit-learn's transformers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Hashable, Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api import types
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.utils.validation import check_is_fitted
 
-MOSTLY = 0.95
-MAX_CATEGORIES = 50
-MISSING = "(missing)"
+from noisyflywheel.audit.columns import MAX_CATEGORIES, Column, plan_columns, plan_table
+from noisyflywheel.audit.names import unique_names
+from noisyflywheel.audit.readers import CategoryReader, DateReader, NumberReader
+from noisyflywheel.audit.text import make_embedder
 
 
-@dataclass(frozen=True)
-class ColumnPlan:
-    """What each column of a table is taken for.
+class TableEncoder(TransformerMixin, BaseEstimator):
+    """Rows of mixed columns as float32 features.
+
+    Numbers (also with decimal commas, units, currencies, per cent and thousands' separators) and dates are scaled;
+    their missing cells get the median and a column that says so. Categories become one column per value, a missing
+    cell being a value. Free text becomes vectors. Identifiers, row numbers, constant columns and those that an earlier
+    audit added are left out. `columns_` says what was taken for what.
+
+    Parameters
+    ----------
+    features : collection of column names, optional
+        Learn from these only, identifiers among them too; all columns if None.
+    text : collection of column names, default ()
+        Columns of texts, whatever they look like.
+    leave_out : collection of column names, default ()
+        Never used: labels, groups.
+    embedder : str, optional
+        Name of a sentence-transformers model for texts; None takes TF-IDF and SVD.
+    max_categories : int, default 50
+        Values of a category with a column of their own; the rarer ones share one.
 
     Attributes
     ----------
-    numbers, categories, dates : list of column names
-    left_out : dict from column name to the reason in words
+    columns_ : DataFrame
+        `column`, `taken_as` ("number", "date", "category", "text", "left out"), `share_missing` in [0, 1], `remark`.
+    plan_ : list of Column
+        The same with the notation of each column.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str, if fitted on a DataFrame
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from noisyflywheel.audit import TableEncoder
+    >>> table = pd.DataFrame({"price": ["1,5 €", "2,25 €", None], "color": ["red", "blue", "red"]})
+    >>> encoder = TableEncoder().fit(table)
+    >>> encoder.get_feature_names_out().tolist()
+    ['price', 'missingindicator_price', 'color_blue', 'color_red']
     """
 
-    numbers: list[str] = field(default_factory=list)
-    categories: list[str] = field(default_factory=list)
-    dates: list[str] = field(default_factory=list)
-    left_out: dict[str, str] = field(default_factory=dict)
+    def __init__(
+        self,
+        *,
+        features: Collection[Hashable] | None = None,
+        text: Collection[Hashable] = (),
+        leave_out: Collection[Hashable] = (),
+        embedder: str | None = None,
+        max_categories: int = MAX_CATEGORIES,
+    ) -> None:
+        self.features = features
+        self.text = text
+        self.leave_out = leave_out
+        self.embedder = embedder
+        self.max_categories = max_categories
 
-    @property
-    def used(self) -> list[str]:
-        """Columns that become features."""
-        return [*self.numbers, *self.categories, *self.dates]
+    def fit(self, X: pd.DataFrame | ArrayLike, y: Any = None) -> TableEncoder:
+        """Decide what the columns hold and learn their scales and categories.
 
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, d)
+        y : ignored
 
-def plan_columns(table: pd.DataFrame, columns: Iterable[str] | None = None) -> ColumnPlan:
-    """Decide for each column whether it holds numbers, categories or dates.
+        Raises
+        ------
+        ValueError
+            For names that are no columns, and if no column is left to learn from.
+        """
+        self.fit_transform(X)
+        return self
 
-    Columns of one value, identifiers and free text are left out unless `columns` names them.
+    def fit_transform(self, X: pd.DataFrame | ArrayLike, y: Any = None) -> NDArray[np.float32]:
+        """Fit and return the features of the same rows, of shape (n, n_features_out)."""
+        table = self._table(X)
+        features = None if self.features is None else _names(self.features)
+        text = _names(self.text)
+        check_columns(table, [*(features or ()), *text])
+        self.plan_ = plan = plan_columns(table, features, text, _names(self.leave_out))
+        self.columns_ = plan_table(plan)
+        self._used = [column.name for column in plan if column.kind != "left out"]
+        if not self._used:
+            raise ValueError("no column is left to learn from")
+        if isinstance(X, pd.DataFrame):
+            self.feature_names_in_ = np.asarray(X.columns, dtype=object)
+        self.n_features_in_ = table.shape[1]
+        self._columns = self._transformer(plan)
+        return np.asarray(self._columns.fit_transform(table[self._used]), dtype=np.float32)
 
-    Parameters
-    ----------
-    table : DataFrame
-    columns : iterable of str, optional
-        The features the user wants; all columns if None.
-    """
-    plan = ColumnPlan()
-    for name in table.columns if columns is None else columns:
-        kind, reason = column_kind(table[name], name, strict=columns is None)
-        if reason:
-            plan.left_out[name] = reason
-        else:
-            getattr(plan, kind).append(name)
-    return plan
+    def transform(self, X: pd.DataFrame | ArrayLike) -> NDArray[np.float32]:
+        """Features of rows with the same columns, of shape (n, n_features_out).
 
+        Raises
+        ------
+        ValueError
+            If a column that was learnt from is not there.
+        """
+        check_is_fitted(self)
+        table = self._table(X)
+        gone = [name for name in self._used if name not in table.columns]
+        if gone:
+            raise ValueError(f"the column {gone[0]!r} that was learnt from is not there")
+        return np.asarray(self._columns.transform(table[self._used]), dtype=np.float32)
 
-def column_kind(column: pd.Series, name: Any, strict: bool = True) -> tuple[str, str]:
-    """Kind of a column ("numbers", "categories", "dates"), and why it should be left out ("" = it stays)."""
-    seen = column.dropna()
-    if seen.empty:
-        return "numbers", "empty"
-    try:
-        n_values = seen.nunique()
-    except TypeError:
-        return "categories", "holds lists or objects"
-    if n_values == 1 and not column.isna().any():
-        return "categories", "one value only"
-    kind = _kind_of_values(seen)
-    if strict and kind == "numbers" and _is_row_number(column, name):
-        return kind, "row number"
-    if strict and kind == "categories" and n_values > max(MAX_CATEGORIES, 0.5 * len(seen)):
-        return kind, "free text or identifier; name it with --text or --features to use it"
-    return kind, ""
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
+        """Names of the features, of shape (n_features_out,)."""
+        check_is_fitted(self)
+        names: list[str] = []
+        for _, part, columns in self._columns.transformers_:
+            if part != "drop":
+                names += map(str, part.get_feature_names_out([columns] if isinstance(columns, str) else columns))
+        return np.array(unique_names(names), dtype=object)
 
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether `fit` was called."""
+        return hasattr(self, "_columns")
 
-def _kind_of_values(seen: pd.Series) -> str:
-    """Kind of the values that are not missing."""
-    if types.is_datetime64_any_dtype(seen.dtype):
-        return "dates"
-    if types.is_numeric_dtype(seen.dtype) or types.is_timedelta64_dtype(seen.dtype):
-        return "numbers"
-    if isinstance(seen.dtype, pd.CategoricalDtype):
-        return "categories"
-    if pd.to_numeric(seen, errors="coerce").notna().mean() >= MOSTLY:
-        return "numbers"
-    text = seen.astype(str).head(2000)
-    dated = text.str.contains(r"\d{1,4}[-/.]\d{1,2}", regex=True)
-    if dated.mean() >= MOSTLY and as_dates(text).notna().mean() >= MOSTLY:
-        return "dates"
-    return "categories"
+    def _table(self, X: Any) -> pd.DataFrame:
+        """X as a table with a name for each column."""
+        if isinstance(X, pd.DataFrame):
+            table = X.set_axis(_names(X.columns), axis=1)
+            if not table.columns.is_unique:
+                raise ValueError(f"two columns are called {table.columns[table.columns.duplicated()][0]!r}")
+            return table
+        values = np.asarray(X)
+        if values.ndim != 2:
+            raise ValueError(f"a table of shape (n, d) is expected, got shape {values.shape}")
+        return pd.DataFrame(values, columns=[f"x{i}" for i in range(values.shape[1])])
 
+    def _transformer(self, plan: list[Column]) -> ColumnTransformer:
+        """One transformer for each kind of column."""
 
-def _is_row_number(column: pd.Series, name: Any) -> bool:
-    """Whether a column only counts the rows: its values say nothing, but may leak the order of the file."""
-    numbers = pd.to_numeric(column, errors="coerce")
-    if numbers.isna().any() or not numbers.is_unique or len(numbers) < 3:
-        return False
-    steps = np.diff(numbers.to_numpy(dtype=np.float64))
-    named = str(name).strip().lower() in ("id", "index", "row", "rowid", "row_id", "unnamed: 0")
-    return bool((steps == 1).all() or named)
+        def of(kind: str) -> dict[Hashable, str]:
+            return {column.name: column.form for column in plan if column.kind == kind}
 
-
-def as_dates(column: pd.Series) -> pd.Series:
-    """Dates without a zone; what cannot be read becomes missing."""
-    dates = pd.to_datetime(column, errors="coerce", format="mixed", utc=True)
-    return dates.dt.tz_localize(None)
-
-
-def numbers_of(table: pd.DataFrame) -> np.ndarray:
-    """Columns as float64 (n, d); text that is no number, and infinite values, become missing."""
-
-    def convert(column: pd.Series) -> pd.Series:
-        if types.is_timedelta64_dtype(column.dtype):
-            return column.dt.total_seconds()
-        return pd.to_numeric(column, errors="coerce").astype("float64")
-
-    values = table.apply(convert).to_numpy(dtype=np.float64, na_value=np.nan)
-    return np.where(np.isfinite(values), values, np.nan)
-
-
-def categories_of(table: pd.DataFrame) -> np.ndarray:
-    """Columns as text (n, d); missing values are a category of their own."""
-    return table.astype(object).where(table.notna(), MISSING).astype(str).to_numpy(dtype=object)
-
-
-def date_features(table: pd.DataFrame) -> np.ndarray:
-    """Per date column days since 1970, place in the year as a circle, weekday and hour; shape (n, 5 d)."""
-    parts = []
-    for name in table.columns:
-        dates = as_dates(table[name])
-        angle = 2 * np.pi * dates.dt.day_of_year / 365.25
-        days = (dates - pd.Timestamp("1970-01-01")) / pd.Timedelta(days=1)
-        parts += [days, np.sin(angle), np.cos(angle), dates.dt.day_of_week, dates.dt.hour]
-    return np.column_stack([part.to_numpy(dtype=np.float64, na_value=np.nan) for part in parts])
+        one_hot = OneHotEncoder(
+            handle_unknown="infrequent_if_exist",
+            max_categories=self.max_categories,
+            sparse_output=False,
+            feature_name_combiner=_category_name,
+        )
+        parts = [
+            ("numbers", make_pipeline(NumberReader(of("number")), *_filled()), list(of("number"))),
+            ("categories", make_pipeline(CategoryReader(), one_hot), list(of("category"))),
+            ("dates", make_pipeline(DateReader(of("date")), *_filled()), list(of("date"))),
+            *((f"text {name}", make_embedder(self.embedder, str(name)), name) for name in of("text")),
+        ]
+        parts = [part for part in parts if part[2] != []]
+        return ColumnTransformer(parts, sparse_threshold=0.0, verbose_feature_names_out=False)
 
 
-def to_float32(values: np.ndarray) -> np.ndarray:
-    """Features in the type that nets read."""
-    return np.asarray(values, dtype=np.float32)
+def _names(names: Iterable[Hashable]) -> list[str]:
+    """Names of columns as text; one text is one name."""
+    return [names] if isinstance(names, str) else [str(name) for name in names]
 
 
-def _scaled(convert: Any) -> Pipeline:
-    """Conversion, median for missing values with a column that says so, and scaling."""
-    impute = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
-    return make_pipeline(FunctionTransformer(convert), impute, StandardScaler())
-
-
-def make_encoder(plan: ColumnPlan, text: tuple[str, Any] | None = None) -> Pipeline:
-    """Transformer from the table to float32 features.
-
-    Parameters
-    ----------
-    plan : ColumnPlan
-    text : tuple (column, transformer), optional
-        Adds the features that the transformer makes of one text column.
+def check_columns(table: pd.DataFrame, wanted: Iterable[Hashable]) -> None:
+    """Refuse names that are no columns.
 
     Raises
     ------
     ValueError
-        If no column is left.
+        With the first such name and the columns that there are.
     """
-    one_hot = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=MAX_CATEGORIES, sparse_output=False)
-    categories = make_pipeline(FunctionTransformer(categories_of), one_hot)
-    parts: list[tuple[str, Any, Any]] = [
-        ("numbers", _scaled(numbers_of), plan.numbers),
-        ("categories", categories, plan.categories),
-        ("dates", _scaled(date_features), plan.dates),
-    ]
-    parts = [part for part in parts if part[2]]
-    if text is not None:
-        parts.append(("text", text[1], text[0]))
-    if not parts:
-        raise ValueError("no column is left to learn from")
-    table = ColumnTransformer(parts, sparse_threshold=0.0, verbose_feature_names_out=False)
-    return make_pipeline(table, FunctionTransformer(to_float32))
+    missing = [name for name in wanted if name not in table.columns]
+    if missing:
+        known = ", ".join(map(str, table.columns[:12])) + (", …" if table.shape[1] > 12 else "")
+        raise ValueError(f"no column {missing[0]!r}; the columns are {known}")
+
+
+def _category_name(column: Any, category: Any) -> str:
+    """Name of the feature of one category."""
+    return f"{column}_(missing)" if category is None else f"{column}_{category}"
+
+
+def _filled() -> tuple[SimpleImputer, StandardScaler]:
+    """The median for missing values with a column that says so, then unit scale."""
+    return SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), StandardScaler()

@@ -1,61 +1,162 @@
-"""Tables from and to files."""
+"""Labelled tables in files: read for an audit, written back with the labels changed and nothing else."""
 
 from __future__ import annotations
 
+import gzip
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
+from noisyflywheel.audit.binary_tables import ExcelFile, ParquetFile, needs
+from noisyflywheel.audit.delimited import DelimitedFile
+from noisyflywheel.audit.json_rows import JsonFile
+
+DELIMITED = (".csv", ".tsv", ".txt")
+JSON = (".json", ".jsonl", ".ndjson")
+COMPRESSED = (".gz", ".zst")
+READABLE = (*DELIMITED, ".parquet", ".xlsx", *JSON)
 RISKY = ("=", "+", "-", "@", "\t", "\r")
-READABLE = (".csv", ".tsv", ".txt", ".parquet")
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a .csv, .tsv, .txt or .parquet file; the separator is found in the first line.
+class Rewritable(Protocol):
+    """A parsed file that gives its rows and can be written with other labels."""
+
+    def frame(self) -> pd.DataFrame:
+        """Rows 0 … n-1 as the file has them."""
+
+    def rendered(
+        self,
+        changes: Mapping[str, Mapping[int, Any]],
+        dropped: Sequence[int] = (),
+        added: Mapping[str, Sequence[Any]] | None = None,
+    ) -> bytes:
+        """The file with other cells, without some rows, with more columns."""
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """A table with the file that it came from.
+
+    Attributes
+    ----------
+    path : Path
+    source : Rewritable
+        The parsed file.
+    frame : DataFrame
+        Its rows; cells of text files are text as it stands there, whatever it looks like.
+    """
+
+    path: Path
+    source: Rewritable
+    frame: pd.DataFrame
+
+    @property
+    def is_text(self) -> bool:
+        """Whether every cell is text, and a missing one empty text."""
+        return isinstance(self.source, DelimitedFile)
+
+    @property
+    def ending(self) -> str:
+        """Ending of the name, that of a compression with it: ``.csv``, ``.csv.gz``."""
+        return "".join(endings(self.path))
+
+    def rendered(
+        self,
+        changes: Mapping[str, Mapping[int, Any]],
+        dropped: Sequence[int] = (),
+        added: Mapping[str, Sequence[Any]] | None = None,
+    ) -> bytes:
+        """Bytes of the file with other cells in some rows, without others, and with more columns."""
+        return _compress(self.source.rendered(changes, dropped, added), self.path)
+
+
+def endings(path: Path) -> tuple[str, str]:
+    """Ending that names the format, and that of the compression, both in small letters; empty where there is none."""
+    last = path.suffix.lower()
+    return (Path(path.stem).suffix.lower(), last) if last in COMPRESSED else (last, "")
+
+
+def open_table(
+    path: str | Path, *, delimiter: str | None = None, encoding: str | None = None, quote: str = '"'
+) -> TableFile:
+    """Read a table that can be written back exactly.
+
+    Parameters
+    ----------
+    path : str or Path
+        A .csv, .tsv, .txt, .json (a list of objects), .jsonl, .parquet or .xlsx file, also with .gz or .zst behind.
+    delimiter, encoding, quote : str, optional
+        Of a text file; found by looking at it where not given.
 
     Raises
     ------
     ValueError
         If the file is empty, has no rows, cannot be parsed or is of another type; the message names it.
+    ImportError
+        If the format needs a package that is not installed; the message names the extra.
     OSError
         If it cannot be opened.
     """
     path = Path(path)
-    if path.suffix.lower() not in READABLE:
+    kind = endings(path)[0]
+    if kind not in READABLE:
         raise ValueError(f"{path}: expected a file that ends in {', '.join(READABLE)} or a folder of images")
-    if path.stat().st_size == 0:
+    data = path.read_bytes()
+    if not data:
         raise ValueError(f"{path} is empty")
     try:
-        table = pd.read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
-    except (OSError, MemoryError):
+        source = _parser(kind, delimiter, encoding, quote)(_decompress(data, path))
+    except (OSError, MemoryError, ImportError) as error:
+        if isinstance(error, gzip.BadGzipFile):
+            raise ValueError(f"{path} cannot be read: {first_line(error)}") from error
         raise
     except Exception as error:
         raise ValueError(f"{path} cannot be read: {first_line(error)}") from error
-    if table.empty:
+    frame = source.frame()
+    if frame.empty:
         raise ValueError(f"{path} has no rows")
-    return table
+    return TableFile(path, source, frame)
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
-    """Delimited text in UTF-8, or in Windows' Western encoding where it is not UTF-8."""
+def _parser(kind: str, delimiter: str | None, encoding: str | None, quote: str) -> Callable[[bytes], Rewritable]:
+    """Reader of a format."""
+    if kind in DELIMITED:
+        return lambda data: DelimitedFile(data, delimiter, encoding, quote)
+    if kind in JSON:
+        return lambda data: JsonFile(data, encoding)
+    return ParquetFile if kind == ".parquet" else ExcelFile
+
+
+def _zstandard() -> Any:
+    """The package for .zst files."""
     try:
-        return _read_encoded(path, "utf-8-sig")
-    except UnicodeDecodeError:
-        return _read_encoded(path, "cp1252")
+        import zstandard
+    except ImportError as error:
+        raise needs("zstandard", "zstd", "a .zst file") from error
+    return zstandard
 
 
-def _read_encoded(path: Path, encoding: str) -> pd.DataFrame:
-    """Delimited text in one encoding; the separator is the commonest of four in the header."""
-    with path.open(encoding=encoding, newline="") as file:
-        head = next((line for line in file if line.strip()), "")
-        file.seek(0)
-        return pd.read_csv(file, sep=separator(head), low_memory=False)
+def _decompress(data: bytes, path: Path) -> bytes:
+    """Content of a compressed file."""
+    pressed = endings(path)[1]
+    if pressed == ".gz":
+        return gzip.decompress(data)
+    if pressed == ".zst":
+        with _zstandard().ZstdDecompressor().stream_reader(io.BytesIO(data), read_across_frames=True) as stream:
+            return bytes(stream.read())
+    return data
 
 
-def separator(head: str) -> str:
-    """The commonest of comma, semicolon, tab and bar in the header; a comma if there is none."""
-    return max(",;\t|", key=head.count)
+def _compress(data: bytes, path: Path) -> bytes:
+    """Content as the file was compressed; without a time, so that the same content gives the same bytes."""
+    pressed = endings(path)[1]
+    if pressed == ".gz":
+        return gzip.compress(data, mtime=0)
+    return bytes(_zstandard().ZstdCompressor().compress(data)) if pressed == ".zst" else data
 
 
 def first_line(error: BaseException) -> str:
@@ -67,15 +168,22 @@ def first_line(error: BaseException) -> str:
 def guard_cell(cell: Any) -> Any:
     """A text that a spreadsheet would run as a formula gets an apostrophe in front; numbers stay.
 
-    Texts that start with = + - @, a tab or a carriage return are guarded, unless they are plain numbers.
+    Texts that start with = + - @, a tab or a carriage return are guarded, unless they are plain numbers. So is one
+    that already has such an apostrophe, so that `unguard_cell` gives every text back.
     """
-    if not isinstance(cell, str) or not cell.startswith(RISKY):
+    if not isinstance(cell, str) or not cell.lstrip("'").startswith(RISKY):
         return cell
     try:
         float(cell)
     except ValueError:
         return "'" + cell
     return cell
+
+
+def unguard_cell(cell: Any) -> Any:
+    """The text that `guard_cell` guarded."""
+    guarded = isinstance(cell, str) and cell.startswith("'") and guard_cell(cell[1:]) == cell
+    return cell[1:] if guarded else cell
 
 
 def guarded(table: pd.DataFrame) -> pd.DataFrame:
@@ -86,12 +194,3 @@ def guarded(table: pd.DataFrame) -> pd.DataFrame:
             column = safe.columns[place]
             safe = safe.assign(**{column: table.iloc[:, place].astype(object).map(guard_cell)})
     return safe.rename(columns=guard_cell)
-
-
-def write_table(table: pd.DataFrame, path: Path) -> Path:
-    """Write a table as .parquet, or as CSV with guarded cells, by the name's ending."""
-    if path.suffix == ".parquet":
-        table.to_parquet(path)
-    else:
-        guarded(table).to_csv(path, index=False)
-    return path

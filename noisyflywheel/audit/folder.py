@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -9,36 +10,82 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from noisyflywheel.audit.files import open_table
+from noisyflywheel.audit.preflight import Finding
 from noisyflywheel.data.pictures import SUFFIXES, ImageReadError, read_picture
 
+TRAINING = frozenset({"train", "training"})
+SPLITS = TRAINING | {"val", "valid", "validation", "dev", "test", "testing"}
+METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
-def image_manifest(folder: str | Path) -> pd.DataFrame:
-    """Files of a folder of class subfolders.
+
+def image_manifest(folder: str | Path, label: str = "label") -> pd.DataFrame:
+    """Pictures of a folder with their labels.
 
     Parameters
     ----------
     folder : str or Path
-        `folder/CLASS/…/picture.png`; hidden files and folders are skipped.
+        `folder/CLASS/…/picture.png`, or with splits `folder/train/CLASS/…/picture.png` and `folder/val/…` or
+        `folder/test/…`, or Hugging Face's imagefolder: a `metadata.csv` (or .jsonl, .parquet) with `file_name` and the
+        label, in the folder or in each split. Hidden files and folders are skipped.
+    label : str, default "label"
+        Column of the metadata that holds the label.
 
     Returns
     -------
     manifest : DataFrame
-        `path` below the folder, with forward slashes, and `label`, the name of the subfolder; sorted by path.
+        `path` below the folder, with forward slashes, and `label`; with splits also `split`. Sorted by path, or in the
+        order of the metadata.
 
     Raises
     ------
     ValueError
-        If no subfolder holds a picture.
+        If there is no picture in a class, or the metadata lacks a column.
     """
     root = Path(folder)
+    splits = split_folders(root)
+    if metadata_file(root) is not None or not splits:
+        return _one_folder(root, root, label)
+    parts = [_one_folder(split, root, label).assign(split=split.name) for split in splits]
+    return pd.concat(parts, ignore_index=True)
+
+
+def split_folders(root: Path) -> list[Path]:
+    """Subfolders that are splits: one for training and one or more others, by their names; else none."""
+    found = sorted(path for path in root.iterdir() if path.is_dir() and path.name.lower() in SPLITS)
+    kinds = {path.name.lower() in TRAINING for path in found}
+    return found if len(kinds) == 2 else []
+
+
+def metadata_file(folder: Path) -> Path | None:
+    """Hugging Face's description of the pictures of a folder, if there is one."""
+    return next((path for name in METADATA if (path := folder / name).is_file()), None)
+
+
+def _one_folder(folder: Path, root: Path, label: str) -> pd.DataFrame:
+    """Manifest of one folder, by its metadata or its subfolders; paths are below `root`."""
+    described = metadata_file(folder)
+    if described is not None:
+        return _described(described, root, label)
     rows = [
-        (path.relative_to(root).as_posix(), path.relative_to(root).parts[0])
-        for path in sorted(root.glob("*/**/*"))
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not _hidden(path.relative_to(root))
+        (path.relative_to(root).as_posix(), path.relative_to(folder).parts[0])
+        for path in sorted(folder.glob("*/**/*"))
+        if path.suffix.lower() in SUFFIXES and path.is_file() and not _hidden(path.relative_to(folder))
     ]
     if not rows:
-        raise ValueError(f"{root} has no subfolders with pictures; one subfolder per class is expected")
+        raise ValueError(f"{folder} has no subfolders with pictures; one subfolder per class is expected")
     return pd.DataFrame(rows, columns=["path", "label"])
+
+
+def _described(path: Path, root: Path, label: str) -> pd.DataFrame:
+    """Manifest of the pictures that a metadata file names."""
+    table = open_table(path).frame
+    for name in ("file_name", label):
+        if name not in table.columns:
+            raise ValueError(f"{path} has no column {name!r}; the columns are {', '.join(map(str, table.columns))}")
+    below = path.parent.relative_to(root)
+    paths = [(below / str(name)).as_posix() for name in table["file_name"]]
+    return pd.DataFrame({"path": paths, "label": table[label]})
 
 
 def _hidden(path: Path) -> bool:
@@ -57,7 +104,9 @@ def read_pixels(path: Path, size: int) -> NDArray[np.uint8]:
     return np.asarray(ImageOps.fit(read_picture(path, upright=True), (size, size), Image.Resampling.BILINEAR))
 
 
-def load_folder(folder: str | Path, size: int = 32) -> tuple[pd.DataFrame, NDArray[np.uint8], list[tuple[str, str]]]:
+def load_folder(
+    folder: str | Path, size: int = 32, manifest: pd.DataFrame | None = None
+) -> tuple[pd.DataFrame, NDArray[np.uint8], list[tuple[str, str]]]:
     """Manifest and pixels of a folder; files that cannot be read are listed and left out.
 
     Parameters
@@ -65,6 +114,8 @@ def load_folder(folder: str | Path, size: int = 32) -> tuple[pd.DataFrame, NDArr
     folder : str or Path
     size : int, default 32
         Side of the pictures in pixels.
+    manifest : DataFrame, optional
+        The files to read, as `image_manifest` lists them.
 
     Returns
     -------
@@ -78,7 +129,7 @@ def load_folder(folder: str | Path, size: int = 32) -> tuple[pd.DataFrame, NDArr
     ValueError
         If no file can be read.
     """
-    manifest = image_manifest(folder)
+    manifest = image_manifest(folder) if manifest is None else manifest
     pixels, unreadable, kept = [], [], []
     for row, name in enumerate(manifest["path"]):
         try:
@@ -89,3 +140,36 @@ def load_folder(folder: str | Path, size: int = 32) -> tuple[pd.DataFrame, NDArr
     if not pixels:
         raise ValueError(f"none of the {len(manifest)} pictures in {folder} can be read")
     return manifest.iloc[kept].reset_index(drop=True), np.stack(pixels), unreadable
+
+
+def same_pictures(folder: str | Path, manifest: pd.DataFrame) -> list[Finding]:
+    """Files of equal content that lie in several splits, or in several classes.
+
+    Parameters
+    ----------
+    folder : str or Path
+    manifest : DataFrame
+        As `image_manifest` lists it; files that cannot be opened are skipped.
+    """
+    marks = manifest["path"].map(lambda name: _content(Path(folder) / name))
+    table = manifest.assign(mark=marks, row=np.arange(len(manifest)) + 1)
+    table = table[table["mark"].notna() & table["label"].notna()]
+    found = []
+    for column, kind, what in (
+        ("label", "contradiction", "under different labels"),
+        ("split", "splits", "in several splits"),
+    ):
+        if column in table:
+            twice = table[table.groupby("mark")[column].transform("nunique") > 1].sort_values(["mark", "row"])
+            if len(twice):
+                text = f"{len(twice):,} files, {twice['mark'].nunique():,} different ones, lie {what}."
+                found.append(Finding(kind, text, tuple(int(row) for row in twice["row"])))
+    return found
+
+
+def _content(path: Path) -> str | None:
+    """SHA-256 of a file, or None if it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None

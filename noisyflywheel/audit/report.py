@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,14 +13,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-from noisyflywheel.audit.content import fingerprint, plain_value, show_rows
+from noisyflywheel.audit.content import Content, fingerprint, is_paths, plain_value, show_rows
+from noisyflywheel.audit.identity import label_text
+from noisyflywheel.audit.report_rows import make_cards, review_data, suspect_rows
+from noisyflywheel.audit.workspace import relative
 from noisyflywheel.estimator.issues import class_summary, overlapping_classes
 from noisyflywheel.noise import transition_matrix
 
 PACKAGES = ("noisyflywheel", "scikit-learn", "skorch", "torch", "numpy", "pandas")
 N_BINS = 20
 MAX_HEAT = 60
+MAX_CONTENT = 5000
+"""Suspects whose picture, text or values are in the page; the others are named only."""
 
 
 def write_report(
@@ -31,17 +38,21 @@ def write_report(
     image_shape: tuple[int, ...] | None = None,
     title: str = "Label audit",
     settings: Mapping[str, Any] | None = None,
-    max_rows: int = 500,
+    files: Sequence[str] | None = None,
+    max_rows: int | None = None,
     per_class: int = 10,
 ) -> Path:
     """Write the findings of an audit as one HTML file that needs nothing else.
+
+    Every suspect can be accepted, rejected, set to another class or skipped, with the mouse or with keys; the page
+    saves the decisions as `decisions.csv` for `apply_corrections` and `noisyflywheel apply`.
 
     Parameters
     ----------
     path : str or Path
         File to write; its folder must exist.
-    audit : FlywheelClassifier, CrossValAudit or DataFrame
-        A fitted estimator, or a table of label issues.
+    audit : FlywheelClassifier, CrossValAudit, TableAudit or DataFrame
+        A fitted estimator, an audit, or a table of label issues.
     X : array-like of n rows, DataFrame or list of image files, optional
         What the rows look like: pictures become thumbnails, other rows show their first values. It is hashed
         into the fingerprint.
@@ -52,8 +63,10 @@ def write_report(
     title : str, default "Label audit"
     settings : mapping, optional
         Shown with the estimator's parameters, for example file names and options.
-    max_rows : int, default 500
-        Suspects listed; the most doubtful first.
+    files : sequence of n str, optional
+        Place of each picture's file as seen from the page: it is named, and linked to.
+    max_rows : int, optional
+        Suspects listed, the most doubtful first; all of them if None.
     per_class : int, default 10
         Rows in the strip of each class.
 
@@ -67,14 +80,22 @@ def write_report(
         If X or `texts` has another number of rows than the audit.
     """
     issues = audit if isinstance(audit, pd.DataFrame) else audit.get_label_issues()
-    for name, rows in (("X", X), ("texts", texts)):
+    for name, rows in (("X", X), ("texts", texts), ("files", files)):
         if rows is not None and len(rows) != len(issues):
             raise ValueError(f"{name} has {len(rows)} rows, the audit has {len(issues)}")
-    shown = _shown_rows(issues, max_rows, per_class)
-    content = show_rows(X, shown, texts=texts, image_shape=image_shape)
+    shown = suspect_rows(issues, max_rows)
+    if files is None and is_paths(X):
+        files = [relative(Path(name), Path(path).parent) for name in X]
+    pictures = show_rows(X, shown[:MAX_CONTENT], texts=texts, image_shape=image_shape)
+    content = {row: pictures.get(row, Content()) for row in shown}
     context = _findings(audit, issues)
-    context |= _row_lists(issues, content, max_rows, per_class)
+    cards = make_cards(issues, content, files)
+    context |= {"strips": _strips(issues, cards, per_class), "sentence": _sentence(context)}
     context |= {
+        "data_json": script_json(review_data(issues, cards, getattr(audit, "classes_", None))),
+        "findings": getattr(audit, "findings", []),
+        "warnings": getattr(audit, "warnings", []),
+        "columns": _columns(audit),
         "title": title,
         "is_picture": any(c.image for c in content.values()),
         "date": f"{datetime.now(UTC):%d %B %Y, %H:%M} UTC",
@@ -95,23 +116,39 @@ def _template() -> Any:
     return environment.get_template("report.html")
 
 
+def script_json(data: Any) -> Markup:
+    """Data for a script element: no character in it can end the element."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(text)
+
+
+def _sentence(context: Mapping[str, Any]) -> str:
+    """What was found, for someone who has no time."""
+    n, rows = context["n_suspects"], context["n_rows"]
+    if not n:
+        return f"None of {rows:,} labels looks wrong."
+    text = f"{n:,} of {rows:,} labels ({percent(n / rows)}) are probably wrong."
+    if context["pairs"]:
+        pair = context["pairs"][0]
+        text += f" {pair['class_a']} and {pair['class_b']} are confused most often."
+    return text
+
+
+def _columns(audit: Any) -> list[dict[str, Any]]:
+    """Lines of the table of columns, if the audit has one."""
+    columns = getattr(audit, "columns", None)
+    known = isinstance(columns, pd.DataFrame) and "taken_as" in columns.columns
+    return columns.to_dict("records") if known and columns is not None else []
+
+
 def percent(rate: float) -> str:
     """Share as text: two significant digits below one per cent, else whole."""
     if rate is None or np.isnan(rate):
         return "–"
     value = 100 * float(rate)
     return f"{value:.1f} %" if 0 < value < 10 else f"{value:.0f} %"
-
-
-def _shown_rows(issues: pd.DataFrame, max_rows: int, per_class: int) -> list[int]:
-    """Positions of the rows that appear anywhere on the page, each once."""
-    order = np.argsort(issues["label_quality"].to_numpy(), kind="stable")
-    suspect = issues["is_label_issue"].to_numpy(dtype=bool)
-    listed = [int(i) for i in order if suspect[i]][:max_rows]
-    given = issues["given_label"].to_numpy()[order]
-    rank = pd.Series(given).groupby(given, sort=False).cumcount().to_numpy()
-    strips = [int(i) for i, r in zip(order, rank, strict=True) if r < per_class and suspect[i]]
-    return list(dict.fromkeys(listed + strips))
 
 
 def _findings(audit: Any, issues: pd.DataFrame) -> dict[str, Any]:
@@ -161,30 +198,13 @@ def _bins(issues: pd.DataFrame) -> list[dict[str, float]]:
     ]
 
 
-def _row_lists(issues: pd.DataFrame, content: dict[int, Any], max_rows: int, per_class: int) -> dict[str, Any]:
-    """Cards of the suspects: in one list, and by given class with the worst class first."""
-    cards = []
-    for row in content:
-        line = issues.iloc[row]
-        cards.append(
-            {
-                "name": str(issues.index[row]),
-                "position": row,
-                "given": str(line["given_label"]),
-                "suggested": str(line["refurbished_label"]),
-                "changed": line["given_label"] != line["refurbished_label"],
-                "perhaps": str(line["predicted_label"]) if line["predicted_label"] != line["given_label"] else "",
-                "confidence": float(line["refurbished_confidence"]),
-                "quality": float(line["label_quality"]),
-                "content": content[row],
-            }
-        )
-    suspects = issues.loc[issues["is_label_issue"].to_numpy(dtype=bool), "given_label"].astype(str)
-    strips = [
-        {"name": name, "n": int(n), "cards": [c for c in cards if c["given"] == name][:per_class]}
+def _strips(issues: pd.DataFrame, cards: list[dict[str, Any]], per_class: int) -> list[dict[str, Any]]:
+    """The most doubtful suspects of each given class; the class with most suspects first."""
+    suspects = issues.loc[issues["is_label_issue"].to_numpy(dtype=bool), "given_label"].map(label_text)
+    return [
+        {"name": name, "n": int(n), "cards": [card for card in cards if card["given"] == name][:per_class]}
         for name, n in suspects.value_counts().items()
     ]
-    return {"cards": cards[:max_rows], "strips": strips}
 
 
 def _settings(audit: Any, extra: Mapping[str, Any] | None) -> list[tuple[str, str]]:

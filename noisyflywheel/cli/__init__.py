@@ -1,4 +1,4 @@
-"""The command `noisyflywheel`: a first look, audits of files, and the paper's experiments.
+"""The command `noisyflywheel`: a first look, audits of files with review, and the paper's experiments.
 
 Each subcommand is a module with `add_parser(subcommands)`; it sets `run`, a function of the parsed arguments
 that returns the exit code. Exit codes: 0 done, 2 the user can mend it (one line on stderr), 130 interrupted.
@@ -15,9 +15,9 @@ from types import ModuleType
 
 from noisyflywheel import __version__
 from noisyflywheel.audit.files import first_line
-from noisyflywheel.cli import audit, demo, reproduce, tables
+from noisyflywheel.cli import apply, audit, demo, reproduce, review, tables
 
-COMMANDS: tuple[ModuleType, ...] = (demo, audit, reproduce, tables)
+COMMANDS: tuple[ModuleType, ...] = (demo, audit, review, apply, reproduce, tables)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -9,12 +9,42 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from noisyflywheel.audit.encode import ColumnPlan, make_encoder, plan_columns
-from noisyflywheel.audit.files import read_table
-from noisyflywheel.audit.folder import load_folder
-from noisyflywheel.audit.text import as_texts, make_embedder
+from noisyflywheel.audit.columns import is_missing
+from noisyflywheel.audit.delimited import DelimitedFile
+from noisyflywheel.audit.encode import TableEncoder, check_columns
+from noisyflywheel.audit.files import TableFile, open_table
+from noisyflywheel.audit.folder import image_manifest, load_folder, metadata_file, same_pictures
+from noisyflywheel.audit.preflight import Finding, preflight
+from noisyflywheel.audit.table import class_labels, with_missing
+from noisyflywheel.audit.text import as_texts
 
-MAX_CLASS_SHARE = 0.5
+
+@dataclass(frozen=True)
+class Reading:
+    """Options of reading.
+
+    Attributes
+    ----------
+    label : str or None
+        Column of the labels; of a folder that of its metadata, "label" if None.
+    text, groups, embedder : str or None
+    features : list of str or None
+    missing : tuple of str
+        Text that stands for a missing cell.
+    delimiter, encoding : str or None
+    image_size : int
+        Side of pictures in pixels.
+    """
+
+    label: str | None = None
+    text: str | None = None
+    groups: str | None = None
+    embedder: str | None = None
+    features: list[str] | None = None
+    missing: tuple[str, ...] = ()
+    delimiter: str | None = None
+    encoding: str | None = None
+    image_size: int = 32
 
 
 @dataclass
@@ -23,169 +53,140 @@ class Job:
 
     Attributes
     ----------
-    table : DataFrame
-        All rows as read, row names 0 … N-1.
-    kept : ndarray of bool of shape (N,)
-        Rows with a label; n of them are audited.
+    file : TableFile
+        What is written back with the labels changed: the table, or the manifest of a folder.
     label : str
-        Name of the label column.
+        Column of the labels in that file.
+    has : bool ndarray of shape (N,)
+        Rows of the file that are judged; n of them.
     labels : Series of shape (n,)
-    X : array-like of n rows
-        Before the encoder.
-    encoder : transformer or None
+    X : ndarray of n rows
+        Ready for the classifier.
+    encoder : TableEncoder or None
+        Fitted.
     what : str
         The rows in words.
     shown : X of the report; texts : its texts, or None
     names : DataFrame of n rows
-        What names a row in issues.csv.
-    index : pandas.Index
-        Row names of the file, put back on writing.
+        What names a row in issues.csv beside its number.
+    findings : list of Finding
+    groups : ndarray of str of shape (n,), or None
     notes : list of str
     """
 
-    table: pd.DataFrame
-    kept: np.ndarray
+    file: TableFile
     label: str
+    has: np.ndarray
     labels: pd.Series
-    X: Any
-    encoder: Any
+    X: np.ndarray
+    encoder: TableEncoder | None
     what: str
     shown: Any
     texts: list[str] | None
     names: pd.DataFrame
-    index: pd.Index
+    findings: list[Finding]
+    groups: np.ndarray | None = None
     notes: list[str] = field(default_factory=list)
 
-    def audited(self) -> pd.DataFrame:
-        """Rows with a label, named 0 … n-1."""
-        return self.table.loc[self.kept].reset_index(drop=True)
-
-    def restored(self, cleaned: pd.DataFrame) -> pd.DataFrame:
-        """Cleaned rows and those without label in the order of the file, under their names."""
-        position = np.flatnonzero(self.kept)[cleaned.index.to_numpy()]
-        rest = self.table.loc[~self.kept]
-        whole = cleaned.set_axis(position)
-        if len(rest):
-            whole = pd.concat([whole, rest.reindex(columns=whole.columns)]).sort_index()
-        return whole.set_axis(self.index[whole.index])
+    @property
+    def positions(self) -> np.ndarray:
+        """Positions in the file of the rows that are judged, of shape (n,)."""
+        return np.flatnonzero(self.has)
 
 
-def check_labels(labels: pd.Series, name: str) -> None:
-    """Refuse labels that no classifier can learn.
-
-    Raises
-    ------
-    ValueError
-        For fewer than two rows or classes, and for a column that looks like a measurement or an identifier.
-    """
-    n_classes = labels.nunique()
-    if len(labels) < 2:
-        raise ValueError(f"{name!r} has {len(labels)} labels; at least 2 rows are needed")
-    if n_classes < 2:
-        raise ValueError(f"{name!r} has one class only ({labels.iloc[0]!r}); at least 2 are needed")
-    if n_classes > max(2, MAX_CLASS_SHARE * len(labels)):
-        raise ValueError(f"{name!r} has {n_classes} values in {len(labels)} rows; that is no class label")
-
-
-def whole_numbers(labels: pd.Series) -> pd.Series:
-    """Labels that missing cells turned into floats (1.0, 2.0) as whole numbers again."""
-    if labels.dtype.kind == "f" and (labels % 1 == 0).all():
-        return labels.astype(np.int64)
-    if labels.dtype.kind == "f":
-        raise ValueError(f"{labels.name!r} holds measurements, not classes")
-    if isinstance(labels.dtype, pd.CategoricalDtype):
-        return labels.astype(labels.cat.categories.dtype)
-    return labels.astype(str) if labels.dtype == object else labels
-
-
-def table_job(path: Path, label: str, text: str | None, embedder: str | None, features: list[str] | None) -> Job:
-    """Job of a .csv or .parquet file.
+def table_job(path: Path, reading: Reading) -> Job:
+    """Job of a table.
 
     Raises
     ------
     ValueError
         For a missing column, labels of one class, or no column to learn from.
     """
-    table = read_table(path)
-    index, table = table.index, table.reset_index(drop=True)
-    table.columns = [str(name) for name in table.columns]
-    _check_columns(table, [label, *([text] if text else []), *(features or [])])
-    kept = table[label].notna().to_numpy()
-    if not kept.any():
-        raise ValueError(f"{label!r} holds no labels")
-    rows = table.loc[kept].reset_index(drop=True)
-    labels = whole_numbers(rows[label])
-    check_labels(labels, label)
-    if text is None and embedder is not None:
+    if reading.text is None and reading.embedder is not None:
         raise ValueError("--embedder needs --text COLUMN")
-    plan = _plan(table, label, text, features)
-    encoder = make_encoder(plan, (text, make_embedder(embedder)) if text else None)
-    names = pd.DataFrame({"row": np.flatnonzero(kept)})
-    if not isinstance(index, pd.RangeIndex):
-        names["index"] = index[kept].astype(str)
-    shown = rows.drop(columns=label)[[*plan.used, *(c for c in rows if c not in plan.used and c != label)]]
-    job = Job(table, kept, label, labels, rows, encoder, "", shown, None, names, index)
-    job.texts = as_texts(rows[text]) if text else None
-    job.what, job.notes = _describe(plan, text), _table_notes(plan, int((~kept).sum()), label)
-    return job
+    file = open_table(path, delimiter=reading.delimiter, encoding=reading.encoding)
+    table, label = _table(file, reading), str(reading.label)
+    has = ~is_missing(table[label]).to_numpy()
+    if not has.any():
+        raise ValueError(f"{label!r} holds no labels")
+    rows, encoder = table[has], _encoder(reading, label)
+    labels = class_labels(rows[label]).reset_index(drop=True)
+    X = encoder.fit_transform(rows)
+    used = [str(column.name) for column in encoder.plan_ if column.kind != "left out"]
+    return Job(
+        file=file,
+        label=label,
+        has=has,
+        labels=labels,
+        X=X,
+        encoder=encoder,
+        what=f"{X.shape[1]} features of {len(used)} column{'s' * (len(used) > 1)}",
+        shown=_shown(rows, used, label),
+        texts=None if reading.text is None else as_texts(rows[reading.text]),
+        names=pd.DataFrame(index=range(len(rows))),
+        findings=preflight(table, label, encoder.plan_, reading.groups, has),
+        groups=None if reading.groups is None else rows[reading.groups].astype(str).to_numpy(),
+    )
 
 
-def _plan(table: pd.DataFrame, label: str, text: str | None, features: list[str] | None) -> ColumnPlan:
-    """Columns to learn from: with a text column only those that are named."""
-    if text is not None and features is None:
-        return ColumnPlan()
-    others = table.drop(columns=[label, *([text] if text else [])])
+def _table(file: TableFile, reading: Reading) -> pd.DataFrame:
+    """Rows with None for what is missing; the columns that were named are there."""
+    table = with_missing(file.frame.set_axis([str(name) for name in file.frame], axis=1), reading.missing)
+    named = [name for name in (reading.label, reading.text, reading.groups) if name is not None]
+    check_columns(table, [*named, *(reading.features or [])])
+    return table
+
+
+def _shown(rows: pd.DataFrame, used: list[str], label: str) -> pd.DataFrame:
+    """What the report shows of a row: the columns that were learnt from, then the others."""
+    return rows[[*used, *(name for name in rows if name not in used and name != label)]].reset_index(drop=True)
+
+
+def _encoder(reading: Reading, label: str) -> TableEncoder:
+    """Encoder of the columns; with a text column it learns from this, and from features that are named."""
+    text = [] if reading.text is None else [reading.text]
+    features = reading.features if reading.features is not None or not text else []
+    out = [label, *([reading.groups] if reading.groups else [])]
     if features is not None:
-        wanted = [name for name in features if name not in (label, text)]
-        return plan_columns(others, wanted)
-    return plan_columns(others)
+        features = [name for name in features if name not in out]
+    return TableEncoder(features=features, text=text, leave_out=out, embedder=reading.embedder)
 
 
-def _check_columns(table: pd.DataFrame, wanted: list[str]) -> None:
-    """Refuse names that are no columns."""
-    missing = [name for name in wanted if name not in table.columns]
-    if missing:
-        known = ", ".join(table.columns[:12]) + (", …" if table.shape[1] > 12 else "")
-        raise ValueError(f"no column {missing[0]!r}; the columns are {known}")
-
-
-def _describe(plan: ColumnPlan, text: str | None) -> str:
-    """Features in words."""
-    counts = (("number", plan.numbers), ("category", plan.categories), ("date", plan.dates))
-    parts = [f"{len(names)} {kind} column{'s' * (len(names) > 1)}" for kind, names in counts if names]
-    return ", ".join([*parts, *([f"texts of {text!r}"] if text else [])])
-
-
-def _table_notes(plan: ColumnPlan, n_unlabelled: int, label: str) -> list[str]:
-    """What the user should know about the reading."""
-    notes = [f"column {name!r} is not used: {reason}" for name, reason in plan.left_out.items()]
-    if n_unlabelled:
-        notes.append(f"{n_unlabelled:,} rows without {label!r} are not judged; the cleaned file keeps them")
-    return notes
-
-
-def folder_job(folder: Path, size: int) -> Job:
-    """Job of a folder of class subfolders with images.
+def folder_job(folder: Path, reading: Reading) -> Job:
+    """Job of a folder of pictures.
 
     Raises
     ------
     ValueError
         For a folder without pictures or with one class.
     """
-    manifest, pixels, unreadable = load_folder(folder, size)
-    check_labels(manifest["label"], "label")
-    notes = [f"skipped {name}: {reason}" for name, reason in unreadable]
+    label = reading.label or "label"
+    manifest = image_manifest(folder, label)
+    described = metadata_file(folder)
+    file = _manifest_file(manifest) if described is None else open_table(described)
+    manifest = with_missing(manifest, reading.missing)
+    labelled = manifest[~is_missing(manifest["label"])]
+    readable, pixels, unreadable = load_folder(folder, reading.image_size, labelled)
+    has = manifest["path"].isin(readable["path"]).to_numpy() & ~is_missing(manifest["label"]).to_numpy()
+    judged = manifest[has].reset_index(drop=True)
+    names = judged.drop(columns="label")
     return Job(
-        table=manifest,
-        kept=np.ones(len(manifest), dtype=bool),
-        label="label",
-        labels=manifest["label"],
+        file=file,
+        label="label" if described is None else label,
+        has=has,
+        labels=class_labels(judged["label"]),
         X=pixels,
         encoder=None,
-        what=f"images of {size} × {size} pixels",
-        shown=pixels if size >= 48 else [folder / name for name in manifest["path"]],
+        what=f"images of {reading.image_size} × {reading.image_size} pixels",
+        shown=pixels if reading.image_size >= 48 else [folder / name for name in names["path"]],
         texts=None,
-        names=manifest[["path"]],
-        index=manifest.index,
-        notes=notes,
+        names=names,
+        findings=[*preflight(manifest[["label"]], "label"), *same_pictures(folder, manifest)],
+        notes=[f"skipped {name}: {reason}" for name, reason in unreadable],
     )
+
+
+def _manifest_file(manifest: pd.DataFrame) -> TableFile:
+    """The list of pictures as a file of ours; it is written beside the findings."""
+    source = DelimitedFile(manifest.to_csv(index=False, lineterminator="\n").encode())
+    return TableFile(Path("manifest.csv"), source, source.frame())

@@ -21,7 +21,7 @@ from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.loader import ViewLoader
 from noisyflywheel.loop.out_of_fold import OutOfFoldFlywheel
 from noisyflywheel.nets import Trainer, check_forward, prepare_net
-from noisyflywheel.nets.devices import check_same_device
+from noisyflywheel.nets.devices import check_device_is_there, check_same_device, net_device
 from noisyflywheel.nets.prepare import check_net, default_net
 from noisyflywheel.views.adapter import ViewAdapter
 from noisyflywheel.views.images import ImageViews
@@ -61,6 +61,8 @@ def choose_nets(params: dict[str, Any], image: bool, n_rows: int, n_folds: int =
     own_device = None if str(params["device"]) == "auto" else device
     main, aux = params["main_net"] or params["aux_net"], params["aux_net"] or params["main_net"]
     if main is not None:
+        for name, net in (("main_net", main), ("aux_net", aux)) if own_device is None else ():
+            check_device_is_there(name, net_device(net))
         check_same_device(main, aux, own_device)
         return Nets(main, aux, False, 1, own_device)
     main, aux = (default_net(image, n_rows, device, auxiliary, n_folds) for auxiliary in (False, True))

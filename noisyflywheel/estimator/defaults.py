@@ -49,6 +49,7 @@ IN_SAMPLE: dict[str, tuple[Any, ...]] = {
     "resample": ("posterior",),
     "calibrate": ("auto",),
     "refurbish": (True,),
+    "feature_layer": ("auto",),
 }
 """Values with which folds are possible; another one asks for the paper's E-steps on rows that the nets train on."""
 

@@ -45,18 +45,27 @@ def close_cycles(state: FlywheelState, sample_weight: Tensor | None = None) -> C
     refurbished /= refurbished.sum(1, keepdim=True)
     weights = torch.ones_like(s.q) if sample_weight is None else sample_weight
     T = em.transition_matrix(refurbished * weights[:, None], s.given)
-    late = s.n_late.clamp_min(1)
-    last = refurbished.gather(1, s.given[:, None]).squeeze(1)
-    over_cycles = torch.where(s.n_late > 0, em.mean_posterior(s.q_sum / late, s.f_given_sum / late), last)
     return Closing(
         f_prob=s.f_prob,
         refurbished=refurbished,
         quality=(s.quality_sum / s.n_scored.clamp_min(1)).clamp(0, 1),
-        posterior=torch.lerp(over_cycles, em.bayes_posterior(s.f_prob.double(), T, s.given), BAYES_SHARE),
+        posterior=clean_posterior(s, refurbished, T),
         transition=T,
         corruption=em.corruption_matrix(s.q, s.f_prob * weights[:, None].to(s.f_prob.dtype), s.given),
         clean_rate=float(s.gamma),
     )
+
+
+def clean_posterior(state: FlywheelState, refurbished: Tensor, T: Tensor) -> Tensor:
+    """Probability that each given label is the true class, from Eq. (11) over the later cycles and from f and T: (N,).
+
+    ``refurbished`` (N, K) is Eq. (11) of now, for rows that none of the later cycles saw; ``T`` has shape (K, K).
+    """
+    s = state
+    late = s.n_late.clamp_min(1)
+    last = refurbished.gather(1, s.given[:, None]).squeeze(1)
+    over_cycles = torch.where(s.n_late > 0, em.mean_posterior(s.q_sum / late, s.f_given_sum / late), last)
+    return torch.lerp(over_cycles, em.bayes_posterior(s.f_prob.double(), T, s.given), BAYES_SHARE)
 
 
 def through_transition(f_prob: Tensor, state: FlywheelState) -> Closing:
@@ -100,15 +109,17 @@ def with_even_errors(prob: Tensor, given: Tensor, sample_weight: Tensor | None =
     return Closing(prob, refurbished, quality, posterior, T, uniform, float(posterior.mean()))
 
 
-def mixed(after: Closing, before: Closing, share: float) -> Closing:
+def mixed(after: Closing, before: Closing, share: float, of_prediction: float) -> Closing:
     """What the cycles found with weight ``share`` in [0, 1], what the warm-up found with the rest.
+
+    ``of_prediction`` is that weight for f's prediction.
 
     The ranking scores are mixed as log odds, of which those from before the cycles always count whole: they have not
     been changed by any guess.
     """
     odds = share * log_odds(after.quality) + log_odds(before.quality)
     return Closing(
-        f_prob=torch.lerp(before.f_prob, after.f_prob, share),
+        f_prob=torch.lerp(before.f_prob, after.f_prob, of_prediction),
         refurbished=torch.lerp(before.refurbished, after.refurbished, share),
         quality=torch.sigmoid(odds / (1 + share)),
         posterior=torch.lerp(before.posterior, after.posterior, share),

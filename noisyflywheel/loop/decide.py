@@ -43,11 +43,19 @@ def sign_test(first: Tensor, second: Tensor) -> float:
     return (won - lost) / max(won + lost, 1.0) ** 0.5
 
 
-def compare(decision: str, candidate: str, alternative: str, prob: Tensor, other: Tensor, given: Tensor) -> Decision:
+def compare(
+    decision: str,
+    candidate: str,
+    alternative: str,
+    prob: Tensor,
+    other: Tensor,
+    given: Tensor,
+    needs: float = CLEARLY,
+) -> Decision:
     """Weigh a candidate by how sure it is that it agrees better with held-out labels than the alternative.
 
-    Its share is ``Phi(z - 1)``: one that wins as many rows as it loses counts little, one that wins a standard
-    deviation of chance more counts half, and no threshold turns a small difference into a large one.
+    Its share is ``Phi(z - needs)``: with ``needs=1`` one that wins as many rows as it loses counts little, and one that
+    wins a standard deviation of chance more counts half. No threshold turns a small difference into a large one.
 
     Parameters
     ----------
@@ -57,10 +65,12 @@ def compare(decision: str, candidate: str, alternative: str, prob: Tensor, other
         Their predictions on rows that neither was trained on.
     given : Tensor of shape (n,), int64
         Given labels of these rows.
+    needs : float
+        Standard deviations of chance by which the candidate has to win to count half; below 0 it may lose some.
     """
     right, other_right = prob.argmax(1) == given, other.argmax(1) == given
     z = sign_test(right, other_right)
-    share = 0.5 * (1 + math.erf((z - CLEARLY) / math.sqrt(2)))
+    share = 0.5 * (1 + math.erf((z - needs) / math.sqrt(2)))
     return Decision(
         decision=decision,
         chosen=candidate if share > 0.5 else alternative,

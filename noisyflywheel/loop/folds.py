@@ -7,18 +7,14 @@ from torch import Tensor
 
 
 class Folds:
-    """Folds of the rows, drawn anew for each family of the members and balanced over the given labels.
+    """Folds of the rows, drawn anew for each family of members.
 
     Parameters
     ----------
-    given : Tensor of shape (N,), int64
-        Given labels.
-    rows : Tensor of shape (n,), int64
-        Rows that take part; every member leaves out all others.
-    n_folds, n_families : int
+    fold : Tensor of shape (families, N), int64
+        Fold of each row, 0 .. n_folds - 1; -1 where it takes no part.
+    n_folds : int
         Each family has one member per fold.
-    generator : torch.Generator
-        On the CPU.
 
     Attributes
     ----------
@@ -30,18 +26,24 @@ class Folds:
         1 for a row, 0 for a repetition.
     """
 
-    def __init__(self, given: Tensor, rows: Tensor, n_folds: int, n_families: int, generator: torch.Generator) -> None:
-        drawn = [draw_folds(given[rows].cpu(), n_folds, generator) for _ in range(n_families)]
-        parts = [rows[(of_row == fold).to(rows.device)] for of_row in drawn for fold in range(n_folds)]
-        self.n_families, self.n_folds = n_families, n_folds
-        self.trains = torch.zeros(len(parts), len(given), device=given.device)
-        self.trains[:, rows] = n_folds / (n_folds - 1)
-        for member, part in enumerate(parts):
-            self.trains[member, part] = 0
-        longest = max(len(part) for part in parts)
-        position = torch.arange(longest, device=given.device)
+    def __init__(self, fold: Tensor, n_folds: int) -> None:
+        self.fold, self.n_families, self.n_folds = fold, len(fold), n_folds
+        numbers = torch.arange(n_folds, device=fold.device)[:, None]
+        left_out = (fold[:, None] == numbers).flatten(0, 1)  # (M, N)
+        takes_part = (fold >= 0).repeat_interleave(n_folds, 0)
+        self.trains = (takes_part & ~left_out).float() * (n_folds / (n_folds - 1))
+        parts = [own.nonzero().squeeze(1) for own in left_out]
+        position = torch.arange(max(len(part) for part in parts), device=fold.device)
         self.own = torch.stack([part[position % len(part)] for part in parts])
         self.counts = torch.stack([(position < len(part)).double() for part in parts])
+
+    @classmethod
+    def draw(cls, given: Tensor, rows: Tensor, n_folds: int, n_families: int, generator: torch.Generator) -> Folds:
+        """Folds of the ``rows`` (n,) that take part, balanced over the given labels (N,)."""
+        fold = torch.full((n_families, len(given)), -1, device=given.device)
+        for family in fold:
+            family[rows] = draw_folds(given[rows].cpu(), n_folds, generator).to(given.device)
+        return cls(fold, n_folds)
 
     def mean_by_row(self, prob: Tensor, n_rows: int) -> Tensor:
         """One prediction of each row for each family, (families, N, K), from those of own folds (M, s, K)."""

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from noisyflywheel import em
 from noisyflywheel.loop import auxiliary_em
 from noisyflywheel.loop.closing import Closing, mixed, through_transition, with_even_errors
-from noisyflywheel.loop.decide import compare
+from noisyflywheel.loop.decide import CLEARLY, compare
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.folds import Folds
 from noisyflywheel.loop.state import FlywheelState
@@ -43,9 +43,22 @@ class OutOfFoldFlywheel(Flywheel):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         module: Any = self.main.net.module_
-        self.folds = Folds(self.given, self.all_rows, module.n_folds, len(module.families), self.loader.order)
-        weights = self.folds.trains
+        drawn = Folds.draw(self.given, self.all_rows, module.n_folds, len(module.families), self.loader.order)
+        self._leave_out(drawn)
+
+    def _leave_out(self, folds: Folds) -> None:
+        """Train each member on the rows outside its own fold."""
+        self.folds, weights = folds, folds.trains
         self.training_weights = weights if self.sample_weight is None else weights * self.sample_weight.float()
+
+    def state_dict(self) -> dict[str, Any]:
+        """That of `Flywheel`, and the folds."""
+        return super().state_dict() | {"fold": self.folds.fold.clone()}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go to where the flywheel was when `state_dict` was called."""
+        super().load_state_dict(saved)
+        self._leave_out(Folds(saved["fold"].to(self.given.device), self.folds.n_folds))
 
     # ---- warm-up
 
@@ -131,15 +144,22 @@ class OutOfFoldFlywheel(Flywheel):
             s.eps[rows] = em.error_probability(s.f_prob[rows], s.corruption, given).double()
 
     def close(self) -> Closing:
-        """Weigh the cycles against the warm-up, both judged by labels of unseen rows, and mix what they found."""
+        """Weigh the cycles against the warm-up, both judged by labels of unseen rows, and mix what they found.
+
+        The cycles may replace the nets of the warm-up in prediction where they agree clearly better. They judge labels
+        unless they agree clearly worse: where classes are easy to tell apart no agreement is left to win, but only they
+        know which class is labelled as which.
+        """
         aux: Any = self.aux.net.module_
         f_prob, early = self._guess(), self._unseen(self.aux, kept=True).mean(0)
         rows = self.all_rows
-        decision = compare("labels", "cycles", "warm-up", f_prob[rows], early[rows], self.given[rows])
-        self.decisions.append(decision)
-        aux.kept_share.fill_(1 - decision.share)
+        both = (f_prob[rows], early[rows], self.given[rows])
+        prediction = compare("prediction", "cycles", "warm-up", *both)
+        labels = compare("labels", "cycles", "warm-up", *both, needs=-CLEARLY)
+        self.decisions.extend([prediction, labels])
+        aux.kept_share.fill_(1 - prediction.share)
         before = with_even_errors(early, self.given, self.sample_weight)
-        return mixed(through_transition(f_prob, self.state), before, decision.share)
+        return mixed(through_transition(f_prob, self.state), before, labels.share, prediction.share)
 
     # ---- unseen rows
 

@@ -19,7 +19,7 @@ def net_device(net: NeuralNet) -> torch.device:
 
 
 def check_same_device(main_net: NeuralNet, aux_net: NeuralNet, override: Any = None) -> None:
-    """Raise ValueError if g and f are on two devices, or on one that is not there: rows and labels are on one.
+    """Raise ValueError if g and f are on two devices: rows and labels are on one.
 
     Parameters
     ----------
@@ -29,8 +29,6 @@ def check_same_device(main_net: NeuralNet, aux_net: NeuralNet, override: Any = N
         Given, it replaces the device of both.
     """
     main, aux = net_device(main_net), net_device(aux_net)
-    for name, device in (("main_net", main), ("aux_net", aux)) if override is None else ():
-        _check_is_there(name, device)
     if override is None and _with_index(main) != _with_index(aux):
         raise ValueError(
             f"main_net is on device {str(main)!r} and aux_net on {str(aux)!r}: give both nets the same device, or set "
@@ -38,8 +36,8 @@ def check_same_device(main_net: NeuralNet, aux_net: NeuralNet, override: Any = N
         )
 
 
-def _check_is_there(name: str, device: torch.device) -> None:
-    """Raise ValueError if a net asks for a CUDA device that torch does not see."""
+def check_device_is_there(name: str, device: torch.device) -> None:
+    """Raise ValueError if the net called ``name`` asks for a CUDA device that torch does not see."""
     if device.type == "cuda" and (device.index or 0) >= (there := torch.cuda.device_count()):
         raise ValueError(f"{name} has device={str(device)!r}, which is not there: torch sees {there} CUDA device(s).")
 

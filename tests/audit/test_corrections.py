@@ -2,7 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from noisyflywheel.audit.corrections import FLAG_COLUMNS, apply_corrections, rows_to_change
+from noisyflywheel.audit.corrections import apply_corrections
+from noisyflywheel.audit.decisions import rows_to_change
+from noisyflywheel.audit.identity import OWN_COLUMNS
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def test_refurbish_with_duplicate_index(table, issues):
 
 def test_flag(table, issues):
     clean = apply_corrections(table, issues, "flag")
-    assert list(clean.columns) == ["x", "kind", *FLAG_COLUMNS]
+    assert list(clean.columns) == ["x", "kind", *OWN_COLUMNS]
     assert list(clean.is_label_issue) == [False, True, True, False]
     assert list(clean.suggested_label) == ["a", "a", "b", "b"]
     with pytest.raises(ValueError, match="already has the column 'is_label_issue'"):

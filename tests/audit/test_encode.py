@@ -1,93 +1,160 @@
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 
-from noisyflywheel.audit.encode import (
-    categories_of,
-    column_kind,
-    date_features,
-    make_encoder,
-    numbers_of,
-    plan_columns,
-)
+from noisyflywheel.audit.columns import plan_column, read_number, read_numbers
+from noisyflywheel.audit.encode import TableEncoder
+from noisyflywheel.audit.readers import CategoryReader, date_parts
 
 
 @pytest.fixture
 def table():
+    n = 120
     return pd.DataFrame(
         {
-            "id": range(40),
-            "width": [1.0, np.nan] * 20,
-            "count": ["3", "4", "5", None] * 10,
-            "color": ["red", "blue", None, "red"] * 10,
-            "day": ["2024-01-31", "2024-02-29"] * 20,
+            "id": range(n),
+            "width": [1.0, np.nan] * 60,
+            "count": ["3", "4", "5", None] * 30,
+            "color": ["red", "blue", None, "red"] * 30,
+            "day": ["2024-01-31", "2024-02-29"] * 60,
             "same": "x",
             "nothing": np.nan,
-            "note": [f"a long remark number {i}" for i in range(40)] * 1,
-            "paid": [True, False] * 20,
+            "note": [f"a long remark number {i}" for i in range(n)],
+            "paid": [True, False] * 60,
+            "price": ["1.234,50 €", "2,5 €", "NA", "3 €"] * 30,
+            "zip": ["00510", "90210", "10115", "20095"] * 30,
+            "sku": [f"A-{i * 7 % 121}" for i in range(n)],
+            "suggested_label": ["x", "y"] * 60,
         }
     )
 
 
-def test_plan(table):
-    more = pd.concat([table] * 3, ignore_index=True).assign(id=range(120), note=[f"remark {i}" for i in range(120)])
-    plan = plan_columns(more)
-    assert plan.numbers == ["width", "count", "paid"]
-    assert plan.categories == ["color"]
-    assert plan.dates == ["day"]
-    assert set(plan.left_out) == {"id", "same", "nothing", "note"}
-    assert plan.left_out["id"] == "row number"
-    assert plan_columns(more, ["note", "id"]).used == ["id", "note"]
+def test_what_columns_are_taken_for(table):
+    columns = TableEncoder().fit(table).columns_.set_index("column")
+    assert dict(columns["taken_as"]) == {
+        "id": "left out",
+        "width": "number",
+        "count": "number",
+        "color": "category",
+        "day": "date",
+        "same": "left out",
+        "nothing": "left out",
+        "note": "text",
+        "paid": "number",
+        "price": "number",
+        "zip": "category",
+        "sku": "left out",
+        "suggested_label": "left out",
+    }
+    assert columns.share_missing[["width", "price", "color", "zip"]].tolist() == [0.5, 0.25, 0.25, 0.0]
+    assert columns.remark["id"] == "row number"
+    assert columns.remark["sku"] == "identifier"
+    assert columns.remark["suggested_label"] == "result of an earlier audit"
 
 
 @pytest.mark.parametrize(
-    ("values", "kind"),
+    ("values", "kind", "form"),
     [
-        ([1, 2, 2], "numbers"),
-        (["1.5", "2", "2"], "numbers"),
-        (["a", "b", "b"], "categories"),
-        (pd.to_datetime(["2024-01-01", "2024-01-03", None]), "dates"),
-        (["3/4/2024", "3/5/2024", "3/5/2024"], "dates"),
-        (pd.Categorical(["a", None, "a"]), "categories"),
-        (pd.to_timedelta([1, 2, 2], unit="h"), "numbers"),
+        ([1, 2, 2], "number", ""),
+        (["1.5", "2", "2"], "number", ""),
+        (["1,5", "2", "2"], "number", "comma"),
+        (["1.234,5", "2.000.000", "7"], "number", "comma"),
+        (["1,234.5", "2,000,000", "7"], "number", ""),
+        (["$5", "5 %", "1'000"], "number", ""),
+        (["01", "1", "1"], "category", ""),
+        (["a", "b", "b"], "category", ""),
+        (pd.to_datetime(["2024-01-01", "2024-01-03", None]), "date", ""),
+        (["3/4/2024", "3/25/2024", "3/5/2024"], "date", ""),
+        (["3/4/2024", "25/3/2024", "3/5/2024"], "date", "day first"),
+        (["3.4.2024", "2.3.2024", "3.5.2024"], "date", "day first"),
+        (pd.Categorical(["a", None, "a"]), "category", ""),
+        (pd.to_timedelta([1, 2, 2], unit="h"), "number", ""),
     ],
 )
-def test_kinds(values, kind):
-    assert column_kind(pd.Series(values), "c") == (kind, "")
+def test_kinds(values, kind, form):
+    column = plan_column(pd.Series(values), "c")
+    assert (column.kind, column.form) == (kind, form)
 
 
 def test_lists_are_left_out():
-    assert column_kind(pd.Series([[1], [2]]), "c")[1] == "holds lists or objects"
+    assert plan_column(pd.Series([[1], [2]]), "c").reason == "holds lists or objects"
 
 
-def test_numbers_by_hand():
-    table = pd.DataFrame({"a": ["1", "x", None], "b": [np.inf, 2, 3], "c": pd.to_timedelta([1, 2, None], unit="min")})
-    got = numbers_of(table)
-    np.testing.assert_array_equal(got, [[1, np.nan, 60], [np.nan, 2, 120], [np.nan, 3, np.nan]])
+@pytest.mark.parametrize(
+    ("cell", "form", "number"),
+    [("1,5", "comma", 1.5), ("1.234,5 €", "comma", 1234.5), ("1,234.5", "", 1234.5), ("5 %", "", 0.05)]
+    + [("-1e3", "", -1000), ("CHF 2'000", "", 2000), (3, "", 3)],
+)
+def test_numbers_by_hand(cell, form, number):
+    assert read_number(cell, form) == pytest.approx(number)
+
+
+def test_what_is_no_number_is_missing():
+    assert np.isnan(read_numbers(pd.Series(["x", "1,2,3", None, "", "1.2.3"]))).all()
+    assert read_numbers(pd.Series([np.inf, 2.0])).isna().tolist() == [True, False]
+    assert read_numbers(pd.Series(pd.to_timedelta([1], unit="min"))).tolist() == [60]
 
 
 def test_categories_by_hand():
-    got = categories_of(pd.DataFrame({"a": ["x", None], "b": pd.Categorical([1, 2])}))
-    assert got.tolist() == [["x", "1"], ["(missing)", "2"]]
+    got = CategoryReader().transform(pd.DataFrame({"a": ["x", None], "b": pd.Categorical([1, 2]), "c": ["None", ""]}))
+    assert got.tolist() == [["x", "1", "None"], [None, "2", None]]
 
 
 def test_dates_by_hand():
-    got = date_features(pd.DataFrame({"d": ["1970-01-03 12:00", "nonsense"]}))
-    angle = 2 * np.pi * 3 / 365.25
-    np.testing.assert_allclose(got[0], [2.5, np.sin(angle), np.cos(angle), 5, 12])  # a Saturday
+    got = date_parts(pd.Series(pd.to_datetime(["1970-01-03 12:00", None])))
+    angle = 2 * np.pi * 2 / 365.25
+    np.testing.assert_allclose(got[0], [2.5, 1970, np.sin(angle), np.cos(angle), 5, 12])  # a Saturday
     assert np.isnan(got[1]).all()
 
 
-def test_encoder_gives_finite_float32_and_takes_new_rows(table):
-    encoder = make_encoder(plan_columns(table.drop(columns=["note"])))
+def test_features_are_finite_and_new_rows_are_taken(table):
+    encoder = TableEncoder()
     X = encoder.fit_transform(table)
+    names = list(encoder.get_feature_names_out())
     assert X.dtype == np.float32
+    assert X.shape == (120, len(names))
     assert np.isfinite(X).all()
-    assert np.abs(X).max() < 10
+    assert len(set(names)) == len(names)
+    assert {"width", "missingindicator_width", "color_(missing)", "zip_00510", "day_year", "note_0"} <= set(names)
     new = table.head(2).assign(color=["green", None], day=["2031-01-01", "?"], width=[np.inf, 2])
-    assert encoder.transform(new).shape == (2, X.shape[1])
+    assert np.isfinite(encoder.transform(new[table.columns[::-1]])).all()
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(encoder)).transform(new), encoder.transform(new))
+    np.testing.assert_array_equal(clone(encoder).fit(table).transform(new), encoder.transform(new))
 
 
-def test_nothing_to_learn_from(table):
+def test_a_class_called_na_is_a_value():
+    names = TableEncoder().fit(pd.DataFrame({"c": ["NA", "None", "x", ""] * 5})).get_feature_names_out()
+    assert sorted(names) == ["c_(missing)", "c_NA", "c_None", "c_x"]
+
+
+def test_named_columns_and_arrays(table):
+    encoder = TableEncoder(features=["id", "sku"], text=["color"]).fit(table)
+    taken = encoder.columns_.set_index("column").taken_as
+    assert taken["id"] == "number"
+    assert taken["sku"] == "category"
+    assert taken["color"] == "text"
+    assert taken["width"] == "left out"
+    plain = TableEncoder().fit(np.arange(20.0).reshape(10, 2) ** 2)
+    assert plain.get_feature_names_out().tolist() == ["x0", "x1"]
+    assert TableEncoder().fit(pd.DataFrame({0: [1.0, 3, 2], 1: ["a", "b", "a"]})).n_features_in_ == 2
+
+
+def test_features_as_a_frame(table):
+    frame = TableEncoder().set_output(transform="pandas").fit_transform(table[["width", "color"]])
+    assert list(frame.columns) == ["width", "missingindicator_width", "color_blue", "color_red", "color_(missing)"]
+
+
+def test_what_is_refused(table):
     with pytest.raises(ValueError, match="no column is left"):
-        make_encoder(plan_columns(table[["same", "nothing"]]))
+        TableEncoder().fit(table[["same", "nothing"]])
+    with pytest.raises(ValueError, match="no column 'q'"):
+        TableEncoder(features=["q"]).fit(table)
+    with pytest.raises(ValueError, match="'width' that was learnt from is not there"):
+        TableEncoder().fit(table).transform(table.drop(columns="width"))
+    with pytest.raises(ValueError, match="two columns are called 'a'"):
+        TableEncoder().fit(pd.DataFrame([[1, 2]], columns=["a", "a"]))
+    with pytest.raises(ValueError, match="expected, got shape"):
+        TableEncoder().fit([1, 2])

@@ -1,23 +1,22 @@
+import gzip
+import io
+import json
+import sys
+
 import pandas as pd
 import pytest
 
-from noisyflywheel.audit.files import first_line, guard_cell, guarded, read_table, separator, write_table
-
-
-@pytest.mark.parametrize(
-    ("head", "expected"), [("a,b", ","), ("a;b;c", ";"), ("a\tb", "\t"), ("a|b", "|"), ("alone", ",")]
-)
-def test_separator(head, expected):
-    assert separator(head) == expected
+from noisyflywheel.audit.files import first_line, guard_cell, guarded, open_table, unguard_cell
 
 
 @pytest.mark.parametrize(
     ("cell", "expected"),
-    [("=1+1", "'=1+1"), ("+cmd", "'+cmd"), ("-x", "'-x"), ("@a", "'@a"), ("\tq", "'\tq")]
-    + [("-3.5", "-3.5"), ("+4", "+4"), ("a=b", "a=b"), ("", ""), (-3, -3), (None, None)],
+    [("=1+1", "'=1+1"), ("+cmd", "'+cmd"), ("-x", "'-x"), ("@a", "'@a"), ("\tq", "'\tq"), ("'=x", "''=x")]
+    + [("-3.5", "-3.5"), ("+4", "+4"), ("a=b", "a=b"), ("", ""), (-3, -3), (None, None), ("it's", "it's")],
 )
 def test_guard(cell, expected):
     assert guard_cell(cell) == expected
+    assert unguard_cell(expected) == cell
 
 
 def test_guarded_tables_keep_the_original():
@@ -29,14 +28,90 @@ def test_guarded_tables_keep_the_original():
     pd.testing.assert_frame_equal(table, before)
 
 
-def test_read_and_write(tmp_path):
-    table = pd.DataFrame({"a": [1, 2], "b": ["x", "é"]})
-    for name in ("t.csv", "t.parquet"):
-        pd.testing.assert_frame_equal(read_table(write_table(table, tmp_path / name)), table)
-    (tmp_path / "w.csv").write_bytes("a;b\n1;é\n".encode("cp1252"))
-    assert read_table(tmp_path / "w.csv").b.tolist() == ["é"]
-    (tmp_path / "bom.csv").write_bytes("﻿a,b\n1,2\n".encode())
-    assert list(read_table(tmp_path / "bom.csv").columns) == ["a", "b"]
+JSONL = b'{"a": 1.50, "kind": "ham"}\n{"a": null,"kind":"spam",  "deep": {"kind": 3}}\n\n{"kind": "h\\u00e4m"}\n'
+
+
+def test_json_lines_come_back(tmp_path):
+    (tmp_path / "t.jsonl").write_bytes(JSONL)
+    file = open_table(tmp_path / "t.jsonl")
+    assert file.rendered({}) == JSONL
+    assert list(file.frame["kind"]) == ["ham", "spam", "häm"]
+    assert file.rendered({"kind": {0: "x", 2: "ü"}}) == JSONL.replace(b'"ham"', b'"x"').replace(
+        b"h\\u00e4m", b"\\u00fc"
+    )
+    assert file.rendered({}, [1]) == b'{"a": 1.50, "kind": "ham"}\n{"kind": "h\\u00e4m"}\n'
+    assert file.rendered({}, [2]).startswith(JSONL[:60])
+    assert [json.loads(line) for line in file.rendered({}, [2]).splitlines() if line] == json.loads(
+        "[" + JSONL.decode().split("\n\n")[0].replace("\n", ",") + "]"
+    )
+
+
+@pytest.mark.parametrize("dropped", [[0], [1], [2], [0, 1], [1, 2], [0, 2], [0, 1, 2]])
+def test_a_json_list_stays_one(tmp_path, dropped):
+    text = '[\n  {"kind": 1, "x": "é"},\n  {"kind": 2},\n  {"kind": 1}\n]\n'
+    (tmp_path / "t.json").write_text(text, encoding="utf-8")
+    file = open_table(tmp_path / "t.json")
+    assert file.rendered({}).decode() == text
+    rest = file.rendered({"kind": dict.fromkeys(range(3), 3)}, dropped).decode()
+    kept = [item | {"kind": 3} for row, item in enumerate(json.loads(text)) if row not in dropped]
+    assert json.loads(rest) == kept
+    more = json.loads(file.rendered({}, (), {"q": [1, None, "z"]}))
+    assert [item["q"] for item in more] == [1, None, "z"]
+
+
+def test_parquet_keeps_types_and_order(tmp_path):
+    table = pd.DataFrame(
+        {
+            "a": pd.array([1, None, 3], dtype="Int16"),
+            "kind": pd.Categorical(["x", "y", "x"]),
+            "t": pd.to_datetime(["2024-01-01", None, "2024-01-03"], utc=True),
+        },
+        index=pd.Index([7, 7, 9], name="no"),
+    )
+    table.to_parquet(tmp_path / "t.parquet")
+    file = open_table(tmp_path / "t.parquet")
+    assert list(file.frame.index) == [0, 1, 2]
+    new = pd.read_parquet(io.BytesIO(file.rendered({"kind": {0: "y"}}, [2])))
+    pd.testing.assert_frame_equal(new, table.assign(kind=pd.Categorical(["y", "y", "x"]))[:2], check_categorical=False)
+
+
+def test_excel_keeps_the_rest_of_the_book(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    sheet = book.active
+    for row in [["zip", "kind"], ["00510", "ham"], [None, None], ["007", "spam"], ["1", "ham"]]:
+        sheet.append(row)
+    sheet["A2"].font = openpyxl.styles.Font(bold=True)
+    book.create_sheet("notes")["A1"] = "hello"
+    book.save(tmp_path / "t.xlsx")
+    file = open_table(tmp_path / "t.xlsx")
+    assert list(file.frame["zip"]) == ["00510", "007", "1"]
+    new = openpyxl.load_workbook(io.BytesIO(file.rendered({"kind": {1: "egg"}}, [2])))
+    assert [cell.value for cell in new.active["B"]] == ["kind", "ham", None, "egg"]
+    assert new.active["A2"].font.bold
+    assert new["notes"]["A1"].value == "hello"
+
+
+def test_compressed_files(tmp_path):
+    data = b"a,kind\r\n01,x\r\n02,y\r\n"
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(data))
+    file = open_table(tmp_path / "t.csv.gz")
+    assert file.ending == ".csv.gz"
+    assert gzip.decompress(file.rendered({"kind": {0: "z"}})) == data.replace(b"x", b"z")
+    zstandard = pytest.importorskip("zstandard")
+    (tmp_path / "t.csv.zst").write_bytes(zstandard.compress(data))
+    assert zstandard.decompress(open_table(tmp_path / "t.csv.zst").rendered({})) == data
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "extra"),
+    [("pyarrow.parquet", "t.parquet", "parquet"), ("openpyxl", "t.xlsx", "excel"), ("zstandard", "t.csv.zst", "zstd")],
+)
+def test_a_missing_package_names_its_extra(tmp_path, monkeypatch, module, name, extra):
+    (tmp_path / name).write_bytes(b"something")
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=rf"noisyflywheel\[{extra}\]"):
+        open_table(tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -46,14 +121,19 @@ def test_read_and_write(tmp_path):
         ("h.csv", b"a,b\n", "has no rows"),
         ("x.csv", b'a,b\n"1,2\n3', "cannot be read"),
         ("p.parquet", b"not parquet", "cannot be read"),
-        ("w.xlsx", b"PK", "expected a file that ends in"),
+        ("w.xlsx", b"PK", "cannot be read"),
+        ("w.doc", b"PK", "expected a file that ends in"),
         ("z.csv", b"\n\n\n", "cannot be read"),
+        ("j.json", b'{"a": 1', "cannot be read"),
+        ("k.json", b'[{"a": 1}', "cannot be read"),
+        ("l.json", b"[1, 2]", "must be an object"),
+        ("g.csv.gz", b"not gzip", "cannot be read"),
     ],
 )
 def test_what_is_refused(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=message) as caught:
-        read_table(tmp_path / name)
+        open_table(tmp_path / name)
     assert name in str(caught.value)
     assert "\n" not in str(caught.value)
 

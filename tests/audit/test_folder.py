@@ -1,8 +1,10 @@
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from noisyflywheel.audit.folder import image_manifest, load_folder, read_pixels
+from noisyflywheel.audit.folder import image_manifest, load_folder, read_pixels, same_pictures
 
 
 @pytest.fixture
@@ -52,3 +54,66 @@ def test_what_is_refused(tmp_path):
     (tmp_path / "a" / "x.png").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="none of the 1 pictures"):
         load_folder(tmp_path)
+
+
+def picture(path, grey=10):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (9, 9), (grey, grey, grey)).save(path)
+
+
+def test_splits_are_no_classes(tmp_path):
+    for split in ("train", "val", "test"):
+        for label in ("cat", "dog"):
+            picture(tmp_path / split / label / f"{split}.png", len(split) * 20 + len(label))
+    manifest = image_manifest(tmp_path)
+    assert set(manifest.label) == {"cat", "dog"}
+    assert manifest.split.value_counts().to_dict() == {"train": 2, "val": 2, "test": 2}
+    assert manifest.path[0] == "test/cat/test.png"
+    assert len(load_folder(tmp_path, 8)[0]) == 6
+
+
+def test_a_class_may_be_called_test(tmp_path):
+    for label in ("test", "other"):
+        picture(tmp_path / label / "a.png")
+    assert set(image_manifest(tmp_path).label) == {"test", "other"}
+    with pytest.raises(ValueError, match="train has no subfolders"):
+        picture(tmp_path / "train" / "a.png")
+        (tmp_path / "train" / "a.png").replace(tmp_path / "test" / "b.png")
+        picture(tmp_path / "test" / "cat" / "c.png")
+        image_manifest(tmp_path)
+
+
+def test_metadata_of_an_imagefolder(tmp_path):
+    for name in ("a.png", "deep/b.png"):
+        picture(tmp_path / name)
+    (tmp_path / "metadata.csv").write_text("file_name,label,kind\ndeep/b.png,01,x\na.png,NA,y\n")
+    manifest = image_manifest(tmp_path)
+    assert manifest.to_dict("list") == {"path": ["deep/b.png", "a.png"], "label": ["01", "NA"]}
+    assert list(image_manifest(tmp_path, "kind").label) == ["x", "y"]
+    with pytest.raises(ValueError, match="no column 'q'"):
+        image_manifest(tmp_path, "q")
+
+
+def test_metadata_in_each_split(tmp_path):
+    for split in ("train", "test"):
+        picture(tmp_path / split / "a.png")
+        line = json.dumps({"file_name": "a.png", "label": split})
+        (tmp_path / split / "metadata.jsonl").write_text(line + "\n")
+    manifest = image_manifest(tmp_path)
+    assert manifest.to_dict("list") == {
+        "path": ["test/a.png", "train/a.png"],
+        "label": ["test", "train"],
+        "split": ["test", "train"],
+    }
+
+
+def test_the_same_picture_twice(tmp_path):
+    for name, grey in (("train/cat/a", 1), ("val/cat/b", 1), ("train/dog/c", 2), ("train/cat/d", 2), ("val/dog/e", 3)):
+        picture(tmp_path / f"{name}.png", grey)
+    manifest = image_manifest(tmp_path)
+    found = {f.kind: [manifest.path[row - 1] for row in f.rows] for f in same_pictures(tmp_path, manifest)}
+    assert {kind: set(paths) for kind, paths in found.items()} == {
+        "contradiction": {"train/cat/d.png", "train/dog/c.png"},
+        "splits": {"train/cat/a.png", "val/cat/b.png"},
+    }
+    assert same_pictures(tmp_path, manifest.assign(path="gone.png")) == []

@@ -1,13 +1,17 @@
+import json
 import re
 from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from noisyflywheel.audit.content import Content, fingerprint, plain_value, show_rows
 from noisyflywheel.audit.cross_val import CrossValAudit
+from noisyflywheel.audit.preflight import Finding
 from noisyflywheel.audit.report import percent, write_report
+from noisyflywheel.audit.table import TableAudit
 from noisyflywheel.estimator.issues import label_issues_frame
 
 SCRIPT = "<script>alert(1)</script>"
@@ -50,21 +54,66 @@ def test_the_page_is_whole_and_loads_nothing(audit, tmp_path):
     page = Page(text)
     assert all(link.startswith(("#", "data:image/")) for link in page.links)
     assert not re.search(r"https?://", text)
-    assert page.tags.count("script") == 1
+    assert page.tags.count("script") == 4
+    assert page.tags.count("main") == 1
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert SCRIPT not in text
     assert "b&amp;b" in text
     n = int(audit.issues.is_label_issue.sum())
-    assert text.count("<tr data-given") == n
+    rows = data_of(text)["rows"]
+    assert len(rows) == n
+    assert rows[0]["quality"] == pytest.approx(audit.issues.label_quality.min(), abs=1e-4)
+    assert {row["given"] for row in rows} <= {SCRIPT, "b&b", "cat"}
+
+
+def data_of(text):
+    """What the script of the page reads."""
+    return json.loads(re.search(r'id="data">(.*?)</script>', text)[1])
+
+
+def test_every_suspect_has_what_is_needed_to_decide(audit, tmp_path):
+    files = [f"../pictures/a b/{i}.png" for i in range(60)]
+    data = data_of(write_report(tmp_path / "r.html", audit, files=files).read_text())
+    assert data["classes"] == [SCRIPT, "b&b", "cat"]
+    issues = audit.issues.reset_index(drop=True)
+    for row in data["rows"]:
+        line = issues.loc[row["row"] - 1]
+        changed = line.refurbished_label != line.given_label
+        assert row["href"] == f"../pictures/a%20b/{row['row'] - 1}.png"
+        assert row["file"] == f"{row['row'] - 1}.png"
+        assert row["other"] == (line.refurbished_label if changed else row["other"])
+        if changed:
+            assert row["confidence"] == pytest.approx(line.refurbished_confidence, abs=1e-4)
+            assert not row["perhaps"]
+        elif row["other"] is not None:
+            assert row["perhaps"]
+            assert row["other"] == line.predicted_label
+            assert row["confidence"] == pytest.approx(line.predicted_confidence, abs=1e-4)
+
+
+def test_findings_columns_and_warnings_are_shown(audit, tmp_path):
+    columns = pd.DataFrame(
+        {"column": ["w"], "taken_as": ["number"], "share_missing": [0.25], "remark": ["decimal comma"]}
+    )
+    found = [Finding("rare class", "Class 'x' is rare.", tuple(range(1, 20)))]
+    whole = TableAudit(audit.issues, audit, LogisticRegression(), columns, found, ["<b>turned</b>"])
+    text = write_report(tmp_path / "r.html", whole).read_text()
+    Page(text)
+    assert "Class &#39;x&#39; is rare." in text
+    assert "and 7 more" in text
+    assert "decimal comma" in text
+    assert "&lt;b&gt;turned&lt;/b&gt;" in text
+    assert f"{audit.issues.is_label_issue.sum()} of 60 labels" in text
 
 
 def test_texts_values_and_limits(audit, tmp_path):
     texts = [f"text <i>{i}</i>" for i in range(60)]
     text = write_report(tmp_path / "r.html", audit, texts=texts, max_rows=3, per_class=1).read_text()
-    assert text.count("<tr data-given") == 3
+    rows = data_of(text)["rows"]
+    assert len(rows) == 3
+    assert all(re.fullmatch(r"text <i>\d+</i>", row["text"]) for row in rows)
     assert "text &lt;i&gt;" in text
-    assert "<i>1" not in text
-    assert "3 most doubtful" in text
+    assert "text <i>" not in text
     table = pd.DataFrame({"width": np.linspace(0, 1, 60), "when": pd.Timestamp("2024-02-03")})
     text = write_report(tmp_path / "r.html", audit, table).read_text()
     assert "<em>width</em>" in text

@@ -172,7 +172,7 @@ def learning_rates(X, y):
     def note(flywheel, row):
         seen.append([trainer.net.optimizer_.param_groups[0]["lr"] for trainer in (flywheel.main, flywheel.aux)])
 
-    quick(n_cycles=5, on_cycle=note).fit(X, y)
+    quick(n_cycles=5, n_folds=1, on_cycle=note).fit(X, y)
     return np.array(seen).T
 
 

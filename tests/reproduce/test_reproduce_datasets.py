@@ -92,7 +92,7 @@ def test_measuring_draws_no_random_number():
         def look(wheel, row):
             if measures is not None:
                 measures(wheel, row)
-            seen.extend([wheel.order.get_state(), wheel.augment.get_state(), torch.get_rng_state()])
+            seen.extend([*wheel.loader.state_dict().values(), torch.get_rng_state()])
 
         settings = {"n_warmup_epochs": 1, "n_cycles": 1, "device": "cpu", "random_state": 0}
         FlywheelClassifier(on_cycle=look, **settings).fit(x, y)

@@ -1,0 +1,126 @@
+"""Parquet and Excel tables that are written back with other labels and everything else as it is."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+
+def needs(package: str, extra: str, what: str) -> ImportError:
+    """The error for a format whose package is not installed."""
+    return ImportError(f"{what} needs {package}: pip install 'noisyflywheel[{extra}]'")
+
+
+class ParquetFile:
+    """A .parquet file; types, column order, schema metadata and the compression stay.
+
+    Parameters
+    ----------
+    data : bytes
+
+    Raises
+    ------
+    ImportError
+        Without pyarrow.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        try:
+            import pyarrow.parquet as parquet
+        except ImportError as error:
+            raise needs("pyarrow", "parquet", "a .parquet file") from error
+        source = parquet.ParquetFile(io.BytesIO(data))
+        self.table = source.read()
+        groups = source.metadata
+        chunks = groups.num_row_groups and groups.num_columns
+        self.compression = groups.row_group(0).column(0).compression.lower() if chunks else "snappy"
+
+    def frame(self) -> pd.DataFrame:
+        """Columns as pandas reads them, without those that it takes for the index; rows 0 … n-1."""
+        index = (self.table.schema.pandas_metadata or {}).get("index_columns", [])
+        names = [name for name in index if isinstance(name, str)]
+        return self.table.replace_schema_metadata(None).drop_columns(names).to_pandas()
+
+    def rendered(
+        self,
+        changes: Mapping[str, Mapping[int, Any]],
+        dropped: Sequence[int] = (),
+        added: Mapping[str, Sequence[Any]] | None = None,
+    ) -> bytes:
+        """As `DelimitedFile.rendered`; all other columns are those of the file, value by value."""
+        import pyarrow as pa
+        import pyarrow.parquet as parquet
+
+        table = self.table
+        for column, cells in changes.items():
+            place, field = table.schema.get_field_index(column), table.schema.field(column)
+            values = table.column(column).to_pylist()
+            for row, value in cells.items():
+                values[row] = value
+            table = table.set_column(place, field, pa.array(values, type=field.type))
+        for name, more in (added or {}).items():
+            table = table.append_column(name, pa.array(list(more)))
+        if dropped:
+            gone = set(dropped)
+            table = table.take([row for row in range(table.num_rows) if row not in gone])
+        buffer = io.BytesIO()
+        parquet.write_table(table, buffer, compression=self.compression.replace("uncompressed", "none"))
+        return buffer.getvalue()
+
+
+class ExcelFile:
+    """The first sheet of a .xlsx file, its first row as header; other sheets, formats and widths stay.
+
+    Parameters
+    ----------
+    data : bytes
+
+    Raises
+    ------
+    ImportError
+        Without openpyxl.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        try:
+            from openpyxl import load_workbook
+        except ImportError as error:
+            raise needs("openpyxl", "excel", "a .xlsx file") from error
+        self.data, self._load = data, load_workbook
+        rows = list(load_workbook(io.BytesIO(data), data_only=True).worksheets[0].values)
+        if not rows:
+            raise ValueError("the first sheet is empty")
+        self.names = [f"(column {i + 1})" if name is None else str(name) for i, name in enumerate(rows[0])]
+        filled = [i for i, cells in enumerate(rows[1:], 2) if any(cell is not None for cell in cells)]
+        self.lines, self.cells = filled, [rows[i - 1] for i in filled]
+
+    def frame(self) -> pd.DataFrame:
+        """Values of the cells, of formulas what was last computed; empty rows are left out."""
+        columns = zip(*self.cells, strict=True) if self.cells else [()] * len(self.names)
+        data = {name: pd.Series(cells, dtype=object) for name, cells in zip(self.names, columns, strict=True)}
+        return pd.DataFrame(data)
+
+    def rendered(
+        self,
+        changes: Mapping[str, Mapping[int, Any]],
+        dropped: Sequence[int] = (),
+        added: Mapping[str, Sequence[Any]] | None = None,
+    ) -> bytes:
+        """As `DelimitedFile.rendered`: the workbook with other cells in its first sheet."""
+        book = self._load(io.BytesIO(self.data))
+        sheet, width = book.worksheets[0], len(self.names)
+        for name, cells in changes.items():
+            for row, value in cells.items():
+                sheet.cell(self.lines[row], self.names.index(name) + 1).value = value
+        for place, (name, column) in enumerate((added or {}).items(), width + 1):
+            sheet.cell(1, place).value = name
+            for line, cell in zip(self.lines, column, strict=True):
+                sheet.cell(line, place).value = cell
+        for row in sorted(dropped, reverse=True):
+            sheet.delete_rows(self.lines[row])
+        buffer = io.BytesIO()
+        book.save(buffer)
+        return buffer.getvalue()

@@ -1,0 +1,62 @@
+"""The cleaned file: the file that was judged, with its labels changed, rows cut out or marks added, nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from noisyflywheel.audit.corrections import typed_labels
+from noisyflywheel.audit.decisions import rows_to_change
+from noisyflywheel.audit.files import TableFile
+from noisyflywheel.audit.identity import OWN_COLUMNS, label_text
+
+
+def cleaned_bytes(file: TableFile, label: str, changes: pd.DataFrame) -> bytes:
+    """The file after some changes.
+
+    Parameters
+    ----------
+    file : TableFile
+    label : str
+        Column of the labels.
+    changes : DataFrame
+        As `planned_changes` returns it.
+    """
+    lines = changes[changes["action"] == "set"]
+    positions = lines["row"].to_numpy(dtype=np.intp) - 1
+    values = typed_labels(list(lines["to"]), file.frame[label][file.frame[label] != ""])
+    dropped = changes.loc[changes["action"] == "drop", "row"].to_numpy(dtype=np.intp) - 1
+    new = {int(at): _plain(value) for at, value in zip(positions, values, strict=True)}
+    return file.rendered({label: new} if new else {}, [int(at) for at in dropped])
+
+
+def flagged_bytes(file: TableFile, issues: pd.DataFrame, min_confidence: float = 0.0) -> bytes:
+    """The file with the columns `is_label_issue`, `label_quality` and `suggested_label`; those it has are filled anew.
+
+    Parameters
+    ----------
+    file : TableFile of N rows
+    issues : DataFrame
+        With a column `row`; the cells of rows that were not judged are empty.
+    min_confidence : float in [0, 1], default 0
+    """
+    at = issues["row"].to_numpy(dtype=np.intp) - 1
+    empty = "" if file.is_text else None
+    columns: dict[str, list[Any]] = {name: [empty] * len(file.frame) for name in OWN_COLUMNS}
+    flags = rows_to_change(issues, min_confidence)
+    for place, flag, quality, other in zip(
+        at, flags, issues["label_quality"], issues["refurbished_label"], strict=True
+    ):
+        cells = (bool(flag), round(float(quality), 6), label_text(other))
+        for name, cell in zip(OWN_COLUMNS, cells, strict=True):
+            columns[name][place] = cell
+    there = {name: dict(enumerate(cells)) for name, cells in columns.items() if name in file.frame.columns}
+    added = {name: cells for name, cells in columns.items() if name not in there}
+    return file.rendered(there, (), added)
+
+
+def _plain(value: Any) -> Any:
+    """A numpy value as Python has it."""
+    return value.item() if isinstance(value, np.generic) else value

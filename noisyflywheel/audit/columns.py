@@ -1,0 +1,232 @@
+"""What the columns of a table hold: numbers in any notation, dates, categories, free text, or nothing to learn from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Hashable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from pandas.api import types
+
+from noisyflywheel.audit.identity import EMPTY, OWN_COLUMNS
+
+Kind = Literal["number", "date", "category", "text", "left out"]
+MOSTLY = 0.95
+MAX_CATEGORIES = 50
+SAMPLE = 5000
+ROW_NAMES = ("row names", "(row names)", "index", "unnamed: 0", "row", "rowid")
+ID_NAME = re.compile(r"(^|[\W_])(id|key|uuid|guid)$|[a-z]I[dD]$")
+UNITS = re.compile(r"[\s\u00a0\u202f'’%€$£¥₹]|\b(?:EUR|USD|GBP|CHF|JPY)\b")
+POINT = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d*)(?:\.\d*)?(?:[eE][+-]?\d+)?")
+COMMA = re.compile(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d*)(?:,\d*)?(?:[eE][+-]?\d+)?")
+CODE = re.compile(r"0\d+")
+DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}(?:[-/.]\d{1,4})?(?:[ T].*)?|\d{1,2}\.? ?[A-Za-zäé]{3,9}\.? \d{4}.*")
+
+
+@dataclass(frozen=True)
+class Column:
+    """What one column is taken for.
+
+    Attributes
+    ----------
+    name : hashable
+    kind : {"number", "date", "category", "text", "left out"}
+    missing : float
+        Share of missing cells, in [0, 1].
+    form : {"", "comma", "day first"}
+        Notation of numbers or dates where it is not the plain one.
+    reason : str
+        Why the column is left out, or what else is to know.
+    """
+
+    name: Hashable
+    kind: Kind
+    missing: float
+    form: str = ""
+    reason: str = ""
+
+
+def is_missing(column: pd.Series) -> pd.Series:
+    """Mask of the cells without a value: None, NaN, NaT, or empty text."""
+    gone = column.isna()
+    return gone if types.is_numeric_dtype(column.dtype) else gone | (column.astype(object) == "")
+
+
+def plan_column(column: pd.Series, name: Hashable, wanted: bool = False, text: bool = False) -> Column:
+    """Decide what a column holds.
+
+    Parameters
+    ----------
+    column : Series of shape (n,)
+    name : hashable
+    wanted : bool, default False
+        The user named it: identifiers and row numbers are used too.
+    text : bool, default False
+        The user says that it is text.
+    """
+    gone = is_missing(column)
+    share, seen = float(gone.mean()) if len(column) else 0.0, column[~gone]
+    if text:
+        return Column(name, "text", share)
+    if not wanted and str(name) in OWN_COLUMNS:
+        return Column(name, "left out", share, reason="result of an earlier audit")
+    if seen.empty:
+        return Column(name, "left out", share, reason="empty")
+    try:
+        n_values = seen.nunique()
+    except TypeError:
+        return Column(name, "left out", share, reason="holds lists or objects")
+    if n_values == 1 and not gone.any():
+        return Column(name, "left out", share, reason="one value only")
+    kind, form = kind_of_values(seen)
+    if kind in ("number", "date") and not _is_typed(seen):
+        share = float((gone | column.astype(str).str.strip().str.lower().isin(EMPTY)).mean())
+    if not wanted and (reason := _identifies(column, seen, n_values, name, kind)):
+        return Column(name, "left out", share, reason=reason)
+    if kind == "category" and n_values > max(10, 0.5 * len(seen)) and reads_like_text(seen):
+        return Column(name, "text", share, reason="looks like free text")
+    many = kind == "category" and n_values > MAX_CATEGORIES
+    return Column(name, kind, share, form, f"{n_values:,} values; the rare ones are one" if many else "")
+
+
+def kind_of_values(seen: pd.Series) -> tuple[Kind, str]:
+    """Kind and notation of values that are not missing."""
+    if _is_typed(seen):
+        return ("date" if types.is_datetime64_any_dtype(seen.dtype) else "number"), ""
+    if isinstance(seen.dtype, pd.CategoricalDtype):
+        return "category", ""
+    cells = seen.head(SAMPLE).astype(object)
+    if all(isinstance(cell, int | float | np.number) for cell in cells):
+        return "number", ""
+    texts = cells.astype(str).str.strip()
+    texts = texts[~texts.str.lower().isin(EMPTY)]
+    if texts.empty or texts.map(lambda cell: bool(CODE.fullmatch(cell))).any():
+        return "category", ""
+    form = number_form(texts)
+    if read_numbers(texts, form).notna().mean() >= MOSTLY:
+        return "number", form
+    if texts.map(lambda cell: bool(DATE.fullmatch(cell))).mean() >= MOSTLY:
+        form = date_form(texts)
+        if read_dates(texts, form).notna().mean() >= MOSTLY:
+            return "date", form
+    return "category", ""
+
+
+def _is_typed(column: pd.Series) -> bool:
+    """Whether the type of a column says that it holds numbers or dates."""
+    checks = (types.is_datetime64_any_dtype, types.is_numeric_dtype, types.is_timedelta64_dtype)
+    return any(check(column.dtype) for check in checks)
+
+
+def reads_like_text(seen: pd.Series) -> bool:
+    """Whether cells are phrases rather than names: three words and more on average."""
+    words = [len(str(cell).split()) for cell in seen.head(SAMPLE)]
+    return bool(np.mean(words) >= 3)
+
+
+def _identifies(column: pd.Series, seen: pd.Series, n_values: int, name: Hashable, kind: str) -> str:
+    """Why a column only names its rows, or an empty string: its values say nothing, but may leak the order."""
+    if len(seen) < 3 or n_values < len(seen) or len(seen) < len(column):
+        return ""
+    called = str(name).strip()
+    named = called.lower() in ROW_NAMES or bool(ID_NAME.search(called)) or called.lower() == "id"
+    if kind == "number":
+        steps = np.diff(read_numbers(seen, "").to_numpy())
+        counts = (steps > 0).all() and (steps == 1).mean() >= 0.9
+        return "row number" if counts else "identifier" if named else ""
+    if kind != "category":
+        return ""
+    return "identifier" if named or (len(seen) > 20 and not reads_like_text(seen)) else ""
+
+
+def number_form(texts: pd.Series) -> str:
+    """ "comma" where more cells are numbers with a decimal comma than with a decimal point."""
+    bare = texts.map(lambda cell: UNITS.sub("", cell))
+    comma = bare.map(lambda cell: bool(COMMA.fullmatch(cell))).mean()
+    point = bare.map(lambda cell: bool(POINT.fullmatch(cell))).mean()
+    return "comma" if comma > point else ""
+
+
+def read_number(cell: Any, form: str) -> float:
+    """A cell as a number: units, currencies and thousands' separators are left out, per cent are hundredths."""
+    if not isinstance(cell, str):
+        return float(cell) if isinstance(cell, int | float | np.number) else np.nan
+    bare = UNITS.sub("", cell)
+    if not (COMMA if form == "comma" else POINT).fullmatch(bare):
+        return np.nan
+    plain = bare.replace(".", "").replace(",", ".") if form == "comma" else bare.replace(",", "")
+    try:
+        return float(plain) / (100 if "%" in cell else 1)
+    except ValueError:
+        return np.nan
+
+
+def read_numbers(column: pd.Series, form: str = "") -> pd.Series:
+    """A column as float64; what is no number, and infinite values, become missing."""
+    if types.is_timedelta64_dtype(column.dtype):
+        return column.dt.total_seconds()
+    if types.is_numeric_dtype(column.dtype):
+        numbers = column.astype("float64")
+    else:
+        values = column.astype(object)
+        table = {cell: read_number(cell, form) for cell in values[~values.isna()].unique()}
+        numbers = values.map(table).astype("float64")
+    return numbers.where(np.isfinite(numbers))
+
+
+def date_form(texts: pd.Series) -> str:
+    """ "day first" for dates such as 31.12.2024 and 31/12/2024."""
+    parts = texts.str.extract(r"^(\d{1,2})([-/.])(\d{1,2})[-/.]\d{2,4}")
+    first, second = (pd.to_numeric(parts[place], errors="coerce") for place in (0, 2))
+    dotted = (parts[1] == ".").mean() > 0.5
+    return "day first" if not (second > 12).any() and ((first > 12).any() or dotted) else ""
+
+
+def read_dates(column: pd.Series, form: str = "") -> pd.Series:
+    """Dates without a zone; what cannot be read becomes missing."""
+    dates = pd.to_datetime(column, errors="coerce", format="mixed", utc=True, dayfirst=form == "day first")
+    return dates.dt.tz_localize(None)
+
+
+def plan_columns(
+    table: pd.DataFrame,
+    features: Collection[Hashable] | None = None,
+    text: Collection[Hashable] = (),
+    leave_out: Collection[Hashable] = (),
+) -> list[Column]:
+    """What each column of a table is taken for, in the order of the table.
+
+    Parameters
+    ----------
+    table : DataFrame
+    features : collection of column names, optional
+        The columns that the user wants; all others are left out. None looks at every column.
+    text : collection of column names, default ()
+        Columns of texts.
+    leave_out : collection of column names, default ()
+        The label, groups.
+    """
+    plan = []
+    for name in table.columns:
+        if name in leave_out:
+            continue
+        if name in text:
+            plan.append(plan_column(table[name], name, text=True))
+        elif features is not None and name not in features:
+            share = float(is_missing(table[name]).mean())
+            plan.append(Column(name, "left out", share, reason="not among the features"))
+        else:
+            plan.append(plan_column(table[name], name, wanted=features is not None))
+    return plan
+
+
+def plan_table(plan: list[Column]) -> pd.DataFrame:
+    """A plan to print: `column`, `taken_as`, `share_missing` in [0, 1], `remark`."""
+    rows = [
+        (str(c.name), c.kind, c.missing, c.reason or (f"decimal {c.form}" if c.form == "comma" else c.form))
+        for c in plan
+    ]
+    return pd.DataFrame(rows, columns=["column", "taken_as", "share_missing", "remark"])

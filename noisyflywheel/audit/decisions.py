@@ -1,0 +1,149 @@
+"""Decisions of people on suspect labels, and the changes that follow from them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from noisyflywheel.audit.files import unguard_cell
+from noisyflywheel.audit.identity import label_text
+
+DECISIONS = ("accept", "reject", "set", "skip", "drop")
+DECISION_COLUMNS = ("row", "fingerprint", "given_label", "decision", "new_label", "by", "when")
+CHANGE_COLUMNS = ("row", "fingerprint", "action", "from", "to", "why", "by", "when")
+POLICIES = ("keep", "drop", "refurbish", "flag")
+
+
+def check_decisions(decisions: pd.DataFrame) -> pd.DataFrame:
+    """Decisions with every column, one line per row; the later line of a row counts.
+
+    Raises
+    ------
+    ValueError
+        For a missing column, an unknown decision, or "set" without a label.
+    """
+    for name in ("row", "decision"):
+        if name not in decisions.columns:
+            raise ValueError(f"decisions need the column {name!r}")
+    table = decisions.copy()
+    for name in DECISION_COLUMNS:
+        if name not in table.columns:
+            table[name] = ""
+    table["decision"] = table["decision"].astype(object).fillna("").astype(str).str.strip().str.lower()
+    unknown = table.loc[~table["decision"].isin((*DECISIONS, "")), "decision"]
+    if len(unknown):
+        raise ValueError(f"unknown decision {unknown.iloc[0]!r}; expected one of {', '.join(DECISIONS)}")
+    table = table[table["decision"] != ""].drop_duplicates("row", keep="last")
+    empty = table["new_label"].isna() | (table["new_label"].astype(str) == "")
+    if (empty & (table["decision"] == "set")).any():
+        raise ValueError(f"row {table.loc[empty & (table['decision'] == 'set'), 'row'].iloc[0]}: 'set' needs new_label")
+    return table.reset_index(drop=True)
+
+
+def rows_to_change(issues: pd.DataFrame, min_confidence: float = 0.0) -> NDArray[np.bool_]:
+    """Suspects whose best other label is at least `min_confidence` likely, as a mask of shape (n,)."""
+    other = issues["refurbished_label"].to_numpy() != issues["given_label"].to_numpy()
+    sure = issues["refurbished_confidence"].to_numpy() >= min_confidence
+    suspect = issues["is_label_issue"].to_numpy(dtype=bool)
+    return suspect & (sure & other if min_confidence > 0 else np.ones_like(other))
+
+
+def planned_changes(
+    issues: pd.DataFrame, policy: str = "keep", min_confidence: float = 0.0, decisions: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Every change that follows from decisions, and from a policy for the suspects that nobody decided.
+
+    Parameters
+    ----------
+    issues : DataFrame of n rows
+        With a column `row`.
+    policy : {"keep", "drop", "refurbish", "flag"}, default "keep"
+        For undecided suspects; "keep" and "flag" change no row.
+    min_confidence : float in [0, 1], default 0
+    decisions : DataFrame, optional
+        `row`, `decision` ("accept": the suggested label, "reject" and "skip": no change, "set": `new_label`, "drop":
+        remove the row), and perhaps `fingerprint`, `given_label`, `by` and `when`.
+
+    Returns
+    -------
+    changes : DataFrame
+        `row`, `fingerprint`, `action` ("set" or "drop"), `from`, `to`, `why`, `by`, `when`; sorted by row.
+
+    Raises
+    ------
+    ValueError
+        For decisions about rows that were not judged, or whose label or content is another one by now.
+    """
+    decided = check_decisions(decisions if decisions is not None else pd.DataFrame(columns=["row", "decision"]))
+    known = pd.Series(np.arange(len(issues)), index=issues["row"].astype(int))
+    places = [_place(line, known, issues) for line in decided.itertuples()]
+    changes: list[dict[str, Any] | None] = [
+        change
+        for place, line in zip(places, decided.itertuples(), strict=True)
+        if (change := _decided(issues.iloc[place], line))
+    ]
+    if policy in ("drop", "refurbish"):
+        open_rows = rows_to_change(issues, min_confidence)
+        open_rows[places] = False
+        changes += [_automatic(issues.iloc[place], policy) for place in np.flatnonzero(open_rows)]
+    table = pd.DataFrame([c for c in changes if c], columns=list(CHANGE_COLUMNS), dtype=object)
+    return table.sort_values("row", key=lambda rows: rows.astype(int), ignore_index=True)
+
+
+def _place(line: Any, known: pd.Series, issues: pd.DataFrame) -> int:
+    """Line of issues that a decision is about."""
+    row = int(line.row)
+    if row not in known.index:
+        raise ValueError(f"a decision speaks of row {row}, which was not judged")
+    place = int(known[row])
+    judged = issues.iloc[place]
+    if _given(line.fingerprint) and "fingerprint" in issues.columns and line.fingerprint != judged["fingerprint"]:
+        raise ValueError(f"row {row} is not the row that was decided on: its content is another one")
+    if _given(line.given_label) and not same_label(line.given_label, judged["given_label"]):
+        raise ValueError(f"row {row} was decided on with the label {line.given_label!r}, now {judged['given_label']!r}")
+    return place
+
+
+def _given(value: Any) -> bool:
+    """Whether an optional cell is filled."""
+    return not pd.isna(value) and value != ""
+
+
+def same_label(a: Any, b: Any) -> bool:
+    """Whether two labels are the same text, also where one was guarded for a spreadsheet."""
+    x, y = label_text(a), label_text(b)
+    return x == y or unguard_cell(x) == y or x == unguard_cell(y)
+
+
+def _decided(issue: pd.Series, line: Any) -> dict[str, Any] | None:
+    """Change that follows from a decision, or None."""
+    by, when = (str(value) if _given(value) else "" for value in (line.by, line.when))
+    if line.decision == "drop":
+        return _change(issue, "drop", "", "decision: drop", by, when)
+    if line.decision in ("reject", "skip"):
+        return None
+    to = issue["refurbished_label"] if line.decision == "accept" else unguard_cell(line.new_label)
+    if same_label(to, issue["given_label"]):
+        return None
+    return _change(issue, "set", to, f"decision: {line.decision}", by, when)
+
+
+def _automatic(issue: pd.Series, policy: str) -> dict[str, Any] | None:
+    """Change that follows from the policy, or None."""
+    when = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    why = f"policy: {policy}, confidence {issue['refurbished_confidence']:.3f}"
+    if policy == "drop":
+        return _change(issue, "drop", "", why, "", when)
+    if same_label(issue["refurbished_label"], issue["given_label"]):
+        return None
+    return _change(issue, "set", issue["refurbished_label"], why, "", when)
+
+
+def _change(issue: pd.Series, action: str, to: Any, why: str, by: str, when: str) -> dict[str, Any]:
+    """One line of the log."""
+    values = (int(issue["row"]), issue.get("fingerprint", ""), action, issue["given_label"], to, why, by, when)
+    return dict(zip(CHANGE_COLUMNS, values, strict=True))

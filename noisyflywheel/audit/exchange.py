@@ -1,0 +1,221 @@
+"""Suspects to other tools and decisions back: cleanlab's table of issues, Label Studio's tasks, Argilla's records."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from noisyflywheel.audit.decisions import DECISION_COLUMNS
+from noisyflywheel.audit.identity import label_text
+
+AGENT = "noisyflywheel"
+CLEANLAB_COLUMNS = ("is_label_issue", "label_quality", "given_label", "predicted_label")
+
+
+def to_cleanlab(issues: pd.DataFrame, classes: ArrayLike) -> pd.DataFrame:
+    """Issues as `cleanlab.classification.CleanLearning` makes and takes them.
+
+    Parameters
+    ----------
+    issues : DataFrame of n rows
+    classes : array-like of shape (K,)
+        Names in the order of cleanlab's codes 0 … K-1.
+
+    Returns
+    -------
+    table : DataFrame of n rows
+        `is_label_issue`, `label_quality`, and as codes `given_label` and `predicted_label`.
+    """
+    codes = {label_text(name): code for code, name in enumerate(np.asarray(classes))}
+    table = issues[list(CLEANLAB_COLUMNS)].copy()
+    for name in ("given_label", "predicted_label"):
+        table[name] = [codes[label_text(value)] for value in issues[name]]
+    return table
+
+
+def from_cleanlab(table: pd.DataFrame, classes: ArrayLike) -> pd.DataFrame:
+    """Issues of cleanlab for reports and corrections here.
+
+    Parameters
+    ----------
+    table : DataFrame of n rows
+        `is_label_issue`, `label_quality`, `given_label` and `predicted_label` (codes 0 … K-1).
+    classes : array-like of shape (K,)
+        Names of the codes.
+
+    Returns
+    -------
+    issues : DataFrame of n rows
+        The columns of `get_label_issues`; the refurbished label is the predicted one, and confidences, which cleanlab
+        does not say, are NaN.
+    """
+    names = np.asarray(classes)
+    issues = table[list(CLEANLAB_COLUMNS)].copy()
+    for name in ("given_label", "predicted_label"):
+        issues[name] = names[table[name].to_numpy(dtype=np.intp)]
+    issues.insert(4, "predicted_confidence", np.nan)
+    return issues.assign(refurbished_label=issues["predicted_label"], refurbished_confidence=np.nan)
+
+
+def to_label_studio(
+    issues: pd.DataFrame, data: pd.DataFrame, from_name: str = "label", to_name: str = "item"
+) -> list[dict[str, Any]]:
+    """Suspects as tasks of Label Studio, the suggestion as a prediction.
+
+    Parameters
+    ----------
+    issues : DataFrame of n rows
+        With a column `row`, as `audit_table` gives it.
+    data : DataFrame of n rows
+        What the annotator sees, for example a column `text` or `image`.
+    from_name, to_name : str
+        Names of the `<Choices>` and of the object in the labelling interface.
+
+    Returns
+    -------
+    tasks : list of dict
+        For `json.dump` and Label Studio's import, the most doubtful first.
+    """
+    tasks = []
+    for place in _suspects(issues):
+        line, about = issues.iloc[place], _about(issues, place)
+        choice = {"choices": [about["suggested_label"]]}
+        result = {"from_name": from_name, "to_name": to_name, "type": "choices", "value": choice}
+        score = float(line["refurbished_confidence"])
+        prediction = {"model_version": AGENT, "score": score, "result": [result]}
+        tasks.append({"data": _plain(data.iloc[place]) | about, "predictions": [prediction]})
+    return tasks
+
+
+def from_label_studio(tasks: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Decisions from Label Studio's JSON export; the latest annotation of a task counts, a cancelled one is skipped.
+
+    Parameters
+    ----------
+    tasks : iterable of dict
+        With `data` as `to_label_studio` wrote it and `annotations`.
+
+    Returns
+    -------
+    decisions : DataFrame
+        For `apply_corrections`.
+    """
+    lines = []
+    for task in tasks:
+        made = sorted(task.get("annotations", ()), key=lambda a: str(a.get("updated_at") or a.get("created_at") or ""))
+        if made:
+            last = made[-1]
+            choices = [c for result in last.get("result", ()) for c in result.get("value", {}).get("choices", ())]
+            label = None if last.get("was_cancelled") or len(choices) != 1 else choices[0]
+            when = str(last.get("updated_at") or last.get("created_at") or "")
+            lines.append(_decision(task["data"], label, _who(last.get("completed_by", "")), when))
+    return pd.DataFrame(lines, columns=list(DECISION_COLUMNS))
+
+
+def to_argilla(issues: pd.DataFrame, data: pd.DataFrame, question: str = "label") -> list[dict[str, Any]]:
+    """Suspects as records of Argilla 2, the suggestion as a suggestion.
+
+    Parameters
+    ----------
+    issues : DataFrame of n rows
+        With a column `row`, as `audit_table` gives it.
+    data : DataFrame of n rows
+        The fields of a record.
+    question : str, default "label"
+        Name of the label question.
+
+    Returns
+    -------
+    records : list of dict
+        For `json.dump` and `dataset.records.from_json`, the most doubtful first.
+    """
+    records = []
+    for place in _suspects(issues):
+        about, score = _about(issues, place), float(issues["refurbished_confidence"].iloc[place])
+        suggestion = {"value": about["suggested_label"], "score": score, "agent": AGENT}
+        fields = {str(name): str(value) for name, value in _plain(data.iloc[place]).items()}
+        records.append(
+            {
+                "id": str(about["row"]),
+                "fields": fields,
+                "metadata": about,
+                "suggestions": {question: suggestion},
+                "responses": {},
+                "vectors": {},
+            }
+        )
+    return records
+
+
+def from_argilla(records: Iterable[Mapping[str, Any]], question: str = "label") -> pd.DataFrame:
+    """Decisions from Argilla's JSON export (`dataset.records.to_json`).
+
+    The label that most annotators gave counts; where two were given equally often, the row is skipped.
+
+    Parameters
+    ----------
+    records : iterable of dict
+        With `metadata` as `to_argilla` wrote it and `responses`.
+    question : str, default "label"
+
+    Returns
+    -------
+    decisions : DataFrame
+        For `apply_corrections`.
+    """
+    lines = []
+    for record in records:
+        answers = record.get("responses", {}).get(question, ())
+        counts = Counter(answer["value"] for answer in answers).most_common(2)
+        if counts:
+            tie = len(counts) > 1 and counts[0][1] == counts[1][1]
+            by = ", ".join(str(answer.get("user_id", "")) for answer in answers)
+            lines.append(_decision(record["metadata"], None if tie else counts[0][0], by, ""))
+    return pd.DataFrame(lines, columns=list(DECISION_COLUMNS))
+
+
+def _suspects(issues: pd.DataFrame) -> Sequence[int]:
+    """Positions of the suspects, the most doubtful first."""
+    order = np.argsort(issues["label_quality"].to_numpy(), kind="stable")
+    return [int(place) for place in order[issues["is_label_issue"].to_numpy(dtype=bool)[order]]]
+
+
+def _about(issues: pd.DataFrame, place: int) -> dict[str, Any]:
+    """What brings a decision back to its row."""
+    line = issues.iloc[place]
+    return {
+        "row": int(line["row"]),
+        "fingerprint": str(line.get("fingerprint", "")),
+        "given_label": label_text(line["given_label"]),
+        "suggested_label": label_text(line["refurbished_label"]),
+    }
+
+
+def _plain(row: pd.Series) -> dict[str, Any]:
+    """Cells of a row as JSON has them."""
+    return {
+        str(name): None if pd.isna(value) else value.item() if isinstance(value, np.generic) else value
+        for name, value in row.items()
+    }
+
+
+def _who(person: Any) -> str:
+    """Name of an annotator, given as a number, an address or a dict of both."""
+    return str(person.get("email") or person.get("id") or "") if isinstance(person, Mapping) else str(person)
+
+
+def _decision(about: Mapping[str, Any], label: Any, by: str, when: str) -> tuple[Any, ...]:
+    """One line of decisions; no label means that nobody decided."""
+    kind, new = "set", label
+    if label is None:
+        kind, new = "skip", ""
+    elif label == about["given_label"]:
+        kind, new = "reject", ""
+    elif label == about["suggested_label"]:
+        kind, new = "accept", ""
+    return about["row"], about["fingerprint"], about["given_label"], kind, new, by, when

@@ -1,0 +1,78 @@
+"""Which row is which: the number of a row in its file and a fingerprint of its content."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+OWN_COLUMNS = ("is_label_issue", "label_quality", "suggested_label")
+"""Columns that a cleaned file may have got from us; they are no part of a row."""
+DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+EMPTY = frozenset({"", "na", "n/a", "#n/a", "nan", "none", "null", "nat", "<na>"})
+
+
+def label_text(value: Any) -> str:
+    """A label as text: a whole float without its point, everything else as `str` writes it."""
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def plain_cell(cell: Any) -> str:
+    """A cell in the form that it has in every reader: as text, as a number, as a date, or missing.
+
+    ``00510``, 510 and 510.0 are the same, so are ``NA`` and a missing value: reading with and without types agrees.
+    """
+    text = str(cell).strip().lower()
+    if text in EMPTY:
+        return ""
+    if text.endswith(" 00:00:00"):
+        return text[:-9]
+    if "," in text and DECIMAL_COMMA.fullmatch(text):
+        text = text.replace(",", ".")
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    if not math.isfinite(number):
+        return ""
+    return str(int(number)) if number.is_integer() and abs(number) < 1e15 else f"{number:.6g}"
+
+
+def row_fingerprints(table: pd.DataFrame, leave_out: Iterable[Hashable] = ()) -> NDArray[np.str_]:
+    """Sixteen hexadecimal digits per row, of all cells but those of some columns.
+
+    Parameters
+    ----------
+    table : DataFrame of n rows
+    leave_out : iterable of column names
+        The label column: a row stays the same row when its label changes. Our own columns are left out too.
+
+    Returns
+    -------
+    fingerprints : ndarray of str of shape (n,)
+        Equal for rows of equal content, in whatever order the columns are.
+    """
+    out = {str(name) for name in (*leave_out, *OWN_COLUMNS)}
+    places = [i for i, name in enumerate(table.columns) if str(name) not in out]
+    places.sort(key=lambda i: str(table.columns[i]))
+    if not places:
+        return np.full(len(table), "0" * 16)
+    plain = {str(order): _plain_column(table.iloc[:, i]) for order, i in enumerate(places)}
+    hashes = pd.util.hash_pandas_object(pd.DataFrame(plain), index=False)
+    return np.array([f"{value:016x}" for value in hashes], dtype=np.str_)
+
+
+def _plain_column(column: pd.Series) -> NDArray[Any]:
+    """Cells of one column in their plain form, of shape (n,)."""
+    gone = column.isna().to_numpy()
+    codes, values = pd.factorize(column.astype(object).map(str), use_na_sentinel=False)
+    plain = np.array([plain_cell(value) for value in values], dtype=object)[codes]
+    plain[gone] = ""
+    return plain

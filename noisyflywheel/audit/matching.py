@@ -1,0 +1,137 @@
+"""Findings and the data they were made from: which row is which, and whether it is still the same row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from noisyflywheel.audit.files import unguard_cell
+from noisyflywheel.audit.identity import label_text, row_fingerprints
+
+LABEL_COLUMNS = ("given_label", "predicted_label", "refurbished_label", "new_label")
+
+
+def read_issues(path: Any) -> pd.DataFrame:
+    """Read an `issues.csv` or `decisions.csv`: labels are text as they stand there, ``NA`` and ``01`` too.
+
+    Parameters
+    ----------
+    path : str, Path or file
+
+    Returns
+    -------
+    table : DataFrame
+    """
+    text = {*LABEL_COLUMNS, "fingerprint", "path", "decision", "by", "when", "why"}
+    names = pd.read_csv(path, nrows=0).columns
+    if hasattr(path, "seek"):
+        path.seek(0)
+    table = pd.read_csv(path, keep_default_na=False, dtype={name: str for name in names if name in text})
+    for name in text & set(names):
+        table[name] = table[name].astype(object).map(unguard_cell)
+    return table
+
+
+def with_identity(issues: pd.DataFrame, table: pd.DataFrame, label: Any, positions: NDArray[np.intp]) -> pd.DataFrame:
+    """Issues with the columns `row`, 1-based, and `fingerprint` in front.
+
+    Parameters
+    ----------
+    issues : DataFrame of n rows
+    table : DataFrame of N rows, with and without label
+    label : column name
+    positions : ndarray of shape (n,)
+        Row of the table that each line of `issues` is about.
+    """
+    marked = issues.copy()
+    marked.insert(0, "row", np.asarray(positions) + 1)
+    marked.insert(1, "fingerprint", row_fingerprints(table, [label])[positions])
+    return marked
+
+
+def match_rows(issues: pd.DataFrame, data: Any, labels: Any, label: Any = None) -> NDArray[np.intp]:
+    """Position in the data of each line of `issues`.
+
+    Lines with a `row` are matched by it, and by their `fingerprint` if they have one. Others are matched by the index;
+    duplicates only where both indices are equal.
+
+    Parameters
+    ----------
+    issues : DataFrame of m rows
+    data : DataFrame of n rows or another array-like
+    labels : array-like of shape (n,), optional
+        Given labels of the data, compared with those of `issues` where there are any.
+    label : column name, optional
+        Column of `data` that holds the labels; needed to compare fingerprints.
+
+    Returns
+    -------
+    positions : ndarray of shape (m,)
+
+    Raises
+    ------
+    ValueError
+        If the two cannot be the same rows.
+    """
+    n = len(labels) if labels is not None else len(data)
+    if "row" in issues.columns:
+        positions = _by_number(issues, n)
+        if "fingerprint" in issues.columns and isinstance(data, pd.DataFrame):
+            _check_fingerprints(issues, data, label, positions)
+    else:
+        index = next((part.index for part in (labels, data) if isinstance(part, pd.DataFrame | pd.Series)), None)
+        positions = _by_index(issues, n, index)
+    if labels is not None and "given_label" in issues.columns:
+        _check_labels(issues, labels, positions)
+    return positions
+
+
+def _by_number(issues: pd.DataFrame, n: int) -> NDArray[np.intp]:
+    """Positions of 1-based row numbers."""
+    rows = pd.to_numeric(issues["row"], errors="coerce").to_numpy(dtype=np.float64)
+    if np.isnan(rows).any() or (rows % 1 != 0).any() or (rows < 1).any() or len(np.unique(rows)) < len(rows):
+        raise ValueError("the column 'row' must hold each row's number, 1, 2, …, once")
+    if len(rows) and rows.max() > n:
+        raise ValueError(f"issues speaks of row {int(rows.max())}, the data has {n} rows")
+    return rows.astype(np.intp) - 1
+
+
+def _by_index(issues: pd.DataFrame, n: int, index: pd.Index | None) -> NDArray[np.intp]:
+    """Positions by the names of the rows, or by order where the data has no names."""
+    if len(issues) != n:
+        raise ValueError(f"issues has {len(issues)} rows, the data has {n}")
+    if index is None or issues.index.equals(index):
+        return np.arange(n)
+    if not issues.index.is_unique or not index.is_unique or not issues.index.isin(index).all():
+        raise ValueError("the index of issues is not that of the data; pass the table as it was made")
+    return np.asarray(index.get_indexer(issues.index), dtype=np.intp)
+
+
+def _check_fingerprints(issues: pd.DataFrame, data: pd.DataFrame, label: Any, positions: NDArray[np.intp]) -> None:
+    """Refuse rows of other content."""
+    if label is None:
+        raise ValueError("label= is needed, the name of the label column, to compare the rows with those of issues")
+    found = row_fingerprints(data, [label])[positions]
+    differs = np.flatnonzero(found != issues["fingerprint"].astype(str).to_numpy())
+    if differs.size:
+        row = positions[differs[0]] + 1
+        raise ValueError(
+            f"row {row} of the data is not the row that was judged ({differs.size:,} of {len(issues):,} differ): "
+            "pass the whole table, with the rows in the order of the file"
+        )
+
+
+def _check_labels(issues: pd.DataFrame, labels: Any, positions: NDArray[np.intp]) -> None:
+    """Refuse rows whose given label is another one."""
+    have = np.array([label_text(value) for value in np.asarray(labels, dtype=object)[positions]], dtype=object)
+    said = np.array([label_text(value) for value in issues["given_label"].astype(object)], dtype=object)
+    differs = np.flatnonzero((have != said) & (have != np.array([unguard_cell(v) for v in said], dtype=object)))
+    if differs.size:
+        first = differs[0]
+        raise ValueError(
+            f"row {positions[first] + 1} of the data has the label {have[first]!r}, issues says {said[first]!r} "
+            f"({differs.size:,} of {len(issues):,} differ); read issues.csv with noisyflywheel.audit.read_issues"
+        )

@@ -1,0 +1,94 @@
+"""The suspects of a report, one by one, as the page shows them and as its review reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+
+from noisyflywheel.audit.content import Content, fingerprint
+from noisyflywheel.audit.identity import label_text
+
+
+def suspect_rows(issues: pd.DataFrame, most: int | None = None) -> list[int]:
+    """Positions of the suspects, the most doubtful first."""
+    order = np.argsort(issues["label_quality"].to_numpy(), kind="stable")
+    suspect = issues["is_label_issue"].to_numpy(dtype=bool)
+    return [int(place) for place in order if suspect[place]][:most]
+
+
+def make_cards(
+    issues: pd.DataFrame, content: Mapping[int, Content], files: Sequence[str] | None = None
+) -> list[dict[str, Any]]:
+    """What the page says of each row of `content`, in its order.
+
+    `suggested` is the refurbished label where it differs from the given one, else the predicted one where that
+    differs (then `perhaps`), else None; `confidence` in [0, 1] is that of the suggestion, None where it is not known.
+    """
+    columns = {name: issues[name].to_numpy() for name in issues.columns}
+    return [_card(columns, place, content[place], issues.index[place], files) for place in content]
+
+
+def _card(
+    columns: Mapping[str, Any], place: int, content: Content, name: Any, files: Sequence[str] | None
+) -> dict[str, Any]:
+    """One row."""
+    given, better, seen = (columns[c][place] for c in ("given_label", "refurbished_label", "predicted_label"))
+    changed, perhaps = bool(better != given), bool(better == given and seen != given)
+    suggested = better if changed else seen if perhaps else None
+    sure = columns["refurbished_confidence" if changed else "predicted_confidence"][place]
+    return {
+        "row": int(columns["row"][place]) if "row" in columns else place + 1,
+        "name": str(name),
+        "fingerprint": str(columns["fingerprint"][place]) if "fingerprint" in columns else "",
+        "given": label_text(given),
+        "suggested": None if suggested is None else label_text(suggested),
+        "changed": changed,
+        "perhaps": label_text(seen) if perhaps else "",
+        "confidence": None if suggested is None or pd.isna(sure) else float(sure),
+        "quality": float(columns["label_quality"][place]),
+        "content": content,
+        "file": None if files is None else files[place].rsplit("/", 1)[-1],
+        "href": None if files is None else quote(files[place], safe="/.:"),
+    }
+
+
+def review_data(issues: pd.DataFrame, cards: Sequence[Mapping[str, Any]], classes: Any = None) -> dict[str, Any]:
+    """Rows, classes and a key for the script of the page."""
+    if classes is None:
+        classes = sorted(pd.unique(issues[["given_label", "refurbished_label"]].astype(object).to_numpy().ravel()))
+    names = [label_text(name) for name in classes]
+    marks = issues["fingerprint"] if "fingerprint" in issues.columns else issues.index.astype(str)
+    return {
+        "key": fingerprint(
+            np.asarray(marks, dtype=object), issues["given_label"].map(label_text).to_numpy(dtype=object)
+        ),
+        "classes": names,
+        "rows": [_line(card) for card in cards],
+    }
+
+
+def _line(card: Mapping[str, Any]) -> dict[str, Any]:
+    """One row for the script; what is empty is left out."""
+    content: Content = card["content"]
+    line = {
+        "row": card["row"],
+        "fingerprint": card["fingerprint"],
+        "given": card["given"],
+        "other": card["suggested"],
+        "perhaps": bool(card["perhaps"]),
+        "confidence": None if card["confidence"] is None else round(card["confidence"], 4),
+        "quality": round(card["quality"], 4),
+    }
+    more = {
+        "image": content.image,
+        "text": content.text,
+        "values": content.values,
+        "file": card["file"],
+        "href": card["href"],
+        "name": card["name"] if card["name"] not in (str(card["row"]), str(card["row"] - 1)) else "",
+    }
+    return line | {name: value for name, value in more.items() if value}

@@ -1,0 +1,139 @@
+"""The folder of an audit: what lies in it, which file it came from, and what a person has edited since."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from noisyflywheel.audit.files import TableFile, guarded, open_table
+from noisyflywheel.audit.matching import read_issues
+
+RECORD = "audit.json"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Which file was judged, and how it was read.
+
+    Attributes
+    ----------
+    table : str
+        Its path, relative to the folder of the audit.
+    label : str
+        Column of the labels.
+    delimiter, encoding, quote : str or None
+        Options of reading.
+    missing : sequence of str
+        Markers of missing cells.
+    issues : str
+        Name of the table of issues.
+    issues_sha256 : str
+        Its content as it was written.
+    version : int
+    """
+
+    table: str
+    label: str
+    delimiter: str | None = None
+    encoding: str | None = None
+    quote: str = '"'
+    missing: Sequence[str] = ()
+    issues: str = "issues.csv"
+    issues_sha256: str = ""
+    version: int = VERSION
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal digest of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def save_origin(folder: Path, origin: Origin) -> None:
+    """Write the record of an audit."""
+    replace_file(folder / RECORD, (json.dumps(asdict(origin), indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def load_origin(folder: Path) -> Origin:
+    """Read the record of an audit.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds none, or one of a later version.
+    """
+    path = folder / RECORD
+    if not path.is_file():
+        raise ValueError(f"{folder} is not the folder of an audit: it has no {RECORD}")
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if record.get("version") != VERSION:
+        raise ValueError(f"{path} has version {record.get('version')}, this package reads version {VERSION}")
+    return Origin(**record)
+
+
+def relative(path: Path, folder: Path) -> str:
+    """A path as seen from a folder, with forward slashes; absolute where there is no way."""
+    try:
+        return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+    except ValueError:
+        return path.resolve().as_posix()
+
+
+def open_origin(folder: Path, origin: Origin, path: Path | None = None) -> TableFile:
+    """The table that was judged, from its place or from another one.
+
+    Raises
+    ------
+    ValueError
+        If it is not there any more.
+    """
+    path = folder / origin.table if path is None else path
+    if not path.is_file():
+        raise ValueError(f"{path}, the file that was judged, is not there; name its place with --input")
+    return open_table(path, delimiter=origin.delimiter, encoding=origin.encoding, quote=origin.quote)
+
+
+def open_issues(folder: Path, origin: Origin) -> pd.DataFrame:
+    """The table of issues of an audit.
+
+    Raises
+    ------
+    ValueError
+        If it is not there any more.
+    """
+    path = folder / origin.issues
+    if not path.is_file():
+        raise ValueError(f"{path} is not there")
+    return read_issues(path)
+
+
+def replace_file(path: Path, data: bytes) -> Path:
+    """Write a file whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(data)
+    os.replace(part, path)
+    return path
+
+
+def issues_name(folder: Path, force: bool = False) -> str:
+    """Name for a new table of issues: one that a person has edited, or of unknown origin, is never overwritten."""
+    name, number = "issues.csv", 1
+    last = load_origin(folder) if (folder / RECORD).is_file() else None
+    while not force and (folder / name).exists():
+        if last is not None and last.issues == name and sha256(folder / name) == last.issues_sha256:
+            return name
+        number += 1
+        name = f"issues-{number}.csv"
+    return name
+
+
+def csv_bytes(table: pd.DataFrame) -> bytes:
+    """A table as CSV whose cells are safe to open in a spreadsheet; `read_issues` gives them back."""
+    return guarded(table).to_csv(index=False, lineterminator="\n").encode()

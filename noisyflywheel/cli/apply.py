@@ -1,0 +1,60 @@
+"""`noisyflywheel apply`: decisions of people become a cleaned file and a log."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from noisyflywheel.audit.apply import apply_folder, undo_folder
+
+EXAMPLES = """examples:
+  noisyflywheel apply audit                                       accepted and set labels only
+  noisyflywheel apply audit --policy refurbish --min-confidence 0.95   and the surest of the undecided
+  noisyflywheel apply audit --undo                                as it was before
+
+writes into the folder of the audit:
+  cleaned.csv    the file that was judged, the same bytes but for the changed labels and dropped rows
+  changes.csv    each change: row, from, to, why, by whom, when"""
+
+
+def add_parser(subcommands: Any) -> None:
+    """Describe the subcommand."""
+    parser = subcommands.add_parser(
+        "apply",
+        help="write the cleaned file from decisions",
+        description="Applies decisions.csv, as the report or `noisyflywheel review` saves it, to the file that was "
+        "judged. The file itself is never changed.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of `noisyflywheel audit --out`")
+    parser.add_argument("--decisions", type=Path, metavar="FILE", help="default decisions.csv in DIR")
+    parser.add_argument("--input", type=Path, metavar="FILE", help="the file that was judged, where it has moved")
+    parser.add_argument(
+        "--policy",
+        choices=("keep", "drop", "refurbish", "flag"),
+        default="keep",
+        help="what becomes of suspects that nobody decided (default: nothing)",
+    )
+    parser.add_argument(
+        "--min-confidence", type=float, default=0.0, metavar="P", help="for --policy: only suggestions this sure"
+    )
+    parser.add_argument("--undo", action="store_true", help="take the last apply back")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Apply or take back."""
+    if arguments.undo:
+        print(f"{undo_folder(arguments.folder)} is as it was before")
+        return 0
+    if not 0 <= arguments.min_confidence <= 1:
+        raise ValueError("--min-confidence must lie between 0 and 1")
+    applied = apply_folder(
+        arguments.folder, arguments.policy, arguments.min_confidence, arguments.decisions, arguments.input
+    )
+    counts = applied.changes["action"].value_counts()
+    print(f"{counts.get('set', 0):,} labels changed, {counts.get('drop', 0):,} rows dropped.")
+    print(f"{applied.cleaned}; each change is in {applied.log}")
+    return 0

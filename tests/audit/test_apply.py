@@ -1,0 +1,117 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from noisyflywheel.audit.apply import apply_folder, undo_folder
+from noisyflywheel.audit.matching import read_issues, with_identity
+from noisyflywheel.audit.workspace import Origin, csv_bytes, issues_name, load_origin, save_origin, sha256
+from noisyflywheel.estimator.issues import label_issues_frame
+
+DATA = b'zip;x;kind\r\n00510;1,5;NA\r\n007;"2;5";ham\r\n\r\n1;NA;"NA"\r\n2;x;ham'
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "t.csv").write_bytes(DATA)
+    out = tmp_path / "out"
+    out.mkdir()
+    table = pd.DataFrame(
+        {"zip": ["00510", "007", "1", "2"], "x": ["1,5", "2;5", "NA", "x"], "kind": ["NA", "ham", "NA", "ham"]}
+    )
+    q = np.array([[0.2, 0.8], [0.9, 0.1], [0.3, 0.7], [0.4, 0.6]])
+    issues = label_issues_frame(table.kind, ["NA", "ham"], [0.1, 0.2, 0.3, 0.9], [0.25] * 4, q, q)
+    issues = with_identity(issues, table, "kind", np.arange(4))
+    (out / "issues.csv").write_bytes(csv_bytes(issues))
+    save_origin(out, Origin("../in/t.csv", "kind", issues_sha256=sha256(out / "issues.csv")))
+    return out
+
+
+def decide(folder, *lines):
+    head = "row,decision,new_label,by,when"
+    (folder / "decisions.csv").write_text("\n".join([head, *lines]) + "\n")
+
+
+def test_decisions_change_their_cells_only(folder):
+    decide(folder, "1,accept,,Ada,2024-05-01", "2,drop,,Ada,2024-05-02", "3,set,e;gg,Bob,2024-05-03", "4,reject,,,")
+    applied = apply_folder(folder)
+    assert applied.cleaned == folder / "cleaned.csv"
+    expected = b'zip;x;kind\r\n00510;1,5;ham\r\n\r\n1;NA;"e;gg"\r\n2;x;ham'
+    assert applied.cleaned.read_bytes() == expected
+    assert (folder.parent / "in" / "t.csv").read_bytes() == DATA
+    log = pd.read_csv(applied.log, keep_default_na=False)
+    assert log[["row", "action", "from", "to", "why", "by", "when"]].values.tolist() == [
+        [1, "set", "NA", "ham", "decision: accept", "Ada", "2024-05-01"],
+        [2, "drop", "ham", "", "decision: drop", "Ada", "2024-05-02"],
+        [3, "set", "NA", "e;gg", "decision: set", "Bob", "2024-05-03"],
+    ]
+
+
+def test_undo_goes_back_step_by_step(folder):
+    decide(folder, "1,accept,,,")
+    first = apply_folder(folder).cleaned.read_bytes()
+    log = (folder / "changes.csv").read_bytes()
+    decide(folder, "1,reject,,,")
+    assert apply_folder(folder).cleaned.read_bytes() == DATA
+    undo_folder(folder)
+    assert (folder / "cleaned.csv").read_bytes() == first
+    assert (folder / "changes.csv").read_bytes() == log
+    undo_folder(folder)
+    assert not (folder / "cleaned.csv").exists()
+    assert not (folder / "changes.csv").exists()
+    with pytest.raises(ValueError, match="nothing to undo"):
+        undo_folder(folder)
+
+
+def test_a_policy_for_the_undecided(folder):
+    decide(folder, "1,reject,,,")
+    assert apply_folder(folder, "refurbish").cleaned.read_bytes() == DATA.replace(b'5";ham', b'5";NA').replace(
+        b'"NA"', b'"ham"'
+    )
+    assert apply_folder(folder, "refurbish", 0.8).changes["row"].tolist() == [2]
+    (folder / "decisions.csv").unlink()
+    assert len(apply_folder(folder, "drop").changes) == 3
+    flagged = apply_folder(folder, "flag").cleaned.read_bytes().split(b"\r\n")
+    assert flagged[0] == b"zip;x;kind;is_label_issue;label_quality;suggested_label"
+    assert flagged[1] == b"00510;1,5;NA;True;0.1;ham"
+
+
+def test_what_is_refused(folder):
+    with pytest.raises(ValueError, match=r"no decisions.csv"):
+        apply_folder(folder)
+    decide(folder, "1,accept,,,")
+    with pytest.raises(ValueError, match="cannot go with decisions"):
+        apply_folder(folder, "flag")
+    (folder.parent / "in" / "t.csv").write_bytes(DATA.replace(b"007", b"008"))
+    with pytest.raises(ValueError, match="row 2 of the data is not the row that was judged"):
+        apply_folder(folder)
+    (folder.parent / "in" / "t.csv").rename(folder / "moved.csv")
+    with pytest.raises(ValueError, match="--input"):
+        apply_folder(folder)
+    (folder / "moved.csv").write_bytes(DATA)
+    assert len(apply_folder(folder, table=folder / "moved.csv").changes) == 1
+    with pytest.raises(ValueError, match="not the folder of an audit"):
+        apply_folder(folder.parent)
+
+
+def test_edited_issues_are_never_overwritten(folder):
+    assert issues_name(folder) == "issues.csv"
+    (folder / "issues.csv").write_bytes((folder / "issues.csv").read_bytes() + b"\n")
+    assert issues_name(folder) == "issues-2.csv"
+    assert issues_name(folder, force=True) == "issues.csv"
+    (folder / "issues-2.csv").write_text("mine")
+    assert issues_name(folder) == "issues-3.csv"
+    (folder / "audit.json").unlink()
+    assert issues_name(folder) == "issues-3.csv"
+    assert issues_name(folder.parent) == "issues.csv"
+
+
+def test_records_of_later_versions_are_refused(folder):
+    path = folder / "audit.json"
+    path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
+    with pytest.raises(ValueError, match="has version 2"):
+        load_origin(folder)
+
+
+def test_issues_are_read_as_they_were(folder):
+    assert read_issues(folder / "issues.csv").given_label.tolist() == ["NA", "ham", "NA", "ham"]

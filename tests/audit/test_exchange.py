@@ -1,0 +1,137 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from cleanlab.classification import CleanLearning
+from sklearn.linear_model import LogisticRegression
+
+from noisyflywheel.audit import apply_corrections, review, write_report
+from noisyflywheel.audit.exchange import (
+    from_argilla,
+    from_cleanlab,
+    from_label_studio,
+    to_argilla,
+    to_cleanlab,
+    to_label_studio,
+)
+from noisyflywheel.audit.matching import with_identity
+
+
+@pytest.fixture
+def table():
+    return pd.DataFrame({"text": list("pqrs"), "n": [1.0, np.nan, 3.0, 4.0], "kind": ["01", "NA", "x", "01"]})
+
+
+@pytest.fixture
+def issues(table):
+    found = pd.DataFrame(
+        {
+            "is_label_issue": [True, False, True, True],
+            "label_quality": [0.3, 0.9, 0.1, 0.2],
+            "given_label": table.kind,
+            "predicted_label": ["NA", "NA", "01", "x"],
+            "predicted_confidence": 0.9,
+            "refurbished_label": ["NA", "NA", "01", "x"],
+            "refurbished_confidence": [0.9, 0.8, 0.7, 0.6],
+        }
+    )
+    return with_identity(found, table, "kind", np.arange(4))
+
+
+def test_cleanlab_and_back(issues, tmp_path):
+    classes = ["01", "NA", "x"]
+    theirs = to_cleanlab(issues, classes)
+    assert theirs.given_label.tolist() == [0, 1, 2, 0]
+    y = np.repeat([0, 1, 2], 20)
+    X = y[:, None] + np.random.default_rng(0).normal(size=(60, 1))
+    options = {"n_jobs": 1, "min_examples_per_class": 0}
+    learner = CleanLearning(LogisticRegression(), cv_n_folds=2, find_label_issues_kwargs=options)
+    own = learner.find_label_issues(X, y)
+    ours = from_cleanlab(own, classes)
+    assert ours.given_label.tolist() == [classes[code] for code in y]
+    pd.testing.assert_frame_equal(to_cleanlab(ours, classes), own[list(theirs.columns)], check_dtype=False)
+    page = write_report(tmp_path / "r.html", ours.assign(is_label_issue=True)).read_text()
+    assert '"confidence":null' in page  # cleanlab does not say how sure it is
+    again = from_cleanlab(theirs, classes)
+    assert again.predicted_label.tolist() == issues.predicted_label.tolist()
+    CleanLearning(LogisticRegression()).fit(X, y, label_issues=to_cleanlab(ours, classes))
+    assert len(apply_corrections((X, np.array(classes)[y]), ours)[1]) == 60 - ours.is_label_issue.sum()
+
+
+def answered(task, choice, **more):
+    result = [{"id": "a", "from_name": "label", "to_name": "item", "type": "choices", "value": {"choices": [choice]}}]
+    return task | {"id": 5, "annotations": [{"id": 1, "result": result, "was_cancelled": False, **more}]}
+
+
+def test_label_studio_and_back(table, issues):
+    tasks = json.loads(json.dumps(to_label_studio(issues, table[["text", "n"]])))
+    assert [task["data"]["row"] for task in tasks] == [3, 4, 1]
+    assert tasks[0]["data"]["text"] == "r"
+    assert tasks[0]["predictions"] == [
+        {
+            "model_version": "noisyflywheel",
+            "score": 0.7,
+            "result": [{"from_name": "label", "to_name": "item", "type": "choices", "value": {"choices": ["01"]}}],
+        }
+    ]
+    done = [
+        answered(tasks[0], "01", completed_by={"id": 3, "email": "ada@example.org"}, updated_at="2024-05-01T10:00:00Z"),
+        answered(tasks[1], "01", completed_by=10),
+        answered(tasks[2], "x", completed_by=10),
+    ]
+    decisions = from_label_studio(done)
+    assert decisions[["row", "decision", "new_label", "by"]].values.tolist() == [
+        [3, "accept", "", "ada@example.org"],
+        [4, "reject", "", "10"],
+        [1, "set", "x", "10"],
+    ]
+    clean = apply_corrections(table, issues, label="kind", decisions=decisions)
+    assert list(clean.kind) == ["x", "NA", "01", "01"]
+    assert from_label_studio([answered(tasks[0], "x", was_cancelled=True)]).decision.tolist() == ["skip"]
+    assert from_label_studio(tasks).empty
+
+
+def test_the_latest_annotation_counts(table, issues):
+    task = to_label_studio(issues, table[["text"]])[0]
+    late, early = (answered(task, c, created_at=t)["annotations"][0] for c, t in (("x", "2024-02"), ("01", "2024-01")))
+    assert from_label_studio([task | {"annotations": [late, early]}]).decision.tolist() == ["reject"]
+
+
+def test_argilla_and_back(table, issues):
+    records = json.loads(json.dumps(to_argilla(issues, table[["text"]])))
+    assert records[0] == {
+        "id": "3",
+        "fields": {"text": "r"},
+        "metadata": {
+            "row": 3,
+            "fingerprint": issues.fingerprint[2],
+            "given_label": "x",
+            "suggested_label": "01",
+        },
+        "suggestions": {"label": {"value": "01", "score": 0.7, "agent": "noisyflywheel"}},
+        "responses": {},
+        "vectors": {},
+    }
+
+    def say(record, *labels):
+        return record | {"responses": {"label": [{"value": v, "user_id": f"u{i}"} for i, v in enumerate(labels)]}}
+
+    decisions = from_argilla([say(records[0], "01", "x", "01"), say(records[1], "01", "x"), say(records[2], "x")])
+    assert decisions.decision.tolist() == ["accept", "skip", "set"]
+    assert decisions.by[0] == "u0, u1, u2"
+    clean = apply_corrections(table, issues, label="kind", decisions=decisions)
+    assert list(clean.kind) == ["x", "NA", "01", "01"]
+    assert from_argilla(records).empty
+
+
+def test_review_in_a_notebook(table, issues, tmp_path):
+    shown = review(issues, table[["text"]], title='a "title"', height=300)
+    frame = shown._repr_html_()
+    assert frame.startswith("<iframe title=")
+    assert 'height="300"' in frame
+    assert frame.count('"') == 8
+    saved = shown.save(tmp_path / "r.html").read_text(encoding="utf-8")
+    assert (
+        saved[:200] == write_report(tmp_path / "s.html", issues, table[["text"]], title='a "title"').read_text()[:200]
+    )

@@ -1,0 +1,150 @@
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from noisyflywheel.audit.corrections import apply_corrections
+from noisyflywheel.audit.decisions import planned_changes
+from noisyflywheel.audit.identity import plain_cell, row_fingerprints
+from noisyflywheel.audit.matching import match_rows, read_issues, with_identity
+from noisyflywheel.audit.workspace import csv_bytes
+
+RAW = 'zip,x,day,flag,kind\n00510,NA,2024-01-31,True,01\n7,1.50,2024-02-01,FALSE,NA\n8,"1,5",,true,-x\n9,1e3,,,01\n'
+
+
+@pytest.fixture
+def table():
+    return pd.read_csv(io.StringIO(RAW), dtype=str, keep_default_na=False)
+
+
+@pytest.fixture
+def issues(table):
+    found = pd.DataFrame(
+        {
+            "is_label_issue": [True, False, True, False],
+            "label_quality": [0.3, 0.9, 0.1, 0.8],
+            "given_label": table.kind,
+            "predicted_label": ["NA", "NA", "01", "01"],
+            "predicted_confidence": 0.9,
+            "refurbished_label": ["NA", "NA", "01", "01"],
+            "refurbished_confidence": [0.9, 0.8, 0.7, 0.6],
+        }
+    )
+    return with_identity(found, table, "kind", np.arange(4)).sort_values("label_quality")
+
+
+def test_the_same_row_has_the_same_fingerprint_however_it_is_read(table):
+    marks = row_fingerprints(table, ["kind"])
+    for reading in ({}, {"parse_dates": ["day"]}, {"keep_default_na": False}, {"dtype": str}):
+        assert list(row_fingerprints(pd.read_csv(io.StringIO(RAW), **reading), ["kind"])) == list(marks)
+    assert len(set(marks)) == 4
+    assert list(row_fingerprints(table[table.columns[::-1]], ["kind"])) == list(marks)
+    assert list(row_fingerprints(table.assign(is_label_issue=True, kind="q"), ["kind"])) == list(marks)
+    assert (row_fingerprints(table.assign(x="0"), ["kind"]) != marks).all()
+
+
+@pytest.mark.parametrize(
+    ("cell", "plain"),
+    [("00510", "510"), (510.0, "510"), ("NA", ""), (" Yes ", "yes"), ("1,5", "1.5"), (1.5, "1.5"), (True, "true")]
+    + [(pd.Timestamp("2024-01-31"), "2024-01-31"), ("1,234,567", "1,234,567"), ("inf", "")],
+)
+def test_plain_cells(cell, plain):
+    assert plain_cell(cell) == plain
+
+
+def test_issues_survive_their_file(table, issues, tmp_path):
+    (tmp_path / "issues.csv").write_bytes(csv_bytes(issues))
+    assert "'-x" in (tmp_path / "issues.csv").read_text()
+    again = read_issues(tmp_path / "issues.csv")
+    assert list(again.given_label) == ["-x", "01", "01", "NA"]
+    clean = apply_corrections(table, again, "refurbish", label="kind")
+    assert list(clean.kind) == ["NA", "NA", "01", "01"]
+    assert clean.drop(columns="kind").equals(table.drop(columns="kind"))
+    with pytest.raises(ValueError, match=r"read it with|read_issues"):
+        apply_corrections(table, pd.read_csv(tmp_path / "issues.csv"), "refurbish", label="kind")
+
+
+def test_a_frame_of_other_rows_is_refused(table, issues):
+    for other in (table[::-1], table.assign(x=["1", "2", "3", "4"]), table.iloc[[0, 2, 1, 3]]):
+        with pytest.raises(ValueError, match="is not the row that was judged"):
+            apply_corrections(other, issues, "drop", label="kind")
+    with pytest.raises(ValueError, match="speaks of row 4, the data has 3 rows"):
+        apply_corrections(table[:3], issues, "drop", label="kind")
+    with pytest.raises(ValueError, match="row 3 of the data has the label 'q', issues says '-x'"):
+        apply_corrections(table.assign(kind=["01", "NA", "q", "01"]), issues, label="kind")
+    with pytest.raises(ValueError, match="label= is needed"):
+        apply_corrections(table, issues)
+    with pytest.raises(ValueError, match="each row's number"):
+        match_rows(issues.assign(row=1), table, None)
+
+
+def test_rows_without_a_label_count(table, issues):
+    gap = table.assign(kind=["01", "", "-x", "01"])
+    clean = apply_corrections(gap, issues[issues.row != 2], "drop", label="kind")
+    assert list(clean.index) == [1, 3]
+    flagged = apply_corrections(gap, issues[issues.row != 2], "flag", label="kind")
+    assert list(flagged.is_label_issue) == [True, False, True, False]
+    assert flagged.suggested_label[1] is None or pd.isna(flagged.suggested_label[1])
+
+
+def test_arrays_are_matched_by_row(table, issues):
+    _, y = apply_corrections((table, table.kind), issues.drop(columns="fingerprint"), "refurbish")
+    assert list(y) == ["NA", "NA", "01", "01"]
+
+
+def decided(*lines):
+    return pd.DataFrame(lines, columns=["row", "decision", "new_label"])
+
+
+def test_decisions_by_hand(table, issues):
+    choice = decided((1, "accept", ""), (2, "set", "egg"), (3, "reject", ""), (4, "drop", ""))
+    clean = apply_corrections(table, issues, label="kind", decisions=choice)
+    assert list(clean.kind) == ["NA", "egg", "-x"]
+    assert list(apply_corrections(table, issues, label="kind", decisions=choice[2:]).kind) == ["01", "NA", "-x"]
+    rest = apply_corrections(table, issues, "refurbish", label="kind", decisions=choice[2:3])
+    assert list(rest.kind) == ["NA", "NA", "-x", "01"]
+    flagged = apply_corrections(table, issues, "flag", label="kind", decisions=choice[3:])
+    assert list(flagged.is_label_issue) == [True, False, True]
+
+
+def test_the_log_of_changes(issues):
+    choice = decided((3, "skip", ""), (1, "accept", "")).assign(by="Ada", when="2024-05-01")
+    log = planned_changes(issues, "refurbish", 0.75, choice)
+    assert log.to_dict("records") == [
+        {
+            "row": 1,
+            "fingerprint": issues.set_index("row").fingerprint[1],
+            "action": "set",
+            "from": "01",
+            "to": "NA",
+            "why": "decision: accept",
+            "by": "Ada",
+            "when": "2024-05-01",
+        }
+    ]
+    assert planned_changes(issues).empty
+    assert list(planned_changes(issues, "drop").action) == ["drop", "drop"]
+    assert planned_changes(issues, decisions=decided((1, "accept", ""), (1, "reject", ""))).empty
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([(9, "accept", "")], "row 9, which was not judged"),
+        ([(1, "maybe", "")], "unknown decision 'maybe'"),
+        ([(1, "set", "")], "row 1: 'set' needs new_label"),
+    ],
+)
+def test_decisions_that_are_refused(issues, lines, message):
+    with pytest.raises(ValueError, match=message):
+        planned_changes(issues, decisions=decided(*lines))
+
+
+def test_decisions_on_other_rows_are_refused(issues):
+    with pytest.raises(ValueError, match="its content is another one"):
+        planned_changes(issues, decisions=decided((1, "accept", "")).assign(fingerprint="f" * 16))
+    with pytest.raises(ValueError, match="decided on with the label 'q'"):
+        planned_changes(issues, decisions=decided((1, "accept", "")).assign(given_label="q"))
+    with pytest.raises(ValueError, match="need the column 'row'"):
+        planned_changes(issues, decisions=pd.DataFrame({"decision": ["accept"]}))

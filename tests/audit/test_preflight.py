@@ -1,0 +1,84 @@
+import time
+
+import numpy as np
+import pandas as pd
+
+from noisyflywheel.audit.columns import plan_columns
+from noisyflywheel.audit.preflight import Finding, preflight, similar_names
+
+
+def look(table, **more):
+    return preflight(table, "kind", plan_columns(table, leave_out=["kind"]), **more)
+
+
+def kinds(found):
+    return {f.kind: f for f in found}
+
+
+def noise(n=60):
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {"x": rng.normal(size=n), "c": rng.choice(list("pqr"), n), "kind": rng.choice(["ham", "spam"], n)}
+    )
+
+
+def test_nothing_to_say():
+    assert look(noise()) == []
+
+
+def test_missing_labels_and_rare_classes():
+    table = noise()
+    table.loc[[3, 5], "kind"] = None
+    table.loc[[7], "kind"] = "egg"
+    found = kinds(look(table))
+    assert found["missing labels"] == Finding("missing labels", "2 rows have no label and are not judged.", (4, 6))
+    assert found["rare class"].rows == (8,)
+    assert "'egg' has 1 row only" in found["rare class"].text
+
+
+def test_similar_names():
+    def pairs(*names):
+        labels = np.array(names, dtype=object)
+        return [f.text for f in similar_names(labels, np.arange(1, len(names) + 1))]
+
+    assert len(pairs("Cat", "cat ", "dog")) == 1
+    assert len(pairs("café", "cafe", "ice-cream", "ice cream")) == 2
+    assert len(pairs("electronics", "electronic")) == 1
+    assert pairs("class 1", "class 2", "class 11") == []
+    assert pairs("left", "right", "bat", "cat", "+", "-") == []
+    labels = np.array(["Cat", "Cat", "cat "], dtype=object)
+    assert similar_names(labels, np.array([1, 2, 3]))[0].rows == (3,)
+
+
+def test_contradictions_ignore_identifiers():
+    table = noise().assign(id=range(60))
+    table.loc[[10, 20], ["x", "c"]] = [0.5, "p"]
+    table.loc[[10, 20], "kind"] = ["ham", "spam"]
+    assert kinds(look(table))["contradiction"].rows == (11, 21)
+
+
+def test_a_column_that_gives_the_label_away():
+    table = noise()
+    leaks = (table.kind == "ham") * 3.0 + np.random.default_rng(1).random(60)
+    found = look(table.assign(code=table.kind.map({"ham": "h", "spam": "s"}), score=leaks))
+    assert [f.kind for f in found] == ["leakage", "leakage"]
+    assert "'code'" in found[0].text
+    assert "'score'" in found[1].text
+    nearly = table.kind.where(np.arange(60) % 10 > 0, "ham")
+    assert look(table.assign(code=nearly)) == []
+
+
+def test_groups():
+    table = noise().assign(patient=[f"p{i // 3}" for i in range(60)])
+    assert "'patient' has 20 values in 60 rows" in kinds(look(table))["groups"].text
+    assert "20 groups in 'patient'" in kinds(look(table, groups="patient"))["groups"].text
+
+
+def test_it_is_quick():
+    rng = np.random.default_rng(0)
+    n = 20_000
+    table = pd.DataFrame(rng.normal(size=(n, 20))).rename(columns=str).assign(kind=rng.choice(list("abcde"), n))
+    plan = plan_columns(table, leave_out=["kind"])
+    start = time.process_time()
+    preflight(table, "kind", plan)
+    assert time.process_time() - start < 3

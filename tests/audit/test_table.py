@@ -1,0 +1,137 @@
+import io
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from noisyflywheel.audit import apply_corrections, audit_table, cross_val_label_issues, write_report
+from noisyflywheel.audit.table import class_labels, judge_rows, with_missing
+
+
+@pytest.fixture
+def table():
+    rng = np.random.default_rng(0)
+    code = rng.integers(0, 2, 90)
+    return pd.DataFrame(
+        {
+            "size": [f"{v:.2f}".replace(".", ",") for v in code * 3 + rng.normal(size=90)],
+            "color": np.where(code == 1, "red", "blue"),
+            "patient": [f"p{i // 3}" for i in range(90)],
+            "kind": np.where(rng.random(90) < 0.1, 1 - code, code).astype(str),
+        },
+        index=range(100, 190),
+    )
+
+
+def test_a_table_in_one_call(table, tmp_path):
+    table.loc[[103, 110], "kind"] = ["", "?"]
+    audit = audit_table(table, "kind", missing=["?"], estimator=LogisticRegression(), cv=3)
+    assert list(audit.issues.columns[:3]) == ["row", "fingerprint", "is_label_issue"]
+    assert len(audit.issues) == 88
+    assert not {4, 11} & set(audit.issues.row)
+    assert (audit.issues.index == audit.issues.row + 99).all()
+    assert audit.columns.set_index("column").taken_as["size"] == "number"
+    assert audit.findings[0].rows == (4, 11)
+    assert list(audit.classes_) == ["0", "1"]
+    assert audit.model.predict(table.head(3)).shape == (3,)
+    clean = apply_corrections(table, audit.issues, "refurbish", label="kind")
+    assert clean.kind[103] == ""
+    assert (clean.kind != table.kind).sum() <= audit.issues.is_label_issue.sum()
+    report = write_report(tmp_path / "r.html", audit).read_text(encoding="utf-8")
+    assert "2 rows have no label" in report
+    assert pickle.loads(pickle.dumps(audit)).issues.equals(audit.issues)
+
+
+def test_groups_are_held_out_together(table):
+    seen = []
+
+    class Spy(LogisticRegression):
+        def fit(self, X, y):
+            seen.append(len(y))
+            return super().fit(X, y)
+
+    audit = audit_table(table, "kind", groups="patient", estimator=Spy())
+    assert len(seen) == 6
+    assert audit.columns.column.tolist() == ["size", "color"]
+
+    class Knows(LogisticRegression):
+        """Knows a group that it has seen."""
+
+        def fit(self, X, y):
+            self.seen_ = set(np.asarray(X)[:, 1])
+            return super().fit(X, y)
+
+        def predict_proba(self, X):
+            assert not self.seen_ & set(np.asarray(X)[:, 1])
+            return super().predict_proba(X)
+
+    groups = np.arange(90) // 3
+    X = np.column_stack([np.random.default_rng(0).normal(size=90), groups])
+    cross_val_label_issues(Knows(max_iter=1000), X, table.kind.to_numpy(), cv=3, groups=groups)
+    with pytest.raises(AssertionError):
+        cross_val_label_issues(Knows(max_iter=1000), X, table.kind.to_numpy(), cv=3)
+    with pytest.raises(ValueError, match="groups has shape"):
+        cross_val_label_issues(LogisticRegression(), X, table.kind.to_numpy(), groups=groups[:5])
+
+
+def test_warnings_are_kept_and_still_given():
+    class Warns(LogisticRegression):
+        def fit(self, X, y):
+            warnings.warn("look at\n this", UserWarning, stacklevel=2)
+            return super().fit(X, y)
+
+        def get_label_issues(self):
+            return None
+
+    with pytest.warns(UserWarning, match="look at"):
+        _, said = judge_rows(np.arange(4.0)[:, None], pd.Series([0, 1, 0, 1]), Warns())
+    assert said == ["look at this"]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["01", "1", "01", "1"], ["01", "1", "01", "1"]),
+        (["NA", "None", "NA", "None"], ["NA", "None", "NA", "None"]),
+        ([1.0, 2.0, 1.0, 2.0], [1, 2, 1, 2]),
+        ([True, False, True, False], [True, False, True, False]),
+        (["a", 1, "a", 1.0], ["a", "1", "a", "1"]),
+        (pd.Categorical(["x", "y", "x", "y"]), ["x", "y", "x", "y"]),
+        ([0.5, 1.5, 0.5, 1.5], ["0.5", "1.5", "0.5", "1.5"]),
+    ],
+)
+def test_classes_stay_what_they_are(values, expected):
+    assert list(class_labels(pd.Series(values, name="b"))) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["x"], "at least 2 rows"),
+        (["x", "x"], "one class only"),
+        (["x", "y", "z"], "no class label"),
+        ([i / 7 for i in range(30)] * 3, "measurements"),
+    ],
+)
+def test_labels_that_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        class_labels(pd.Series(values, name="b"))
+
+
+def test_missing_is_empty_or_marked():
+    raw = pd.read_csv(io.StringIO("a,b\nNA,1\n?,2\n,3\n"), dtype=str, keep_default_na=False)
+    assert with_missing(raw, ["?"]).a.isna().tolist() == [False, True, True]
+    assert with_missing(raw).a.isna().tolist() == [False, False, True]
+    assert with_missing(pd.DataFrame({"a": [1, 2]})).a.tolist() == [1, 2]
+
+
+def test_what_is_refused(table):
+    with pytest.raises(ValueError, match="no column 'q'"):
+        audit_table(table, "q")
+    with pytest.raises(ValueError, match="no column 'q'"):
+        audit_table(table, "kind", groups="q")
+    with pytest.raises(ValueError, match="holds no labels"):
+        audit_table(table.assign(kind=""), "kind")

@@ -1,0 +1,83 @@
+"""Members side by side: each is the perceptron it stands for, and the whole is their mean."""
+
+import torch
+from torch.nn import functional as F
+from torch.testing import assert_close
+
+from noisyflywheel.backbones import FoldedMLP
+
+D, K, FOLDS = 3, 4, 2
+
+
+def made(dropout=0.0):
+    torch.manual_seed(0)
+    module = FoldedMLP(D, K, n_folds=FOLDS, width=5, dropout=dropout)
+    module.adapt(torch.randn(30, D))
+    return module
+
+
+def member(family, m, x):
+    """The perceptron ``m`` of a family, written plainly: (B, n_inputs) -> (B, K)."""
+    part = slice(m * family.width, (m + 1) * family.width)
+    hidden = F.silu(x @ family.w1[:, part] + family.b1[part])
+    hidden = F.silu(hidden @ family.w2[m] + family.b2[m])
+    return hidden @ family.w3[m] + family.b3[m]
+
+
+def test_members_are_perceptrons():
+    module, x = made().train(), torch.randn(7, D)
+    logits = module(x)
+    assert logits.shape == (2 * FOLDS, 7, K)
+    for family, encoded, at in zip(module.families, module.encodings(x), (0, FOLDS), strict=True):
+        for m in range(FOLDS):
+            assert_close(logits[at + m], member(family, m, encoded))
+
+
+def test_rows_of_their_own():
+    module = made().eval()
+    x = torch.randn(2 * FOLDS, 7, D)
+    apart = module.apart(x)
+    for m in range(2 * FOLDS):
+        assert_close(apart[m], module.train()(x[m])[m])
+    assert module.apart(x, kept=True).shape == (4 * FOLDS, 7, K)
+
+
+def test_the_whole_is_the_mean_probability():
+    module, x = made(), torch.randn(7, D)
+    mean = module.train()(x).softmax(-1).mean(0)
+    assert_close(module.eval()(x).softmax(-1), mean)
+
+
+def test_kept_members_have_their_share():
+    module, other, x = made(), made(), torch.randn(7, D)
+    early = module.train()(x).softmax(-1).mean(0)
+    with torch.no_grad():
+        for p in other.families.parameters():
+            p.mul_(0.5)
+    second = other.train()(x).softmax(-1).mean(0)
+    for each in (module, other):
+        each.keep(0), each.keep(1)
+    module.keep_of(other)
+    with torch.no_grad():
+        for p in module.families.parameters():
+            p.zero_()
+    module.kept_share.fill_(0.75)
+    assert_close(module.eval()(x).softmax(-1), 0.75 * (early + second) / 2 + 0.25 / K)
+    module.go_back_to_kept()
+    assert_close(module.train()(x).softmax(-1).mean(0), early)
+
+
+def test_one_dropout_mask_for_all_members():
+    family = made(dropout=0.5).families[0].train()
+    torch.manual_seed(1)
+    dropped = family._drop(torch.ones(FOLDS, 400, 5))
+    assert torch.equal(dropped[0], dropped[1])
+    assert set(dropped.unique().tolist()) == {0.0, 2.0} and abs(float(dropped.mean()) - 1) < 0.1
+    assert torch.equal(family.eval()._drop(torch.ones(1, 2, 5)), torch.ones(1, 2, 5))
+
+
+def test_kept_members_are_not_trained():
+    module = made().train()
+    module(torch.randn(7, D)).sum().backward()
+    assert all(p.grad is None for p in module.kept.parameters())
+    assert all(p.grad is not None for p in module.families.parameters())

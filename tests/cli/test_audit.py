@@ -1,0 +1,269 @@
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from noisyflywheel.audit.files import open_table
+from noisyflywheel.audit.matching import read_issues
+
+
+@pytest.fixture
+def table():
+    rng = np.random.default_rng(0)
+    n, kind = 120, np.array(["ham", "spam"])
+    code = rng.integers(0, 2, n)
+    return pd.DataFrame(
+        {
+            "no": np.arange(n),
+            "size": np.where(rng.random(n) < 0.1, np.nan, code * 3 + rng.normal(size=n)),
+            "color": np.where(code == 1, "red", "blue"),
+            "day": pd.Timestamp("2024-01-01") + pd.to_timedelta(code * 90 + rng.integers(0, 30, n), unit="D"),
+            "remark": [f"=cmd {'buy now' if c else 'see you'} {i}" for i, c in enumerate(code)],
+            "kind": kind[np.where(rng.random(n) < 0.1, 1 - code, code)],
+        }
+    )
+
+
+def fails(result, *words):
+    """Exit code 2 and one line on stderr after the progress."""
+    code, _, err = result
+    assert code == 2
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("noisyflywheel audit: error: ")
+    assert "Traceback" not in err
+    for word in words:
+        assert word in last
+
+
+def test_a_mixed_table(run, table, tmp_path):
+    table.loc[[3, 5], "kind"] = None
+    table.to_csv(tmp_path / "t.csv", index=False)
+    out = tmp_path / "out"
+    code, said, err = run("audit", tmp_path / "t.csv", "--label", "kind", "--out", out, "--cycles", 3)
+    assert code == 0, err
+    assert "labels are suspect" in said
+    for column, kind in {
+        "size": "number",
+        "color": "category",
+        "day": "date",
+        "remark": "text",
+        "no": "left out",
+    }.items():
+        assert f"  {column:<6}  {kind} " in err
+    assert "2 rows have no label" in err
+    issues = pd.read_csv(out / "issues.csv")
+    assert len(issues) == 118
+    assert issues.label_quality.is_monotonic_increasing
+    assert not {4, 6} & set(issues.row)
+    before = (tmp_path / "t.csv").read_text().splitlines()
+    after = (out / "cleaned.csv").read_text().splitlines()
+    assert after[0] == before[0] + ",is_label_issue,label_quality,suggested_label"
+    assert after[4] == before[4] + ",,,"
+    assert all(new.startswith(old + ",") for old, new in zip(before, after, strict=True))
+    assert "Label audit of t.csv" in (out / "report.html").read_text(encoding="utf-8")
+    model = joblib.load(out / "model.joblib")
+    assert set(model.predict(table.head(4))) <= {"ham", "spam"}
+
+
+def test_texts_parquet_duplicate_index_and_policy(run, table, tmp_path):
+    table.set_axis([7] * 60 + list(range(60))).to_parquet(tmp_path / "t.parquet")
+    out = tmp_path / "out"
+    arguments = ("--label", "kind", "--text", "remark", "--out", out, "--cycles", 2, "--policy", "drop")
+    code, _, err = run("audit", tmp_path / "t.parquet", *arguments)
+    assert code == 0, err
+    assert "  remark  text      " in err
+    issues, cleaned = pd.read_csv(out / "issues.csv"), pd.read_parquet(out / "cleaned.parquet")
+    assert len(issues) == 120
+    assert len(cleaned) == 120 - issues.is_label_issue.sum()
+    assert set(cleaned.index) <= set(range(60))
+
+
+def test_cross_validation_and_refurbishing(run, table, tmp_path):
+    table.to_csv(tmp_path / "t.csv", index=False)
+    arguments = ("--label", "kind", "--features", "size,color", "--cv", 2, "--policy", "refurbish")
+    code, _, err = run("audit", tmp_path / "t.csv", *arguments, "--out", tmp_path, "--cycles", 2)
+    assert code == 0, err
+    issues, cleaned = pd.read_csv(tmp_path / "issues.csv"), pd.read_csv(tmp_path / "cleaned.csv")
+    changed = (cleaned.kind != table.kind).to_numpy()
+    assert set(np.flatnonzero(changed) + 1) <= set(issues.row[issues.is_label_issue])
+    others = [name for name in table if name != "kind"]
+    assert cleaned[others].astype(str).equals(pd.read_csv(tmp_path / "t.csv")[others].astype(str))
+
+
+def test_a_folder_with_a_truncated_picture(run, tmp_path):
+    rng = np.random.default_rng(0)
+    for label, grey in (("dark", 40), ("light", 200)):
+        (tmp_path / "in" / label).mkdir(parents=True)
+        for i in range(8):
+            pixels = np.clip(grey + rng.normal(0, 20, (20, 20, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "in" / label / f"{i}.jpg")
+    broken = tmp_path / "in" / "dark" / "3.jpg"
+    broken.write_bytes(broken.read_bytes()[:300])
+    out = tmp_path / "out"
+    code, _, err = run("audit", tmp_path / "in", "--out", out, "--cycles", 1, "--image-size", 8)
+    assert code == 0, err
+    assert "skipped dark/3.jpg: " in err
+    issues = pd.read_csv(out / "issues.csv")
+    assert len(issues) == 15
+    assert "dark/3.jpg" not in set(issues.path)
+    assert list(pd.read_csv(out / "cleaned.csv").columns[:2]) == ["path", "label"]
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "words"),
+    [
+        ("", ["--label", "kind"], ["t.csv is empty"]),
+        ("a,b\n", ["--label", "b"], ["has no rows"]),
+        ("a,b\n1,x\n2,y\n", ["--label", "kind"], ["no column 'kind'", "a, b"]),
+        ("a,b\n1,x\n2,y\n", [], ["--label COLUMN"]),
+        ("a,b\n1,x\n2,x\n", ["--label", "b"], ["one class only ('x')"]),
+        ("a,b\n1,x\n", ["--label", "b"], ["at least 2 rows"]),
+        ("a,b\n1,\n2,\n", ["--label", "b"], ["holds no labels"]),
+        ("a,b\n1,x\n2,y\n3,z\n", ["--label", "b"], ["no class label"]),
+        ("a,b\n" + "".join(f"{i},{i / 7}\n" for i in range(30)) * 2, ["--label", "b"], ["measurements"]),
+        ('a,b\n1,"x\n2,y\n', ["--label", "b"], ["line 2", "never closed"]),
+        ("b\nx\ny\nx\ny\n", ["--label", "b"], ["no column is left"]),
+        ("a,b\n1,x\n2,y\n", ["--label", "b", "--embedder", "m"], ["--text"]),
+        ("a,b\n1,x\n2,y\n", ["--label", "b", "--features", "q"], ["no column 'q'"]),
+        ("a,b\n1,x\n2,y\n", ["--label", "b", "--min-confidence", "3"], ["--min-confidence"]),
+        ("a,b\n1,x\n2,y\n", ["--label", "b", "--cv", "1"], ["--cv"]),
+        ("a,b\n1,x\n2,y\n", ["--label", "b", "--cycles", "0"], ["--cycles"]),
+    ],
+)
+def test_errors_are_one_line(run, tmp_path, content, options, words):
+    (tmp_path / "t.csv").write_text(content)
+    fails(run("audit", tmp_path / "t.csv", "--out", tmp_path / "out", *options), *words)
+    assert not (tmp_path / "out").exists()
+
+
+def test_errors_of_paths(run, tmp_path):
+    fails(run("audit", tmp_path / "no.csv", "--label", "b", "--out", tmp_path / "o"), "does not exist")
+    (tmp_path / "f").write_text("")
+    fails(run("audit", tmp_path, "--out", tmp_path / "f"), "is a file")
+    fails(run("audit", tmp_path, "--out", tmp_path / "o"), "no subfolders with pictures")
+    (tmp_path / "cleaned.csv").write_text("a,b\n1,x\n2,y\n")
+    fails(run("audit", tmp_path / "cleaned.csv", "--label", "b", "--out", tmp_path), "overwrite")
+
+
+QUICK = ("--cycles", "1")
+
+
+def test_classes_stay_what_they_are(run, tmp_path):
+    rng = np.random.default_rng(0)
+    lines = [f"{code * 3 + rng.normal():.2f};{('NA', 'None', '01', '1')[code]}" for code in rng.integers(0, 4, 80)]
+    lines[4], lines[9] = "1,5;", "2,5;?"
+    (tmp_path / "t.csv").write_bytes("\r\n".join(["size;kind", *lines]).encode("utf-16"))
+    code, _, err = run(
+        "audit", tmp_path / "t.csv", "--label", "kind", "--missing", "?", "--out", tmp_path / "o", *QUICK
+    )
+    assert code == 0, err
+    assert "2 rows have no label and are not judged. Rows 5, 10" in err
+    issues = read_issues(tmp_path / "o" / "issues.csv")
+    assert set(issues.given_label) == {"NA", "None", "01", "1"}
+    assert sorted(issues.row) == [row for row in range(1, 81) if row not in (5, 10)]
+
+
+@pytest.mark.parametrize("policy", ["drop", "refurbish"])
+def test_the_cleaned_file_is_the_original_but_for_its_labels(run, table, tmp_path, policy):
+    table = table.assign(zip="00510", price=[f"{v:.1f}0".replace(".", ",") for v in table["no"]])
+    table.to_csv(tmp_path / "t.csv", index=False, sep=";", lineterminator="\r\n", na_rep="NA", encoding="utf-8-sig")
+    arguments = ("--label", "kind", "--features", "size", "--policy", policy, "--out", tmp_path / "o")
+    code, _, err = run("audit", tmp_path / "t.csv", *arguments, *QUICK)
+    assert code == 0, err
+    before = (tmp_path / "t.csv").read_bytes().split(b"\r\n")
+    after = (tmp_path / "o" / "cleaned.csv").read_bytes().split(b"\r\n")
+    issues = read_issues(tmp_path / "o" / "issues.csv")
+    suspects = set(issues.row[issues.is_label_issue])
+    assert 0 < len(suspects) < 120
+    if policy == "drop":
+        assert after == [line for row, line in enumerate(before) if row not in suspects]
+        return
+    new = issues.set_index("row").refurbished_label
+    for row, (old, now) in enumerate(zip(before, after, strict=True)):
+        cells = old.split(b";")
+        if row in suspects:
+            cells[5] = new[row].encode()
+        assert now == b";".join(cells)
+
+
+def test_a_second_run_keeps_what_was_edited(run, table, tmp_path):
+    table.to_csv(tmp_path / "t.csv", index=False)
+    arguments = ("audit", tmp_path / "t.csv", "--label", "kind", "--features", "size", "--out", tmp_path / "o", *QUICK)
+    assert run(*arguments)[0] == 0
+    assert "not overwritten" not in run(*arguments)[1]
+    edited = (tmp_path / "o" / "issues.csv").read_text() + "\n"
+    (tmp_path / "o" / "issues.csv").write_text(edited)
+    code, said, _ = run(*arguments)
+    assert code == 0
+    assert "issues.csv was there and is not overwritten: see " in said
+    assert (tmp_path / "o" / "issues.csv").read_text() == edited
+    assert len(read_issues(tmp_path / "o" / "issues-2.csv")) == 120
+    assert run(*arguments, "--force")[0] == 0
+    assert (tmp_path / "o" / "issues.csv").read_text() != edited
+
+
+def test_a_cleaned_file_is_audited_again(run, table, tmp_path):
+    table.to_csv(tmp_path / "t.csv", index=False)
+    assert run("audit", tmp_path / "t.csv", "--label", "kind", "--out", tmp_path / "a", *QUICK)[0] == 0
+    first = tmp_path / "a" / "cleaned.csv"
+    code, _, err = run("audit", first, "--label", "kind", "--out", tmp_path / "b", *QUICK)
+    assert code == 0, err
+    for name in ("is_label_issue", "label_quality", "suggested_label"):
+        assert f"  {name:<15}  left out" in err
+    again = open_table(tmp_path / "b" / "cleaned.csv").frame
+    assert list(again.columns) == list(open_table(first).frame.columns)
+
+
+def test_groups_and_warnings(run, table, tmp_path, monkeypatch):
+    table.assign(patient=[f"p{i // 3}" for i in range(120)]).to_csv(tmp_path / "t.csv", index=False)
+    arguments = ("--label", "kind", "--groups", "patient", "--cv", "2", "--out", tmp_path / "o", *QUICK)
+    code, _, err = run("audit", tmp_path / "t.csv", *arguments)
+    assert code == 0, err
+    assert "40 groups in 'patient'" in err
+    assert "  patient" not in err
+    assert "2 fits" in err
+
+
+def test_splits_and_links(run, tmp_path):
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        for label, grey in (("dark", 40), ("light", 200)):
+            (tmp_path / "in" / split / label).mkdir(parents=True)
+            for i in range(6):
+                pixels = np.clip(grey + rng.normal(0, 60, (12, 12, 3)), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "in" / split / label / f"{i}.png")
+    copy = (tmp_path / "in" / "train" / "dark" / "0.png").read_bytes()
+    (tmp_path / "in" / "val" / "dark" / "0.png").write_bytes(copy)
+    code, _, err = run("audit", tmp_path / "in", "--out", tmp_path / "o", "--image-size", "8", *QUICK)
+    assert code == 0, err
+    assert "24 labels, 2 classes" in err
+    assert "2 files, 1 different ones, lie in several splits. Rows 1, 13" in err
+    issues = read_issues(tmp_path / "o" / "issues.csv")
+    assert set(issues.split) == {"train", "val"}
+    page = (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
+    for path in issues.path[issues.is_label_issue]:
+        assert f'"href":"../in/{path}"' in page
+
+
+def test_from_audit_to_the_cleaned_file(run, table, tmp_path):
+    table.to_csv(tmp_path / "t.csv", index=False)
+    out = tmp_path / "o"
+    assert run("audit", tmp_path / "t.csv", "--label", "kind", "--features", "size", "--out", out, *QUICK)[0] == 0
+    flagged = (out / "cleaned.csv").read_bytes()
+    row = int(read_issues(out / "issues.csv").row[0])
+    code, _, err = run("apply", out)
+    assert code == 2
+    assert "has no decisions.csv" in err
+    (out / "decisions.csv").write_text(f"row,decision,new_label\n{row},set,egg\n")
+    code, said, err = run("apply", out)
+    assert code == 0, err
+    assert "1 labels changed, 0 rows dropped." in said
+    before, after = ((p).read_text().splitlines() for p in (tmp_path / "t.csv", out / "cleaned.csv"))
+    assert [i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b] == [row]
+    assert after[row] == before[row].rsplit(",", 1)[0] + ",egg"
+    assert run("apply", out, "--undo")[0] == 0
+    assert (out / "cleaned.csv").read_bytes() == flagged
+    assert run("apply", out, "--undo")[0] == 2
+    assert run("apply", out, "--policy", "drop", "--min-confidence", "2")[0] == 2
+    assert run("review", tmp_path)[0] == 2

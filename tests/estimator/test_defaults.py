@@ -1,0 +1,85 @@
+"""What "auto" becomes, and what explicit values leave to decide."""
+
+import numpy as np
+import pytest
+import torch
+
+from noisyflywheel import FlywheelClassifier
+from noisyflywheel.estimator.defaults import choose_n_folds, make_settings
+from noisyflywheel.views import VectorViews
+
+
+def params(**given):
+    return FlywheelClassifier(**given).get_params(deep=False)
+
+
+def rows(d=5, loudest=1.0, n=200):
+    x = torch.randn(n, d, generator=torch.Generator().manual_seed(0))
+    x[:, 0] *= loudest
+    return x
+
+
+@pytest.mark.parametrize(("n", "folds"), [(100, 5), (5000, 5), (5001, 3), (30_000, 3), (30_001, 2)])
+def test_folds_of_tables_by_their_rows(n, folds):
+    found, decision = choose_n_folds(params(), rows(), n)
+    assert found == folds and decision.chosen == str(folds) and decision.decision == "n_folds"
+
+
+def test_many_features_in_one_unit_have_views_instead():
+    assert choose_n_folds(params(), rows(32), 1000)[0] == 1
+    assert choose_n_folds(params(), rows(31), 1000)[0] == 5
+    assert choose_n_folds(params(), rows(32, loudest=1000.0), 1000)[0] == 5
+
+
+def test_pictures_have_none():
+    assert choose_n_folds(params(), torch.zeros(50, 1, 8, 8), 50)[0] == 1
+
+
+FORMS = [
+    {"views": VectorViews()},
+    {"views": None},
+    {"mixup_alpha": 4.0},
+    {"contrastive_weight": 0.025},
+    {"average_epochs": 3},
+    {"resample": "argmax"},
+    {"calibrate": False},
+    {"calibrate": True},
+    {"refurbish": False},
+    {"cycle_size": 50},
+    {"sharpen_temperature": 0.5},
+]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_other_forms_of_the_loop_have_none(form):
+    found, decision = choose_n_folds(params(**form), rows(), 1000)
+    assert found == 1 and decision.reason == f"{next(iter(form))} is set"
+    with pytest.raises(ValueError, match=f"n_folds=5 cannot be had with {next(iter(form))}="):
+        choose_n_folds(params(n_folds=5, **form), rows(), 1000)
+
+
+@pytest.mark.parametrize("form", [{"mixup_alpha": 0}, {"contrastive_weight": 0.0}, {"sharpen_temperature": 1}], ids=str)
+def test_values_that_say_the_same_as_auto_leave_them(form):
+    assert choose_n_folds(params(**form), rows(), 1000)[0] == 5
+
+
+def test_folds_for_too_few_rows():
+    assert choose_n_folds(params(), rows(), 3)[0] == 3
+    with pytest.raises(ValueError, match="n_folds=5 cannot be had for 3 rows"):
+        choose_n_folds(params(n_folds=5), rows(), 3)
+
+
+def test_settings():
+    folds, vectors, images = (make_settings(params(), *kind) for kind in ((False, 5), (False, 1), (True, 1)))
+    assert (folds.n_cycles, folds.cr_ramp) == (8, 4)
+    assert (vectors.n_cycles, vectors.cr_ramp, vectors.average_epochs) == (50, 5, 0.0)
+    assert (images.n_cycles, images.cr_ramp, images.average_epochs) == (50, 20, 5.0)
+    assert make_settings(params(n_cycles=20, cr_ramp=3, mixup_alpha=4.0), False).cr_ramp == 3
+
+
+def test_decisions_are_told():
+    X = rows(3, n=60).numpy()
+    clf = FlywheelClassifier(n_warmup_epochs=2, n_cycles=2, random_state=0).fit(X, (X[:, 0] > 0).astype(int))
+    assert list(clf.decisions_["decision"]) == ["n_folds", "prediction", "labels"]
+    labels = clf.decisions_.iloc[1]
+    assert labels["n_rows"] == 60 and 0 <= labels["share"] <= 1 and np.isfinite(labels["z"])
