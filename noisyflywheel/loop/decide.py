@@ -43,7 +43,15 @@ def sign_test(first: Tensor, second: Tensor) -> float:
     return (won - lost) / max(won + lost, 1.0) ** 0.5
 
 
-def compare(decision: str, candidate: str, alternative: str, prob: Tensor, other: Tensor, given: Tensor) -> Decision:
+def compare(
+    decision: str,
+    candidate: str,
+    alternative: str,
+    prob: Tensor,
+    other: Tensor,
+    given: Tensor,
+    needs: float = CLEARLY,
+) -> Decision:
     """Weigh a candidate by how sure it is that it agrees better with held-out labels than the alternative.
 
     Its share is ``Phi(z - needs)``: with ``needs=1`` one that wins as many rows as it loses counts little, and one that
