@@ -3,10 +3,12 @@
     python tests/mutate.py noisyflywheel/em --tests tests/em --out examples/benchmarks/results/mutation.txt
 
 Each ``SOURCE``, a file or a folder of files, is tested by the folder in the same place of ``--tests``: ``NAME.py`` by
-``test_NAME.py`` or ``test_FOLDER_NAME.py`` and what `ALSO` adds, by the whole folder where there is neither. torch and
-the other large packages are imported once; each mutant runs in a fork that stops at the first failure or after a time
-limit. Mutants that survive are listed; those in ``mutate_explained.toml`` are equivalent to the source, for the reason
-given there.
+``test_NAME.py``, ``test_FOLDER_NAME.py``, ``test_NAME_by_hand.py`` and what `ALSO` adds, by the whole folder where
+there is none. torch and the other large packages are imported once; each mutant runs in a fork that stops at the first
+failure or after a limit of processor time. Mutants that survive are listed; those in ``mutate_explained.toml`` are
+equivalent to the source, for the reason given there. With ``--resume FILE`` every death is noted in the file, and
+mutants that died in an earlier run are not run again: a run can be cut off, and what a new test kills is seen at once.
+Remove the file after a test was weakened.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
+import hashlib
 import importlib
 import importlib.machinery
 import importlib.util
@@ -21,7 +24,6 @@ import os
 import shlex
 import signal
 import sys
-import time
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +48,12 @@ HEAVY = [
 ]
 """What tests import and no mutant changes."""
 
-ALSO = {"noisyflywheel/em": ["test_properties.py"]}
-"""Tests of a folder that belong to each of its files."""
+ALSO = {
+    "noisyflywheel/em": ["test_properties.py"],
+    "noisyflywheel/loop/flywheel.py": ["test_run.py"],
+    "noisyflywheel/loop/loader.py": ["test_out_of_fold.py"],
+}
+"""Further tests of a file, or of every file of a folder."""
 
 EXPLAINED = Path(__file__).with_name("mutate_explained.toml")
 
@@ -60,6 +66,11 @@ class Job:
     mutant: Mutant
     tests: list[str]
     verdict: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Of the mutant's file and source."""
+        return hashlib.sha256(f"{self.path.as_posix()} {self.mutant.source}".encode()).hexdigest()[:24]
 
 
 def main() -> int:
@@ -76,13 +87,15 @@ def main() -> int:
         Job(path, mutant, tests_of(path, Path(tests)))
         for source, tests in zip(args.sources, args.tests, strict=True)
         for path in files_of(Path(source))
-        for mutant in mutants(path.read_text("utf-8"))
+        for mutant in [*mutants(path.read_text("utf-8"))][:: args.every]
         if args.only in mutant.name
     ]
-    limits = baseline(jobs)
+    recall(jobs, args.resume)
+    waiting = [job for job in jobs if not job.verdict]
+    limits = baseline(waiting)
     if limits is None:
         return 1
-    run_all(jobs, limits, args.jobs)
+    run_all(waiting, limits, args.jobs, args.resume)
     explain(jobs)
     report = table(jobs) + ["", *survivors(jobs)]
     print("\n".join(report))
@@ -98,13 +111,29 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--tests", nargs="+", required=True, help="a folder (or file) of tests for each source")
     parser.add_argument("--out", help="file for the table")
     parser.add_argument("--jobs", type=int, default=2, help="mutants at a time")
+    parser.add_argument("--resume", help="file of the mutants that died so far")
+    parser.add_argument("--every", type=int, default=1, help="run a sample: one mutant in so many of each file")
     parser.add_argument("--only", default="", help="run only mutants with this in their names")
     return parser.parse_args()
 
 
 def command() -> str:
-    """This run's command line, from the repository's root."""
-    return shlex.join(["python", "tests/mutate.py", *sys.argv[1:]])
+    """This run's command line, from the repository's root; how it was cut into parts does not matter."""
+    words = sys.argv[1:]
+    if "--resume" in words:
+        at = words.index("--resume")
+        words = words[:at] + words[at + 2 :]
+    return shlex.join(["python", "tests/mutate.py", *words])
+
+
+def recall(jobs: list[Job], path: str | None) -> None:
+    """Verdicts of the mutants that died in an earlier run."""
+    if path is None or not Path(path).exists():
+        return
+    lines = (line.split() for line in Path(path).read_text("utf-8").splitlines())
+    died = {digest: verdict for digest, verdict in lines if verdict in ("killed", "timeout")}
+    for job in jobs:
+        job.verdict = died.get(job.digest, "")
 
 
 def files_of(source: Path) -> list[Path]:
@@ -115,24 +144,25 @@ def files_of(source: Path) -> list[Path]:
 def tests_of(path: Path, tests: Path) -> list[str]:
     """The test files of one source file, its own first."""
     own = [tests / name for name in (f"test_{path.stem}.py", f"test_{tests.name}_{path.stem}.py")]
-    named = [str(test) for test in own if test.exists()]
-    also = [str(tests / name) for name in ALSO.get(path.parent.as_posix(), ())]
+    named = [str(test) for test in (*own, tests / f"test_{path.stem}_by_hand.py") if test.exists()]
+    further = [*ALSO.get(path.as_posix(), ()), *ALSO.get(path.parent.as_posix(), ())]
+    also = [str(tests / name) for name in further]
     return [*named, *also] if named else [str(tests)]
 
 
 def baseline(jobs: list[Job]) -> dict[str, int] | None:
-    """Seconds that the mutants of each file may take, from the time of its tests on the source as it is."""
+    """Processor seconds that the mutants of each file may take, from those of its tests on the source as it is."""
     limits = {}
     for path, tests in {str(job.path): job.tests for job in jobs}.items():
-        start = time.perf_counter()
-        if verdict(os.waitpid(fork(tests, None, 600), 0)[1]) != "survived":
+        _, status, used = os.wait4(fork(tests, None, 600), 0)
+        if verdict(status) != "survived":
             print(f"{' '.join(tests)} fail without a mutant", file=sys.stderr)
             return None
-        limits[path] = int(20 + 5 * (time.perf_counter() - start))
+        limits[path] = int(5 + 5 * (used.ru_utime + used.ru_stime))
     return limits
 
 
-def run_all(jobs: list[Job], limits: dict[str, int], at_once: int) -> None:
+def run_all(jobs: list[Job], limits: dict[str, int], at_once: int, notes: str | None) -> None:
     """Fork the jobs, ``at_once`` of them at a time, and note their verdicts."""
     running: dict[int, Job] = {}
     waiting = list(reversed(jobs))
@@ -143,6 +173,9 @@ def run_all(jobs: list[Job], limits: dict[str, int], at_once: int) -> None:
         pid, status = os.wait()
         job = running.pop(pid)
         job.verdict = verdict(status)
+        if notes:
+            with Path(notes).open("a", encoding="utf-8") as file:
+                file.write(f"{job.digest} {job.verdict}\n")
         done = len(jobs) - len(waiting) - len(running)
         print(f"{done}/{len(jobs)} {job.verdict} {job.path} {job.mutant.name}", file=sys.stderr, flush=True)
 
@@ -150,7 +183,7 @@ def run_all(jobs: list[Job], limits: dict[str, int], at_once: int) -> None:
 def verdict(status: int) -> str:
     """What the end of a child says; a mutant that hangs or crashes is noticed too."""
     if os.WIFSIGNALED(status):
-        return "timeout" if os.WTERMSIG(status) == signal.SIGALRM else "killed"
+        return "timeout" if os.WTERMSIG(status) in (signal.SIGPROF, signal.SIGALRM) else "killed"
     return "survived" if os.WEXITSTATUS(status) == 0 else "killed"
 
 
@@ -161,7 +194,8 @@ def fork(tests: list[str], job: Job | None, limit: int) -> int:
         return pid
     code = 1
     try:
-        signal.alarm(limit)
+        signal.setitimer(signal.ITIMER_PROF, limit)
+        signal.alarm(3600)
         null = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(null, stream)

@@ -135,9 +135,11 @@ def alternatives(node: ast.AST, in_function: bool) -> Iterator[ast.AST]:
 
 def other_statements(node: ast.stmt) -> Iterator[ast.AST]:
     """A line removed, a return without its value, a condition that is always or never true."""
+    if isinstance(node, ast.AnnAssign) and node.value is None:
+        return
     if isinstance(node, ast.Expr | ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Raise | ast.Delete):
         yield ast.Pass()
-    if isinstance(node, ast.Return) and node.value is not None:
+    if isinstance(node, ast.Return) and node.value is not None and text(node.value) != "None":
         yield ast.Return(None)
     if isinstance(node, ast.Continue):
         yield ast.Break()
@@ -167,7 +169,8 @@ def other_constants(value: object) -> Iterator[ast.AST]:
 
 def other_calls(node: ast.Call) -> Iterator[ast.AST]:
     """Arguments swapped or left out, the call dropped (clamps, dims and conversions among them), its opposite."""
-    for i in range(len(node.args) - 1):
+    commutes = isinstance(node.func, ast.Name) and node.func.id in ("min", "max")
+    for i in range(0 if commutes else len(node.args) - 1):
         args = list(node.args)
         args[i], args[i + 1] = args[i + 1], args[i]
         yield ast.Call(node.func, args, node.keywords)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from noisyflywheel.em import auxiliary_likelihood, marginal_true_class, refurbish, transition_matrix
+from noisyflywheel.em import auxiliary_likelihood, marginal_true_class, posterior_through, refurbish, transition_matrix
 
 F_PROB = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]], dtype=torch.float64)
 GIVEN = torch.tensor([0, 1])
@@ -81,3 +81,38 @@ def test_transition_matrix_and_f_equal_to_q_maximise_the_likelihood():
         other = torch.softmax(torch.randn(50, 3, generator=rng).double(), 1)
         assert float(auxiliary_likelihood(q_y, q_y, T, given)) < best
         assert float(auxiliary_likelihood(q_y, other, transition_matrix(q_y, given), given)) < best
+
+
+def test_posterior_through_by_hand():
+    T = torch.tensor([[0.7, 0.3], [0.4, 0.6]], dtype=torch.float64)
+    f_prob = torch.tensor([[0.5, 0.5], [0.2, 0.8]], dtype=torch.float64)
+    expected = [[0.15 / 0.45, 0.3 / 0.45], [0.14 / 0.46, 0.32 / 0.46]]
+    found = posterior_through(f_prob, T, torch.tensor([1, 0]))
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64))
+    single = posterior_through(f_prob.float(), T, torch.tensor([1, 0]))
+    assert single.dtype == torch.float32
+    torch.testing.assert_close(single, torch.tensor(expected))
+
+
+def test_posterior_through_leaves_the_guess_where_the_label_is_impossible_and_floors_the_evidence():
+    never = torch.tensor([[1.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
+    f_prob = torch.tensor([[0.3, 0.7]], dtype=torch.float64)
+    torch.testing.assert_close(posterior_through(f_prob, never, torch.tensor([1])), f_prob)
+    hardly = torch.tensor([[1.0, 1e-32], [1.0, 0.0]], dtype=torch.float64)
+    found = posterior_through(torch.tensor([[1.0, 0.0]], dtype=torch.float64), hardly, torch.tensor([1]))
+    torch.testing.assert_close(found, torch.tensor([[1e-2, 0.0]], dtype=torch.float64))
+
+
+def test_posterior_through_maximises_the_auxiliary_likelihood_less_its_entropy():
+    """The E-step of Eq. (12): any other q_i(y) has a lower bound."""
+    rng = torch.Generator().manual_seed(2)
+    f_prob = torch.softmax(torch.randn(20, 3, generator=rng).double(), 1)
+    T = torch.softmax(torch.randn(3, 3, generator=rng).double(), 1)
+    given = torch.randint(3, (20,), generator=rng)
+
+    def bound(q_y):
+        return float(auxiliary_likelihood(q_y, f_prob, T, given) - torch.xlogy(q_y, q_y).sum(1).mean())
+
+    best = bound(posterior_through(f_prob, T, given))
+    for _ in range(20):
+        assert bound(torch.softmax(torch.randn(20, 3, generator=rng).double(), 1)) < best

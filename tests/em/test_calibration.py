@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from noisyflywheel.em import agreement, calibrate, objective, overconfidence
+from noisyflywheel.em import agreement, calibrate, calibrate_with_clean_rate, objective, overconfidence
 from noisyflywheel.em.calibration import TEMPERATURES, tempered_given
 
 EPS, GAMMA = 0.25, 0.7
@@ -109,3 +109,44 @@ def test_calibrate_counts_a_row_as_often_as_its_weight():
     for weights, repeated in [([9.0, 1.0], [0] * 9 + [1]), ([1.0, 9.0], [0] + [1] * 9)]:
         many = calibrate(log_g[:1].expand(10, 2), torch.tensor(repeated), 0.9, eps[:1].expand(10))
         assert calibrate(log_g, given, 0.9, eps, torch.tensor(weights, dtype=torch.float64)) == many
+
+
+def test_calibrate_with_clean_rate_finds_both(mixture):
+    log_p, given, eps = (part[:5000] for part in mixture)
+    for factor in (0.5, 4.0):
+        temperature, gamma = calibrate_with_clean_rate(log_p * factor, given, eps)
+        assert abs(math.log2(temperature / factor)) <= 0.25
+        assert gamma == pytest.approx(GAMMA, abs=0.061)  # three steps of the grid
+
+
+def test_calibrate_with_clean_rate_takes_the_best_of_both_grids():
+    rng = torch.Generator().manual_seed(0)
+    log_g = torch.log_softmax(2 * torch.randn(30, 3, generator=rng).double(), 1)
+    given = torch.where(torch.rand(30, generator=rng) < 0.6, log_g.argmax(1), torch.randint(3, (30,), generator=rng))
+    eps = torch.rand(30, generator=rng, dtype=torch.float64)
+    weights = torch.rand(30, generator=rng, dtype=torch.float64)
+    for w in (None, weights):
+        temperature, gamma = calibrate_with_clean_rate(log_g, given, eps, w)
+
+        def value(t, rate, w=w):
+            return float(objective(tempered_given(log_g, given, t), rate, eps, sample_weight=w))
+
+        best = max(value(t, i / 50) for t in TEMPERATURES for i in range(1, 50))
+        assert value(temperature, gamma) == pytest.approx(best, abs=1e-12)
+        assert temperature in TEMPERATURES and round(gamma * 50, 6) in range(1, 50)
+    assert calibrate_with_clean_rate(log_g, given, eps, weights) != calibrate_with_clean_rate(log_g, given, eps)
+
+
+def test_clean_rates_are_fiftieths_within_0_and_1():
+    sure = torch.log(torch.tensor([[0.999, 0.001]], dtype=torch.float64))
+    never = torch.full((1,), 1e-6, dtype=torch.float64)
+    assert calibrate_with_clean_rate(sure, torch.tensor([0]), never)[1] == 0.98
+    always = torch.ones(1, dtype=torch.float64)
+    assert calibrate_with_clean_rate(sure, torch.tensor([1]), always)[1] == 0.02
+
+
+def test_calibrate_with_clean_rate_survives_impossible_labels():
+    log_g = torch.tensor([[0.0, -1e5], [-0.1, -2.4]], dtype=torch.float64)
+    eps = torch.tensor([0.0, 0.5], dtype=torch.float64)
+    found = calibrate_with_clean_rate(log_g, torch.tensor([1, 0]), eps)
+    assert found == calibrate_with_clean_rate(log_g[1:], torch.tensor([0]), eps[1:])  # the other row decides

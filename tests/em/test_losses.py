@@ -133,6 +133,17 @@ def test_main_loss_weighs_both_of_its_parts():
     assert float(loss) == pytest.approx(labels + 3 * expected, abs=1e-6)
 
 
+def test_members_share_labels_and_have_weights_of_their_own():
+    """Two members, two rows; the second member leaves the first row out."""
+    log_p = torch.log(torch.stack([TWO, TWO.flip(1)]))  # (2, 2, 2)
+    weights = torch.tensor([[1.0, 1.0], [0.0, 2.0]], dtype=torch.float64)
+    hard = -(math.log(0.2) + math.log(0.5) + 2 * math.log(0.5)) / 4
+    assert float(cross_entropy(log_p, torch.tensor([1, 0]), weights)) == pytest.approx(hard)
+    target = torch.tensor([[0.25, 0.75], [1.0, 0.0]], dtype=torch.float64)
+    soft = -(0.25 * math.log(0.8) + 0.75 * math.log(0.2) + math.log(0.5) + 2 * math.log(0.5)) / 4
+    assert float(soft_target_cross_entropy(log_p, target, weights)) == pytest.approx(soft)
+
+
 # Eq. (13)
 
 

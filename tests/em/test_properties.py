@@ -79,6 +79,7 @@ def test_everything_stays_on_the_device_of_its_arguments():
         em.transition_matrix(prob, labels),
         em.corruption_matrix(unit, prob, labels),
         em.error_probability(prob, matrix, labels),
+        em.posterior_through(prob, matrix, labels),
         em.tempered_given(prob, labels, 2.0),
         em.agreement(prob, labels),
         losses.confidence_regularizer(prob, unit[:3]),

@@ -29,8 +29,12 @@ def test_guess_without_views_is_the_prediction_of_the_rows():
 
 
 def test_guess_is_the_mean_over_the_named_views():
-    guess = auxiliary_em.e_step(table_trainer(F_PROB), loader(Neighbours()), ROWS, K)
+    made = loader(Neighbours())
+    guess = auxiliary_em.e_step(table_trainer(F_PROB), made, ROWS, K)
     assert_close(guess, (F_PROB + F_PROB.roll(-1, 0)) / 2)  # the next row's and its own
+    made.views.guess = ("weak", "plain", "weak")
+    guess = auxiliary_em.e_step(table_trainer(F_PROB), made, ROWS, K)
+    assert_close(guess, (F_PROB + 2 * F_PROB.roll(-1, 0)) / 3)
 
 
 # T and T_c

@@ -53,6 +53,14 @@ def test_rows_of_weight_zero_take_no_part():
     assert rows_above_zero(GIVEN.to("meta"), None).device.type == "meta"
 
 
+def test_a_flywheel_before_its_warm_up():
+    made = flywheel()
+    assert (made.first_cycle, made.has_held_out, made.decisions) == (0, False, [])
+    assert made.is_guarded and made.n_epochs_at_most == 30 and made.hold == 0.4
+    assert_close(made.state.gamma, torch.tensor(1 / K, dtype=torch.float64))
+    assert made.training_weights is None and flywheel(sample_weight=WEIGHTS).training_weights is WEIGHTS
+
+
 def test_cycles_start_with_the_agreement_of_f_and_a_uniform_eps():
     made = after_warm_up()
     s = made.state
@@ -291,6 +299,7 @@ def test_resampling_finds_labels_and_eps_with_the_updated_f():
 def test_resampling_by_f_alone_and_with_a_uniform_eps():
     made = after_warm_up(resample="argmax", noise_model="uniform")
     made.state.q = Q.clone()
+    made.state.corruption = torch.tensor([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8], [0.6, 0.3, 0.1]], dtype=torch.float64)
     made._resample(ROWS)
     assert torch.equal(made.state.y_hat, F_PROB.argmax(1))
     assert_close(made.state.eps, torch.full((N,), 1 / K, dtype=torch.float64))
@@ -392,7 +401,11 @@ def test_a_cycle_is_the_five_steps_in_order(monkeypatch):
     row = made.cycle()
     assert done == ["_e_step_main", "_e_step_auxiliary", "_m_step_auxiliary", "_resample", "_m_step_main"]
     assert made.state.cycle == row["cycle"] == 1
-    assert row["gamma"] == float(made.state.gamma) and row["temperature"] == made.state.temperature
+    assert (
+        isinstance(row["gamma"], float)
+        and row["gamma"] == float(made.state.gamma)
+        and row["temperature"] == made.state.temperature
+    )
     assert row["cr_weight"] == 1.5  # of the next cycle
     assert row["agreement"] == pytest.approx(float((made.state.f_prob.argmax(1) == GIVEN).float().mean()))
     steps = ("main_e", "auxiliary_e", "auxiliary_m", "resample", "main_m")
@@ -471,6 +484,15 @@ def test_closing_e_step_takes_the_last_nets_on_the_rows_as_they_are():
     without.state.f_prob = F_PROB.clone()
     without.close()
     assert_close(without.state.f_prob, G_PROB)
+
+
+def test_averaged_weights_are_the_nets_own_at_the_end():
+    made = after_warm_up(average_epochs=2.0, batch_size=4)
+    made.cycle()
+    live = [logits_of(trainer).clone() for trainer in made.trainers]
+    made.close()
+    for trainer, before in zip(made.trainers, live, strict=True):
+        assert torch.equal(logits_of(trainer), trainer.average.mean[0]) and not torch.equal(logits_of(trainer), before)
 
 
 @pytest.mark.parametrize("noise_model", ["class", "uniform"])

@@ -23,6 +23,7 @@ def halves(first_gamma=0.8):
 
 def test_class_shares_by_hand():
     assert_close(class_shares(torch.tensor([0, 2, 2, 2]), 4), torch.tensor([0.25, 0, 0.75, 0], dtype=torch.float64))
+    assert_close(class_shares(torch.tensor([1]), 2), torch.tensor([0, 1], dtype=torch.float64))
     assert_close(class_shares(torch.tensor([], dtype=torch.int64), 2), torch.zeros(2, dtype=torch.float64))
 
 
@@ -33,7 +34,7 @@ def test_a_guard_compares_with_labels_and_prediction_after_the_warm_up():
     assert_close(guard.references[0], torch.tensor([0.5, 0.5, 0.0], dtype=torch.float64))
     assert_close(guard.references[1], torch.tensor([0.75, 0.0, 0.25], dtype=torch.float64))
     assert len(guard.references) == 2
-    assert guard.first_gamma == 0.75 and not guard.has_gone_back
+    assert isinstance(guard.first_gamma, float) and guard.first_gamma == 0.75 and not guard.has_gone_back
 
 
 def test_labels_that_change_within_their_proportions_are_no_complaint():

@@ -98,6 +98,12 @@ def test_g_is_overconfident_from_eight_hundredths_on():
         assert main_em.is_overconfident(log_g, f_prob) is expected
 
 
+def test_just_the_bound_is_not_overconfident(monkeypatch):
+    log_g, f_prob = torch.log(torch.tensor([[0.7, 0.3]])), torch.tensor([[0.4, 0.6]])
+    monkeypatch.setattr(main_em, "OVERCONFIDENT", em.overconfidence(log_g, f_prob))
+    assert main_em.is_overconfident(log_g, f_prob) is False
+
+
 # prior and lambda
 
 
@@ -113,7 +119,8 @@ def test_lambda_is_limited_where_classes_are_unequal():
     prior, weight = main_em.regularizer(labels, 2, 3.0, True)
     assert_close(prior, torch.tensor([0.9, 0.1]))
     assert float(weight) == pytest.approx(0.25 / 0.8)
-    assert float(main_em.regularizer(labels, 2, 3.0, False).weight) == 3.0
+    whole = main_em.regularizer(labels, 2, 3.0, False).weight
+    assert isinstance(whole, torch.Tensor) and float(whole) == 3.0
     weights = torch.cat([torch.full((17,), 1 / 17), torch.tensor([1.0])]).double()
     assert float(main_em.regularizer(labels, 2, 3.0, True, weights).weight) == pytest.approx(3.0)  # equal by weight
 
@@ -156,6 +163,16 @@ def test_m_steps_see_weak_views_and_tell_the_given_labels_to_callbacks(step):
         log_g = torch.log(G_PROB[:4])
         expected = main_loss(log_g, Y_HAT[shown[:4] - 1], PRIOR, 0.0)
         assert_close(seen[0].loss(log_g), expected)
+
+
+@pytest.mark.parametrize("step", [main_em.m_step, main_em.m_step_without_auxiliary])
+def test_weighted_losses_have_the_precision_of_the_net(step):
+    trainer = table_trainer(G_PROB)
+    trainer.epoch = list
+    labels_or_q = Y_HAT if step is main_em.m_step else Q
+    for weights in (None, WEIGHTS):
+        (batch,) = step(trainer, loader(), ROWS, GIVEN, labels_or_q, NO_REGULARIZER, weights)
+        assert batch.loss(torch.log(G_PROB)).dtype == torch.float32
 
 
 def test_m_step_without_auxiliary_goes_to_the_given_labels_as_far_as_they_are_clean():

@@ -120,6 +120,7 @@ def test_a_warm_up_ends_when_the_agreement_on_held_out_rows_stops_rising(monkeyp
     made, left_out = watched(monkeypatch, [*range(2, 28, 2), *[26] * 30])
     made.start()
     assert made.n_warmup_epochs == len(left_out) == 18  # it rose to its 13th epoch
+    assert made.flywheel.has_held_out and not started().flywheel.has_held_out
     assert [len(rows) for rows in left_out[0]] == [2, 2]
     assert len(set(torch.cat(left_out[0]).tolist())) == 4
     assert all(now is left_out[0] for now in left_out)

@@ -41,6 +41,15 @@ def test_five_epochs_are_compared():
     assert warmup.is_over([right(10)] * 4 + [right(20)] * 6)
 
 
+def test_the_last_epoch_is_the_one_that_counts():
+    assert not warmup.is_over([right(10)] * 9 + [right(20)])
+    assert warmup.is_over([right(10)] * 8 + [right(20), right(10)])
+
+
+def test_bounds_of_the_warm_up():
+    assert (warmup.MIN_EPOCHS, warmup.MAX_EPOCHS) == (10, 30)
+
+
 def test_a_falling_agreement_ends_it():
     assert warmup.is_over([right(30)] * 9 + [right(10)])
 

@@ -1,0 +1,291 @@
+"""The out-of-fold flywheel on stacks of tables: what each row is judged by, and what the members learn."""
+
+import pytest
+import torch
+from skorch import NeuralNetClassifier
+from tables import GIVEN, ROWS, WEIGHTS, K, N, loader, settings
+from torch import nn
+from torch.testing import assert_close
+
+from noisyflywheel import em
+from noisyflywheel.loop.closing import mixed, through_transition, with_even_errors
+from noisyflywheel.loop.decide import compare
+from noisyflywheel.loop.folds import Folds
+from noisyflywheel.loop.out_of_fold import OutOfFoldFlywheel, smoothed
+from noisyflywheel.nets import Trainer, prepare_net
+
+FOLDS, M = 2, 4
+
+
+class Tables(nn.Module):
+    """Four tables of logits (4, N, K), two families of one per fold, and those that are kept."""
+
+    n_folds, families = FOLDS, ("first", "second")
+
+    def __init__(self):
+        super().__init__()
+        self.logits = nn.Parameter(torch.randn(M, N, K, generator=torch.Generator().manual_seed(0)))
+        self.register_buffer("kept", torch.zeros(2 * M, N, K))
+        self.register_buffer("kept_share", torch.zeros(()))
+
+    def forward(self, x):
+        logits = self.logits[:, x[:, 0].long()]
+        return logits if self.training else logits.softmax(-1).mean(0).log()
+
+    def apart(self, x, kept=False):
+        index = x[..., 0].long()
+        tables = self.kept if kept else self.logits
+        index = index.repeat(2, 1) if kept else index
+        return tables[torch.arange(len(tables))[:, None], index]
+
+    def keep(self, family):
+        members = slice(FOLDS * family, FOLDS * family + FOLDS)
+        self.kept[members] = self.logits[members].detach()
+
+    def keep_of(self, other):
+        self.kept[M:] = other.kept[:M]
+
+    def go_back_to_kept(self):
+        self.logits.data.copy_(self.kept[:M])
+
+
+def tables_trainer(seed, lr):
+    net = NeuralNetClassifier(Tables, criterion=nn.CrossEntropyLoss, lr=lr, batch_size=-1, train_split=None)
+    trainer = Trainer(prepare_net(net, {}, None, False))
+    rng = torch.Generator().manual_seed(seed)
+    trainer.net.module_.logits.data = torch.randn(M, N, K, generator=rng)
+    trainer.net.module_.kept = torch.randn(2 * M, N, K, generator=rng)
+    return trainer
+
+
+def out_of_fold(lr=1.0, sample_weight=None, **changes):
+    trainers = [tables_trainer(seed, lr) for seed in (1, 2)]
+    return OutOfFoldFlywheel(*trainers, loader(), GIVEN, K, settings(guard=False, **changes), sample_weight)
+
+
+def tables_of(trainer):
+    return trainer.net.module_.logits.detach().clone()
+
+
+def unseen(made, tables):
+    """Predictions (2, N, K) of each row by the member of each family that leaves it out: the plain form."""
+    prob = tables.softmax(-1)
+    found = torch.zeros(len(tables) // FOLDS, N, K)
+    for member in range(len(tables)):
+        left_out = made.folds.trains[member % M] == 0
+        found[member // FOLDS, left_out] = prob[member, left_out]
+    return found
+
+
+def at_first_cycle(**changes):
+    made = out_of_fold(**changes)
+    made.start_cycles()
+    return made
+
+
+def test_members_train_without_their_folds_and_with_the_weights_of_the_rows():
+    made = out_of_fold()
+    assert made.training_weights is made.folds.trains and made.folds.trains.shape == (M, N)
+    assert (made.folds.trains.unique() == torch.tensor([0.0, 2.0])).all()
+    weighted = out_of_fold(sample_weight=WEIGHTS)
+    assert_close(weighted.training_weights, weighted.folds.trains * WEIGHTS.float())
+    assert made.hold_out() == [] and not made.is_guarded and made.hold == 0.0
+
+
+def test_a_warm_up_epoch_moves_members_on_the_rows_of_other_folds():
+    made = out_of_fold(lr=M * N)
+    before = tables_of(made.aux)
+    made.warm_up_epoch([])
+    target = nn.functional.one_hot(GIVEN, K).float()
+    expected = made.folds.trains[..., None] * (before.softmax(-1) - target)
+    assert_close(before - tables_of(made.aux), expected, atol=1e-5, rtol=0)
+
+
+def test_rows_are_predicted_by_members_that_have_not_seen_them():
+    made = out_of_fold()
+    assert_close(made._unseen(made.main), unseen(made, tables_of(made.main)))
+    assert_close(made._unseen(made.aux, kept=True), unseen(made, made.aux.net.module_.kept))
+    assert_close(made._guess(), unseen(made, tables_of(made.aux)).mean(0))
+
+
+def test_rows_of_weight_zero_are_predicted_by_all_members():
+    weights = WEIGHTS.clone()
+    weights[[2, 5]] = 0
+    made = out_of_fold(sample_weight=weights)
+    found = made._unseen(made.main)
+    whole = tables_of(made.main).softmax(-1).mean(0)
+    assert_close(found[:, [2, 5]], whole[[2, 5]].expand(2, 2, K))
+    assert_close(found[:, [0, 1, 3]], unseen(made, tables_of(made.main))[:, [0, 1, 3]])
+
+
+# the end of the warm-up
+
+
+def losses_by_hand(made):
+    rows = []
+    for trainer in made.trainers:
+        own = unseen(made, tables_of(trainer))[:, ROWS, GIVEN].clamp_min(1e-6)
+        rows.append(-own.log().mean(1))
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "batch_size", "epochs"),
+    [(320, 32, 40), (100, 32, 100), (64, 64, 100), (3200, 32, 20), (30_000, 64, 20), (30_001, 64, 10), (10, -1, 40)],
+)
+def test_length_of_the_warm_up_by_rows_and_batch(n_rows, batch_size, epochs):
+    """400 steps, within 20 and 100 epochs, 10 for many rows."""
+    made = out_of_fold()
+    made.all_rows, made.aux.net.batch_size = torch.arange(n_rows), batch_size
+    assert made.n_epochs_at_most == epochs
+
+
+def test_smoothed_by_hand():
+    records = [torch.tensor([[4.0, 1.0]]), torch.tensor([[2.0, 3.0]]), torch.tensor([[1.0, 5.0]])]
+    assert_close(smoothed(records), torch.tensor([[[4.0, 1.0]], [[3.0, 2.0]], [[1.5, 4.0]]]))
+
+
+def test_records_are_losses_on_unseen_rows_and_the_best_members_are_kept():
+    made = out_of_fold()
+    kept = []
+    for i, trainer in enumerate(made.trainers):
+        trainer.net.module_.keep = lambda family, i=i: kept.append((i, family))
+    first = made.held_out_record([], [])
+    assert_close(first, losses_by_hand(made))
+    assert kept == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    kept.clear()
+    worse_before = first + torch.tensor([[1.0, -1.0], [1.0, -1.0]])
+    made.held_out_record([], [worse_before])
+    assert kept == [(0, 0), (1, 0)]  # the second families were better before
+
+
+def test_impossible_labels_of_unseen_rows_cost_a_finite_loss():
+    made = out_of_fold()
+    for trainer in made.trainers:
+        trainer.net.module_.logits.data = -1e3 * nn.functional.one_hot(GIVEN, K).float().expand(M, N, K)
+    assert_close(made.held_out_record([], []), torch.full((2, 2), 13.815511))  # -log 1e-6
+
+
+def test_a_warm_up_is_over_after_eight_epochs_without_a_better_loss():
+    made = out_of_fold()
+    assert not made.warm_up_is_over([])
+    falling = [torch.full((2, 2), 5.0 - epoch) for epoch in range(4)]
+    assert not made.warm_up_is_over(falling + [torch.full((2, 2), 9.0)] * 7)
+    assert made.warm_up_is_over(falling + [torch.full((2, 2), 9.0)] * 8)
+    one_still_falls = [torch.tensor([[9.0, 9.0], [9.0, 9.0 - epoch]]) for epoch in range(12)]
+    assert not made.warm_up_is_over(one_still_falls)
+
+
+@pytest.mark.parametrize("has_held_out", [True, False])
+def test_cycles_start_from_the_kept_members(has_held_out):
+    made = out_of_fold()
+    made.has_held_out = has_held_out
+    expected = [t.net.module_.kept[:M].clone() if has_held_out else tables_of(t) for t in made.trainers]
+    made.start_cycles()
+    for trainer, tables in zip(made.trainers, expected, strict=True):
+        assert_close(tables_of(trainer), tables)
+        assert_close(trainer.net.module_.kept[:M], tables)
+    assert_close(made.aux.net.module_.kept[M:], expected[0])  # f also keeps what g kept
+    f_prob = unseen(made, expected[1]).mean(0)
+    assert_close(made.state.f_prob, f_prob)
+    assert float(made.state.gamma) == pytest.approx(float((f_prob.argmax(1) == GIVEN).double().mean()))
+
+
+def test_cycles_start_with_a_weighted_agreement():
+    made = at_first_cycle(sample_weight=WEIGHTS)
+    right = (made.state.f_prob.argmax(1) == GIVEN).double()
+    assert float(made.state.gamma) == pytest.approx(float((right * WEIGHTS).sum() / WEIGHTS.sum()))
+
+
+# Figure 2
+
+
+@pytest.mark.parametrize("sample_weight", [None, WEIGHTS])
+def test_e_step_of_g_fits_temperature_and_gamma_to_unseen_rows(sample_weight):
+    made = at_first_cycle(sample_weight=sample_weight)
+    s = made.state
+    s.eps = torch.linspace(0.1, 0.6, N, dtype=torch.float64)
+    made._e_step_main(ROWS)
+    log_g = unseen(made, tables_of(made.main)).mean(0).log()
+    temperature, gamma = em.calibrate_with_clean_rate(log_g, GIVEN, s.eps, sample_weight)
+    assert s.temperature == temperature and float(s.gamma) == gamma and s.gamma.dtype == torch.float64
+    own = em.tempered_given(log_g, GIVEN, temperature).double()
+    assert_close(s.q, gamma * own / (gamma * own + (1 - gamma) * s.eps), rtol=1e-5, atol=1e-8)
+
+
+def test_f_has_no_e_step_of_its_own():
+    made = at_first_cycle()
+    before = made.state.f_prob.clone()
+    made.aux.net.module_.logits.data += 1.0
+    made._e_step_auxiliary(ROWS)
+    assert torch.equal(made.state.f_prob, before)
+
+
+def test_m_step_of_f_goes_to_its_posterior_through_the_transition_matrix():
+    made = at_first_cycle(lr=M * N, sample_weight=WEIGHTS)
+    s = made.state
+    s.q = torch.linspace(0.05, 0.95, N, dtype=torch.float64)
+    before = tables_of(made.aux)
+    loss = made._m_step_auxiliary(ROWS)
+    weights = WEIGHTS[:, None]
+    assert_close(s.transition, em.transition_matrix(em.refurbish(s.q, GIVEN, s.f_prob) * weights, GIVEN))
+    assert_close(s.corruption, em.corruption_matrix(s.q, s.f_prob * weights, GIVEN))
+    target = em.posterior_through(s.f_prob, s.transition, GIVEN)
+    expected = made.training_weights[..., None] * (before.softmax(-1) - target)
+    assert_close(before - tables_of(made.aux), expected, atol=1e-5, rtol=0)
+    by_hand = -(made.training_weights[..., None] * target * before.log_softmax(-1)).sum(-1).mean()
+    assert loss == pytest.approx(float(by_hand), rel=1e-5)
+
+
+@pytest.mark.parametrize("noise_model", ["class", "uniform"])
+def test_resampling_asks_unseen_rows(noise_model):
+    made = at_first_cycle(noise_model=noise_model)
+    s = made.state
+    s.q = torch.linspace(0.05, 0.95, N, dtype=torch.float64)
+    s.corruption = torch.tensor([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8], [0.6, 0.3, 0.1]], dtype=torch.float64)
+    made.aux.net.module_.logits.data = tables_trainer(7, 1.0).net.module_.logits.data
+    made._resample(ROWS)
+    f_prob = unseen(made, tables_of(made.aux)).mean(0)
+    assert_close(s.f_prob, f_prob)
+    assert torch.equal(s.y_hat, em.refurbish(s.q, GIVEN, f_prob).argmax(1))
+    by_hand = (f_prob.double() * s.corruption.T[GIVEN]).sum(1)
+    assert_close(s.eps, by_hand if noise_model == "class" else torch.full_like(by_hand, 1 / K), rtol=1e-5, atol=0)
+    argmax = at_first_cycle(resample="argmax")
+    argmax._resample(ROWS)
+    assert torch.equal(argmax.state.y_hat, argmax.state.f_prob.argmax(1))
+
+
+@pytest.mark.parametrize("sample_weight", [None, WEIGHTS])
+def test_the_end_mixes_cycles_and_warm_up_as_sure_as_unseen_labels_are(sample_weight):
+    made = at_first_cycle(sample_weight=sample_weight)
+    for right in (0, 1, 2, 3, 4, 5):  # f has become better on these rows
+        made.aux.net.module_.logits.data[:, right, GIVEN[right]] += 9.0
+    made.cycle()
+    f_prob = unseen(made, tables_of(made.aux)).mean(0)
+    early = unseen(made, made.aux.net.module_.kept).mean(0)
+    found = made.close()
+    both = ("cycles", "warm-up", f_prob, early, GIVEN)
+    prediction, labels = compare("prediction", *both), compare("labels", *both, needs=-1.0)
+    assert prediction.chosen == labels.chosen == "cycles" and 0.5 < prediction.share < labels.share < 1
+    for one, other in zip(made.decisions, (prediction, labels), strict=True):
+        assert one[:9] == other[:9] and one.log_likelihood == pytest.approx(other.log_likelihood)
+    assert float(made.aux.net.module_.kept_share) == pytest.approx(1 - prediction.share)
+    before = with_even_errors(early, GIVEN, sample_weight)
+    expected = mixed(through_transition(f_prob, made.state), before, labels.share, prediction.share)
+    for one, other in zip(found, expected, strict=True):
+        assert_close(one, other)
+
+
+def test_a_cycle_runs_through():
+    made = at_first_cycle()
+    row = made.cycle()
+    assert row["cycle"] == 1 and row["temperature"] == made.state.temperature
+
+
+def test_folds_are_part_of_a_saved_state():
+    made, other = at_first_cycle(sample_weight=WEIGHTS), at_first_cycle(sample_weight=WEIGHTS)
+    other._leave_out(Folds(1 - made.folds.fold, FOLDS))
+    assert not torch.equal(other.training_weights, made.training_weights)
+    other.load_state_dict(made.state_dict())
+    assert torch.equal(other.folds.own, made.folds.own)
+    assert_close(other.training_weights, made.folds.trains * WEIGHTS.float())
