@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -89,14 +87,13 @@ def calibrate_with_clean_rate(
         On a grid of fiftieths within (0, 1).
     """
     gammas = torch.arange(1, CLEAN_RATES, dtype=torch.float64, device=eps.device)[:, None] / CLEAN_RATES
-    best = (-math.inf, 1.0, 0.5)
+    values = []
     for temperature in TEMPERATURES:
         g_given = tempered_given(log_g, given, temperature).double()
         log_p = torch.log((gammas * g_given + (1 - gammas) * eps).clamp_min(PROB_MIN))  # (rates, N)
-        value = log_p.mean(1) if sample_weight is None else (log_p * sample_weight).sum(1) / sample_weight.sum()
-        at = int(value.argmax())  # sync: two scalars a temperature
-        best = max(best, (float(value[at]), temperature, float(gammas[at])))
-    return best[1], best[2]
+        values.append(log_p.mean(1) if sample_weight is None else (log_p * sample_weight).sum(1) / sample_weight.sum())
+    at = int(torch.stack(values).argmax())  # sync: one scalar
+    return TEMPERATURES[at // len(gammas)], (at % len(gammas) + 1) / CLEAN_RATES
 
 
 def agreement(prob: Tensor, given: Tensor, sample_weight: Tensor | None = None) -> Tensor:

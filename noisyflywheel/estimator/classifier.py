@@ -27,7 +27,7 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
 
     Two EM cycles take turns. The main network g tells which given labels are clean; the auxiliary network f
     refurbishes the others and predicts. ``fit(X, y)`` takes the noisy labels; afterwards each of them has a
-    verdict (`get_label_issues`).
+    judgement (`get_label_issues`).
 
     Parameters
     ----------
@@ -118,12 +118,17 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
         T and T_c: rows = true class, columns = given class, rows sum to 1.
     clean_rate_ : float
         gamma, the share of clean labels.
+    decisions_ : DataFrame
+        What was decided for "auto" and at the end of a fit with folds, one row a decision: ``chosen``, ``reason``, and
+        where candidates were compared by labels of unseen rows their figures.
     history_ : DataFrame
-        One row per cycle.
+        One row per cycle; ``undone`` where the guard went back to the state before it.
     n_iter_ : int
         Cycles run.
     main_net_, aux_net_ : skorch NeuralNet
         g and f after training.
+    input_offset_, input_scale_ : ndarray of shape (n_features_in_,) or None
+        Centre and scale of columns that float32 cannot hold otherwise, such as timestamps.
     n_features_in_ : int
         ``X.shape[1]``.
     feature_names_in_ : ndarray of shape (n_features_in_,)

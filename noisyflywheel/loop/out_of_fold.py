@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from noisyflywheel import em
 from noisyflywheel.loop import auxiliary_em
 from noisyflywheel.loop.closing import Closing, mixed, through_transition, with_even_errors
-from noisyflywheel.loop.decide import CLEARLY, compare
+from noisyflywheel.loop.decide import compare
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.folds import Folds
 from noisyflywheel.loop.state import FlywheelState
@@ -146,16 +146,16 @@ class OutOfFoldFlywheel(Flywheel):
     def close(self) -> Closing:
         """Weigh the cycles against the warm-up, both judged by labels of unseen rows, and mix what they found.
 
-        The cycles may replace the nets of the warm-up in prediction where they agree clearly better. They judge labels
-        unless they agree clearly worse: where classes are easy to tell apart no agreement is left to win, but only they
-        know which class is labelled as which.
+        The cycles replace the nets of the warm-up in prediction where they agree clearly better. In judging labels both
+        count half where they agree equally: where classes are easy to tell apart no agreement is left to win, but only
+        the cycles know which class is labelled as which.
         """
         aux: Any = self.aux.net.module_
         f_prob, early = self._guess(), self._unseen(self.aux, kept=True).mean(0)
         rows = self.all_rows
         both = (f_prob[rows], early[rows], self.given[rows])
         prediction = compare("prediction", "cycles", "warm-up", *both)
-        labels = compare("labels", "cycles", "warm-up", *both, needs=-CLEARLY)
+        labels = compare("labels", "cycles", "warm-up", *both, needs=0.0)
         self.decisions.extend([prediction, labels])
         aux.kept_share.fill_(1 - prediction.share)
         before = with_even_errors(early, self.given, self.sample_weight)

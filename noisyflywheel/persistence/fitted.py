@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn.base import clone
 from skorch import NeuralNet
@@ -128,6 +129,8 @@ def _restore_net(estimator: Any, name: str, state: dict[str, Any], device: str) 
         net = default_net(
             image, len(estimator._given), device, auxiliary=name == "aux_net_", n_folds=estimator._n_folds
         )
+    if np.ndim(estimator.classes_) != 1 or state["widths"].get("n_classes") not in (None, len(estimator.classes_)):
+        raise ValueError("classes_ are not those of the nets")
     net = prepare_net(net, state["widths"], device, image)
     for part in (*net._modules, *net._criteria):
         getattr(net, f"{part}_").load_state_dict(state["parts"][part])

@@ -27,13 +27,13 @@ READS = {
     "loop/flywheel:step_after_resampling": 1,  # gamma
     "em/calibration:overconfidence": 1,  # whether g is calibrated
     "em/calibration:calibrate": 25,  # the likelihood of each temperature, in cycles where it is
+    "em/calibration:calibrate_with_clean_rate": 1,  # the most likely temperature and clean rate, with folds
     "loop/guard:complaint": 2,  # how far the classes' shares moved, against both references
 }
 HOST = {
     "views/mixup:mixing_weight",  # one number drawn on the host
     "views/randaugment:apply_drawn",  # operations drawn on the host
     "views/randaugment:blend_ratio",  # a constant
-    "loop/snapshot:take",  # a list of numbers on the host
 }
 
 _OPERATIONS = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "_unique2", "unique_dim")

@@ -265,7 +265,7 @@ def test_the_end_mixes_cycles_and_warm_up_as_sure_as_unseen_labels_are(sample_we
     early = unseen(made, made.aux.net.module_.kept).mean(0)
     found = made.close()
     both = ("cycles", "warm-up", f_prob, early, GIVEN)
-    prediction, labels = compare("prediction", *both), compare("labels", *both, needs=-1.0)
+    prediction, labels = compare("prediction", *both), compare("labels", *both, needs=0.0)
     assert prediction.chosen == labels.chosen == "cycles" and 0.5 < prediction.share < labels.share < 1
     for one, other in zip(made.decisions, (prediction, labels), strict=True):
         assert one[:9] == other[:9] and one.log_likelihood == pytest.approx(other.log_likelihood)

@@ -80,7 +80,7 @@ def assert_same(a, b, X=X):
 def fitted():
     frame = pd.DataFrame(X, columns=list("abcd"), index=[f"row {i}" for i in range(150)])
     names = np.array(["setosa", "versicolor", "virginica"], dtype=object)[Y]
-    return FlywheelClassifier(**SHORT).fit(frame, names), frame
+    return FlywheelClassifier(**SHORT, n_folds=1).fit(frame, names), frame
 
 
 def test_save_and_load(fitted, tmp_path):
