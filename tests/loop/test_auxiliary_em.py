@@ -107,6 +107,31 @@ def test_m_step_mixes_two_weak_views_of_each_row():
     assert_close(step.loss(log_f), soft_target_cross_entropy(log_f, target))
 
 
+def test_mixup_mixes_weighted_targets():
+    trainer = take_steps(table_trainer(F_PROB))
+    made = loader(seed=3)
+    (step,) = auxiliary_em.m_step(trainer, made, ROWS, GIVEN, mixture(), mixup_alpha=4.0, sample_weight=WEIGHTS)
+    order = torch.Generator().manual_seed(3)
+    index = torch.randperm(N, generator=order)
+    weighted = (WEIGHTS[:, None].float() * TARGET)[index].repeat(2, 1)
+    x, target = mixup(index.float()[:, None].repeat(2, 1), weighted, 4.0, order)
+    assert_close(step.x, x)
+    log_f = torch.log_softmax(torch.randn(2 * N, K, generator=order), 1)
+    assert_close(step.loss(log_f), soft_target_cross_entropy(log_f, target))
+
+
+def test_members_have_weights_of_their_own():
+    trainer = take_steps(table_trainer(F_PROB))
+    weights = torch.stack([WEIGHTS, WEIGHTS.flip(0)])
+    (step,) = auxiliary_em.m_step(trainer, loader(), ROWS, GIVEN, mixture(), sample_weight=weights)
+    index = step.x[:, 0].long()
+    log_f = F_PROB.log()[index]
+    own = -(TARGET[index] * log_f).sum(1)
+    value = step.loss(torch.stack([log_f, log_f]))
+    assert_close(value, (weights[:, index].float() * own).mean())
+    assert value.dtype == torch.float32
+
+
 class Readable(nn.Module):
     """Tables whose features are a row's number and its square."""
 

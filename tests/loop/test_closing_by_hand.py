@@ -125,8 +125,8 @@ def closing(value, quality):
 def test_mixed_by_hand():
     after, before = closing(0.8, [0.9, 0.5]), closing(0.4, [0.6, 0.2])
     for share in (0.0, 0.25, 1.0):
-        found = mixed(after, before, share, 0.5)
-        assert_close(found.f_prob, torch.full((2, 2), 0.6, dtype=torch.float64))
+        found = mixed(after, before, share, 0.25)
+        assert_close(found.f_prob, torch.full((2, 2), 0.5, dtype=torch.float64))
         mean = 0.4 + 0.4 * share
         for name in ("refurbished", "posterior", "transition", "corruption"):
             assert_close(getattr(found, name), torch.full_like(getattr(found, name), mean))

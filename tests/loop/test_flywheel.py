@@ -477,7 +477,9 @@ def test_a_cycle_sets_its_learning_rate_before_it_trains():
 def test_closing_e_step_takes_the_last_nets_on_the_rows_as_they_are():
     made = after_warm_up(views=Neighbours(), calibrate=False)
     made.state.f_prob = torch.full((N, K), 1 / K)
-    made.close()
+    found = made.close()
+    assert_close(found.quality, made.state.quality_sum)
+    assert_close(found.f_prob, F_PROB)
     assert_close(made.state.q, e_step_by_hand(AGREEMENT), rtol=1e-5, atol=0)
     assert_close(made.state.f_prob, F_PROB)
     without = after_warm_up(refurbish=False)
