@@ -77,12 +77,6 @@ class Trainer:
         for group, base in zip(self.net.optimizer_.param_groups, self._base_lr, strict=False):
             group["lr"] = base * factor
 
-    def freeze_statistics(self) -> None:
-        """Keep the running statistics of BatchNorm as they are from now on, if the net is scheduled here."""
-        for module in self.net.module_.modules() if self.scheduled else ():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.momentum = 0.0
-
     def add_module(self, module: nn.Module) -> None:
         """Let the net's optimizer also train ``module`` (the head of the contrastive loss)."""
         self.net.optimizer_.add_param_group({"params": list(module.parameters())})
