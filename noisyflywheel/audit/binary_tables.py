@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 
-
-def needs(package: str, extra: str, what: str) -> ImportError:
-    """The error for a format whose package is not installed."""
-    return ImportError(f"{what} needs {package}: pip install 'noisyflywheel[{extra}]'")
+from noisyflywheel.audit.rewritable import Cells, Columns, optional_package
 
 
 class ParquetFile:
@@ -28,10 +24,7 @@ class ParquetFile:
     """
 
     def __init__(self, data: bytes) -> None:
-        try:
-            import pyarrow.parquet as parquet
-        except ImportError as error:
-            raise needs("pyarrow", "parquet", "a .parquet file") from error
+        parquet = optional_package("pyarrow.parquet", "pyarrow", "parquet", "a .parquet file")
         source = parquet.ParquetFile(io.BytesIO(data))
         self.table = source.read()
         groups = source.metadata
@@ -44,12 +37,7 @@ class ParquetFile:
         names = [name for name in index if isinstance(name, str)]
         return self.table.replace_schema_metadata(None).drop_columns(names).to_pandas()
 
-    def rendered(
-        self,
-        changes: Mapping[str, Mapping[int, Any]],
-        dropped: Sequence[int] = (),
-        added: Mapping[str, Sequence[Any]] | None = None,
-    ) -> bytes:
+    def rendered(self, changes: Cells, dropped: Sequence[int] = (), added: Columns | None = None) -> bytes:
         """As `DelimitedFile.rendered`; all other columns are those of the file, value by value."""
         import pyarrow as pa
         import pyarrow.parquet as parquet
@@ -85,10 +73,7 @@ class ExcelFile:
     """
 
     def __init__(self, data: bytes) -> None:
-        try:
-            from openpyxl import load_workbook
-        except ImportError as error:
-            raise needs("openpyxl", "excel", "a .xlsx file") from error
+        load_workbook = optional_package("openpyxl", "openpyxl", "excel", "a .xlsx file").load_workbook
         self.data, self._load = data, load_workbook
         rows = list(load_workbook(io.BytesIO(data), data_only=True).worksheets[0].values)
         if not rows:
@@ -103,12 +88,7 @@ class ExcelFile:
         data = {name: pd.Series(cells, dtype=object) for name, cells in zip(self.names, columns, strict=True)}
         return pd.DataFrame(data)
 
-    def rendered(
-        self,
-        changes: Mapping[str, Mapping[int, Any]],
-        dropped: Sequence[int] = (),
-        added: Mapping[str, Sequence[Any]] | None = None,
-    ) -> bytes:
+    def rendered(self, changes: Cells, dropped: Sequence[int] = (), added: Columns | None = None) -> bytes:
         """As `DelimitedFile.rendered`: the workbook with other cells in its first sheet."""
         book = self._load(io.BytesIO(self.data))
         sheet, width = book.worksheets[0], len(self.names)

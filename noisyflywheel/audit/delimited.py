@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -11,6 +11,7 @@ import pandas as pd
 from noisyflywheel.audit.dialect import Dialect
 from noisyflywheel.audit.encoding import Encoded, decode
 from noisyflywheel.audit.names import unique_names
+from noisyflywheel.audit.rewritable import Cells, Columns
 
 DELIMITERS = (",", ";", "\t", "|")
 LINE_END = re.compile(r"\r\n|\n|\r")
@@ -156,12 +157,7 @@ class DelimitedFile:
         data = {name: pd.Series(cells, dtype=object) for name, cells in zip(self.names, columns, strict=True)}
         return pd.DataFrame(data)
 
-    def rendered(
-        self,
-        changes: Mapping[str, Mapping[int, Any]],
-        dropped: Sequence[int] = (),
-        added: Mapping[str, Sequence[Any]] | None = None,
-    ) -> bytes:
+    def rendered(self, changes: Cells, dropped: Sequence[int] = (), added: Columns | None = None) -> bytes:
         """The file with other cells in some rows, without other rows, and with columns behind the last one.
 
         Parameters
@@ -192,9 +188,7 @@ class DelimitedFile:
                 at = record.end
         return self.encoded.to_bytes("".join([*parts, text[at:]]))
 
-    def _new_cells(
-        self, row: int, record: Record, changes: Mapping[str, Mapping[int, Any]]
-    ) -> list[tuple[int, int, str]]:
+    def _new_cells(self, row: int, record: Record, changes: Cells) -> list[tuple[int, int, str]]:
         """Places and new text of the cells of a record that change, from left to right."""
         spans = []
         for name, cells in changes.items():

@@ -4,37 +4,23 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 
-from noisyflywheel.audit.binary_tables import ExcelFile, ParquetFile, needs
+from noisyflywheel.audit.binary_tables import ExcelFile, ParquetFile
 from noisyflywheel.audit.delimited import DelimitedFile
 from noisyflywheel.audit.json_rows import JsonFile
+from noisyflywheel.audit.rewritable import Cells, Columns, Rewritable, optional_package
 
 DELIMITED = (".csv", ".tsv", ".txt")
 JSON = (".json", ".jsonl", ".ndjson")
 COMPRESSED = (".gz", ".zst")
 READABLE = (*DELIMITED, ".parquet", ".xlsx", *JSON)
 RISKY = ("=", "+", "-", "@", "\t", "\r")
-
-
-class Rewritable(Protocol):
-    """A parsed file that gives its rows and can be written with other labels."""
-
-    def frame(self) -> pd.DataFrame:
-        """Rows 0 … n-1 as the file has them."""
-
-    def rendered(
-        self,
-        changes: Mapping[str, Mapping[int, Any]],
-        dropped: Sequence[int] = (),
-        added: Mapping[str, Sequence[Any]] | None = None,
-    ) -> bytes:
-        """The file with other cells, without some rows, with more columns."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +50,7 @@ class TableFile:
         """Ending of the name, that of a compression with it: ``.csv``, ``.csv.gz``."""
         return "".join(endings(self.path))
 
-    def rendered(
-        self,
-        changes: Mapping[str, Mapping[int, Any]],
-        dropped: Sequence[int] = (),
-        added: Mapping[str, Sequence[Any]] | None = None,
-    ) -> bytes:
+    def rendered(self, changes: Cells, dropped: Sequence[int] = (), added: Columns | None = None) -> bytes:
         """Bytes of the file with other cells in some rows, without others, and with more columns."""
         return _compress(self.source.rendered(changes, dropped, added), self.path)
 
@@ -133,11 +114,7 @@ def _parser(kind: str, delimiter: str | None, encoding: str | None, quote: str) 
 
 def _zstandard() -> Any:
     """The package for .zst files."""
-    try:
-        import zstandard
-    except ImportError as error:
-        raise needs("zstandard", "zstd", "a .zst file") from error
-    return zstandard
+    return optional_package("zstandard", "zstandard", "zstd", "a .zst file")
 
 
 def _decompress(data: bytes, path: Path) -> bytes:

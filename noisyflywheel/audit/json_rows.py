@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from noisyflywheel.audit.encoding import decode
+from noisyflywheel.audit.rewritable import Cells, Columns
 
 SPACE = re.compile(r"[ \t\r\n]*")
 DECODER = json.JSONDecoder()
@@ -96,12 +97,7 @@ class JsonFile:
         columns = {name: [item.values.get(name) for item in self.items] for name in names}
         return pd.DataFrame({name: pd.Series(cells, dtype=object) for name, cells in columns.items()})
 
-    def rendered(
-        self,
-        changes: Mapping[str, Mapping[int, Any]],
-        dropped: Sequence[int] = (),
-        added: Mapping[str, Sequence[Any]] | None = None,
-    ) -> bytes:
+    def rendered(self, changes: Cells, dropped: Sequence[int] = (), added: Columns | None = None) -> bytes:
         """As `DelimitedFile.rendered`; a dropped row goes with the comma or line end that parts it from the next."""
         text, gone = self.encoded.text, set(dropped)
         parts: list[str] = []

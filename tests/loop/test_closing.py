@@ -1,4 +1,4 @@
-"""What the last E-step says, by hand."""
+"""What the last E-step says, from states made by hand."""
 
 import math
 
@@ -6,49 +6,114 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from noisyflywheel.loop.closing import close_cycles, log_odds, mixed, through_transition, with_even_errors
+from noisyflywheel import em
+from noisyflywheel.loop.closing import Closing, close_cycles, log_odds, mixed, through_transition, with_even_errors
 from noisyflywheel.loop.state import FlywheelState
 
 GIVEN = torch.tensor([0, 1, 1])
-F_PROB = torch.tensor([[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]], dtype=torch.float64)
+F_PROB = torch.tensor([[0.5, 0.5], [0.25, 0.75], [1.0, 0.0]])
 
 
+def double(*values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+Q = double(0.5, 0.0, 0.25)
+REFURBISHED = double([0.75, 0.25], [0.25, 0.75], [0.75, 0.25])
+T = double([0.8, 0.2], [0.3, 0.7])
+
+
+@pytest.fixture
 def state():
-    s = FlywheelState.start(GIVEN, 2, 0.6)
-    s.f_prob, s.q = F_PROB.clone(), torch.tensor([0.5, 0.0, 1.0], dtype=torch.float64)
-    s.transition = torch.tensor([[0.8, 0.2], [0.4, 0.6]], dtype=torch.float64)
+    """After three cycles, the later two of which count; the last row was in none of those."""
+    s = FlywheelState.start(GIVEN, 2, 0.7)
+    s.q, s.f_prob = Q.clone(), F_PROB.clone()
+    s.quality_sum, s.n_scored = double(1.5, 0.6, 0.0), double(3, 3, 0)
+    s.q_sum, s.f_given_sum, s.n_late = double(0.8, 0.2, 0.0), double(1.0, 1.6, 0.0), double(2, 2, 0)
+    s.transition, s.corruption = T.clone(), double([0.1, 0.9], [0.6, 0.4])
     return s
 
 
-def test_cycles_close_with_eq_11():
-    s = state()
-    s.quality_sum, s.n_scored = torch.tensor([0.9, 1.0, 2.4]).double(), torch.tensor([1, 2, 3]).double()
-    closing = close_cycles(s)
-    assert_close(closing.refurbished, torch.tensor([[0.95, 0.05], [0.5, 0.5], [0.0, 1.0]]).double())
-    assert_close(closing.quality, torch.tensor([0.9, 0.5, 0.8]).double())
-    T = torch.tensor([[0.95 / 1.45, 0.5 / 1.45], [0.05 / 1.55, 1.5 / 1.55]]).double()
-    assert_close(closing.transition, T)
-    bayes = 0.9 * T[0, 0] / (0.9 * T[0, 0] + 0.1 * T[1, 0])
-    assert_close(closing.posterior[0], 0.7 * 0.95 + 0.3 * bayes)  # no late cycle: the last Eq. (11)
+def test_the_end_of_the_cycles_by_hand(state):
+    found = close_cycles(state)
+    assert_close(found.quality, double(0.5, 0.2, 0.0))
+    assert_close(found.refurbished, REFURBISHED)
+    assert_close(found.transition, double([0.75 / 1.75, 1 / 1.75], [0.2, 0.8]))
+    assert_close(found.corruption, double([0.2, 0.8], [0.25, 0.75]))
+    assert (
+        isinstance(found.clean_rate, float) and found.clean_rate == pytest.approx(0.7) and found.f_prob is state.f_prob
+    )
 
 
-def test_late_cycles_set_the_level():
-    s = state()
-    s.q_sum, s.f_given_sum, s.n_late = (torch.full((3,), v).double() for v in (1.0, 0.5, 2.0))
-    closing = close_cycles(s)
-    bayes = close_cycles(state()).posterior - 0.7 * torch.tensor([0.95, 0.5, 1.0])
-    assert_close(closing.posterior, 0.7 * (0.5 + 0.5 * 0.25) + bayes)
+def test_clean_posterior_is_seven_tenths_eq_11_and_three_tenths_bayes_rule(state):
+    """Means of the later cycles: q .4, .1 and f .5, .8; the row that none of them saw has Eq. (11) of now."""
+    found = close_cycles(state)
+    eq_11 = double(0.4 + 0.6 * 0.5, 0.1 + 0.9 * 0.8, 0.25)
+    bayes = em.bayes_posterior(F_PROB.double(), found.transition, GIVEN)
+    assert_close(bayes, double(0.75 / 1.75 / (0.75 / 1.75 + 0.2), 0.6 / (0.6 + 0.25 / 1.75), 0.0))
+    assert_close(found.posterior, 0.7 * eq_11 + 0.3 * bayes)
 
 
-def test_sample_weights_count_in_the_matrices():
-    weights = torch.tensor([1.0, 0.0, 2.0]).double()
-    assert_close(close_cycles(state(), weights).transition[1], torch.tensor([0.05, 2.0]).double() / 2.05)
+def test_rows_are_averaged_over_the_cycles_that_saw_them(state):
+    state.q[2] = 0.5
+    state.quality_sum, state.n_scored = double(1.5, 0.6, 0.0), double(3, 1, 0)
+    state.q_sum, state.f_given_sum, state.n_late = double(0.8, 0.1, 0.0), double(1.0, 0.8, 0.0), double(2, 1, 0)
+    found = close_cycles(state)
+    assert_close(found.quality, double(0.5, 0.6, 0.0))
+    bayes = em.bayes_posterior(F_PROB.double(), found.transition, GIVEN)
+    assert_close(found.posterior, 0.7 * double(0.4 + 0.6 * 0.5, 0.1 + 0.9 * 0.8, 0.5) + 0.3 * bayes)
 
 
-def test_labels_through_transition():
-    closing = through_transition(F_PROB, state())
-    assert_close(closing.posterior, torch.tensor([0.72 / 0.76, 0.3 / 0.4, 0.48 / 0.52]).double())
-    assert closing.clean_rate == pytest.approx(float(closing.posterior.mean()))
+def test_weights_count_in_both_matrices(state):
+    found = close_cycles(state, double(1.0, 2.0, 0.0))
+    assert_close(found.transition, double([0.6, 0.4], [1 / 7, 6 / 7]))
+    assert_close(found.corruption, double([1 / 3, 2 / 3], [1 / 7, 6 / 7]))
+    assert_close(found.quality, double(0.5, 0.2, 0.0))
+
+
+def test_rounding_leaves_no_quality_below_0_or_above_1_and_rows_that_sum_to_1(state):
+    state.quality_sum = double(3.0000001, -1e-9, 0.0)
+    state.f_prob = F_PROB * 1.0001
+    found = close_cycles(state)
+    assert found.quality.tolist() == [1.0, 0.0, 0.0]
+    assert_close(found.refurbished.sum(1), double(1, 1, 1), rtol=1e-15, atol=1e-15)
+
+
+def test_labels_through_the_transition_matrix_by_hand(state):
+    found = through_transition(F_PROB, state)
+    expected = double([0.4 / 0.55, 0.15 / 0.55], [0.05 / 0.575, 0.525 / 0.575], [1.0, 0.0])
+    assert_close(found.refurbished, expected)
+    assert_close(found.posterior, double(0.4 / 0.55, 0.525 / 0.575, 0.0))
+    assert_close(found.quality, found.posterior)
+    assert isinstance(found.clean_rate, float)
+    assert found.clean_rate == pytest.approx(float(found.posterior.mean()))
+    assert found.f_prob is F_PROB and found.transition is state.transition and found.corruption is state.corruption
+
+
+def test_even_errors_by_hand():
+    """One sure prediction for eight labels of which six agree."""
+    prob, given = torch.tensor([[0.9, 0.1]]).repeat(8, 1), torch.tensor([0] * 6 + [1] * 2)
+    found = with_even_errors(prob, given)
+    temperature, gamma = em.calibrate_with_clean_rate(prob.double().log(), given, double(*[0.5] * 8))
+    p = 1 / (1 + (0.1 / 0.9) ** (1 / temperature))
+    own, other = gamma + (1 - gamma) / 2, (1 - gamma) / 2
+    assert_close(found.transition, double([own, other], [other, own]))
+    assert_close(found.corruption, double([0.5, 0.5], [0.5, 0.5]))
+    right, wrong = p * own / (p * own + (1 - p) * other), (1 - p) * own / ((1 - p) * own + p * other)
+    assert_close(found.posterior, double(*[right] * 6, *[wrong] * 2))
+    assert_close(found.refurbished[0], double(right, 1 - right))
+    assert_close(found.quality, double(*[0.9] * 6, *[0.1] * 2))
+    assert isinstance(found.clean_rate, float)
+    assert found.clean_rate == pytest.approx((6 * right + 2 * wrong) / 8) and found.f_prob is prob
+
+
+def test_even_errors_weigh_rows_and_survive_impossible_labels():
+    prob, given = torch.tensor([[0.9, 0.1]]).repeat(8, 1), torch.tensor([0] * 6 + [1] * 2)
+    weights = double(*[0.1] * 6, *[3.7] * 2)
+    gamma = em.calibrate_with_clean_rate(prob.double().log(), given, double(*[0.5] * 8), weights)[1]
+    assert float(with_even_errors(prob, given, weights).transition[0, 0]) == pytest.approx(gamma + (1 - gamma) / 2)
+    never = with_even_errors(torch.tensor([[1.0, 0.0]]), torch.tensor([1]))
+    assert torch.isfinite(never.posterior).all() and float(never.quality) == 0
 
 
 def test_even_errors_on_labels_that_fit_their_predictions_are_few():
@@ -63,16 +128,25 @@ def test_even_errors_on_labels_that_fit_their_predictions_are_few():
     assert_close(closing.transition.sum(1), torch.ones(2).double())
 
 
-def test_mixing():
-    after, before = through_transition(F_PROB, state()), with_even_errors(F_PROB, GIVEN)
-    half = mixed(after, before, 0.5, 0.25)
-    assert_close(half.posterior, (after.posterior + before.posterior) / 2)
-    odds = (0.5 * log_odds(after.quality) + log_odds(before.quality)) / 1.5
-    assert_close(half.quality, torch.sigmoid(odds))
-    assert_close(mixed(after, before, 0.0, 0.0).quality, before.quality)
-    assert_close(mixed(after, before, 1.0, 0.0).transition, after.transition)
+def closing(value, quality):
+    """Everything is ``value`` but the ranking score."""
+    grid = torch.full((2, 2), value, dtype=torch.float64)
+    return Closing(grid, grid, double(*quality), double(value, value), grid, grid, value)
+
+
+def test_mixed_by_hand():
+    after, before = closing(0.8, [0.9, 0.5]), closing(0.4, [0.6, 0.2])
+    for share in (0.0, 0.25, 1.0):
+        found = mixed(after, before, share, 0.25)
+        assert_close(found.f_prob, torch.full((2, 2), 0.5, dtype=torch.float64))
+        mean = 0.4 + 0.4 * share
+        for name in ("refurbished", "posterior", "transition", "corruption"):
+            assert_close(getattr(found, name), torch.full_like(getattr(found, name), mean))
+        assert found.clean_rate == pytest.approx(mean)
+        for at, (late, early) in enumerate([(9.0, 1.5), (1.0, 0.25)]):  # odds
+            odds = (late**share * early) ** (1 / (1 + share))
+            assert float(found.quality[at]) == pytest.approx(odds / (1 + odds))
 
 
 def test_log_odds_are_finite():
-    assert log_odds(torch.tensor([0.0, 0.5, 1.0]).double()).isfinite().all()
-    assert float(log_odds(torch.tensor(0.75))) == pytest.approx(math.log(3))
+    assert_close(log_odds(double(0.0, 0.5, 0.75, 1.0)), double(math.log(1e-9), 0, math.log(3), -math.log(1e-9)))

@@ -1,4 +1,4 @@
-"""Folds of the rows: who trains on what, and predictions put back in their places."""
+"""Folds balanced over the labels, and means over the members that have not seen a row."""
 
 import pytest
 import torch
@@ -6,43 +6,89 @@ from torch.testing import assert_close
 
 from noisyflywheel.loop.folds import Folds, draw_folds
 
-
-def generator():
-    return torch.Generator().manual_seed(0)
+GIVEN = torch.tensor([0, 1, 2] * 5)
 
 
-def test_folds_have_as_many_of_each_class_as_can_be():
-    given = torch.tensor([0] * 10 + [1] * 5)
-    fold = draw_folds(given, 5, generator())
-    assert torch.bincount(fold[:10]).tolist() == [2] * 5 and torch.bincount(fold[10:]).tolist() == [1] * 5
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
 
 
-@pytest.mark.parametrize("n", [10, 11, 13])
-def test_each_row_is_left_out_by_one_member_of_each_family(n):
-    folds = Folds.draw(torch.arange(n) % 2, torch.arange(n), 3, 2, generator())
-    assert folds.trains.shape == (6, n)
-    for family in (folds.trains[:3], folds.trains[3:]):
-        assert ((family == 0).sum(0) == 1).all()
-        assert_close(family.mean(0), torch.ones(n))  # 0 once, 3/2 twice
-    for member in range(6):
-        left_out = set(folds.own[member].tolist())
-        assert left_out == set((folds.trains[member] == 0).nonzero().flatten().tolist())
+def test_folds_hold_as_many_of_each_class_as_can_be():
+    fold = draw_folds(GIVEN, 5, generator())
+    for part in range(5):
+        assert torch.bincount(GIVEN[fold == part], minlength=3).tolist() == [1, 1, 1]
+    uneven = torch.bincount(draw_folds(GIVEN[:13], 5, generator()), minlength=5)
+    assert sorted(uneven.tolist()) == [2, 2, 3, 3, 3]
 
 
-def test_families_have_folds_of_their_own():
-    folds = Folds.draw(torch.arange(60) % 2, torch.arange(60), 3, 2, generator())
-    assert not torch.equal(folds.trains[:3], folds.trains[3:])
+def test_folds_are_drawn_by_the_generator():
+    drawn = [draw_folds(GIVEN, 5, generator(seed)).tolist() for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    starts = {
+        tuple(torch.bincount(draw_folds(GIVEN[:13], 5, generator(seed)), minlength=5).tolist()) for seed in range(20)
+    }
+    assert len(starts) == 5  # the larger folds are not always the first ones
 
 
-def test_predictions_go_back_to_their_rows():
-    folds = Folds.draw(torch.arange(11) % 2, torch.arange(11), 3, 2, generator())
-    prob = folds.own[..., None].double() + torch.tensor([0.0, 100.0]).double()  # each row's own number
-    found = folds.mean_by_row(prob, 11)
-    assert_close(found, torch.stack([torch.arange(11), 100 + torch.arange(11)], 1).double().expand(2, 11, 2))
+ROWS = torch.tensor([0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 14])
+"""Without rows 4 and 13."""
 
 
-def test_rows_that_take_no_part_are_in_no_fold():
-    rows = torch.tensor([0, 2, 4, 6, 8, 10])
-    folds = Folds.draw(torch.arange(12) % 3, rows, 3, 1, generator())
-    assert set(folds.own.flatten().tolist()) == set(rows.tolist())
-    assert not folds.trains[:, 1::2].any()
+@pytest.fixture
+def folds():
+    return Folds.draw(GIVEN, ROWS, 4, 2, generator())
+
+
+def own_rows(folds, member):
+    return folds.own[member][folds.counts[member] > 0]
+
+
+def test_every_row_is_left_out_once_in_each_family(folds):
+    assert folds.own.shape == folds.counts.shape == (8, 4) and folds.counts.dtype == torch.float64
+    for members in (range(4), range(4, 8)):
+        assert sorted(torch.cat([own_rows(folds, member) for member in members]).tolist()) == ROWS.tolist()
+    assert not torch.equal(folds.trains[:4], folds.trains[4:])  # the families are drawn apart
+
+
+def test_a_member_trains_on_all_other_rows_with_weights_of_mean_1(folds):
+    assert folds.trains.shape == (8, 15)
+    for member in range(8):
+        expected = torch.zeros(15)
+        expected[ROWS] = 4 / 3
+        expected[own_rows(folds, member)] = 0
+        assert_close(folds.trains[member], expected)
+    for family in (folds.trains[:4], folds.trains[4:]):
+        assert_close(family.mean(0)[ROWS], torch.ones(13))
+
+
+def test_shorter_folds_are_filled_up_with_their_own_rows(folds):
+    short = [member for member in range(8) if folds.counts[member].sum() < 4]
+    assert short
+    for member in range(8):
+        n = int(folds.counts[member].sum())
+        assert folds.counts[member].tolist() == [1.0] * n + [0.0] * (4 - n)
+        assert folds.own[member].tolist() == [folds.own[member][i % n] for i in range(4)]
+
+
+def test_predictions_of_own_folds_are_put_where_their_rows_are(folds):
+    """A member predicts the number of the row, plus 100 times its own."""
+    member = torch.arange(8)[:, None] * 100
+    prob = torch.stack([folds.own + member, folds.own * 0 + 1], 2).float()
+    found = folds.mean_by_row(prob, 15)
+    assert found.shape == (2, 15, 2) and found.dtype == torch.float32
+    for family in range(2):
+        for row in range(15):
+            if row in ROWS:
+                left_out = next(m for m in range(4 * family, 4 * family + 4) if row in own_rows(folds, m))
+                assert found[family, row].tolist() == [row + 100 * left_out, 1]
+            else:
+                assert found[family, row].tolist() == [0, 0]
+
+
+def test_means_keep_the_precision_of_the_predictions(folds):
+    assert folds.mean_by_row(torch.zeros(8, 4, 3, dtype=torch.float64), 15).dtype == torch.float64
+
+
+def test_folds_are_made_where_the_labels_are():
+    folds = Folds.draw(GIVEN, ROWS, 4, 2, generator())
+    assert folds.trains.device == folds.own.device == GIVEN.device

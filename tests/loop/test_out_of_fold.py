@@ -1,143 +1,291 @@
-"""The flywheel out of fold: who judges whom, when the warm-up ends, what the cycles find."""
+"""The out-of-fold flywheel on stacks of tables: what each row is judged by, and what the members learn."""
 
-import numpy as np
 import pytest
 import torch
-from sklearn.metrics import roc_auc_score
+from skorch import NeuralNetClassifier
+from tables import GIVEN, ROWS, WEIGHTS, K, N, loader, settings
+from torch import nn
+from torch.testing import assert_close
 
-from noisyflywheel import FlywheelClassifier
-from noisyflywheel.estimator.assemble import untrained_flywheel
-from noisyflywheel.loop.out_of_fold import PATIENCE, smoothed
+from noisyflywheel import em
+from noisyflywheel.loop.closing import mixed, through_transition, with_even_errors
+from noisyflywheel.loop.decide import compare
+from noisyflywheel.loop.folds import Folds
+from noisyflywheel.loop.out_of_fold import OutOfFoldFlywheel, smoothed
+from noisyflywheel.nets import Trainer, prepare_net
 
-
-def blobs(n=400, seed=0, spread=0.7):
-    """Three overlapping classes in mixed units, a quarter of the first one labelled as the second."""
-    rng = np.random.default_rng(seed)
-    y = np.arange(n) % 3
-    centres = np.array([[0, 0], [2, 0], [1, 2.0]])
-    X = (centres[y] + rng.normal(size=(n, 2)) * spread) * [1, 1000]
-    given = y.copy()
-    given[(y == 0) & (rng.random(n) < 0.4)] = 1
-    return X.astype(np.float32), y, given
+FOLDS, M = 2, 4
 
 
-def made(n=60, **params):
-    X, _, given = blobs(n)
-    clf = FlywheelClassifier(n_folds=5, **params)
-    return untrained_flywheel(clf, torch.from_numpy(X), given, 3, [0, 1, 2])
+class Tables(nn.Module):
+    """Four tables of logits (4, N, K), two families of one per fold, and those that are kept."""
+
+    n_folds, families = FOLDS, ("first", "second")
+
+    def __init__(self):
+        super().__init__()
+        self.logits = nn.Parameter(torch.randn(M, N, K, generator=torch.Generator().manual_seed(0)))
+        self.register_buffer("kept", torch.zeros(2 * M, N, K))
+        self.register_buffer("kept_share", torch.zeros(()))
+
+    def forward(self, x):
+        logits = self.logits[:, x[:, 0].long()]
+        return logits if self.training else logits.softmax(-1).mean(0).log()
+
+    def apart(self, x, kept=False):
+        index = x[..., 0].long()
+        tables = self.kept if kept else self.logits
+        index = index.repeat(2, 1) if kept else index
+        return tables[torch.arange(len(tables))[:, None], index]
+
+    def keep(self, family):
+        members = slice(FOLDS * family, FOLDS * family + FOLDS)
+        self.kept[members] = self.logits[members].detach()
+
+    def keep_of(self, other):
+        self.kept[M:] = other.kept[:M]
+
+    def go_back_to_kept(self):
+        self.logits.data.copy_(self.kept[:M])
 
 
-def test_a_member_never_moves_by_rows_of_its_own_fold():
-    """Labels of fold 0 of the first family change; its member 0 comes out the same, bit by bit, all others do not."""
-    ends = []
-    for change in (False, True):
-        flywheel = made()
-        if change:
-            rows = flywheel.folds.own[0].unique()
-            flywheel.given[rows] = (flywheel.given[rows] + 1) % 3
-        torch.manual_seed(0)
-        flywheel.warm_up_epoch([])
-        ends.append(flywheel.aux.net.module_.families[0].w3.detach().clone())
-    assert torch.equal(ends[0][0], ends[1][0])
-    assert not any(torch.equal(ends[0][m], ends[1][m]) for m in range(1, 5))
+def tables_trainer(seed, lr):
+    net = NeuralNetClassifier(Tables, criterion=nn.CrossEntropyLoss, lr=lr, batch_size=-1, train_split=None)
+    trainer = Trainer(prepare_net(net, {}, None, False))
+    rng = torch.Generator().manual_seed(seed)
+    trainer.net.module_.logits.data = torch.randn(M, N, K, generator=rng)
+    trainer.net.module_.kept = torch.randn(2 * M, N, K, generator=rng)
+    return trainer
 
 
-def test_predictions_of_unseen_rows_are_those_of_the_members_that_left_them_out():
-    flywheel = made()
-    found = flywheel._unseen(flywheel.aux)
-    module = flywheel.aux.net.module_
-    every = flywheel.loader.source.take(torch.arange(60))
-    module.eval()
-    prob = module.apart(every.expand(10, *every.shape)).softmax(-1)  # every member on every row
-    for row in (0, 17, 59):
-        for family in (0, 1):
-            member = int(flywheel.folds.fold[family, row]) + 5 * family
-            torch.testing.assert_close(found[family, row], prob[member, row])
+def out_of_fold(lr=1.0, sample_weight=None, **changes):
+    trainers = [tables_trainer(seed, lr) for seed in (1, 2)]
+    return OutOfFoldFlywheel(*trainers, loader(), GIVEN, K, settings(guard=False, **changes), sample_weight)
 
 
-def test_the_warm_up_ends_when_no_loss_falls_any_more():
-    flywheel = made()
-    falling = [torch.full((2, 2), 1.0 / (e + 1)) for e in range(30)]
-    assert not flywheel.warm_up_is_over(falling)
-    rising = falling[:10] + [torch.full((2, 2), 1.0)] * (PATIENCE + 1)
-    assert flywheel.warm_up_is_over(rising)
-    assert not flywheel.warm_up_is_over(rising[:-2])
-    one_still_falls = [r.clone() for r in rising]
-    for record in one_still_falls[-2:]:
-        record[1, 0] = 0.0
-    assert not flywheel.warm_up_is_over(one_still_falls)
+def tables_of(trainer):
+    return trainer.net.module_.logits.detach().clone()
+
+
+def unseen(made, tables):
+    """Predictions (2, N, K) of each row by the member of each family that leaves it out: the plain form."""
+    prob = tables.softmax(-1)
+    found = torch.zeros(len(tables) // FOLDS, N, K)
+    for member in range(len(tables)):
+        left_out = made.folds.trains[member % M] == 0
+        found[member // FOLDS, left_out] = prob[member, left_out]
+    return found
+
+
+def at_first_cycle(**changes):
+    made = out_of_fold(**changes)
+    made.start_cycles()
+    return made
+
+
+def test_members_train_without_their_folds_and_with_the_weights_of_the_rows():
+    made = out_of_fold()
+    assert made.training_weights is made.folds.trains and made.folds.trains.shape == (M, N)
+    assert (made.folds.trains.unique() == torch.tensor([0.0, 2.0])).all()
+    weighted = out_of_fold(sample_weight=WEIGHTS)
+    assert_close(weighted.training_weights, weighted.folds.trains * WEIGHTS.float())
+    assert made.hold_out() == [] and not made.is_guarded and made.hold == 0.0
+
+
+def test_a_warm_up_epoch_moves_members_on_the_rows_of_other_folds():
+    made = out_of_fold(lr=M * N)
+    before = tables_of(made.aux)
+    made.warm_up_epoch([])
+    target = nn.functional.one_hot(GIVEN, K).float()
+    expected = made.folds.trains[..., None] * (before.softmax(-1) - target)
+    assert_close(before - tables_of(made.aux), expected, atol=1e-5, rtol=0)
+
+
+def test_rows_are_predicted_by_members_that_have_not_seen_them():
+    made = out_of_fold()
+    assert_close(made._unseen(made.main), unseen(made, tables_of(made.main)))
+    assert_close(made._unseen(made.aux, kept=True), unseen(made, made.aux.net.module_.kept))
+    assert_close(made._guess(), unseen(made, tables_of(made.aux)).mean(0))
+
+
+def test_rows_of_weight_zero_are_predicted_by_all_members():
+    weights = WEIGHTS.clone()
+    weights[[2, 5]] = 0
+    made = out_of_fold(sample_weight=weights)
+    found = made._unseen(made.main)
+    whole = tables_of(made.main).softmax(-1).mean(0)
+    assert_close(found[:, [2, 5]], whole[[2, 5]].expand(2, 2, K))
+    assert_close(found[:, [0, 1, 3]], unseen(made, tables_of(made.main))[:, [0, 1, 3]])
+
+
+# the end of the warm-up
+
+
+def losses_by_hand(made):
+    rows = []
+    for trainer in made.trainers:
+        own = unseen(made, tables_of(trainer))[:, ROWS, GIVEN].clamp_min(1e-6)
+        rows.append(-own.log().mean(1))
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "batch_size", "epochs"),
+    [(320, 32, 40), (100, 32, 100), (64, 64, 100), (3200, 32, 20), (30_000, 64, 20), (30_001, 64, 10), (10, -1, 40)],
+)
+def test_length_of_the_warm_up_by_rows_and_batch(n_rows, batch_size, epochs):
+    """400 steps, within 20 and 100 epochs, 10 for many rows."""
+    made = out_of_fold()
+    made.all_rows, made.aux.net.batch_size = torch.arange(n_rows), batch_size
+    assert made.n_epochs_at_most == epochs
 
 
 def test_smoothed_by_hand():
-    records = [torch.full((1, 1), v) for v in (4.0, 2.0, 1.0)]
-    assert smoothed(records).flatten().tolist() == [4.0, 3.0, 1.5]
+    records = [torch.tensor([[4.0, 1.0]]), torch.tensor([[2.0, 3.0]]), torch.tensor([[1.0, 5.0]])]
+    assert_close(smoothed(records), torch.tensor([[[4.0, 1.0]], [[3.0, 2.0]], [[1.5, 4.0]]]))
 
 
-def test_members_of_the_best_epoch_are_kept(monkeypatch):
-    flywheel = made()
-    module = flywheel.aux.net.module_
-    losses = iter([1.0, 0.5, 3.0])
-    epochs = []
-    monkeypatch.setattr(type(flywheel), "_unseen", lambda self, trainer, kept=False: prob_of_loss(self, current[0]))
-    records = []
-    for loss in losses:
-        current = [loss]
-        flywheel.warm_up_epoch([])
-        records.append(flywheel.held_out_record([], records))
-        epochs.append(module.families[0].w3.detach().clone())
-    assert torch.equal(module.kept[0].w3, epochs[1])
+def test_records_are_losses_on_unseen_rows_and_the_best_members_are_kept():
+    made = out_of_fold()
+    kept = []
+    for i, trainer in enumerate(made.trainers):
+        trainer.net.module_.keep = lambda family, i=i: kept.append((i, family))
+    first = made.held_out_record([], [])
+    assert_close(first, losses_by_hand(made))
+    assert kept == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    kept.clear()
+    worse_before = first + torch.tensor([[1.0, -1.0], [1.0, -1.0]])
+    made.held_out_record([], [worse_before])
+    assert kept == [(0, 0), (1, 0)]  # the second families were better before
 
 
-def prob_of_loss(flywheel, loss):
-    """Predictions whose mean loss of the given labels is ``loss``."""
-    p = float(np.exp(-loss))
-    prob = torch.full((2, len(flywheel.given), 3), (1 - p) / 2)
-    return prob.scatter(2, flywheel.given.expand(2, -1)[..., None], p)
+def test_impossible_labels_of_unseen_rows_cost_a_finite_loss():
+    made = out_of_fold()
+    for trainer in made.trainers:
+        trainer.net.module_.logits.data = -1e3 * nn.functional.one_hot(GIVEN, K).float().expand(M, N, K)
+    assert_close(made.held_out_record([], []), torch.full((2, 2), 13.815511))  # -log 1e-6
 
 
-@pytest.fixture(scope="module")
-def fitted():
-    X, y, given = blobs(spread=0.4)
-    return FlywheelClassifier(random_state=0).fit(X, given), X, y, given
+def test_a_warm_up_is_over_after_eight_epochs_without_a_better_loss():
+    made = out_of_fold()
+    assert not made.warm_up_is_over([])
+    falling = [torch.full((2, 2), 5.0 - epoch) for epoch in range(4)]
+    assert not made.warm_up_is_over(falling + [torch.full((2, 2), 9.0)] * 7)
+    assert made.warm_up_is_over(falling + [torch.full((2, 2), 9.0)] * 8)
+    one_still_falls = [torch.tensor([[9.0, 9.0], [9.0, 9.0 - epoch]]) for epoch in range(12)]
+    assert not made.warm_up_is_over(one_still_falls)
 
 
-def test_errors_of_one_class_are_found(fitted):
-    clf, _, y, given = fitted
-    assert roc_auc_score(given == y, clf.clean_proba_) > 0.85
-    assert clf.transition_matrix_[0, 1] > 0.15 and clf.transition_matrix_[1, 0] < 0.1
-    assert (clf.refurbished_labels_ == y).mean() > (given == y).mean() + 0.005
+@pytest.mark.parametrize("has_held_out", [True, False])
+def test_cycles_start_from_the_kept_members(has_held_out):
+    made = out_of_fold()
+    made.has_held_out = has_held_out
+    expected = [t.net.module_.kept[:M].clone() if has_held_out else tables_of(t) for t in made.trainers]
+    made.start_cycles()
+    for trainer, tables in zip(made.trainers, expected, strict=True):
+        assert_close(tables_of(trainer), tables)
+        assert_close(trainer.net.module_.kept[:M], tables)
+    assert_close(made.aux.net.module_.kept[M:], expected[0])  # f also keeps what g kept
+    f_prob = unseen(made, expected[1]).mean(0)
+    assert_close(made.state.f_prob, f_prob)
+    assert float(made.state.gamma) == pytest.approx(float((f_prob.argmax(1) == GIVEN).double().mean()))
 
 
-def test_the_cycles_count_as_much_as_they_are_better(fitted):
-    clf, X, *_ = fitted
-    share = clf.decisions_.set_index("decision").loc["prediction", "share"]
-    module = clf.aux_net_.module_
-    assert float(module.kept_share) == pytest.approx(1 - share)
-    np.testing.assert_allclose(clf.aux_net_.predict_proba(X), clf.predict_proba(X), atol=1e-5)
+def test_cycles_start_with_a_weighted_agreement():
+    made = at_first_cycle(sample_weight=WEIGHTS)
+    right = (made.state.f_prob.argmax(1) == GIVEN).double()
+    assert float(made.state.gamma) == pytest.approx(float((right * WEIGHTS).sum() / WEIGHTS.sum()))
 
 
-def test_saved_and_loaded(fitted, tmp_path):
-    clf, X, *_ = fitted
-    clf.save(tmp_path / "model")
-    loaded = FlywheelClassifier.load(tmp_path / "model")
-    np.testing.assert_array_equal(loaded.predict_proba(X), clf.predict_proba(X))
+# Figure 2
 
 
-def test_a_warm_start_keeps_its_folds():
-    X, _, given = blobs(120)
-    clf = FlywheelClassifier(n_warmup_epochs=2, n_cycles=2, warm_start=True).fit(X, given)  # fresh entropy in each fit
-    first = clf._kept["snapshot"]["fold"]
-    clf.fit(X, given)
-    assert torch.equal(clf._kept["snapshot"]["fold"], first) and clf.n_iter_ == 4
+@pytest.mark.parametrize("sample_weight", [None, WEIGHTS])
+def test_e_step_of_g_fits_temperature_and_gamma_to_unseen_rows(sample_weight):
+    made = at_first_cycle(sample_weight=sample_weight)
+    s = made.state
+    s.eps = torch.linspace(0.1, 0.6, N, dtype=torch.float64)
+    made._e_step_main(ROWS)
+    log_g = unseen(made, tables_of(made.main)).mean(0).log()
+    temperature, gamma = em.calibrate_with_clean_rate(log_g, GIVEN, s.eps, sample_weight)
+    assert s.temperature == temperature and float(s.gamma) == gamma and s.gamma.dtype == torch.float64
+    own = em.tempered_given(log_g, GIVEN, temperature).double()
+    assert_close(s.q, gamma * own / (gamma * own + (1 - gamma) * s.eps), rtol=1e-5, atol=1e-8)
 
 
-def test_rows_of_weight_0_are_judged_by_members_that_never_saw_them():
-    X, y, given = blobs(300)
-    weights = np.r_[np.full(200, 1.5), np.full(50, 0.5), np.zeros(50)]
-    clf = FlywheelClassifier(n_warmup_epochs=10, n_cycles=2, random_state=0).fit(X, given, sample_weight=weights)
-    alone = FlywheelClassifier(n_warmup_epochs=10, n_cycles=2, random_state=0).fit(
-        X[:250], given[:250], sample_weight=weights[:250]
-    )
-    np.testing.assert_allclose(clf.predict_proba(X), alone.predict_proba(X), atol=1e-5)
-    wrong = given[250:] != y[250:]
-    assert clf.label_quality_[250:][wrong].mean() < clf.label_quality_[250:][~wrong].mean()
+def test_f_has_no_e_step_of_its_own():
+    made = at_first_cycle()
+    before = made.state.f_prob.clone()
+    made.aux.net.module_.logits.data += 1.0
+    made._e_step_auxiliary(ROWS)
+    assert torch.equal(made.state.f_prob, before)
+
+
+def test_m_step_of_f_goes_to_its_posterior_through_the_transition_matrix():
+    made = at_first_cycle(lr=M * N, sample_weight=WEIGHTS)
+    s = made.state
+    s.q = torch.linspace(0.05, 0.95, N, dtype=torch.float64)
+    before = tables_of(made.aux)
+    loss = made._m_step_auxiliary(ROWS)
+    weights = WEIGHTS[:, None]
+    assert_close(s.transition, em.transition_matrix(em.refurbish(s.q, GIVEN, s.f_prob) * weights, GIVEN))
+    assert_close(s.corruption, em.corruption_matrix(s.q, s.f_prob * weights, GIVEN))
+    target = em.posterior_through(s.f_prob, s.transition, GIVEN)
+    expected = made.training_weights[..., None] * (before.softmax(-1) - target)
+    assert_close(before - tables_of(made.aux), expected, atol=1e-5, rtol=0)
+    by_hand = -(made.training_weights[..., None] * target * before.log_softmax(-1)).sum(-1).mean()
+    assert loss == pytest.approx(float(by_hand), rel=1e-5)
+
+
+@pytest.mark.parametrize("noise_model", ["class", "uniform"])
+def test_resampling_asks_unseen_rows(noise_model):
+    made = at_first_cycle(noise_model=noise_model)
+    s = made.state
+    s.q = torch.linspace(0.05, 0.95, N, dtype=torch.float64)
+    s.corruption = torch.tensor([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8], [0.6, 0.3, 0.1]], dtype=torch.float64)
+    made.aux.net.module_.logits.data = tables_trainer(7, 1.0).net.module_.logits.data
+    made._resample(ROWS)
+    f_prob = unseen(made, tables_of(made.aux)).mean(0)
+    assert_close(s.f_prob, f_prob)
+    assert torch.equal(s.y_hat, em.refurbish(s.q, GIVEN, f_prob).argmax(1))
+    by_hand = (f_prob.double() * s.corruption.T[GIVEN]).sum(1)
+    assert_close(s.eps, by_hand if noise_model == "class" else torch.full_like(by_hand, 1 / K), rtol=1e-5, atol=0)
+    argmax = at_first_cycle(resample="argmax")
+    argmax._resample(ROWS)
+    assert torch.equal(argmax.state.y_hat, argmax.state.f_prob.argmax(1))
+
+
+@pytest.mark.parametrize("sample_weight", [None, WEIGHTS])
+def test_the_end_mixes_cycles_and_warm_up_as_sure_as_unseen_labels_are(sample_weight):
+    made = at_first_cycle(sample_weight=sample_weight)
+    for right in (0, 1, 2, 3, 4, 5):  # f has become better on these rows
+        made.aux.net.module_.logits.data[:, right, GIVEN[right]] += 9.0
+    made.cycle()
+    f_prob = unseen(made, tables_of(made.aux)).mean(0)
+    early = unseen(made, made.aux.net.module_.kept).mean(0)
+    found = made.close()
+    both = ("cycles", "warm-up", f_prob, early, GIVEN)
+    prediction, labels = compare("prediction", *both), compare("labels", *both, needs=0.0)
+    assert prediction.chosen == labels.chosen == "cycles" and 0.5 < prediction.share < labels.share < 1
+    for one, other in zip(made.decisions, (prediction, labels), strict=True):
+        assert one[:9] == other[:9] and one.log_likelihood == pytest.approx(other.log_likelihood)
+    assert float(made.aux.net.module_.kept_share) == pytest.approx(1 - prediction.share)
+    before = with_even_errors(early, GIVEN, sample_weight)
+    expected = mixed(through_transition(f_prob, made.state), before, labels.share, prediction.share)
+    for one, other in zip(found, expected, strict=True):
+        assert_close(one, other)
+
+
+def test_a_cycle_runs_through():
+    made = at_first_cycle()
+    row = made.cycle()
+    assert row["cycle"] == 1 and row["temperature"] == made.state.temperature
+
+
+def test_folds_are_part_of_a_saved_state():
+    made, other = at_first_cycle(sample_weight=WEIGHTS), at_first_cycle(sample_weight=WEIGHTS)
+    other._leave_out(Folds(1 - made.folds.fold, FOLDS))
+    assert not torch.equal(other.training_weights, made.training_weights)
+    other.load_state_dict(made.state_dict())
+    assert torch.equal(other.folds.own, made.folds.own)
+    assert_close(other.training_weights, made.folds.trains * WEIGHTS.float())
