@@ -83,9 +83,10 @@ class PiecewiseLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode rows."""
-        there = self.length > 0
-        position = (x[:, self.column] - self.lower) / self.length.masked_fill(~there, 1)  # (B, n_encoded)
-        return (position.clamp(0, 1) * 2 - 1) * there
+        there = (self.length > 0).to(x.dtype)
+        slope = 2 * there / torch.where(self.length > 0, self.length, 1)
+        position = x.index_select(1, self.column).sub_(self.lower).mul_(slope)  # (B, n_encoded), 0..2 inside the bin
+        return position.sub_(there).clamp_(-1, 1)
 
 
 def count_bins(x: Tensor) -> int:

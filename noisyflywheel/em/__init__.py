@@ -15,10 +15,12 @@ from noisyflywheel.em.main import (
     update_clean_rate,
 )
 from noisyflywheel.em.mixture import given_label_likelihood, joint_likelihood, objective
+from noisyflywheel.em.sharpness import averaged_posterior, likely_transition
 
 __all__ = [
     "agreement",
     "auxiliary_likelihood",
+    "averaged_posterior",
     "bayes_posterior",
     "calibrate",
     "calibrate_with_clean_rate",
@@ -28,6 +30,7 @@ __all__ = [
     "expected_log_likelihood",
     "given_label_likelihood",
     "joint_likelihood",
+    "likely_transition",
     "marginal_true_class",
     "mean_posterior",
     "objective",

@@ -8,7 +8,7 @@ from torch import Tensor
 from noisyflywheel.em.main import EPS_MIN
 
 
-def _row_normalised(mass: Tensor) -> Tensor:
+def row_normalised(mass: Tensor) -> Tensor:
     """Rows scaled to sum 1; a row without mass becomes uniform. ``mass`` has shape (K, K)."""
     total = mass.sum(1, keepdim=True)
     uniform = torch.full_like(mass, 1.0 / mass.shape[1])
@@ -39,7 +39,7 @@ def transition_matrix(q_y: Tensor, given: Tensor) -> Tensor:
     -------
     Tensor of shape (K, K), float64
     """
-    return _row_normalised(_mass_by_given(q_y, given))
+    return row_normalised(_mass_by_given(q_y, given))
 
 
 def corruption_matrix(q: Tensor, f_prob: Tensor, given: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ def corruption_matrix(q: Tensor, f_prob: Tensor, given: Tensor) -> Tensor:
     Tensor of shape (K, K), float64
         Rows = true class, columns = given class, rows sum to 1.
     """
-    return _row_normalised(_mass_by_given((1 - q)[:, None] * f_prob, given))
+    return row_normalised(_mass_by_given((1 - q)[:, None] * f_prob, given))
 
 
 def error_probability(f_prob: Tensor, corruption: Tensor, given: Tensor) -> Tensor:

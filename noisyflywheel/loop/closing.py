@@ -68,45 +68,21 @@ def clean_posterior(state: FlywheelState, refurbished: Tensor, T: Tensor) -> Ten
     return torch.lerp(over_cycles, em.bayes_posterior(s.f_prob.double(), T, s.given), BAYES_SHARE)
 
 
-def through_transition(f_prob: Tensor, state: FlywheelState) -> Closing:
-    """Labels as f and T judge them after cycles with out-of-fold E-steps (Eq. 12's posterior).
-
-    Parameters
-    ----------
-    f_prob : Tensor of shape (N, K)
-        Out-of-fold prediction of f.
-    state : FlywheelState
-        With T and T_c of the last cycle.
-    """
-    s = state
-    refurbished = em.posterior_through(f_prob.double(), s.transition, s.given)
-    posterior = refurbished.gather(1, s.given[:, None]).squeeze(1)
-    return Closing(f_prob, refurbished, posterior, posterior, s.transition, s.corruption, float(posterior.mean()))
-
-
-def with_even_errors(prob: Tensor, given: Tensor, sample_weight: Tensor | None = None) -> Closing:
-    """Labels as nets judge them that were trained on the given labels, with errors evenly spread over the classes.
-
-    ``T = gamma I + (1 - gamma) / K``; gamma and a temperature of the nets are those that make the given labels most
-    likely (objective 3 with eps = 1/K).
+def close_unseen(prob: Tensor, given: Tensor, corruption: Tensor, sample_weight: Tensor | None = None) -> Closing:
+    """Labels as predictions of unseen rows judge them, with the T that these predictions speak for.
 
     Parameters
     ----------
     prob : Tensor of shape (N, K)
         Out-of-fold prediction.
     given : Tensor of shape (N,), int64
+    corruption : Tensor of shape (K, K)
+        T_c; handed on.
     sample_weight : Tensor of shape (N,), optional
     """
-    n_classes, device = prob.shape[1], given.device
-    log_p = prob.double().clamp_min(1e-30).log()
-    eps = torch.full((len(given),), 1.0 / n_classes, dtype=torch.float64, device=device)
-    temperature, gamma = em.calibrate_with_clean_rate(log_p, given, eps, sample_weight)
-    uniform = torch.full((n_classes, n_classes), 1.0 / n_classes, dtype=torch.float64, device=device)
-    T = gamma * torch.eye(n_classes, dtype=torch.float64, device=device) + (1 - gamma) * uniform
-    refurbished = em.posterior_through(torch.softmax(log_p / temperature, 1), T, given)
+    refurbished, T = em.averaged_posterior(prob, given, sample_weight)
     posterior = refurbished.gather(1, given[:, None]).squeeze(1)
-    quality = prob.double().gather(1, given[:, None]).squeeze(1)
-    return Closing(prob, refurbished, quality, posterior, T, uniform, float(posterior.mean()))
+    return Closing(prob, refurbished, posterior, posterior, T, corruption, float(posterior.mean()))
 
 
 def mixed(after: Closing, before: Closing, share: float, of_prediction: float) -> Closing:

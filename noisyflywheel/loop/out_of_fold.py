@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from noisyflywheel import em
 from noisyflywheel.loop import auxiliary_em
-from noisyflywheel.loop.closing import Closing, mixed, through_transition, with_even_errors
+from noisyflywheel.loop.closing import Closing, close_unseen, mixed
 from noisyflywheel.loop.decide import compare
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.folds import Folds
@@ -158,8 +158,10 @@ class OutOfFoldFlywheel(Flywheel):
         labels = compare("labels", "cycles", "warm-up", *both, needs=0.0)
         self.decisions.extend([prediction, labels])
         aux.kept_share.fill_(1 - prediction.share)
-        before = with_even_errors(early, self.given, self.sample_weight)
-        return mixed(through_transition(f_prob, self.state), before, labels.share, prediction.share)
+        judged = (self.given, self.state.corruption, self.sample_weight)
+        before, after = (close_unseen(prob, *judged) for prob in (early, f_prob))
+        quality = early.double().gather(1, self.given[:, None]).squeeze(1)
+        return mixed(after, before._replace(quality=quality), labels.share, prediction.share)
 
     # ---- unseen rows
 

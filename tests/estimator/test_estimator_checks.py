@@ -27,10 +27,11 @@ def user_net() -> NeuralNetClassifier:
 
 ESTIMATORS = [
     FlywheelClassifier(),
-    FlywheelClassifier(user_net(), user_net()),
-    FlywheelClassifier(noise_model="uniform"),
-    FlywheelClassifier(warm_start=True),
+    FlywheelClassifier(user_net(), user_net(), n_cycles=3),
+    FlywheelClassifier(noise_model="uniform", n_folds=1, n_cycles=3),
+    FlywheelClassifier(warm_start=True, n_cycles=3),
 ]
+"""The defaults, users' nets, one net on all rows, and a fit that goes on."""
 
 
 @parametrize_with_checks(ESTIMATORS)

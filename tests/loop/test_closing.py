@@ -7,7 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from noisyflywheel import em
-from noisyflywheel.loop.closing import Closing, close_cycles, log_odds, mixed, through_transition, with_even_errors
+from noisyflywheel.loop.closing import Closing, close_cycles, close_unseen, log_odds, mixed
 from noisyflywheel.loop.state import FlywheelState
 
 GIVEN = torch.tensor([0, 1, 1])
@@ -79,53 +79,17 @@ def test_rounding_leaves_no_quality_below_0_or_above_1_and_rows_that_sum_to_1(st
     assert_close(found.refurbished.sum(1), double(1, 1, 1), rtol=1e-15, atol=1e-15)
 
 
-def test_labels_through_the_transition_matrix_by_hand(state):
-    found = through_transition(F_PROB, state)
-    expected = double([0.4 / 0.55, 0.15 / 0.55], [0.05 / 0.575, 0.525 / 0.575], [1.0, 0.0])
-    assert_close(found.refurbished, expected)
-    assert_close(found.posterior, double(0.4 / 0.55, 0.525 / 0.575, 0.0))
-    assert_close(found.quality, found.posterior)
-    assert isinstance(found.clean_rate, float)
-    assert found.clean_rate == pytest.approx(float(found.posterior.mean()))
-    assert found.f_prob is F_PROB and found.transition is state.transition and found.corruption is state.corruption
-
-
-def test_even_errors_by_hand():
-    """One sure prediction for eight labels of which six agree."""
-    prob, given = torch.tensor([[0.9, 0.1]]).repeat(8, 1), torch.tensor([0] * 6 + [1] * 2)
-    found = with_even_errors(prob, given)
-    temperature, gamma = em.calibrate_with_clean_rate(prob.double().log(), given, double(*[0.5] * 8))
-    p = 1 / (1 + (0.1 / 0.9) ** (1 / temperature))
-    own, other = gamma + (1 - gamma) / 2, (1 - gamma) / 2
-    assert_close(found.transition, double([own, other], [other, own]))
-    assert_close(found.corruption, double([0.5, 0.5], [0.5, 0.5]))
-    right, wrong = p * own / (p * own + (1 - p) * other), (1 - p) * own / ((1 - p) * own + p * other)
-    assert_close(found.posterior, double(*[right] * 6, *[wrong] * 2))
-    assert_close(found.refurbished[0], double(right, 1 - right))
-    assert_close(found.quality, double(*[0.9] * 6, *[0.1] * 2))
-    assert isinstance(found.clean_rate, float)
-    assert found.clean_rate == pytest.approx((6 * right + 2 * wrong) / 8) and found.f_prob is prob
-
-
-def test_even_errors_weigh_rows_and_survive_impossible_labels():
-    prob, given = torch.tensor([[0.9, 0.1]]).repeat(8, 1), torch.tensor([0] * 6 + [1] * 2)
-    weights = double(*[0.1] * 6, *[3.7] * 2)
-    gamma = em.calibrate_with_clean_rate(prob.double().log(), given, double(*[0.5] * 8), weights)[1]
-    assert float(with_even_errors(prob, given, weights).transition[0, 0]) == pytest.approx(gamma + (1 - gamma) / 2)
-    never = with_even_errors(torch.tensor([[1.0, 0.0]]), torch.tensor([1]))
-    assert torch.isfinite(never.posterior).all() and float(never.quality) == 0
-
-
-def test_even_errors_on_labels_that_fit_their_predictions_are_few():
-    """Confident predictions that agree with 90 of 100 labels: the other ten are suspected."""
-    prob = torch.full((100, 2), 0.01, dtype=torch.float64)
-    given = torch.zeros(100, dtype=torch.int64)
-    prob[:, 0] = 0.99
-    given[:10] = 1
-    closing = with_even_errors(prob, given)
-    assert float(closing.posterior[:10].max()) < 0.5 < float(closing.posterior[10:].min())
-    assert float((1 - closing.posterior).sum()) == pytest.approx(10, abs=3)
-    assert_close(closing.transition.sum(1), torch.ones(2).double())
+def test_unseen_rows_are_judged_by_the_matrix_they_speak_for():
+    prob, T_c = torch.tensor([[0.9, 0.1]]).repeat(8, 1), double([0.1, 0.9], [0.6, 0.4])
+    given, weights = torch.tensor([0] * 6 + [1] * 2), double(*[0.5] * 6, *[2.5] * 2)
+    for w in (None, weights):
+        found = close_unseen(prob, given, T_c, w)
+        refurbished, T = em.averaged_posterior(prob, given, w)
+        assert torch.equal(found.refurbished, refurbished) and torch.equal(found.transition, T)
+        assert_close(found.posterior, refurbished[torch.arange(8), given])
+        assert found.quality is found.posterior and found.f_prob is prob and found.corruption is T_c
+        assert isinstance(found.clean_rate, float)
+        assert found.clean_rate == pytest.approx(float(found.posterior.mean()))
 
 
 def closing(value, quality):

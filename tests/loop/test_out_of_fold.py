@@ -8,7 +8,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from noisyflywheel import em
-from noisyflywheel.loop.closing import mixed, through_transition, with_even_errors
+from noisyflywheel.loop.closing import close_unseen, mixed
 from noisyflywheel.loop.decide import compare
 from noisyflywheel.loop.folds import Folds
 from noisyflywheel.loop.out_of_fold import OutOfFoldFlywheel, smoothed
@@ -270,8 +270,10 @@ def test_the_end_mixes_cycles_and_warm_up_as_sure_as_unseen_labels_are(sample_we
     for one, other in zip(made.decisions, (prediction, labels), strict=True):
         assert one[:9] == other[:9] and one.log_likelihood == pytest.approx(other.log_likelihood)
     assert float(made.aux.net.module_.kept_share) == pytest.approx(1 - prediction.share)
-    before = with_even_errors(early, GIVEN, sample_weight)
-    expected = mixed(through_transition(f_prob, made.state), before, labels.share, prediction.share)
+    judged = (GIVEN, made.state.corruption, sample_weight)
+    before, after = close_unseen(early, *judged), close_unseen(f_prob, *judged)
+    before = before._replace(quality=early.double()[torch.arange(N), GIVEN])
+    expected = mixed(after, before, labels.share, prediction.share)
     for one, other in zip(found, expected, strict=True):
         assert_close(one, other)
 

@@ -1,0 +1,103 @@
+"""T, and the true classes, from predictions that were trained on the given labels, of rows that they have not seen.
+
+Such a prediction tends to ``p(y~ | x)``. If that is (.7, .3) nearly everywhere, either the classes are easy to tell
+apart and three labels in ten are wrong, or they overlap and the labels are right: the likelihood of the given labels
+(objective 3) is the same. It does tell the two apart where predictions differ from row to row. So every temperature of
+the predictions is tried with the T that suits it, and what they say of a row is averaged by how likely each makes
+the given labels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from noisyflywheel.em.auxiliary import posterior_through
+from noisyflywheel.em.calibration import TEMPERATURES
+from noisyflywheel.em.corruption import row_normalised
+from noisyflywheel.em.main import PROB_MIN
+
+MOST_FLAT = 4.0
+"""Highest temperature that is tried."""
+
+SHARPER = 4.0
+"""Temperatures count by ``tau ** -SHARPER`` beside the likelihood: of explanations that are as good, the one with fewer
+rows between classes, which is what the confidence regularizer (Eq. 9) asks of g."""
+
+N_STEPS, MOST_NUMBERS = 60, 400_000
+"""EM steps to T, and probabilities of evenly spaced rows that T is learnt from at most."""
+
+
+def likely_transition(prob: Tensor, given: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """The T that makes the given labels most likely: maximum of ``sum_i log sum_k f(x_i)[k] T[k, y~_i]``.
+
+    By EM (Eqs. 12 and the closed form of T in Sec. 3.3), with one more row a class that keeps its label and half a row
+    whose label is anything.
+
+    Parameters
+    ----------
+    prob : Tensor of shape (N, K), float64
+        Predictions of rows that the net was not trained on, rows sum to 1.
+    given : Tensor of shape (N,), int64
+    sample_weight : Tensor of shape (N,), optional
+        At least 0.
+
+    Returns
+    -------
+    T : Tensor of shape (K, K), float64
+        Rows = true class.
+    log_likelihood : scalar Tensor, float64
+        Sum over the rows.
+    """
+    n_classes = prob.shape[1]
+    kept = torch.eye(n_classes, dtype=torch.float64, device=prob.device)
+    added = kept + 0.5 / n_classes
+    T = 0.8 * kept + 0.2 / n_classes
+    weight = torch.ones_like(prob[:, 0]) if sample_weight is None else sample_weight.to(prob.dtype)
+    labels = F.one_hot(given, n_classes) * weight[:, None]  # (N, K)
+    for _ in range(N_STEPS):
+        evidence = evidence_of(prob, T, given)[:, None]
+        T = row_normalised(T * (prob.T @ (labels / evidence)) + added)  # mass of Eq. (12)'s posterior by given label
+    return T, evidence_of(prob, T, given).log() @ weight
+
+
+def evidence_of(prob: Tensor, T: Tensor, given: Tensor) -> Tensor:
+    """``sum_k f(x_i)[k] T[k, y~_i]``: (N,), above 0."""
+    return (prob @ T).gather(1, given[:, None]).squeeze(1).clamp_min(PROB_MIN)
+
+
+def averaged_posterior(prob: Tensor, given: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Distribution of the true class given the label, averaged over temperatures of the predictions.
+
+    Parameters
+    ----------
+    prob : Tensor of shape (N, K)
+        Predictions of rows that the net was not trained on, rows sum to 1.
+    given : Tensor of shape (N,), int64
+        Given labels.
+    sample_weight : Tensor of shape (N,), optional
+        At least 0.
+
+    Returns
+    -------
+    refurbished : Tensor of shape (N, K), float64
+        Rows sum to 1.
+    T : Tensor of shape (K, K), float64
+        The mean of the temperatures' matrices; rows = true class.
+    """
+    log_p = prob.double().clamp_min(PROB_MIN).log()
+    rows = slice(None, None, -(-prob.numel() // MOST_NUMBERS))
+    weights = None if sample_weight is None else sample_weight[rows]
+    tried = [tau for tau in TEMPERATURES if tau <= MOST_FLAT]
+    matrices, scores = [], []
+    for tau in tried:
+        T, likelihood = likely_transition(torch.softmax(log_p[rows] / tau, 1), given[rows], weights)
+        matrices.append(T)
+        scores.append(likelihood)
+    taus = torch.tensor(tried, dtype=torch.float64, device=prob.device)
+    share = torch.softmax(torch.stack(scores) - SHARPER * taus.log(), 0)  # (temperatures,)
+    refurbished = torch.zeros_like(log_p)
+    for tau, T, s in zip(tried, matrices, share, strict=True):
+        refurbished += s * posterior_through(torch.softmax(log_p / tau, 1), T, given)
+    return refurbished, torch.einsum("t,tij->ij", share, torch.stack(matrices))

@@ -1,0 +1,107 @@
+"""T from predictions of unseen rows: by hand, and where noise and overlap of classes have to be told apart."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from noisyflywheel import em
+from noisyflywheel.em import sharpness
+
+
+def double(*values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def drawn(prob, seed=0):
+    """A label of each row, drawn from its distribution."""
+    return torch.multinomial(prob, 1, generator=torch.Generator().manual_seed(seed)).squeeze(1)
+
+
+def test_sure_predictions_count_labels():
+    """Three rows of class 0 labelled 0, 0, 1, one of class 1 labelled 1; each class gets a row and a half more."""
+    prob, given = double([1, 0], [1, 0], [1, 0], [0, 1]), torch.tensor([0, 0, 1, 1])
+    T, likelihood = em.likely_transition(prob, given)
+    assert_close(T, double([3.25 / 4.5, 1.25 / 4.5], [0.25 / 2.5, 2.25 / 2.5]))
+    assert_close(likelihood, (2 * T[0, 0].log() + T[0, 1].log() + T[1, 1].log()))
+
+
+def test_more_steps_change_nothing_and_no_other_matrix_is_more_likely(monkeypatch):
+    prob = torch.softmax(2 * torch.randn(300, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64), 1)
+    truth = double([0.8, 0.2, 0.0], [0.0, 0.7, 0.3], [0.1, 0.0, 0.9])
+    given = drawn(prob @ truth)
+    T, likelihood = em.likely_transition(prob, given)
+
+    def penalised(matrix):
+        evidence = (prob @ matrix).gather(1, given[:, None]).log().sum()
+        return evidence + ((torch.eye(3, dtype=torch.float64) + 0.5 / 3) * matrix.log()).sum()
+
+    monkeypatch.setattr(sharpness, "N_STEPS", 2000)
+    assert_close(em.likely_transition(prob, given)[0], T, atol=0.02, rtol=0)
+    best = penalised(T)
+    for seed in range(20):
+        other = T + 0.1 * torch.rand(3, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        assert penalised(other / other.sum(1, keepdim=True)) < best
+    assert_close(likelihood, (prob @ T).gather(1, given[:, None]).log().sum())
+
+
+def test_weights_are_repetitions():
+    prob = torch.softmax(torch.randn(40, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64), 1)
+    given, weights = drawn(prob), torch.arange(40).double() % 3
+    times = weights.long()
+    found = em.averaged_posterior(prob, given, weights)
+    repeated = em.averaged_posterior(prob.repeat_interleave(times, 0), given.repeat_interleave(times))
+    assert_close(found[1], repeated[1])
+    assert_close(found[0].repeat_interleave(times, 0), repeated[0])
+
+
+def test_labels_of_separate_classes_that_are_often_another_one_are_wrong():
+    """Every row says (.7, .3) or (.05, .95), as a net does that was trained on labels of which .3 and .05 are wrong."""
+    truth = double([0.7, 0.3], [0.05, 0.95])
+    y = torch.arange(1000) % 2
+    error = torch.randn(1000, 2, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    log_p, given = truth[y].log() + 0.2 * error, drawn(truth[y])
+    refurbished, T = em.averaged_posterior(log_p.softmax(1), given)
+    assert_close(T, truth, atol=0.08, rtol=0)
+    assert (refurbished.argmax(1) == y).double().mean() > 0.99
+    assert float((given != y).double().mean()) == pytest.approx(0.175, abs=0.03)
+
+
+def test_labels_of_overlapping_classes_are_right():
+    """The rows say anything between (0, 1) and (1, 0), and are right about it."""
+    p = torch.linspace(0.01, 0.99, 2000, dtype=torch.float64)
+    prob = torch.stack([p, 1 - p], 1)
+    given = drawn(prob)
+    refurbished, T = em.averaged_posterior(prob, given)
+    clean = refurbished.gather(1, given[:, None])
+    assert float(T.diagonal().min()) > 0.93 and float(clean.mean()) > 0.95
+    assert (clean < 0.5).double().mean() < 0.02
+
+
+def test_rows_sum_to_1_whatever_is_impossible():
+    prob, given = double([1, 0, 0], [0, 1, 0]), torch.tensor([2, 1])
+    refurbished, T = em.averaged_posterior(prob, given)
+    for rows in (refurbished, T):
+        assert rows.isfinite().all() and (rows >= 0).all()
+        assert_close(rows.sum(1), torch.ones(len(rows), dtype=torch.float64))
+    assert em.averaged_posterior(prob.float(), given)[0].dtype == torch.float64
+
+
+def test_a_part_of_many_rows_is_enough(monkeypatch):
+    prob = torch.softmax(3 * torch.randn(4000, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64), 1)
+    given = drawn(prob @ double([0.9, 0.1], [0.3, 0.7]))
+    whole = em.averaged_posterior(prob, given)
+    monkeypatch.setattr(sharpness, "MOST_NUMBERS", 4000)  # every second row
+    half = em.averaged_posterior(prob, given)
+    assert_close(half[1], em.averaged_posterior(prob[::2], given[::2])[1])
+    assert not torch.equal(half[1], whole[1]) and half[0].shape == whole[0].shape
+    assert_close(half[0], whole[0], atol=0.15, rtol=0)
+
+
+def test_likelihood_weighs_temperatures_against_their_prior(monkeypatch):
+    """Two temperatures: their shares are likelihood times tau ** -SHARPER."""
+    monkeypatch.setattr(sharpness, "TEMPERATURES", (0.5, 1.0, 8.0))
+    prob, given = double([0.8, 0.2], [0.7, 0.3], [0.4, 0.6]), torch.tensor([0, 1, 1])
+    found = {tau: em.likely_transition((prob.log() / tau).softmax(1), given) for tau in (0.5, 1.0)}
+    odds = float(torch.exp(found[0.5][1] - found[1.0][1])) * 0.5**-sharpness.SHARPER
+    share = odds / (1 + odds)
+    assert_close(em.averaged_posterior(prob, given)[1], share * found[0.5][0] + (1 - share) * found[1.0][0])
