@@ -97,15 +97,15 @@ def _log_odds(p: Array) -> Array:
 def _verdicts(proba: Array, given: NDArray[np.int64], T: Array | None) -> tuple[Array, Array, Array, Array]:
     """Quality (n,), p(true | x), p(true | x, given), T: of a model that knows its T, or of any classifier.
 
-    With a T of the model the quality is the mean, in log odds, of the probability of the given label without and with
-    T: a T that few wrong labels have taught ranks worse than none, a good one better.
+    The quality is the mean, in log odds, of the probability of the given label without and with T: a T that few wrong
+    labels have taught ranks worse than none, a good one better.
     """
     own = np.arange(given.size), given
     if T is None:
         clean, posterior, T = noisy_class_posterior(proba, given)
-        return posterior[own], clean, posterior, T
-    clean = sharpen(proba, fit_temperature(proba, T, given))
-    posterior = true_class_posterior(clean, T, given)
+    else:
+        clean = sharpen(proba, fit_temperature(proba, T, given))
+        posterior = true_class_posterior(clean, T, given)
     return expit((_log_odds(proba[own]) + _log_odds(posterior[own])) / 2), clean, posterior, T
 
 
@@ -125,8 +125,8 @@ def cross_val_audit(
     ----------
     estimator : classifier with predict_proba
         A `FlywheelClassifier`, alone or at the end of a pipeline: its own T is used, and the mean of what both
-        networks predict over its cycles. Or any scikit-learn classifier: T is counted by confident learning. It is
-        cloned, never fitted in place.
+        networks predict over its cycles. Or any scikit-learn classifier: T is then what makes the given labels most
+        likely. It is cloned, never fitted in place.
     X : array-like, DataFrame or SliceDataset of n rows
     y : array-like of shape (n,)
         Given labels.

@@ -9,6 +9,8 @@ the given labels.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -67,7 +69,18 @@ def evidence_of(prob: Tensor, T: Tensor, given: Tensor) -> Tensor:
     return (prob @ T).gather(1, given[:, None]).squeeze(1).clamp_min(PROB_MIN)
 
 
-def averaged_posterior(prob: Tensor, given: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+class AveragedPosterior(NamedTuple):
+    """What `averaged_posterior` finds; all float64."""
+
+    refurbished: Tensor
+    """Distribution of the true class, given the label: (N, K), rows sum to 1."""
+    transition: Tensor
+    """T, the mean of the temperatures' matrices: (K, K), rows = true class."""
+    guess: Tensor
+    """Distribution of the true class, not given the label: (N, K), rows sum to 1."""
+
+
+def averaged_posterior(prob: Tensor, given: Tensor, sample_weight: Tensor | None = None) -> AveragedPosterior:
     """Distribution of the true class given the label, averaged over temperatures of the predictions.
 
     Parameters
@@ -81,10 +94,7 @@ def averaged_posterior(prob: Tensor, given: Tensor, sample_weight: Tensor | None
 
     Returns
     -------
-    refurbished : Tensor of shape (N, K), float64
-        Rows sum to 1.
-    T : Tensor of shape (K, K), float64
-        The mean of the temperatures' matrices; rows = true class.
+    AveragedPosterior
     """
     log_p = prob.double().clamp_min(PROB_MIN).log()
     rows = slice(None, None, -(-prob.numel() // MOST_NUMBERS))
@@ -97,7 +107,9 @@ def averaged_posterior(prob: Tensor, given: Tensor, sample_weight: Tensor | None
         scores.append(likelihood)
     taus = torch.tensor(tried, dtype=torch.float64, device=prob.device)
     share = torch.softmax(torch.stack(scores) - SHARPER * taus.log(), 0)  # (temperatures,)
-    refurbished = torch.zeros_like(log_p)
+    refurbished, guess = torch.zeros_like(log_p), torch.zeros_like(log_p)
     for tau, T, s in zip(tried, matrices, share, strict=True):
-        refurbished += s * posterior_through(torch.softmax(log_p / tau, 1), T, given)
-    return refurbished, torch.einsum("t,tij->ij", share, torch.stack(matrices))
+        at_tau = torch.softmax(log_p / tau, 1)
+        guess += s * at_tau
+        refurbished += s * posterior_through(at_tau, T, given)
+    return AveragedPosterior(refurbished, torch.einsum("t,tij->ij", share, torch.stack(matrices)), guess)

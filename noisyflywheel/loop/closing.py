@@ -80,7 +80,7 @@ def close_unseen(prob: Tensor, given: Tensor, corruption: Tensor, sample_weight:
         T_c; handed on.
     sample_weight : Tensor of shape (N,), optional
     """
-    refurbished, T = em.averaged_posterior(prob, given, sample_weight)
+    refurbished, T, _ = em.averaged_posterior(prob, given, sample_weight)
     posterior = refurbished.gather(1, given[:, None]).squeeze(1)
     return Closing(prob, refurbished, posterior, posterior, T, corruption, float(posterior.mean()))
 

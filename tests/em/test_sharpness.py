@@ -60,7 +60,7 @@ def test_labels_of_separate_classes_that_are_often_another_one_are_wrong():
     y = torch.arange(1000) % 2
     error = torch.randn(1000, 2, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     log_p, given = truth[y].log() + 0.2 * error, drawn(truth[y])
-    refurbished, T = em.averaged_posterior(log_p.softmax(1), given)
+    refurbished, T, _ = em.averaged_posterior(log_p.softmax(1), given)
     assert_close(T, truth, atol=0.08, rtol=0)
     assert (refurbished.argmax(1) == y).double().mean() > 0.99
     assert float((given != y).double().mean()) == pytest.approx(0.175, abs=0.03)
@@ -71,7 +71,7 @@ def test_labels_of_overlapping_classes_are_right():
     p = torch.linspace(0.01, 0.99, 2000, dtype=torch.float64)
     prob = torch.stack([p, 1 - p], 1)
     given = drawn(prob)
-    refurbished, T = em.averaged_posterior(prob, given)
+    refurbished, T, _ = em.averaged_posterior(prob, given)
     clean = refurbished.gather(1, given[:, None])
     assert float(T.diagonal().min()) > 0.93 and float(clean.mean()) > 0.95
     assert (clean < 0.5).double().mean() < 0.02
@@ -79,8 +79,8 @@ def test_labels_of_overlapping_classes_are_right():
 
 def test_rows_sum_to_1_whatever_is_impossible():
     prob, given = double([1, 0, 0], [0, 1, 0]), torch.tensor([2, 1])
-    refurbished, T = em.averaged_posterior(prob, given)
-    for rows in (refurbished, T):
+    refurbished, T, guess = em.averaged_posterior(prob, given)
+    for rows in (refurbished, T, guess):
         assert rows.isfinite().all() and (rows >= 0).all()
         assert_close(rows.sum(1), torch.ones(len(rows), dtype=torch.float64))
     assert em.averaged_posterior(prob.float(), given)[0].dtype == torch.float64
@@ -104,4 +104,9 @@ def test_likelihood_weighs_temperatures_against_their_prior(monkeypatch):
     found = {tau: em.likely_transition((prob.log() / tau).softmax(1), given) for tau in (0.5, 1.0)}
     odds = float(torch.exp(found[0.5][1] - found[1.0][1])) * 0.5**-sharpness.SHARPER
     share = odds / (1 + odds)
-    assert_close(em.averaged_posterior(prob, given)[1], share * found[0.5][0] + (1 - share) * found[1.0][0])
+    refurbished, T, guess = em.averaged_posterior(prob, given)
+    assert_close(T, share * found[0.5][0] + (1 - share) * found[1.0][0])
+    sharp = (prob.log() / 0.5).softmax(1)
+    assert_close(guess, share * sharp + (1 - share) * prob)
+    parts = [em.posterior_through(p, found[tau][0], given) for tau, p in ((0.5, sharp), (1.0, prob))]
+    assert_close(refurbished, share * parts[0] + (1 - share) * parts[1])

@@ -38,6 +38,7 @@ def job(gpu, name, minutes=1.0, alone=True, resumes=False, work=None):
     return gpu["plan"].Job("cycle", name, minutes, work, alone, resumes)
 
 
+@pytest.mark.slow
 def test_a_job_leaves_one_line_and_is_not_done_again(tmp_path):
     first = call("--out", tmp_path, "--device", "cpu", "--scale", "tiny", "--minutes", 4, "--only", "digits")
     assert first.returncode == 0, first.stderr

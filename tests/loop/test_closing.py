@@ -84,7 +84,7 @@ def test_unseen_rows_are_judged_by_the_matrix_they_speak_for():
     given, weights = torch.tensor([0] * 6 + [1] * 2), double(*[0.5] * 6, *[2.5] * 2)
     for w in (None, weights):
         found = close_unseen(prob, given, T_c, w)
-        refurbished, T = em.averaged_posterior(prob, given, w)
+        refurbished, T, _ = em.averaged_posterior(prob, given, w)
         assert torch.equal(found.refurbished, refurbished) and torch.equal(found.transition, T)
         assert_close(found.posterior, refurbished[torch.arange(8), given])
         assert found.quality is found.posterior and found.f_prob is prob and found.corruption is T_c
