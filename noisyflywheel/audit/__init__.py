@@ -2,7 +2,6 @@
 
 from noisyflywheel.audit.corrections import apply_corrections
 from noisyflywheel.audit.cross_val import CrossValAudit, cross_val_audit, cross_val_label_issues
-from noisyflywheel.audit.encode import TableEncoder
 from noisyflywheel.audit.exchange import (
     from_argilla,
     from_cleanlab,
@@ -17,6 +16,7 @@ from noisyflywheel.audit.notebook import ReviewDisplay, review
 from noisyflywheel.audit.preflight import Finding, preflight
 from noisyflywheel.audit.report import write_report
 from noisyflywheel.audit.table import TableAudit, audit_table
+from noisyflywheel.data.encoder.encode import TableEncoder
 from noisyflywheel.estimator.issues import class_summary, label_issues_frame, overlapping_classes
 
 __all__ = [

@@ -10,7 +10,8 @@ import pandas as pd
 from noisyflywheel.audit.corrections import typed_labels
 from noisyflywheel.audit.decisions import rows_to_change
 from noisyflywheel.audit.files import TableFile
-from noisyflywheel.audit.identity import OWN_COLUMNS, label_text
+from noisyflywheel.audit.identity import label_text
+from noisyflywheel.data.encoder.names import OWN_COLUMNS
 
 
 def cleaned_bytes(file: TableFile, label: str, changes: pd.DataFrame) -> bytes:

@@ -10,8 +10,8 @@ import pandas as pd
 
 from noisyflywheel.audit.dialect import Dialect
 from noisyflywheel.audit.encoding import Encoded, decode
-from noisyflywheel.audit.names import unique_names
 from noisyflywheel.audit.rewritable import Cells, Columns
+from noisyflywheel.data.encoder.names import unique_names
 
 DELIMITERS = (",", ";", "\t", "|")
 LINE_END = re.compile(r"\r\n|\n|\r")

@@ -11,10 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-OWN_COLUMNS = ("is_label_issue", "label_quality", "suggested_label")
-"""Columns that a cleaned file may have got from us; they are no part of a row."""
+from noisyflywheel.data.encoder.names import EMPTY, OWN_COLUMNS
+
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
-EMPTY = frozenset({"", "na", "n/a", "#n/a", "nan", "none", "null", "nat", "<na>"})
 
 
 def label_text(value: Any) -> str:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 from sklearn.tree import DecisionTreeClassifier
 
-from noisyflywheel.audit.columns import ID_NAME, Column, is_missing, read_dates, read_numbers
 from noisyflywheel.audit.identity import label_text
+from noisyflywheel.data.encoder.columns import ID_NAME, Column, is_missing, read_dates, read_numbers
 
 RARE = 10
 GIVES_AWAY = 0.995

@@ -12,12 +12,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import make_pipeline
 
-from noisyflywheel.audit.columns import is_missing
 from noisyflywheel.audit.cross_val import cross_val_audit
-from noisyflywheel.audit.encode import TableEncoder, check_columns
 from noisyflywheel.audit.identity import label_text
 from noisyflywheel.audit.matching import with_identity
 from noisyflywheel.audit.preflight import Finding, preflight
+from noisyflywheel.data.encoder.columns import is_missing
+from noisyflywheel.data.encoder.encode import TableEncoder, check_columns
 from noisyflywheel.estimator.classifier import FlywheelClassifier
 from noisyflywheel.estimator.issues import class_summary
 

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from noisyflywheel.audit.columns import is_missing
 from noisyflywheel.audit.delimited import DelimitedFile
-from noisyflywheel.audit.encode import TableEncoder, check_columns
 from noisyflywheel.audit.files import TableFile, open_table
 from noisyflywheel.audit.folder import image_manifest, load_folder, metadata_file, same_pictures
 from noisyflywheel.audit.preflight import Finding, preflight
 from noisyflywheel.audit.table import class_labels, with_missing
-from noisyflywheel.audit.text import as_texts
+from noisyflywheel.data.encoder.columns import is_missing
+from noisyflywheel.data.encoder.encode import TableEncoder, check_columns
+from noisyflywheel.data.encoder.text import as_texts
 
 
 @dataclass(frozen=True)

@@ -129,6 +129,8 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
         g and f after training.
     input_offset_, input_scale_ : ndarray of shape (n_features_in_,) or None
         Centre and scale of columns that float32 cannot hold otherwise, such as timestamps.
+    encoder_ : TableEncoder or None
+        Where X is a DataFrame with categories, texts, dates or missing cells: how it became numbers.
     n_features_in_ : int
         ``X.shape[1]``.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -211,7 +213,8 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
         Parameters
         ----------
         X : {array-like, DataFrame} of shape (n, d), images, Tensor or Dataset
-            Rows (n, d); images (n, H, W), (n, H, W, C) or (n, C, H, W), uint8 or floating; a torch Tensor of
+            Rows (n, d), of a DataFrame also with categories, texts, dates and missing cells (such a fit is kept by
+            pickle, not by `save`); images (n, H, W), (n, H, W, C) or (n, C, H, W), uint8 or floating; a torch Tensor of
             these shapes; a torch ``Dataset`` or skorch ``SliceDataset`` whose items are ``(x, ...)`` or ``x``.
         y : array-like of shape (n,)
             The noisy labels, of any label type. May be None if X is a Dataset of ``(x, label)`` items.

@@ -34,6 +34,9 @@ def make_settings(params: dict[str, Any], image: bool, n_folds: int = 1) -> Sett
 WIDE = 32
 """So many features of one unit are pixels or an embedding: what views of noise are for."""
 
+MANY_FLAGS = 0.25
+"""From this share of two-valued features on rows are a table with encoded categories, whatever their variances are."""
+
 FOLDS = ((5_000, 5), (30_000, 3), (None, 2))
 """Rows up to which there are so many folds: with more rows each member sees enough without many folds."""
 
@@ -54,8 +57,8 @@ IN_SAMPLE: dict[str, tuple[Any, ...]] = {
 """Values with which folds are possible; another one asks for the paper's E-steps on rows that the nets train on."""
 
 
-def choose_n_folds(params: dict[str, Any], sample: Tensor, n_rows: int) -> tuple[int, Decision]:
-    """Folds of the members for rows like ``sample`` (m, ...), and why.
+def choose_n_folds(params: dict[str, Any], sample: Tensor, n_rows: int, is_table: bool = False) -> tuple[int, Decision]:
+    """Folds of the members for rows like ``sample`` (m, ...), and why; ``is_table`` where that is known.
 
     Raises
     ------
@@ -76,7 +79,7 @@ def choose_n_folds(params: dict[str, Any], sample: Tensor, n_rows: int) -> tuple
     if not vectors or against:
         reason = f"{against[0]} is set" if against else "no vectors"
         return 1, Decision("n_folds", "1", reason=reason)
-    if sample.shape[1] >= WIDE and is_of_one_unit(sample):
+    if not is_table and sample.shape[1] >= WIDE and is_of_one_unit(sample):
         return 1, Decision("n_folds", "1", reason=f"{sample.shape[1]} features in one unit: views of noise")
     n_folds = next(folds for most, folds in FOLDS if most is None or n_rows <= most)
     n_folds = min(n_folds, n_rows)
@@ -84,10 +87,18 @@ def choose_n_folds(params: dict[str, Any], sample: Tensor, n_rows: int) -> tuple
 
 
 def is_of_one_unit(sample: Tensor) -> bool:
-    """Whether the features of rows (m, d) that vary share a unit."""
+    """Whether the features of rows (m, d) that vary share a unit: variances are alike, few are flags."""
     variance = sample.double().var(0, correction=0)
-    varying = variance[variance > 1e-12 * (1 + sample.double().mean(0).square())]
-    return len(varying) > 0 and share_a_unit(varying)
+    varies = variance > 1e-12 * (1 + sample.double().mean(0).square())
+    if not varies.any():
+        return False
+    return share_a_unit(variance[varies]) and share_of_flags(sample[:, varies]) < MANY_FLAGS
+
+
+def share_of_flags(sample: Tensor) -> float:
+    """Share of the features of rows (m, d) that have two values: (0, 1)-columns of categories, scaled or not."""
+    low, high = sample.amin(0), sample.amax(0)
+    return float(((sample == low) | (sample == high)).all(0).double().mean())
 
 
 def _is_one_of(value: Any, values: tuple[Any, ...]) -> bool:

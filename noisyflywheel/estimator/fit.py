@@ -56,7 +56,7 @@ def fit_flywheel(estimator: Any, data: LabelledRows, X: Any, y: Any) -> None:
     trained = weighted_rows(data.rows, data.codes, data.weights)
     n_taking_part = len(trained.codes) if trained.weights is None else int((trained.weights > 0).sum())
     sample = sample_of(trained, first_row(data.rows))
-    n_folds, decision = choose_n_folds(params, sample, n_taking_part)
+    n_folds, decision = choose_n_folds(params, sample, n_taking_part, is_table=estimator.encoder_ is not None)
     nets = choose_nets(params, sample.ndim > 2, n_taking_part, n_folds)
     threads = 1 if nets.are_default and sample.ndim == 2 and n_taking_part <= FEW_ROWS else None
     checkpointing = fit_checkpoints(estimator, data.fingerprint, seeds)

@@ -22,6 +22,7 @@ from torch.utils.data import Dataset
 
 from noisyflywheel.data import ArraySource, DatasetSource, Source, as_row, channels_first, float64_device, to_tensor
 from noisyflywheel.data.centring import learn_centring, to_float32
+from noisyflywheel.estimator.tables import has_to_be_encoded, read_table
 
 NUMBERS = (np.float64, np.float32, np.float16, *(np.dtype(code).type for code in np.typecodes["AllInteger"]), np.bool_)
 """Types of 2-D rows that are read as they are; others become the first."""
@@ -43,7 +44,8 @@ def read_rows(estimator: Any, X: Any, *, reset: bool) -> Tensor | Dataset:
         Its ``n_features_in_`` and ``feature_names_in_`` are set or compared. In fit ``input_offset_`` and
         ``input_scale_`` are set to what `learn_centring` gives, or None; afterwards they are applied.
     X : see `FlywheelClassifier.fit`
-        2-D rows become float32, without a copy if they are that; images keep uint8 and become (n, C, H, W).
+        2-D rows become float32, without a copy if they are that; images keep uint8 and become (n, C, H, W). DataFrames
+        with categories, texts, dates or missing cells are encoded (`noisyflywheel.estimator.tables`).
     reset : bool
         True in fit, False afterwards.
 
@@ -53,7 +55,9 @@ def read_rows(estimator: Any, X: Any, *, reset: bool) -> Tensor | Dataset:
         For NaN or infinite values, wrong shapes, too few rows, or another number of features than in fit.
     """
     if reset:
-        estimator.input_offset_ = estimator.input_scale_ = None
+        estimator.input_offset_ = estimator.input_scale_ = estimator.encoder_ = None
+    if has_to_be_encoded(X) if reset else getattr(estimator, "encoder_", None) is not None:
+        return read_table(estimator, X, reset=reset)
     if is_dataset(X):
         return _read_dataset(estimator, X, reset)
     X = _as_array(X)

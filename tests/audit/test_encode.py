@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
-from noisyflywheel.audit.columns import plan_column, read_number, read_numbers
-from noisyflywheel.audit.encode import TableEncoder
-from noisyflywheel.audit.readers import CategoryReader, date_parts
+from noisyflywheel.data.encoder.columns import plan_column, read_number, read_numbers
+from noisyflywheel.data.encoder.encode import TableEncoder
+from noisyflywheel.data.encoder.readers import CategoryReader, date_parts
 
 
 @pytest.fixture

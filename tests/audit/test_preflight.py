@@ -3,8 +3,8 @@ import time
 import numpy as np
 import pandas as pd
 
-from noisyflywheel.audit.columns import plan_columns
 from noisyflywheel.audit.preflight import Finding, preflight, similar_names
+from noisyflywheel.data.encoder.columns import plan_columns
 
 
 def look(table, **more):

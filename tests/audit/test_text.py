@@ -3,7 +3,7 @@ import sys
 import numpy as np
 import pytest
 
-from noisyflywheel.audit.text import SentenceEmbedder, TextEmbedder, as_texts, make_embedder
+from noisyflywheel.data.encoder.text import SentenceEmbedder, TextEmbedder, as_texts, make_embedder
 
 TEXTS = ["red apple pie", "green apple tart", None, "fast blue car", "slow blue bus", "blue"]
 

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 
-from noisyflywheel.audit.columns import is_missing, read_dates, read_numbers
+from noisyflywheel.data.encoder.columns import is_missing, read_dates, read_numbers
 
 DATE_PARTS = ("days", "year", "month_sin", "month_cos", "weekday", "hour")
 

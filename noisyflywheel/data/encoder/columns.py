@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from noisyflywheel.audit.identity import EMPTY, OWN_COLUMNS
+from noisyflywheel.data.encoder.names import EMPTY, OWN_COLUMNS
 
 Kind = Literal["number", "date", "category", "text", "left out"]
 MOSTLY = 0.95

@@ -15,10 +15,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
-from noisyflywheel.audit.columns import MAX_CATEGORIES, Column, plan_columns, plan_table
-from noisyflywheel.audit.names import unique_names
-from noisyflywheel.audit.readers import CategoryReader, DateReader, NumberReader
-from noisyflywheel.audit.text import make_embedder
+from noisyflywheel.data.encoder.columns import MAX_CATEGORIES, Column, plan_columns, plan_table
+from noisyflywheel.data.encoder.names import unique_names
+from noisyflywheel.data.encoder.readers import CategoryReader, DateReader, NumberReader
+from noisyflywheel.data.encoder.text import make_embedder
 
 
 class TableEncoder(TransformerMixin, BaseEstimator):

@@ -1,0 +1,110 @@
+"""DataFrames with categories and missing cells."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+
+from noisyflywheel import FlywheelClassifier
+from noisyflywheel.estimator.defaults import choose_n_folds, share_of_flags
+
+
+def table(n=120, seed=0):
+    """The class is decided by a category, and by a number where that is missing."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 2, n)
+    kind = np.where(y == 1, "red", "blue").astype(object)
+    kind[rng.random(n) < 0.3] = None
+    size = y + rng.normal(scale=0.3, size=n)
+    size[rng.random(n) < 0.1] = np.nan
+    return pd.DataFrame({"kind": kind, "size": size}, index=np.arange(n) + 7), y
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    X, y = table()
+    given = y.copy()
+    given[:12] = 1 - given[:12]
+    return FlywheelClassifier(random_state=0).fit(X, given), X, y, given
+
+
+def test_categories_and_missing_cells_are_learnt_from(fitted):
+    clf, X, y, given = fitted
+    new, expected = table(seed=1)
+    assert clf.score(new, expected) > 0.9
+    assert clf.n_features_in_ == 2 and clf.feature_names_in_.tolist() == ["kind", "size"]
+    assert clf.encoder_.get_feature_names_out().tolist() == [
+        "size", "missingindicator_size", "kind_blue", "kind_red", "kind_(missing)",
+    ]  # fmt: skip
+    issues = clf.get_label_issues()
+    assert issues.index.equals(X.index) and issues["is_label_issue"].iloc[:12].sum() >= 8
+
+
+def test_pickled_and_cloned(fitted):
+    clf, X, *_ = fitted
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(clf)).predict_proba(X), clf.predict_proba(X))
+    assert not hasattr(clone(clf), "encoder_")
+
+
+def test_rows_are_encoded_as_in_fit_or_refused(fitted):
+    clf, X, *_ = fitted
+    with pytest.raises(TypeError, match="X is a ndarray, but the fit was on a DataFrame"):
+        clf.predict(np.zeros((3, 2)))
+    with pytest.raises(ValueError, match="feature names"):
+        clf.predict(X.rename(columns={"size": "weight"}))
+    whole = X[X.notna().all(axis=1)]
+    np.testing.assert_array_equal(clf.predict(whole), clf.predict(X)[X.notna().all(axis=1)])
+
+
+def test_a_model_with_an_encoder_is_pickled_not_saved(fitted, tmp_path):
+    clf, *_ = fitted
+    with pytest.raises(TypeError, match="encoder_ is a TableEncoder, which cannot be stored"):
+        clf.save(tmp_path / "model")
+
+
+def test_numbers_alone_are_taken_as_they_are():
+    X, y = table()
+    X = X[["size"]].fillna(0.5)
+    frame = FlywheelClassifier(random_state=0, n_warmup_epochs=1, n_cycles=1).fit(X, y)
+    array = FlywheelClassifier(random_state=0, n_warmup_epochs=1, n_cycles=1).fit(X.to_numpy(), y)
+    assert frame.encoder_ is None
+    np.testing.assert_array_equal(frame.predict_proba(X), array.predict_proba(X.to_numpy()))
+    with pytest.raises(ValueError, match="NaN"):
+        frame.predict(X.where(X > 0.5))
+
+
+def test_a_second_fit_forgets_the_encoder(fitted):
+    X, y = table()
+    clf = FlywheelClassifier(n_warmup_epochs=1, n_cycles=1).fit(X, y)
+    assert clf.encoder_ is not None
+    assert clf.fit(X[["size"]].fillna(0.5), y).encoder_ is None
+
+
+def test_too_few_rows():
+    with pytest.raises(ValueError, match="minimum of 2"):
+        FlywheelClassifier().fit(table(1)[0], [0])
+
+
+def test_flags_make_a_table():
+    rng = torch.Generator().manual_seed(0)
+    embedding = torch.randn(200, 40, generator=rng)
+    params = FlywheelClassifier().get_params(deep=False)
+    assert choose_n_folds(params, embedding, 200)[0] == 1
+    assert choose_n_folds(params, embedding, 200, is_table=True)[0] == 5
+    flags = embedding.clone()
+    flags[:, :11] = (flags[:, :11] > 0).float() * 3 - 1  # scaled, as a StandardScaler leaves them
+    assert share_of_flags(flags) == pytest.approx(11 / 40)
+    assert choose_n_folds(params, flags, 200)[0] == 5
+    assert choose_n_folds(params, flags[:, 2:], 200)[0] == 1  # 9 of 38
+
+
+@pytest.mark.parametrize(
+    "column", [pd.array([None, *range(59)], dtype="Int64"), pd.date_range("2020", periods=60), ["x", "y", "z"] * 20]
+)
+def test_columns_of_other_kinds_are_read(column):
+    X = pd.DataFrame({"number": np.arange(60.0), "other": column})
+    clf = FlywheelClassifier(n_warmup_epochs=1, n_cycles=1, random_state=0).fit(X, np.arange(60) % 2)
+    assert clf.predict_proba(X).shape == (60, 2) and len(clf.encoder_.columns_) == 2
