@@ -15,6 +15,7 @@ from noisyflywheel.audit.folder import image_manifest
 from noisyflywheel.audit.matching import read_issues
 from noisyflywheel.audit.notebook import ReviewDisplay, review
 from noisyflywheel.audit.preflight import Finding, preflight
+from noisyflywheel.audit.relearn import RelearntAudit, relearn
 from noisyflywheel.audit.report import write_report
 from noisyflywheel.audit.table import TableAudit, audit_table
 from noisyflywheel.estimator.issues import class_summary, label_issues_frame, overlapping_classes
@@ -22,6 +23,7 @@ from noisyflywheel.estimator.issues import class_summary, label_issues_frame, ov
 __all__ = [
     "CrossValAudit",
     "Finding",
+    "RelearntAudit",
     "ReviewDisplay",
     "TableAudit",
     "TableEncoder",
@@ -38,6 +40,7 @@ __all__ = [
     "overlapping_classes",
     "preflight",
     "read_issues",
+    "relearn",
     "review",
     "to_argilla",
     "to_cleanlab",

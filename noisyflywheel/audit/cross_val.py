@@ -69,12 +69,21 @@ class CrossValAudit:
 
 
 def _out_of_fold(
-    estimator: Any, X: Any, y: NDArray[Any], classes: NDArray[Any], cv: Any, groups: Any, n_jobs: int | None
+    estimator: Any,
+    X: Any,
+    y: NDArray[Any],
+    classes: NDArray[Any],
+    cv: Any,
+    groups: Any,
+    n_jobs: int | None,
+    sample_weight: NDArray[np.float64] | None,
 ) -> tuple[Array, Array | None]:
     """Probabilities (n, K) of held-out rows, and the mean T of the folds' models (None if they have none)."""
     folds = list(check_cv(cv, y, classifier=True).split(X, y, groups))
     judge = delayed(judge_fold)
-    judged = Parallel(n_jobs=n_jobs)(judge(estimator, X, y, classes, train, test) for train, test in folds)
+    judged = Parallel(n_jobs=n_jobs)(
+        judge(estimator, X, y, classes, train, test, sample_weight) for train, test in folds
+    )
     proba = np.full((y.shape[0], classes.size), np.nan)
     for (part, _), (_, test) in zip(judged, folds, strict=True):
         proba[test] = part
@@ -118,6 +127,7 @@ def cross_val_audit(
     groups: ArrayLike | None = None,
     n_jobs: int | None = None,
     random_state: int | None = 0,
+    sample_weight: ArrayLike | None = None,
 ) -> CrossValAudit:
     """Judge each label by a model that never saw its row, and keep all that was estimated.
 
@@ -139,6 +149,8 @@ def cross_val_audit(
         Folds fitted at a time.
     random_state : int, optional
         Seed of the shuffle for an int `cv`.
+    sample_weight : array-like of shape (n,), optional
+        For the `fit` of a classifier that takes weights, or of a pipeline that ends in one.
 
     Returns
     -------
@@ -160,7 +172,8 @@ def cross_val_audit(
     if isinstance(cv, int):
         folds = StratifiedKFold if together is None else StratifiedGroupKFold
         cv = folds(cv, shuffle=True, random_state=random_state)
-    proba, T = _out_of_fold(estimator, X, labels, classes, cv, together, n_jobs)
+    weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    proba, T = _out_of_fold(estimator, X, labels, classes, cv, together, n_jobs, weights)
     quality, clean, posterior, T = _verdicts(proba, given, T)
     clean_proba = calibrated(quality, posterior[np.arange(given.size), given])
     index = _index_of(y, X)

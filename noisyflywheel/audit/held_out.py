@@ -63,6 +63,11 @@ def last_step(model: Any) -> Any:
     return model.steps[-1][1] if isinstance(model, Pipeline) else model
 
 
+def weight_parameter(model: Any) -> str:
+    """Name under which `fit` of a model, also of a pipeline, takes the weights of its last step."""
+    return f"{model.steps[-1][0]}__sample_weight" if isinstance(model, Pipeline) else "sample_weight"
+
+
 def aligned(proba: Array, seen: NDArray[Any], classes: NDArray[Any]) -> Array:
     """Probabilities (m, K) with zero columns for the classes that a fold's model never saw."""
     full = np.zeros((proba.shape[0], classes.size))
@@ -71,7 +76,13 @@ def aligned(proba: Array, seen: NDArray[Any], classes: NDArray[Any]) -> Array:
 
 
 def judge_fold(
-    estimator: Any, X: Any, y: NDArray[Any], classes: NDArray[Any], train: NDArray[np.intp], test: NDArray[np.intp]
+    estimator: Any,
+    X: Any,
+    y: NDArray[Any],
+    classes: NDArray[Any],
+    train: NDArray[np.intp],
+    test: NDArray[np.intp],
+    sample_weight: NDArray[np.float64] | None = None,
 ) -> Fold:
     """Probabilities (m, K) of the rows ``test`` by a clone fitted on ``train``, and its T (None if it has none).
 
@@ -84,7 +95,8 @@ def judge_fold(
     if getattr(last, "checkpoint_dir", "") is None and hasattr(last, "on_cycle"):
         mean = CycleMean(model, held)
         last.set_params(on_cycle=mean)
-    model.fit(_safe_indexing(X, train), y[train])
+    weights = {} if sample_weight is None else {weight_parameter(model): sample_weight[train]}
+    model.fit(_safe_indexing(X, train), y[train], **weights)
     last = last_step(model)
     proba = mean.proba if mean is not None and mean.n else model.predict_proba(held)
     if not hasattr(last, "transition_matrix_"):

@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from noisyflywheel.audit.content import Content, fingerprint, is_paths, plain_value, show_rows
 from noisyflywheel.audit.identity import label_text
-from noisyflywheel.audit.report_rows import make_cards, review_data, suspect_rows
+from noisyflywheel.audit.report_rows import decided_rows, make_cards, review_data, suspect_rows
 from noisyflywheel.audit.workspace import relative
 from noisyflywheel.estimator.issues import class_summary, overlapping_classes
 from noisyflywheel.noise import transition_matrix
@@ -39,6 +39,7 @@ def write_report(
     title: str = "Label audit",
     settings: Mapping[str, Any] | None = None,
     files: Sequence[str] | None = None,
+    decisions: pd.DataFrame | None = None,
     max_rows: int | None = None,
     per_class: int = 10,
 ) -> Path:
@@ -65,6 +66,8 @@ def write_report(
         Shown with the estimator's parameters, for example file names and options.
     files : sequence of n str, optional
         Place of each picture's file as seen from the page: it is named, and linked to.
+    decisions : DataFrame, optional
+        Made so far, as in `apply_corrections`: they are in the page, and their rows at the end of the list.
     max_rows : int, optional
         Suspects listed, the most doubtful first; all of them if None.
     per_class : int, default 10
@@ -83,7 +86,7 @@ def write_report(
     for name, rows in (("X", X), ("texts", texts), ("files", files)):
         if rows is not None and len(rows) != len(issues):
             raise ValueError(f"{name} has {len(rows)} rows, the audit has {len(issues)}")
-    shown = suspect_rows(issues, max_rows)
+    shown = list(dict.fromkeys([*suspect_rows(issues, max_rows), *decided_rows(issues, decisions)]))
     if files is None and is_paths(X):
         files = [relative(Path(name), Path(path).parent) for name in X]
     pictures = show_rows(X, shown[:MAX_CONTENT], texts=texts, image_shape=image_shape)
@@ -92,7 +95,7 @@ def write_report(
     cards = make_cards(issues, content, files)
     context |= {"strips": _strips(issues, cards, per_class), "sentence": _sentence(context)}
     context |= {
-        "data_json": script_json(review_data(issues, cards, getattr(audit, "classes_", None))),
+        "data_json": script_json(review_data(issues, cards, getattr(audit, "classes_", None), decisions)),
         "findings": getattr(audit, "findings", []),
         "warnings": getattr(audit, "warnings", []),
         "columns": _columns(audit),

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from noisyflywheel.audit.content import Content, fingerprint
+from noisyflywheel.audit.decisions import check_decisions
 from noisyflywheel.audit.identity import label_text
 
 
@@ -56,8 +57,33 @@ def _card(
     }
 
 
-def review_data(issues: pd.DataFrame, cards: Sequence[Mapping[str, Any]], classes: Any = None) -> dict[str, Any]:
-    """Rows, classes and a key for the script of the page."""
+def decided_rows(issues: pd.DataFrame, decisions: pd.DataFrame | None) -> list[int]:
+    """Positions of the rows that decisions are about."""
+    if decisions is None:
+        return []
+    numbers = issues["row"].to_numpy() if "row" in issues.columns else np.arange(len(issues)) + 1
+    return [int(place) for place in np.flatnonzero(np.isin(numbers, decisions["row"].astype(int)))]
+
+
+def made_decisions(decisions: pd.DataFrame | None) -> dict[str, dict[str, str]]:
+    """Decisions by row, as the script of the page keeps them."""
+    if decisions is None:
+        return {}
+    table = check_decisions(decisions).fillna("")
+    names = {"decision": "decision", "new_label": "label", "by": "by", "when": "when"}
+    return {
+        str(int(line["row"])): {to: label_text(line[name]) for name, to in names.items()}
+        for line in table.to_dict("records")
+    }
+
+
+def review_data(
+    issues: pd.DataFrame,
+    cards: Sequence[Mapping[str, Any]],
+    classes: Any = None,
+    decisions: pd.DataFrame | None = None,
+) -> dict[str, Any]:
+    """Rows, classes, decisions so far and a key for the script of the page."""
     if classes is None:
         classes = sorted(pd.unique(issues[["given_label", "refurbished_label"]].astype(object).to_numpy().ravel()))
     names = [label_text(name) for name in classes]
@@ -67,6 +93,7 @@ def review_data(issues: pd.DataFrame, cards: Sequence[Mapping[str, Any]], classe
             np.asarray(marks, dtype=object), issues["given_label"].map(label_text).to_numpy(dtype=object)
         ),
         "classes": names,
+        "decisions": made_decisions(decisions),
         "rows": [_line(card) for card in cards],
     }
 

@@ -18,6 +18,7 @@ from noisyflywheel.audit.encode import TableEncoder, check_columns
 from noisyflywheel.audit.identity import label_text
 from noisyflywheel.audit.matching import with_identity
 from noisyflywheel.audit.preflight import Finding, preflight
+from noisyflywheel.audit.relearn import judge_known
 from noisyflywheel.estimator.classifier import FlywheelClassifier
 from noisyflywheel.estimator.issues import class_summary
 
@@ -124,21 +125,27 @@ def judge_rows(
     cv: Any = None,
     groups: ArrayLike | None = None,
     random_state: int | None = 0,
+    known: pd.DataFrame | None = None,
 ) -> tuple[Any, list[str]]:
     """Fit a classifier on all rows and judge their labels, by it or by cross-validation.
 
+    With `known` labels (`place`, `label` and `drop`, one line per decided row) as `relearn` does.
+
     Returns
     -------
-    judged : the classifier itself, or a CrossValAudit
+    judged : the classifier itself, a CrossValAudit, or with known labels a RelearntAudit
     said : list of str
         Warnings of the fits, each once; they are still given.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        judged = classifier.fit(X, labels)
-        if cv is not None:
-            quiet = type(classifier)(**{**classifier.get_params(deep=False), "verbose": 0})
-            judged = cross_val_audit(quiet, X, labels, cv=cv, groups=groups, random_state=random_state)
+        judged: Any
+        if known is not None:
+            judged = judge_known(classifier, X, labels, known, cv=cv, groups=groups, random_state=random_state)
+        else:
+            judged = classifier.fit(X, labels)
+            if cv is not None:
+                judged = cross_val_audit(classifier, X, labels, cv=cv, groups=groups, random_state=random_state)
     for warning in caught:
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     told = [warning for warning in caught if issubclass(warning.category, UserWarning | RuntimeWarning)]

@@ -1,3 +1,5 @@
+import json
+
 import joblib
 import numpy as np
 import pandas as pd
@@ -267,3 +269,55 @@ def test_from_audit_to_the_cleaned_file(run, table, tmp_path):
     assert run("apply", out, "--undo")[0] == 2
     assert run("apply", out, "--policy", "drop", "--min-confidence", "2")[0] == 2
     assert run("review", tmp_path)[0] == 2
+
+
+def test_relearn_goes_on_from_decisions(run, table, tmp_path):
+    table.loc[[3, 5], "kind"] = None
+    table.to_csv(tmp_path / "t.csv", index=False)
+    before, out = (tmp_path / "t.csv").read_bytes(), tmp_path / "out"
+    options = ("--label", "kind", "--cycles", 2, "--features", "size,color", "--seed", 3)
+    assert run("audit", tmp_path / "t.csv", *options, "--out", out)[0] == 0
+    code, _, err = run("relearn", out)
+    assert code == 2
+    assert "no decisions.csv" in err
+    issues = read_issues(out / "issues.csv")
+    first, second = issues.iloc[0], issues.iloc[1]
+    other = {"ham": "spam", "spam": "ham"}[first.given_label]
+    (out / "decisions.csv").write_text(f"row,decision,new_label,by\n{first.row},set,{other},Ada\n")
+    (tmp_path / "more.csv").write_text(f"row,decision,new_label\n{second.row},reject,\n")
+    code, said, err = run("relearn", out, "--decisions", tmp_path / "more.csv")
+    assert code == 0, err
+    assert "2 labels are decided" in said
+    assert "of the other 116 are suspect" in said
+    again = read_issues(out / "issues.csv").set_index("row")
+    assert again.decided.sum() == 2
+    assert again.loc[first.row, ["refurbished_label", "label_quality", "is_label_issue"]].tolist() == [other, 1, False]
+    assert again.loc[second.row, ["refurbished_label", "given_label"]].tolist() == [second.given_label] * 2
+    made = read_issues(out / "decisions.csv")
+    assert made[["row", "decision", "by"]].values.tolist() == [[first.row, "set", "Ada"], [second.row, "reject", ""]]
+    page = (out / "report.html").read_text()
+    data = json.loads(page.split('id="data">')[1].split("</script>")[0])
+    assert data["decisions"][str(first.row)] == {"decision": "set", "label": other, "by": "Ada", "when": ""}
+    assert {first.row, second.row} <= {row["row"] for row in data["rows"]}
+    assert "size,color" in page
+    assert run("apply", out)[0] == 0
+    changed = zip(before.splitlines(), (out / "cleaned.csv").read_bytes().splitlines(), strict=True)
+    assert [i for i, (a, b) in enumerate(changed) if a != b] == [first.row]
+
+
+def test_relearn_refuses_a_file_of_other_rows(run, table, tmp_path):
+    table.to_csv(tmp_path / "t.csv", index=False)
+    out = tmp_path / "out"
+    assert run("audit", tmp_path / "t.csv", "--label", "kind", "--out", out, "--cycles", 1)[0] == 0
+    (out / "decisions.csv").write_text("row,decision\n1,skip\n")
+    code, _, err = run("relearn", out)
+    assert code == 2
+    assert "nothing is decided" in err
+    (out / "decisions.csv").write_text("row,decision\n1,reject\n")
+    table.iloc[::-1].to_csv(tmp_path / "t.csv", index=False)
+    code, _, err = run("relearn", out)
+    assert code == 2
+    assert "is not the row that was judged" in err
+    code, _, err = run("relearn", out, "--input", tmp_path / "gone.csv")
+    assert code == 2
+    assert "gone.csv" in err
