@@ -3,6 +3,7 @@
 from noisyflywheel.audit.corrections import apply_corrections
 from noisyflywheel.audit.cross_val import CrossValAudit, cross_val_audit, cross_val_label_issues
 from noisyflywheel.audit.encode import TableEncoder
+from noisyflywheel.audit.estimates import WrongLabels, estimate_wrong_labels
 from noisyflywheel.audit.exchange import (
     from_argilla,
     from_cleanlab,
@@ -27,11 +28,13 @@ __all__ = [
     "ReviewDisplay",
     "TableAudit",
     "TableEncoder",
+    "WrongLabels",
     "apply_corrections",
     "audit_table",
     "class_summary",
     "cross_val_audit",
     "cross_val_label_issues",
+    "estimate_wrong_labels",
     "from_argilla",
     "from_cleanlab",
     "from_label_studio",

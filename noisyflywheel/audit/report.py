@@ -16,6 +16,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from noisyflywheel.audit.content import Content, fingerprint, is_paths, plain_value, show_rows
+from noisyflywheel.audit.estimates import estimate_wrong_labels, expected_gain, rows_to_reach
+from noisyflywheel.audit.evidence import find_evidence, rows_beside
 from noisyflywheel.audit.identity import label_text
 from noisyflywheel.audit.report_rows import decided_rows, make_cards, review_data, suspect_rows
 from noisyflywheel.audit.workspace import relative
@@ -25,6 +27,8 @@ from noisyflywheel.noise import transition_matrix
 PACKAGES = ("noisyflywheel", "scikit-learn", "skorch", "torch", "numpy", "pandas")
 N_BINS = 20
 MAX_HEAT = 60
+FIRST = 100
+"""Rows whose review is priced."""
 MAX_CONTENT = 5000
 """Suspects whose picture, text or values are in the page; the others are named only."""
 
@@ -40,6 +44,7 @@ def write_report(
     settings: Mapping[str, Any] | None = None,
     files: Sequence[str] | None = None,
     decisions: pd.DataFrame | None = None,
+    features: Any = None,
     max_rows: int | None = None,
     per_class: int = 10,
 ) -> Path:
@@ -68,6 +73,9 @@ def write_report(
         Place of each picture's file as seen from the page: it is named, and linked to.
     decisions : DataFrame, optional
         Made so far, as in `apply_corrections`: they are in the page, and their rows at the end of the list.
+    features : array-like of n rows, optional
+        Numbers or pictures in which rows are compared: each suspect is shown with the three nearest of the surest rows
+        of its suggested class. X where that holds numbers or pictures.
     max_rows : int, optional
         Suspects listed, the most doubtful first; all of them if None.
     per_class : int, default 10
@@ -83,24 +91,28 @@ def write_report(
         If X or `texts` has another number of rows than the audit.
     """
     issues = audit if isinstance(audit, pd.DataFrame) else audit.get_label_issues()
-    for name, rows in (("X", X), ("texts", texts), ("files", files)):
+    for name, rows in (("X", X), ("texts", texts), ("files", files), ("features", features)):
         if rows is not None and len(rows) != len(issues):
             raise ValueError(f"{name} has {len(rows)} rows, the audit has {len(issues)}")
     shown = list(dict.fromkeys([*suspect_rows(issues, max_rows), *decided_rows(issues, decisions)]))
     if files is None and is_paths(X):
         files = [relative(Path(name), Path(path).parent) for name in X]
-    pictures = show_rows(X, shown[:MAX_CONTENT], texts=texts, image_shape=image_shape)
-    content = {row: pictures.get(row, Content()) for row in shown}
+    seen = show_rows(X, shown[:MAX_CONTENT], texts=texts, image_shape=image_shape)
+    content = {row: seen.get(row, Content()) for row in shown}
+    is_picture = any(c.image for c in seen.values())
+    evidence = find_evidence(audit, issues, shown[:MAX_CONTENT], X, features, is_picture)
+    beside = show_rows(X, rows_beside(evidence), texts=texts, image_shape=image_shape, size=64)
     context = _findings(audit, issues)
-    cards = make_cards(issues, content, files)
+    cards = make_cards(issues, content, files, evidence)
+    data = review_data(issues, cards, getattr(audit, "classes_", None), decisions, beside, files)
     context |= {"strips": _strips(issues, cards, per_class), "sentence": _sentence(context)}
     context |= {
-        "data_json": script_json(review_data(issues, cards, getattr(audit, "classes_", None), decisions)),
+        "data_json": script_json(data),
         "findings": getattr(audit, "findings", []),
         "warnings": getattr(audit, "warnings", []),
         "columns": _columns(audit),
         "title": title,
-        "is_picture": any(c.image for c in content.values()),
+        "is_picture": is_picture,
         "date": f"{datetime.now(UTC):%d %B %Y, %H:%M} UTC",
         "fingerprint": fingerprint(*(p for p in (X, texts, issues["given_label"]) if p is not None)),
         "settings": _settings(audit, settings),
@@ -129,10 +141,17 @@ def script_json(data: Any) -> Markup:
 
 def _sentence(context: Mapping[str, Any]) -> str:
     """What was found, for someone who has no time."""
-    n, rows = context["n_suspects"], context["n_rows"]
+    n, rows, gain = context["n_suspects"], context["n_rows"], context["gain"]
+    decided = f"{context['n_decided']:,} labels are decided. " if context["n_decided"] else ""
     if not n:
-        return f"None of {rows:,} labels looks wrong."
-    text = f"{n:,} of {rows:,} labels ({percent(n / rows)}) are probably wrong."
+        return decided + f"None of {'the others' if decided else f'{rows:,} labels'} looks wrong."
+    text = f"{decided}About {n:,} of {rows:,} labels ({percent(n / rows)}) are probably wrong."
+    if gain is not None and gain.n_mended >= 0.5:
+        first = f"the {gain.n_rows:,} most doubtful ones" if gain.n_rows > 1 else "the most doubtful one"
+        text += (
+            f" Checking {first} would put about {gain.n_mended:,.0f} right and raise the share of right labels from "
+            f"{percent(gain.before)} to {percent(gain.after)}."
+        )
     if context["pairs"]:
         pair = context["pairs"][0]
         text += f" {pair['class_a']} and {pair['class_b']} are confused most often."
@@ -147,10 +166,12 @@ def _columns(audit: Any) -> list[dict[str, Any]]:
 
 
 def percent(rate: float) -> str:
-    """Share as text: two significant digits below one per cent, else whole."""
+    """Share as text: whole, but with a tenth below ten per cent and close to all."""
     if rate is None or np.isnan(rate):
         return "–"
     value = 100 * float(rate)
+    if 99.5 <= value < 100:
+        return f"{np.floor(10 * value) / 10:.1f} %"
     return f"{value:.1f} %" if 0 < value < 10 else f"{value:.0f} %"
 
 
@@ -170,8 +191,24 @@ def _findings(audit: Any, issues: pd.DataFrame) -> dict[str, Any]:
         "gamma": gamma,
         "summary": summary.to_dict("records"),
         "pairs": pairs[pairs["n_expected"] > 0].to_dict("records"),
+        "n_decided": int(issues["decided"].sum()) if "decided" in issues.columns else 0,
+        **_estimates(audit, issues),
         "heat": _heat(classes, T),
         "bins": _bins(issues),
+    }
+
+
+def _estimates(audit: Any, issues: pd.DataFrame) -> dict[str, Any]:
+    """Number of wrong labels and what a review brings; None where only a table of issues is known."""
+    clean = getattr(audit, "clean_proba_", None)
+    if clean is None:
+        return {"wrong": None, "gain": None, "reach": None}
+    order = np.argsort(issues["label_quality"].to_numpy(), kind="stable")
+    most = min(FIRST, max(1, int(issues["is_label_issue"].sum())))
+    return {
+        "wrong": estimate_wrong_labels(clean),
+        "gain": expected_gain(clean, order, most),
+        "reach": rows_to_reach(clean, order),
     }
 
 

@@ -141,6 +141,7 @@ def write_all(job: Job, audit: TableAudit, arguments: argparse.Namespace, decisi
         settings=settings,
         files=_pictures(job, arguments),
         decisions=decisions,
+        features=job.X,
     )
     return name
 
