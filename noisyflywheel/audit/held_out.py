@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -105,3 +109,37 @@ def judge_fold(
     T = np.eye(classes.size)
     T[np.ix_(at, at)] = last.transition_matrix_
     return aligned(proba, model.classes_, classes), T
+
+
+UNRELATED = ("on_cycle", "verbose", "checkpoint_dir")
+
+
+def fold_key(estimator: Any, *data: Any) -> str:
+    """Digest of a fold's model and data: equal ones give the same result."""
+    last = last_step(estimator)
+    steps = [*estimator.steps[:-1], last.__class__.__name__] if last is not estimator else type(last).__name__
+    params = {name: value for name, value in last.get_params(deep=False).items() if name not in UNRELATED}
+    return str(joblib.hash([steps, params, *data]))
+
+
+def kept_fold(folder: Path | None, *parts: Any) -> Fold:
+    """`judge_fold`, its result taken from and left in a folder, if there is one.
+
+    A file that cannot be read is written anew.
+    """
+    if folder is None:
+        return judge_fold(*parts)
+    path = Path(folder) / f"fold-{fold_key(*parts)}.npz"
+    try:
+        with np.load(path) as kept:
+            return kept["proba"], kept["T"] if kept["T"].size else None
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        pass
+    proba, T = judge_fold(*parts)
+    buffer = io.BytesIO()
+    np.savez(buffer, proba=proba, T=np.empty(0) if T is None else T)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(buffer.getvalue())
+    part.replace(path)
+    return proba, T

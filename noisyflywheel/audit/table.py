@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from noisyflywheel.audit.encode import TableEncoder, check_columns
 from noisyflywheel.audit.identity import label_text
 from noisyflywheel.audit.matching import with_identity
 from noisyflywheel.audit.preflight import Finding, preflight
+from noisyflywheel.audit.progress import counted
 from noisyflywheel.audit.relearn import judge_known
 from noisyflywheel.estimator.classifier import FlywheelClassifier
 from noisyflywheel.estimator.issues import class_summary
@@ -126,10 +129,13 @@ def judge_rows(
     groups: ArrayLike | None = None,
     random_state: int | None = 0,
     known: pd.DataFrame | None = None,
+    progress: bool | None = False,
+    checkpoint: Path | None = None,
 ) -> tuple[Any, list[str]]:
     """Fit a classifier on all rows and judge their labels, by it or by cross-validation.
 
-    With `known` labels (`place`, `label` and `drop`, one line per decided row) as `relearn` does.
+    With `known` labels (`place`, `label` and `drop`, one line per decided row) as `relearn` does. `progress` is shown
+    where it can be if None. A `checkpoint` folder lets a stopped audit go on; the fitted classifier forgets it.
 
     Returns
     -------
@@ -140,16 +146,39 @@ def judge_rows(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         judged: Any
-        if known is not None:
-            judged = judge_known(classifier, X, labels, known, cv=cv, groups=groups, random_state=random_state)
-        else:
-            judged = classifier.fit(X, labels)
-            if cv is not None:
-                judged = cross_val_audit(classifier, X, labels, cv=cv, groups=groups, random_state=random_state)
+        with contextlib.nullcontext() if progress is False else counted(classifier, 1 + n_folds(cv), progress):
+            if known is not None:
+                judged = judge_known(classifier, X, labels, known, cv=cv, groups=groups, random_state=random_state)
+            else:
+                with checkpoints_in(classifier, checkpoint):
+                    judged = classifier.fit(X, labels)
+                if cv is not None:
+                    judged = cross_val_audit(
+                        classifier, X, labels, cv=cv, groups=groups, random_state=random_state, fold_dir=checkpoint
+                    )
     for warning in caught:
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     told = [warning for warning in caught if issubclass(warning.category, UserWarning | RuntimeWarning)]
     return judged, list(dict.fromkeys(" ".join(str(warning.message).split()) for warning in told))
+
+
+def n_folds(cv: Any) -> int:
+    """Fits of a cross-validation, as far as they are known."""
+    return cv if isinstance(cv, int) else int(getattr(cv, "n_splits", 0))
+
+
+@contextlib.contextmanager
+def checkpoints_in(classifier: Any, folder: Path | None) -> Iterator[None]:
+    """Let a fit leave its checkpoints in a folder; afterwards the classifier is as before."""
+    if folder is None or "checkpoint_dir" not in classifier.get_params(deep=False):
+        yield
+        return
+    before = classifier.checkpoint_dir
+    classifier.set_params(checkpoint_dir=folder)
+    try:
+        yield
+    finally:
+        classifier.set_params(checkpoint_dir=before)
 
 
 def audit_table(
@@ -164,6 +193,8 @@ def audit_table(
     estimator: Any = None,
     cv: Any = None,
     random_state: int | None = 0,
+    progress: bool = False,
+    checkpoint: str | Path | None = None,
 ) -> TableAudit:
     """Judge each label of a table of mixed columns.
 
@@ -184,6 +215,10 @@ def audit_table(
     cv : int or splitter, optional
         Judge by cross-validation; None judges by the fit on all rows.
     random_state : int, optional
+    progress : bool, default False
+        A bar with the time that is left on a terminal and in a notebook; elsewhere a line every ten seconds.
+    checkpoint : str or Path, optional
+        Folder from which the same call goes on after a stop.
 
     Returns
     -------
@@ -210,6 +245,15 @@ def audit_table(
     classifier = FlywheelClassifier(random_state=random_state) if estimator is None else estimator
     together = None if groups is None else rows[groups].astype(str).to_numpy()
     folds = 5 if cv is None and groups is not None else cv
-    judged, said = judge_rows(X, labels, classifier, folds, together, random_state)
+    judged, said = judge_rows(
+        X,
+        labels,
+        classifier,
+        folds,
+        together,
+        random_state,
+        progress=None if progress else False,
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+    )
     issues = with_identity(judged.get_label_issues(), table, label, np.flatnonzero(has))
     return TableAudit(issues, judged, make_pipeline(encoder, classifier), encoder.columns_, found, said)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -26,11 +27,12 @@ from noisyflywheel.audit.workspace import (
     save_origin,
     sha256,
 )
-from noisyflywheel.cli.audit_options import add_options, check_options, reading_of
+from noisyflywheel.cli.audit_options import add_options, check_job, check_options, reading_of
 from noisyflywheel.cli.inputs import Job, folder_job, table_job
 from noisyflywheel.estimator.classifier import FlywheelClassifier
 
 MAX_COLUMNS = 40
+CHECKPOINT = "checkpoint"
 SETTINGS = ("cv", "groups", "cycles", "seed", "policy", "min_confidence", "text", "embedder", "features", "image_size")
 
 OPTIONS = (*SETTINGS, "label", "missing", "delimiter", "encoding", "device", "title")
@@ -47,15 +49,17 @@ def run(arguments: argparse.Namespace) -> int:
     check_options(arguments)
     start = time.perf_counter()
     job = read_job(arguments)
+    check_job(job, arguments)
     arguments.out.mkdir(parents=True, exist_ok=True)
     audit = fit_and_judge(job, arguments)
     name = write_all(job, audit, arguments)
     replace_file(arguments.out / f"cleaned{job.file.ending}", _cleaned(job, audit.issues, arguments))
+    shutil.rmtree(arguments.out / CHECKPOINT, ignore_errors=True)
     n = int(audit.issues["is_label_issue"].sum())
     say(f"done in {time.perf_counter() - start:.0f} s")
     print(f"{n:,} of {len(audit.issues):,} labels are suspect ({n / len(audit.issues):.1%}).")
-    if audit.warnings:
-        print(f"{len(audit.warnings)} warning{'s' * (len(audit.warnings) > 1)} of the training: look there first.")
+    for warning in audit.warnings:
+        print(f"Look at this first: {warning}")
     if name != "issues.csv":
         print(f"issues.csv was there and is not overwritten: see {arguments.out / name}")
     print(f"Look at {arguments.out / 'report.html'}")
@@ -103,16 +107,16 @@ def column_lines(columns: pd.DataFrame) -> list[str]:
 def fit_and_judge(job: Job, arguments: argparse.Namespace, known: pd.DataFrame | None = None) -> TableAudit:
     """The model trained on all rows, and its verdicts or those by cross-validation; some labels may be known."""
     classifier = FlywheelClassifier(
-        n_cycles=arguments.cycles,
-        random_state=arguments.seed,
-        device=arguments.device,
-        verbose=int(sys.stderr.isatty()),
+        n_cycles=arguments.cycles or "auto", random_state=arguments.seed, device=arguments.device
     )
     cv = arguments.cv or (5 if job.groups is not None else None)
     say(f"training on {job.X.shape[0]:,} rows of {' × '.join(map(str, job.X.shape[1:]))}")
     if cv is not None:
         say(f"then judging each row by a model that never saw it, {cv} fits")
-    judged, said = judge_rows(job.X, job.labels, classifier, cv, job.groups, arguments.seed, known)
+    checkpoint = arguments.out / CHECKPOINT if arguments.checkpoint else None
+    judged, said = judge_rows(
+        job.X, job.labels, classifier, cv, job.groups, arguments.seed, known, progress=None, checkpoint=checkpoint
+    )
     model = classifier if job.encoder is None else make_pipeline(job.encoder, classifier)
     issues = with_identity(judged.get_label_issues(), job.file.frame, job.label, job.positions)
     columns = None if job.encoder is None else job.encoder.columns_

@@ -63,6 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
     n, left = int(audit.issues["is_label_issue"].sum()), len(audit.issues) - len(known)
     say(f"done in {time.perf_counter() - start:.0f} s")
     print(f"{len(known):,} labels are decided; {n:,} of the other {left:,} are suspect.")
+    for warning in audit.warnings:
+        print(f"Look at this first: {warning}")
     print(f"Look at {folder / 'report.html'}" + ("" if name == "issues.csv" else f" and {folder / name}"))
     return 0
 
@@ -95,7 +97,9 @@ def options_of(origin: Origin, arguments: argparse.Namespace) -> argparse.Namesp
     path = arguments.input or arguments.folder / origin.input
     if not path.exists():
         raise ValueError(f"{path}, which was judged, is not there; name its place with --input")
-    return argparse.Namespace(**origin.options, input=path, out=arguments.folder, force=arguments.force)
+    return argparse.Namespace(
+        **origin.options, input=path, out=arguments.folder, force=arguments.force, checkpoint=False
+    )
 
 
 def places_in(job: Job, issues: pd.DataFrame, places: np.ndarray) -> np.ndarray:

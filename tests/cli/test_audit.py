@@ -321,3 +321,64 @@ def test_relearn_refuses_a_file_of_other_rows(run, table, tmp_path):
     code, _, err = run("relearn", out, "--input", tmp_path / "gone.csv")
     assert code == 2
     assert "gone.csv" in err
+
+
+def test_checkpoint_goes_on_after_a_stop(run, table, tmp_path, monkeypatch):
+    from noisyflywheel.audit import held_out
+
+    table.to_csv(tmp_path / "t.csv", index=False)
+    options = ("--label", "kind", "--cycles", 2, "--cv", 2, "--features", "size,color")
+    assert run("audit", tmp_path / "t.csv", *options, "--out", tmp_path / "plain")[0] == 0
+    out, judge, calls = tmp_path / "out", held_out.judge_fold, []
+
+    def stopping(*parts):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return judge(*parts)
+
+    monkeypatch.setattr(held_out, "judge_fold", stopping)
+    assert run("audit", tmp_path / "t.csv", *options, "--out", out, "--checkpoint")[0] == 130
+    assert (out / "checkpoint").is_dir()
+    assert run("audit", tmp_path / "t.csv", *options, "--out", out, "--checkpoint")[0] == 0
+    assert len(calls) == 3
+    assert (out / "issues.csv").read_bytes() == (tmp_path / "plain" / "issues.csv").read_bytes()
+    assert not (out / "checkpoint").exists()
+    assert joblib.load(out / "model.joblib").steps[-1][1].checkpoint_dir is None
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--seed", "-1"], ["--seed"]),
+        (["--device", "cuda:99"], ["--device cuda:99"]),
+        (["--device", "nonsense"], ["--device nonsense"]),
+        (["--delimiter", "ab"], ["--delimiter"]),
+        (["--encoding", "no-such"], ["--encoding no-such"]),
+        (["--image-size", "16"], ["--image-size is for a folder"]),
+        (["--embedder", "m"], ["--embedder needs --text"]),
+    ],
+)
+def test_options_are_refused_before_anything_is_read(run, tmp_path, options, words):
+    (tmp_path / "t.csv").write_bytes(b"\xff\xfe no table at all")
+    result = run("audit", tmp_path / "t.csv", "--label", "b", "--out", tmp_path / "o", *options)
+    fails(result, *words)
+    assert "reading" not in result[2]
+    assert not (tmp_path / "o").exists()
+
+
+def test_options_of_tables_are_refused_for_a_folder(run, tmp_path):
+    (tmp_path / "in").mkdir()
+    fails(run("audit", tmp_path / "in", "--out", tmp_path / "o", "--groups", "g"), "--groups is for a table")
+
+
+def test_folds_that_cannot_be_are_refused_before_the_training(run, table, tmp_path):
+    table.assign(g=np.arange(120) % 3).to_csv(tmp_path / "t.csv", index=False)
+    command = ("audit", tmp_path / "t.csv", "--label", "kind", "--out", tmp_path / "o")
+    for options, words in (
+        (["--cv", 90], ["--cv 90 needs a class of 90 rows"]),
+        (["--groups", "g"], ["5 folds need 5 groups", "'g' has 3"]),
+    ):
+        result = run(*command, *options)
+        fails(result, *words)
+        assert "training on" not in result[2]
