@@ -142,7 +142,8 @@ def script_json(data: Any) -> Markup:
 def _sentence(context: Mapping[str, Any]) -> str:
     """What was found, for someone who has no time."""
     n, rows, gain = context["n_suspects"], context["n_rows"], context["gain"]
-    decided = f"{context['n_decided']:,} labels are decided. " if context["n_decided"] else ""
+    made = context["n_decided"]
+    decided = f"{made:,} label{'s are' if made > 1 else ' is'} decided. " if made else ""
     if not n:
         return decided + f"None of {'the others' if decided else f'{rows:,} labels'} looks wrong."
     text = f"{decided}About {n:,} of {rows:,} labels ({percent(n / rows)}) are probably wrong."
