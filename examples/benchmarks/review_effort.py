@@ -18,7 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -109,8 +109,8 @@ def random_order(data: Labelled, seed: int) -> Judge:
     return lambda decided: (chance, chance, data.given)
 
 
-def run(seed: int, step: int, weight: float, noise: str) -> list[dict]:
-    """Every order on one draw of the noise."""
+def run(seed: int, step: int, weight: float, noise: str) -> Iterator[dict]:
+    """Every order on one draw of the noise, one row after the other."""
     data = load(f"digits:{noise}", None, seed)
     n, few = len(data.given), 25
     ways = [
@@ -123,7 +123,6 @@ def run(seed: int, step: int, weight: float, noise: str) -> list[dict]:
         ("cleanlab, each round", lambda: Cleanlab(data, seed), step, False),
         ("random", lambda: random_order(data, seed), None, False),
     ]
-    rows = []
     for name, make, each, suggest in ways:
         start = time.perf_counter()
         needed = decisions_needed(data, make(), each, suggest)
@@ -137,9 +136,8 @@ def run(seed: int, step: int, weight: float, noise: str) -> list[dict]:
             **{f"decisions_to_{goal:.1%}": count for goal, count in needed.items()},
             "seconds": time.perf_counter() - start,
         }
-        rows.append(row)
         print(*(f"{value:.0f}" if isinstance(value, float) else value for value in row.values()), sep="  ", flush=True)
-    return rows
+        yield row
 
 
 def main() -> None:
@@ -151,12 +149,20 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the numbers here")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    rows = [row for seed in arguments.seeds for row in run(seed, arguments.step, arguments.weight, arguments.noise)]
+    rows: list[dict] = []
+    for seed in arguments.seeds:
+        for row in run(seed, arguments.step, arguments.weight, arguments.noise):
+            rows.append(row)
+            if arguments.json:
+                result = {
+                    "environment": environment(),
+                    "noise": arguments.noise,
+                    "weight": arguments.weight,
+                    "rows": rows,
+                }
+                arguments.json.write_text(json.dumps(result, indent=1) + "\n")
     goals = [f"decisions_to_{goal:.1%}" for goal in GOALS]
     print(pd.DataFrame(rows).groupby(["undecided", "order"], sort=False)[goals].mean().round(1).to_string())
-    if arguments.json:
-        result = {"environment": environment(), "noise": arguments.noise, "weight": arguments.weight, "rows": rows}
-        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
