@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
 from noisyflywheel.audit.columns import is_missing
@@ -153,8 +154,11 @@ def judge_rows(
                 with checkpoints_in(classifier, checkpoint):
                     judged = classifier.fit(X, labels)
                 if cv is not None:
+                    quiet = clone(classifier)
+                    if "verbose" in quiet.get_params(deep=False):
+                        quiet.set_params(verbose=0)
                     judged = cross_val_audit(
-                        classifier, X, labels, cv=cv, groups=groups, random_state=random_state, fold_dir=checkpoint
+                        quiet, X, labels, cv=cv, groups=groups, random_state=random_state, fold_dir=checkpoint
                     )
     for warning in caught:
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)

@@ -28,7 +28,7 @@ writes into the folder of --out:
                    (cleaned.parquet for .parquet and so on; the manifest of an image folder)
   report.html      one page to look at and decide on; needs no network
   model.joblib     the trained classifier with its encoding of the columns
-  audit.json       which file was judged, for `noisyflywheel review` and `noisyflywheel apply`
+  audit.json       which file was judged and how, for `noisyflywheel review`, `relearn` and `apply`
 
 exit codes: 0 done, 2 something in the input or the options is wrong, 130 interrupted"""
 

@@ -301,3 +301,15 @@ def test_a_page_made_with_decisions_shows_them(browser, tmp_path):
     last = browser.find_elements("css selector", "#suspects > tbody > tr")[-1]
     assert last.get_attribute("data-row") == str(calm)
     assert last.text.endswith("set to ham")
+
+
+def test_print_is_light_and_without_controls(browser, tmp_path):
+    folder = digits_folder(tmp_path / "audit")
+    scheme = [{"name": "prefers-color-scheme", "value": "dark"}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": scheme})
+    browser.get(f"file://{folder / 'report.html'}")
+    assert browser.execute_script("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert browser.execute_script("return getComputedStyle(document.body).color") == "rgb(28, 39, 50)"
+    for name in ("nav", ".tools", ".actions", "#start", ".keys"):
+        assert not browser.find_element("css selector", name).is_displayed()
+    assert browser.find_element("css selector", "#suspects td").is_displayed()
