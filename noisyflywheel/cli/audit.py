@@ -15,9 +15,10 @@ from sklearn.pipeline import make_pipeline
 
 from noisyflywheel.audit.cleaned import cleaned_bytes, flagged_bytes
 from noisyflywheel.audit.decisions import planned_changes
+from noisyflywheel.audit.judging import judge_rows
 from noisyflywheel.audit.matching import with_identity
 from noisyflywheel.audit.report import write_report
-from noisyflywheel.audit.table import TableAudit, judge_rows
+from noisyflywheel.audit.table import TableAudit
 from noisyflywheel.audit.workspace import (
     Origin,
     csv_bytes,
