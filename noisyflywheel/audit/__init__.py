@@ -2,6 +2,7 @@
 
 from noisyflywheel.audit.corrections import apply_corrections
 from noisyflywheel.audit.cross_val import CrossValAudit, cross_val_audit, cross_val_label_issues
+from noisyflywheel.audit.estimates import WrongLabels, estimate_wrong_labels
 from noisyflywheel.audit.exchange import (
     from_argilla,
     from_cleanlab,
@@ -14,6 +15,7 @@ from noisyflywheel.audit.folder import image_manifest
 from noisyflywheel.audit.matching import read_issues
 from noisyflywheel.audit.notebook import ReviewDisplay, review
 from noisyflywheel.audit.preflight import Finding, preflight
+from noisyflywheel.audit.relearn import RelearntAudit, relearn
 from noisyflywheel.audit.report import write_report
 from noisyflywheel.audit.table import TableAudit, audit_table
 from noisyflywheel.data.encoder.encode import TableEncoder
@@ -22,14 +24,17 @@ from noisyflywheel.estimator.issues import class_summary, label_issues_frame, ov
 __all__ = [
     "CrossValAudit",
     "Finding",
+    "RelearntAudit",
     "ReviewDisplay",
     "TableAudit",
     "TableEncoder",
+    "WrongLabels",
     "apply_corrections",
     "audit_table",
     "class_summary",
     "cross_val_audit",
     "cross_val_label_issues",
+    "estimate_wrong_labels",
     "from_argilla",
     "from_cleanlab",
     "from_label_studio",
@@ -38,6 +43,7 @@ __all__ = [
     "overlapping_classes",
     "preflight",
     "read_issues",
+    "relearn",
     "review",
     "to_argilla",
     "to_cleanlab",

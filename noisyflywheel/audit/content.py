@@ -77,17 +77,21 @@ def show_rows(
     if image_shape is not None or is_paths(X) or getattr(X, "ndim", 2) >= 3:
         pictures = as_pictures(X, chosen, image_shape)
         return {row: Content(image=data_uri(p, size)) for row, p in zip(chosen, pictures, strict=True)}
-    return {row: Content(values=_values(X, row)) for row in chosen}
+    return {row: Content(values=values) for row, values in zip(chosen, _values(X, chosen), strict=True)}
 
 
-def _values(X: Any, row: int) -> tuple[tuple[str, str], ...]:
-    """Names and values of the first columns of one row."""
+def _values(X: Any, rows: Sequence[int]) -> list[tuple[tuple[str, str], ...]]:
+    """Names and values of the first columns of some rows."""
+    columns: list[Any]
     if isinstance(X, pd.DataFrame):
-        pairs = zip(X.columns[:MAX_VALUES], X.iloc[row, :MAX_VALUES], strict=True)
+        columns = [X.iloc[list(rows), i] for i in range(min(MAX_VALUES, X.shape[1]))]
+        names = [str(name) for name in X.columns[:MAX_VALUES]]
     else:
-        cells = np.ravel(X[row])[:MAX_VALUES]
-        pairs = zip((f"x{i}" for i in range(len(cells))), cells, strict=True)
-    return tuple((str(name), plain_value(value)) for name, value in pairs)
+        cells = [np.ravel(X[row])[:MAX_VALUES] for row in rows]
+        columns = list(zip(*cells, strict=True))
+        names = [f"x{i}" for i in range(len(columns))]
+    plain = [[plain_value(value) for value in column] for column in columns]
+    return [tuple(zip(names, line, strict=True)) for line in zip(*plain, strict=True)] or [()] * len(rows)
 
 
 def fingerprint(*parts: Any) -> str:

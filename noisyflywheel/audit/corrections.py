@@ -39,7 +39,7 @@ def _new_label(value: Any, known: Any) -> Any:
         raise ValueError(f"the new label {value!r} is not of the type of the others") from error
 
 
-def _relabelled(labels: pd.Series, places: NDArray[np.intp], values: list[Any]) -> pd.Series:
+def relabelled(labels: pd.Series, places: NDArray[np.intp], values: list[Any]) -> pd.Series:
     """Copy of `labels` with other values in some places; the dtype is kept, a category may be added."""
     fixed = labels.copy()
     if len(places):
@@ -171,7 +171,7 @@ def _like(labels: pd.Series, y: Any) -> Any:
 def _set_labels(labels: pd.Series, changes: pd.DataFrame) -> pd.Series:
     """Labels after the changes of the kind "set"."""
     lines = changes[changes["action"] == "set"]
-    return _relabelled(labels, lines["row"].to_numpy(dtype=np.intp) - 1, list(lines["to"]))
+    return relabelled(labels, lines["row"].to_numpy(dtype=np.intp) - 1, list(lines["to"]))
 
 
 def _kept(n: int, changes: pd.DataFrame) -> NDArray[np.intp]:

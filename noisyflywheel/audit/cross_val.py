@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import Parallel, delayed
 
-from noisyflywheel.audit.held_out import judge_fold
+from noisyflywheel.audit.held_out import kept_fold
 from noisyflywheel.audit.posterior import (
     TINY,
     Array,
@@ -69,12 +70,21 @@ class CrossValAudit:
 
 
 def _out_of_fold(
-    estimator: Any, X: Any, y: NDArray[Any], classes: NDArray[Any], cv: Any, groups: Any, n_jobs: int | None
+    estimator: Any,
+    X: Any,
+    y: NDArray[Any],
+    classes: NDArray[Any],
+    cv: Any,
+    groups: Any,
+    n_jobs: int | None,
+    sample_weight: NDArray[np.float64] | None,
+    fold_dir: Path | None,
 ) -> tuple[Array, Array | None]:
     """Probabilities (n, K) of held-out rows, and the mean T of the folds' models (None if they have none)."""
     folds = list(check_cv(cv, y, classifier=True).split(X, y, groups))
-    judge = delayed(judge_fold)
-    judged = Parallel(n_jobs=n_jobs)(judge(estimator, X, y, classes, train, test) for train, test in folds)
+    judge = delayed(kept_fold)
+    data = (fold_dir, estimator, X, y, classes)
+    judged = Parallel(n_jobs=n_jobs)(judge(*data, train, test, sample_weight) for train, test in folds)
     proba = np.full((y.shape[0], classes.size), np.nan)
     for (part, _), (_, test) in zip(judged, folds, strict=True):
         proba[test] = part
@@ -118,6 +128,8 @@ def cross_val_audit(
     groups: ArrayLike | None = None,
     n_jobs: int | None = None,
     random_state: int | None = 0,
+    sample_weight: ArrayLike | None = None,
+    fold_dir: str | Path | None = None,
 ) -> CrossValAudit:
     """Judge each label by a model that never saw its row, and keep all that was estimated.
 
@@ -139,6 +151,10 @@ def cross_val_audit(
         Folds fitted at a time.
     random_state : int, optional
         Seed of the shuffle for an int `cv`.
+    sample_weight : array-like of shape (n,), optional
+        For the `fit` of a classifier that takes weights, or of a pipeline that ends in one.
+    fold_dir : str or Path, optional
+        Folder in which the result of each finished fold is kept: the same call goes on there after a stop.
 
     Returns
     -------
@@ -160,7 +176,9 @@ def cross_val_audit(
     if isinstance(cv, int):
         folds = StratifiedKFold if together is None else StratifiedGroupKFold
         cv = folds(cv, shuffle=True, random_state=random_state)
-    proba, T = _out_of_fold(estimator, X, labels, classes, cv, together, n_jobs)
+    weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    kept_in = None if fold_dir is None else Path(fold_dir)
+    proba, T = _out_of_fold(estimator, X, labels, classes, cv, together, n_jobs, weights, kept_in)
     quality, clean, posterior, T = _verdicts(proba, given, T)
     clean_proba = calibrated(quality, posterior[np.arange(given.size), given])
     index = _index_of(y, X)

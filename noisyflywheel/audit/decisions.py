@@ -94,6 +94,42 @@ def planned_changes(
     return table.sort_values("row", key=lambda rows: rows.astype(int), ignore_index=True)
 
 
+def known_labels(issues: pd.DataFrame, decisions: pd.DataFrame) -> pd.DataFrame:
+    """What decisions tell about the labels; skipped rows are undecided.
+
+    Parameters
+    ----------
+    issues : DataFrame of n rows
+        With a column `row`.
+    decisions : DataFrame
+        As in `planned_changes`.
+
+    Returns
+    -------
+    known : DataFrame of one line per decided row
+        `place`, its position in issues; `label`, the right one ("accept": the suggested, "reject": the given, "set":
+        the new one); `drop`, whether the row is to go.
+
+    Raises
+    ------
+    ValueError
+        As `planned_changes`.
+    """
+    decided = check_decisions(decisions)
+    places = pd.Series(np.arange(len(issues)), index=issues["row"].astype(int))
+    lines = []
+    for line in decided.itertuples():
+        place = _place(line, places, issues)
+        judged = issues.iloc[place]
+        right = {
+            "accept": judged["refurbished_label"],
+            "set": unguard_cell(line.new_label),
+        }.get(str(line.decision), judged["given_label"])
+        if line.decision != "skip":
+            lines.append((place, right, line.decision == "drop"))
+    return pd.DataFrame(lines, columns=["place", "label", "drop"]).astype({"place": np.intp, "drop": bool})
+
+
 def _place(line: Any, known: pd.Series, issues: pd.DataFrame) -> int:
     """Line of issues that a decision is about."""
     row = int(line.row)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -63,6 +67,11 @@ def last_step(model: Any) -> Any:
     return model.steps[-1][1] if isinstance(model, Pipeline) else model
 
 
+def weight_parameter(model: Any) -> str:
+    """Name under which `fit` of a model, also of a pipeline, takes the weights of its last step."""
+    return f"{model.steps[-1][0]}__sample_weight" if isinstance(model, Pipeline) else "sample_weight"
+
+
 def aligned(proba: Array, seen: NDArray[Any], classes: NDArray[Any]) -> Array:
     """Probabilities (m, K) with zero columns for the classes that a fold's model never saw."""
     full = np.zeros((proba.shape[0], classes.size))
@@ -71,7 +80,13 @@ def aligned(proba: Array, seen: NDArray[Any], classes: NDArray[Any]) -> Array:
 
 
 def judge_fold(
-    estimator: Any, X: Any, y: NDArray[Any], classes: NDArray[Any], train: NDArray[np.intp], test: NDArray[np.intp]
+    estimator: Any,
+    X: Any,
+    y: NDArray[Any],
+    classes: NDArray[Any],
+    train: NDArray[np.intp],
+    test: NDArray[np.intp],
+    sample_weight: NDArray[np.float64] | None = None,
 ) -> Fold:
     """Probabilities (m, K) of the rows ``test`` by a clone fitted on ``train``, and its T (None if it has none).
 
@@ -84,7 +99,8 @@ def judge_fold(
     if getattr(last, "checkpoint_dir", "") is None and hasattr(last, "on_cycle"):
         mean = CycleMean(model, held)
         last.set_params(on_cycle=mean)
-    model.fit(_safe_indexing(X, train), y[train])
+    weights = {} if sample_weight is None else {weight_parameter(model): sample_weight[train]}
+    model.fit(_safe_indexing(X, train), y[train], **weights)
     last = last_step(model)
     proba = mean.proba if mean is not None and mean.n else model.predict_proba(held)
     if not hasattr(last, "transition_matrix_"):
@@ -93,3 +109,37 @@ def judge_fold(
     T = np.eye(classes.size)
     T[np.ix_(at, at)] = last.transition_matrix_
     return aligned(proba, model.classes_, classes), T
+
+
+UNRELATED = ("on_cycle", "verbose", "checkpoint_dir")
+
+
+def fold_key(estimator: Any, *data: Any) -> str:
+    """Digest of a fold's model and data: equal ones give the same result."""
+    last = last_step(estimator)
+    steps = [*estimator.steps[:-1], last.__class__.__name__] if last is not estimator else type(last).__name__
+    params = {name: value for name, value in last.get_params(deep=False).items() if name not in UNRELATED}
+    return str(joblib.hash([steps, params, *data]))
+
+
+def kept_fold(folder: Path | None, *parts: Any) -> Fold:
+    """`judge_fold`, its result taken from and left in a folder, if there is one.
+
+    A file that cannot be read is written anew.
+    """
+    if folder is None:
+        return judge_fold(*parts)
+    path = Path(folder) / f"fold-{fold_key(*parts)}.npz"
+    try:
+        with np.load(path) as kept:
+            return kept["proba"], kept["T"] if kept["T"].size else None
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        pass
+    proba, T = judge_fold(*parts)
+    buffer = io.BytesIO()
+    np.savez(buffer, proba=proba, T=np.empty(0) if T is None else T)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(buffer.getvalue())
+    part.replace(path)
+    return proba, T

@@ -10,21 +10,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from noisyflywheel.audit.content import Content, fingerprint, is_paths, plain_value, show_rows
+from noisyflywheel.audit.evidence import find_evidence, rows_beside
 from noisyflywheel.audit.identity import label_text
-from noisyflywheel.audit.report_rows import make_cards, review_data, suspect_rows
+from noisyflywheel.audit.report_numbers import percent, report_numbers
+from noisyflywheel.audit.report_rows import decided_rows, make_cards, review_data, suspect_rows
 from noisyflywheel.audit.workspace import relative
-from noisyflywheel.estimator.issues import class_summary, overlapping_classes
-from noisyflywheel.noise import transition_matrix
 
 PACKAGES = ("noisyflywheel", "scikit-learn", "skorch", "torch", "numpy", "pandas")
-N_BINS = 20
-MAX_HEAT = 60
 MAX_CONTENT = 5000
 """Suspects whose picture, text or values are in the page; the others are named only."""
 
@@ -39,6 +36,8 @@ def write_report(
     title: str = "Label audit",
     settings: Mapping[str, Any] | None = None,
     files: Sequence[str] | None = None,
+    decisions: pd.DataFrame | None = None,
+    features: Any = None,
     max_rows: int | None = None,
     per_class: int = 10,
 ) -> Path:
@@ -65,6 +64,11 @@ def write_report(
         Shown with the estimator's parameters, for example file names and options.
     files : sequence of n str, optional
         Place of each picture's file as seen from the page: it is named, and linked to.
+    decisions : DataFrame, optional
+        Made so far, as in `apply_corrections`: they are in the page, and their rows at the end of the list.
+    features : array-like of n rows, optional
+        Numbers or pictures in which rows are compared: each suspect is shown with the three nearest of the surest rows
+        of its suggested class. X where that holds numbers or pictures.
     max_rows : int, optional
         Suspects listed, the most doubtful first; all of them if None.
     per_class : int, default 10
@@ -80,24 +84,26 @@ def write_report(
         If X or `texts` has another number of rows than the audit.
     """
     issues = audit if isinstance(audit, pd.DataFrame) else audit.get_label_issues()
-    for name, rows in (("X", X), ("texts", texts), ("files", files)):
-        if rows is not None and len(rows) != len(issues):
-            raise ValueError(f"{name} has {len(rows)} rows, the audit has {len(issues)}")
-    shown = suspect_rows(issues, max_rows)
+    _check_lengths(len(issues), X=X, texts=texts, files=files, features=features)
+    shown = list(dict.fromkeys([*suspect_rows(issues, max_rows), *decided_rows(issues, decisions)]))
     if files is None and is_paths(X):
         files = [relative(Path(name), Path(path).parent) for name in X]
-    pictures = show_rows(X, shown[:MAX_CONTENT], texts=texts, image_shape=image_shape)
-    content = {row: pictures.get(row, Content()) for row in shown}
-    context = _findings(audit, issues)
-    cards = make_cards(issues, content, files)
+    seen = show_rows(X, shown[:MAX_CONTENT], texts=texts, image_shape=image_shape)
+    content = {row: seen.get(row, Content()) for row in shown}
+    is_picture = any(c.image for c in seen.values())
+    evidence = find_evidence(audit, issues, shown[:MAX_CONTENT], X, features, is_picture)
+    beside = show_rows(X, rows_beside(evidence), texts=texts, image_shape=image_shape, size=64)
+    context = report_numbers(audit, issues)
+    cards = make_cards(issues, content, files, evidence)
+    data = review_data(issues, cards, getattr(audit, "classes_", None), decisions, beside, files)
     context |= {"strips": _strips(issues, cards, per_class), "sentence": _sentence(context)}
     context |= {
-        "data_json": script_json(review_data(issues, cards, getattr(audit, "classes_", None))),
+        "data_json": script_json(data),
         "findings": getattr(audit, "findings", []),
         "warnings": getattr(audit, "warnings", []),
         "columns": _columns(audit),
         "title": title,
-        "is_picture": any(c.image for c in content.values()),
+        "is_picture": is_picture,
         "date": f"{datetime.now(UTC):%d %B %Y, %H:%M} UTC",
         "fingerprint": fingerprint(*(p for p in (X, texts, issues["given_label"]) if p is not None)),
         "settings": _settings(audit, settings),
@@ -106,6 +112,13 @@ def write_report(
     path = Path(path)
     path.write_text(_template().render(context), encoding="utf-8")
     return path
+
+
+def _check_lengths(n: int, **arrays: Any) -> None:
+    """Refuse what is not of n rows."""
+    for name, rows in arrays.items():
+        if rows is not None and len(rows) != n:
+            raise ValueError(f"{name} has {len(rows)} rows, the audit has {n}")
 
 
 def _template() -> Any:
@@ -126,10 +139,18 @@ def script_json(data: Any) -> Markup:
 
 def _sentence(context: Mapping[str, Any]) -> str:
     """What was found, for someone who has no time."""
-    n, rows = context["n_suspects"], context["n_rows"]
+    n, rows, gain = context["n_suspects"], context["n_rows"], context["gain"]
+    made = context["n_decided"]
+    decided = f"{made:,} label{'s are' if made > 1 else ' is'} decided. " if made else ""
     if not n:
-        return f"None of {rows:,} labels looks wrong."
-    text = f"{n:,} of {rows:,} labels ({percent(n / rows)}) are probably wrong."
+        return decided + f"None of {'the others' if decided else f'{rows:,} labels'} looks wrong."
+    text = f"{decided}About {n:,} of {rows:,} labels ({percent(n / rows)}) are probably wrong."
+    if gain is not None and gain.n_mended >= 0.5:
+        first = f"the {gain.n_rows:,} most doubtful ones" if gain.n_rows > 1 else "the most doubtful one"
+        text += (
+            f" Checking {first} would put about {gain.n_mended:,.0f} right and raise the share of right labels from "
+            f"{percent(gain.before)} to {percent(gain.after)}."
+        )
     if context["pairs"]:
         pair = context["pairs"][0]
         text += f" {pair['class_a']} and {pair['class_b']} are confused most often."
@@ -141,61 +162,6 @@ def _columns(audit: Any) -> list[dict[str, Any]]:
     columns = getattr(audit, "columns", None)
     known = isinstance(columns, pd.DataFrame) and "taken_as" in columns.columns
     return columns.to_dict("records") if known and columns is not None else []
-
-
-def percent(rate: float) -> str:
-    """Share as text: two significant digits below one per cent, else whole."""
-    if rate is None or np.isnan(rate):
-        return "–"
-    value = 100 * float(rate)
-    return f"{value:.1f} %" if 0 < value < 10 else f"{value:.0f} %"
-
-
-def _findings(audit: Any, issues: pd.DataFrame) -> dict[str, Any]:
-    """Numbers, tables and charts of the page."""
-    if isinstance(audit, pd.DataFrame):
-        classes = np.unique(issues[["given_label", "refurbished_label"]].to_numpy().ravel())
-        T = transition_matrix(issues["refurbished_label"], issues["given_label"], labels=list(classes))
-        summary, gamma = class_summary(issues, classes, T), 1.0 - float(issues["is_label_issue"].mean())
-    else:
-        classes, T = audit.classes_, audit.transition_matrix_
-        summary, gamma = audit.get_class_summary(), float(audit.clean_rate_)
-    pairs = overlapping_classes(issues, classes, T).head(8)
-    return {
-        "n_rows": len(issues),
-        "n_suspects": int(issues["is_label_issue"].sum()),
-        "gamma": gamma,
-        "summary": summary.to_dict("records"),
-        "pairs": pairs[pairs["n_expected"] > 0].to_dict("records"),
-        "heat": _heat(classes, T),
-        "bins": _bins(issues),
-    }
-
-
-def _heat(classes: Any, T: np.ndarray) -> dict[str, Any]:
-    """Heat map rows; of more than `MAX_HEAT` classes, those with most confusion."""
-    T = np.asarray(T, dtype=float)
-    mixed = (T.sum(axis=0) + T.sum(axis=1) - 2 * np.diag(T)).argsort(kind="stable")[::-1]
-    kept = np.sort(mixed[:MAX_HEAT])
-    names = [str(label) for label in np.asarray(classes)[kept]]
-    cells = [
-        [{"rate": float(T[i, j]), "tint": round(100 * float(T[i, j]) ** 0.5), "own": i == j} for j in kept]
-        for i in kept
-    ]
-    return {"names": names, "rows": list(zip(names, cells, strict=True)), "left_out": len(T) - len(kept)}
-
-
-def _bins(issues: pd.DataFrame) -> list[dict[str, float]]:
-    """Histogram of the quality: suspects and others per bin, heights in per cent of the tallest bin."""
-    edges = np.linspace(0, 1, N_BINS + 1)
-    suspect = issues["is_label_issue"].to_numpy(dtype=bool)
-    quality = issues["label_quality"].to_numpy()
-    counts = [np.histogram(quality[mask], edges)[0] for mask in (suspect, ~suspect)]
-    most = max(1, int((counts[0] + counts[1]).max()))
-    return [
-        {"low": low, "high": high, "wrong": int(w), "right": int(r), "w": 100 * w / most, "r": 100 * r / most}
-        for low, high, w, r in zip(edges[:-1], edges[1:], *counts, strict=True)
-    ]
 
 
 def _strips(issues: pd.DataFrame, cards: list[dict[str, Any]], per_class: int) -> list[dict[str, Any]]:

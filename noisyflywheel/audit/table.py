@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import make_pipeline
 
-from noisyflywheel.audit.cross_val import cross_val_audit
 from noisyflywheel.audit.identity import label_text
+from noisyflywheel.audit.judging import judge_rows
 from noisyflywheel.audit.matching import with_identity
 from noisyflywheel.audit.preflight import Finding, preflight
 from noisyflywheel.data.encoder.columns import is_missing
@@ -117,34 +116,6 @@ def check_labels(labels: pd.Series, name: str) -> None:
         raise ValueError(f"{name!r} has {n_classes} values in {len(labels)} rows; that is no class label")
 
 
-def judge_rows(
-    X: NDArray[Any],
-    labels: pd.Series,
-    classifier: Any,
-    cv: Any = None,
-    groups: ArrayLike | None = None,
-    random_state: int | None = 0,
-) -> tuple[Any, list[str]]:
-    """Fit a classifier on all rows and judge their labels, by it or by cross-validation.
-
-    Returns
-    -------
-    judged : the classifier itself, or a CrossValAudit
-    said : list of str
-        Warnings of the fits, each once; they are still given.
-    """
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        judged = classifier.fit(X, labels)
-        if cv is not None:
-            quiet = type(classifier)(**{**classifier.get_params(deep=False), "verbose": 0})
-            judged = cross_val_audit(quiet, X, labels, cv=cv, groups=groups, random_state=random_state)
-    for warning in caught:
-        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    told = [warning for warning in caught if issubclass(warning.category, UserWarning | RuntimeWarning)]
-    return judged, list(dict.fromkeys(" ".join(str(warning.message).split()) for warning in told))
-
-
 def audit_table(
     table: pd.DataFrame,
     label: Hashable,
@@ -157,6 +128,8 @@ def audit_table(
     estimator: Any = None,
     cv: Any = None,
     random_state: int | None = 0,
+    progress: bool = False,
+    checkpoint: str | Path | None = None,
 ) -> TableAudit:
     """Judge each label of a table of mixed columns.
 
@@ -177,6 +150,10 @@ def audit_table(
     cv : int or splitter, optional
         Judge by cross-validation; None judges by the fit on all rows.
     random_state : int, optional
+    progress : bool, default False
+        A bar with the time that is left on a terminal and in a notebook; elsewhere a line every ten seconds.
+    checkpoint : str or Path, optional
+        Folder from which the same call goes on after a stop.
 
     Returns
     -------
@@ -203,6 +180,15 @@ def audit_table(
     classifier = FlywheelClassifier(random_state=random_state) if estimator is None else estimator
     together = None if groups is None else rows[groups].astype(str).to_numpy()
     folds = 5 if cv is None and groups is not None else cv
-    judged, said = judge_rows(X, labels, classifier, folds, together, random_state)
+    judged, said = judge_rows(
+        X,
+        labels,
+        classifier,
+        folds,
+        together,
+        random_state,
+        progress=None if progress else False,
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+    )
     issues = with_identity(judged.get_label_issues(), table, label, np.flatnonzero(has))
     return TableAudit(issues, judged, make_pipeline(encoder, classifier), encoder.columns_, found, said)

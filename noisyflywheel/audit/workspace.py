@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,10 @@ class Origin:
         Name of the table of issues.
     issues_sha256 : str
         Its content as it was written.
+    input : str
+        The table or folder that was given, relative to the folder of the audit.
+    options : dict
+        Of `noisyflywheel audit`, for `noisyflywheel relearn`.
     version : int
     """
 
@@ -48,6 +52,8 @@ class Origin:
     missing: Sequence[str] = ()
     issues: str = "issues.csv"
     issues_sha256: str = ""
+    input: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
     version: int = VERSION
 
 

@@ -15,9 +15,9 @@ from types import ModuleType
 
 from noisyflywheel import __version__
 from noisyflywheel.audit.files import first_line
-from noisyflywheel.cli import apply, audit, demo, reproduce, review, tables
+from noisyflywheel.cli import apply, audit, demo, relearn, reproduce, review, tables
 
-COMMANDS: tuple[ModuleType, ...] = (demo, audit, review, apply, reproduce, tables)
+COMMANDS: tuple[ModuleType, ...] = (demo, audit, review, relearn, apply, reproduce, tables)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -14,9 +15,10 @@ from sklearn.pipeline import make_pipeline
 
 from noisyflywheel.audit.cleaned import cleaned_bytes, flagged_bytes
 from noisyflywheel.audit.decisions import planned_changes
+from noisyflywheel.audit.judging import judge_rows
 from noisyflywheel.audit.matching import with_identity
 from noisyflywheel.audit.report import write_report
-from noisyflywheel.audit.table import TableAudit, judge_rows
+from noisyflywheel.audit.table import TableAudit
 from noisyflywheel.audit.workspace import (
     Origin,
     csv_bytes,
@@ -26,12 +28,16 @@ from noisyflywheel.audit.workspace import (
     save_origin,
     sha256,
 )
-from noisyflywheel.cli.audit_options import add_options, check_options, reading_of
+from noisyflywheel.cli.audit_options import add_options, check_job, check_options, reading_of
 from noisyflywheel.cli.inputs import Job, folder_job, table_job
 from noisyflywheel.estimator.classifier import FlywheelClassifier
 
 MAX_COLUMNS = 40
+CHECKPOINT = "checkpoint"
 SETTINGS = ("cv", "groups", "cycles", "seed", "policy", "min_confidence", "text", "embedder", "features", "image_size")
+
+OPTIONS = (*SETTINGS, "label", "missing", "delimiter", "encoding", "device", "title")
+"""What a second look needs to know of the first."""
 
 
 def add_parser(subcommands: Any) -> None:
@@ -43,22 +49,31 @@ def run(arguments: argparse.Namespace) -> int:
     """Read, look, train, judge, write."""
     check_options(arguments)
     start = time.perf_counter()
-    say(f"reading {arguments.input}")
-    reading = reading_of(arguments)
-    job = folder_job(arguments.input, reading) if arguments.input.is_dir() else table_job(arguments.input, reading)
-    say_what_was_read(job)
+    job = read_job(arguments)
+    check_job(job, arguments)
     arguments.out.mkdir(parents=True, exist_ok=True)
     audit = fit_and_judge(job, arguments)
     name = write_all(job, audit, arguments)
+    replace_file(arguments.out / f"cleaned{job.file.ending}", _cleaned(job, audit.issues, arguments))
+    shutil.rmtree(arguments.out / CHECKPOINT, ignore_errors=True)
     n = int(audit.issues["is_label_issue"].sum())
     say(f"done in {time.perf_counter() - start:.0f} s")
     print(f"{n:,} of {len(audit.issues):,} labels are suspect ({n / len(audit.issues):.1%}).")
-    if audit.warnings:
-        print(f"{len(audit.warnings)} warning{'s' * (len(audit.warnings) > 1)} of the training: look there first.")
+    for warning in audit.warnings:
+        print(f"Look at this first: {warning}")
     if name != "issues.csv":
         print(f"issues.csv was there and is not overwritten: see {arguments.out / name}")
     print(f"Look at {arguments.out / 'report.html'}")
     return 0
+
+
+def read_job(arguments: argparse.Namespace) -> Job:
+    """What the options name, read and looked at."""
+    say(f"reading {arguments.input}")
+    reading = reading_of(arguments)
+    job = folder_job(arguments.input, reading) if arguments.input.is_dir() else table_job(arguments.input, reading)
+    say_what_was_read(job)
+    return job
 
 
 def say(text: str) -> None:
@@ -90,41 +105,49 @@ def column_lines(columns: pd.DataFrame) -> list[str]:
     return lines
 
 
-def fit_and_judge(job: Job, arguments: argparse.Namespace) -> TableAudit:
-    """The model trained on all rows, and its verdicts or those by cross-validation."""
+def fit_and_judge(job: Job, arguments: argparse.Namespace, known: pd.DataFrame | None = None) -> TableAudit:
+    """The model trained on all rows, and its verdicts or those by cross-validation; some labels may be known."""
     classifier = FlywheelClassifier(
-        n_cycles=arguments.cycles,
-        random_state=arguments.seed,
-        device=arguments.device,
-        verbose=int(sys.stderr.isatty()),
+        n_cycles=arguments.cycles or "auto", random_state=arguments.seed, device=arguments.device
     )
     cv = arguments.cv or (5 if job.groups is not None else None)
     say(f"training on {job.X.shape[0]:,} rows of {' × '.join(map(str, job.X.shape[1:]))}")
     if cv is not None:
         say(f"then judging each row by a model that never saw it, {cv} fits")
-    judged, said = judge_rows(job.X, job.labels, classifier, cv, job.groups, arguments.seed)
+    checkpoint = arguments.out / CHECKPOINT if arguments.checkpoint else None
+    judged, said = judge_rows(
+        job.X, job.labels, classifier, cv, job.groups, arguments.seed, known, progress=None, checkpoint=checkpoint
+    )
     model = classifier if job.encoder is None else make_pipeline(job.encoder, classifier)
     issues = with_identity(judged.get_label_issues(), job.file.frame, job.label, job.positions)
     columns = None if job.encoder is None else job.encoder.columns_
     return TableAudit(issues, judged, model, columns, job.findings, said)
 
 
-def write_all(job: Job, audit: TableAudit, arguments: argparse.Namespace) -> str:
-    """Issues, cleaned file, report and model in the folder of --out; the name of the table of issues."""
+def write_all(job: Job, audit: TableAudit, arguments: argparse.Namespace, decisions: pd.DataFrame | None = None) -> str:
+    """Issues, report and model in the folder of --out; the name of the table of issues."""
     out = arguments.out
     say(f"writing {out}")
     name = issues_name(out, arguments.force)
     listed = pd.concat([audit.issues.reset_index(drop=True), job.names.reset_index(drop=True)], axis=1)
     issues = replace_file(out / name, csv_bytes(listed.sort_values("label_quality", kind="stable")))
     save_origin(out, _origin(job, arguments, issues))
-    replace_file(out / f"cleaned{job.file.ending}", _cleaned(job, audit.issues, arguments))
     joblib.dump(audit.model, out / "model.joblib")
     settings = {"input": arguments.input.name, "label": job.label}
     settings |= {key: value for key in SETTINGS if (value := getattr(arguments, key)) is not None}
     settings |= {f"note {i + 1}": note for i, note in enumerate(job.notes)}
     title = arguments.title or f"Label audit of {arguments.input.name}"
-    files = _pictures(job, arguments)
-    write_report(out / "report.html", audit, job.shown, texts=job.texts, title=title, settings=settings, files=files)
+    write_report(
+        out / "report.html",
+        audit,
+        job.shown,
+        texts=job.texts,
+        title=title,
+        settings=settings,
+        files=_pictures(job, arguments),
+        decisions=decisions,
+        features=job.X,
+    )
     return name
 
 
@@ -149,6 +172,8 @@ def _origin(job: Job, arguments: argparse.Namespace, issues: Path) -> Origin:
         missing=list(reading.missing),
         issues=issues.name,
         issues_sha256=sha256(issues),
+        input=relative(arguments.input, arguments.out),
+        options={name: getattr(arguments, name) for name in OPTIONS},
     )
 
 

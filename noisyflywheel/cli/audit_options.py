@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import codecs
+import importlib.util
+import os
 from pathlib import Path
 from typing import Any
 
-from noisyflywheel.audit.files import READABLE, endings
+import torch
+
+from noisyflywheel.audit.files import READABLE, endings, first_line
 from noisyflywheel.audit.workspace import RECORD
-from noisyflywheel.cli.inputs import Reading
+from noisyflywheel.cli.inputs import Job, Reading
 
 EXAMPLES = """examples:
   noisyflywheel audit orders.csv --label category --out audit
@@ -23,7 +28,7 @@ writes into the folder of --out:
                    (cleaned.parquet for .parquet and so on; the manifest of an image folder)
   report.html      one page to look at and decide on; needs no network
   model.joblib     the trained classifier with its encoding of the columns
-  audit.json       which file was judged, for `noisyflywheel review` and `noisyflywheel apply`
+  audit.json       which file was judged and how, for `noisyflywheel review`, `relearn` and `apply`
 
 exit codes: 0 done, 2 something in the input or the options is wrong, 130 interrupted"""
 
@@ -60,7 +65,7 @@ def _add_reading_options(parser: argparse.ArgumentParser) -> None:
     )
     data.add_argument("--delimiter", metavar="C", help="what parts the cells (default: found in the file)")
     data.add_argument("--encoding", metavar="NAME", help="of a text file (default: found in the file)")
-    data.add_argument("--image-size", type=int, default=32, metavar="PIXELS", help="side of the images (default 32)")
+    data.add_argument("--image-size", type=int, metavar="PIXELS", help="side of the images (default 32)")
 
 
 def _add_training_options(parser: argparse.ArgumentParser) -> None:
@@ -70,9 +75,12 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
     learn.add_argument(
         "--groups", metavar="COLUMN", help="judge each row by a model that saw none of its group (--cv 5 if not given)"
     )
-    learn.add_argument("--cycles", type=int, default=50, help="cycles of training (default 50)")
+    learn.add_argument("--cycles", type=int, help="cycles of training (default: by the data)")
     learn.add_argument("--seed", type=int, default=0, help="random seed (default 0)")
     learn.add_argument("--device", default="auto", help="auto, cpu, cuda … (default auto)")
+    learn.add_argument(
+        "--checkpoint", action="store_true", help="keep the state of the training in --out: the same command goes on"
+    )
     clean = parser.add_argument_group("what to do with suspects in the cleaned file")
     clean.add_argument(
         "--policy",
@@ -98,6 +106,13 @@ def check_options(arguments: argparse.Namespace) -> None:
     ValueError
         In words that name the option.
     """
+    _check_places(arguments)
+    _check_numbers(arguments)
+    _check_names(arguments)
+
+
+def _check_places(arguments: argparse.Namespace) -> None:
+    """Input and output."""
     if not arguments.input.exists():
         raise ValueError(f"{arguments.input} does not exist")
     if arguments.out.exists() and not arguments.out.is_dir():
@@ -105,16 +120,80 @@ def check_options(arguments: argparse.Namespace) -> None:
     written = ("issues.csv", "manifest.csv", "decisions.csv", RECORD, cleaned_name(arguments.input))
     if arguments.input.name in written and arguments.input.resolve().parent == arguments.out.resolve():
         raise ValueError(f"--out {arguments.out} would overwrite {arguments.input}")
+    there = next(path for path in (arguments.out, *arguments.out.resolve().parents) if path.exists())
+    if not os.access(there, os.W_OK):
+        raise ValueError(f"--out {arguments.out} cannot be written")
+
+
+def _check_numbers(arguments: argparse.Namespace) -> None:
+    """Ranges."""
     if not 0 <= arguments.min_confidence <= 1:
         raise ValueError("--min-confidence must lie between 0 and 1")
-    if arguments.cycles < 1:
+    if arguments.cycles is not None and arguments.cycles < 1:
         raise ValueError("--cycles must be at least 1")
     if arguments.cv is not None and arguments.cv < 2:
         raise ValueError("--cv must be at least 2")
-    if arguments.image_size < 8:
+    if not 0 <= arguments.seed < 2**32:
+        raise ValueError("--seed must lie between 0 and 4294967295")
+    if arguments.image_size is not None and arguments.image_size < 8:
         raise ValueError("--image-size must be at least 8")
-    if arguments.input.is_file() and arguments.label is None:
+
+
+def _check_names(arguments: argparse.Namespace) -> None:
+    """Options that go with the kind of input, and names of devices, encodings and packages."""
+    table = arguments.input.is_file()
+    if table and arguments.label is None:
         raise ValueError("a table needs --label COLUMN")
+    for name in ("image_size",) if table else ("text", "embedder", "features", "groups", "delimiter"):
+        if getattr(arguments, name) is not None:
+            kind = "a folder of images" if table else "a table"
+            raise ValueError(f"--{name.replace('_', '-')} is for {kind}, which {arguments.input} is not")
+    if arguments.embedder is not None and arguments.text is None:
+        raise ValueError("--embedder needs --text COLUMN")
+    if arguments.embedder is not None and importlib.util.find_spec("sentence_transformers") is None:
+        raise ValueError("--embedder needs sentence-transformers: pip install 'noisyflywheel[text]'")
+    if arguments.delimiter is not None and len(delimiter_of(arguments.delimiter)) != 1:
+        raise ValueError("--delimiter must be one character, or tab")
+    if arguments.encoding is not None:
+        try:
+            codecs.lookup(arguments.encoding)
+        except LookupError as error:
+            raise ValueError(f"--encoding {arguments.encoding} is not known") from error
+    check_device(arguments.device)
+
+
+def check_device(name: str) -> None:
+    """Refuse a device that is not there.
+
+    Raises
+    ------
+    ValueError
+    """
+    if name == "auto":
+        return
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(f"--device {name} cannot be used: {first_line(error)}") from error
+
+
+def check_job(job: Job, arguments: argparse.Namespace) -> None:
+    """Refuse folds that the rows do not allow, before the training.
+
+    Raises
+    ------
+    ValueError
+    """
+    n_folds = arguments.cv or 5
+    if arguments.cv is not None and job.groups is None and n_folds > (most := int(job.labels.value_counts().max())):
+        raise ValueError(f"--cv {n_folds} needs a class of {n_folds} rows; the largest has {most}")
+    if job.groups is not None and len(set(job.groups)) < n_folds:
+        raise ValueError(f"{n_folds} folds need {n_folds} groups; {arguments.groups!r} has {len(set(job.groups))}")
+
+
+def delimiter_of(text: str) -> str:
+    """The character that an option names."""
+    return {"tab": "\t", "\\t": "\t"}.get(text, text)
 
 
 def reading_of(arguments: argparse.Namespace) -> Reading:
@@ -126,9 +205,9 @@ def reading_of(arguments: argparse.Namespace) -> Reading:
         embedder=arguments.embedder,
         features=_list(arguments.features) if arguments.features else None,
         missing=tuple(_list(arguments.missing)) if arguments.missing else (),
-        delimiter={"tab": "\t", "\\t": "\t"}.get(arguments.delimiter, arguments.delimiter),
+        delimiter=None if arguments.delimiter is None else delimiter_of(arguments.delimiter),
         encoding=arguments.encoding,
-        image_size=arguments.image_size,
+        image_size=arguments.image_size or 32,
     )
 
 

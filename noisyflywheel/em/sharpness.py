@@ -23,7 +23,7 @@ from noisyflywheel.em.main import PROB_MIN
 MOST_FLAT = 4.0
 """Highest temperature that is tried."""
 
-SHARPER = 4.0
+SHARPER = 2.0
 """Temperatures count by ``tau ** -SHARPER`` beside the likelihood: of explanations that are as good, the one with fewer
 rows between classes, which is what the confidence regularizer (Eq. 9) asks of g."""
 

@@ -1,3 +1,4 @@
+import html
 import json
 import re
 from html.parser import HTMLParser
@@ -9,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from noisyflywheel.audit.content import Content, fingerprint, plain_value, show_rows
 from noisyflywheel.audit.cross_val import CrossValAudit
+from noisyflywheel.audit.estimates import estimate_wrong_labels, expected_gain, rows_to_reach
 from noisyflywheel.audit.preflight import Finding
 from noisyflywheel.audit.report import percent, write_report
 from noisyflywheel.audit.table import TableAudit
@@ -106,6 +108,55 @@ def test_findings_columns_and_warnings_are_shown(audit, tmp_path):
     assert f"{audit.issues.is_label_issue.sum()} of 60 labels" in text
 
 
+def test_the_top_is_for_someone_without_time(audit, tmp_path):
+    issues = audit.issues
+    n, clean = int(issues.is_label_issue.sum()), audit.clean_proba_
+    gain = expected_gain(clean, np.argsort(issues.label_quality.to_numpy()), n)
+    wrong = estimate_wrong_labels(clean)
+    text = html.unescape(write_report(tmp_path / "r.html", audit).read_text())
+    assert f"About {n} of 60 labels" in text
+    assert f"Checking the {n} most doubtful ones would put about {gain.n_mended:.0f} right" in text
+    assert f"from {percent(gain.before)} to {percent(gain.after)}." in text
+    assert f"{wrong.low} to {wrong.high} are wrong (90 % interval)" in text
+    assert f"{rows_to_reach(clean, np.argsort(issues.label_quality.to_numpy()))} rows for 99 %" in text
+    assert "Its interval covers chance only" in text
+
+
+def test_decisions_so_far_are_in_the_page(audit, tmp_path):
+    issues = audit.issues.assign(decided=np.arange(60) == 5)
+    issues.loc["row5", "is_label_issue"] = False
+    told = CrossValAudit(audit.classes_, audit.clean_proba_, audit.refurbished_proba_, np.eye(3), issues)
+    decisions = pd.DataFrame({"row": [6, 6], "decision": ["skip", "Set"], "new_label": [None, SCRIPT]})
+    text = write_report(tmp_path / "r.html", told, decisions=decisions).read_text()
+    data = data_of(text)
+    assert data["decisions"] == {"6": {"decision": "set", "label": SCRIPT, "by": "", "when": ""}}
+    assert data["rows"][-1]["row"] == 6
+    assert "1 label is decided." in text
+    assert SCRIPT not in text
+
+
+def test_why_and_what_lies_near_are_in_the_page(tmp_path):
+    true = np.repeat(["a", "b"], 30)
+    given = np.where(np.arange(60) == 0, "b", true)
+    Q = np.where((true == "a")[:, None], [[0.9, 0.1]], [[0.1, 0.9]])
+    clean = np.where(given == true, 1.0, 0.0)
+    issues = label_issues_frame(given, ["a", "b"], clean, clean, Q, Q)
+    x = np.where(true == "a", 1.0, 9.0) + np.arange(60) / 100
+    data = data_of(write_report(tmp_path / "r.html", issues, pd.DataFrame({"x": x}), features=x[:, None]).read_text())
+    (row,) = data["rows"]
+    assert row["near"] == [2, 3, 4]
+    assert row["why"] == ["x is 1: a has mostly about 1.08, b about 9.37.", "All 10 most similar sure rows are “a”."]
+    assert set(data["beside"]) == {"2", "3", "4"}
+    assert data["beside"]["2"] == {"values": [["x", "1.01"]]}
+    pictures = np.where(true == "a", 10, 240)[:, None, None] * np.ones((1, 4, 4))
+    files = [f"p/{i}.png" for i in range(60)]
+    text = write_report(tmp_path / "r.html", issues, pictures.astype(np.uint8), files=files).read_text()
+    beside = data_of(text)["beside"]["2"]
+    assert beside["image"].startswith("data:image/")
+    assert (beside["file"], beside["href"]) == ("1.png", "p/1.png")
+    assert "sure rows of the suggested class" in text
+
+
 def test_texts_values_and_limits(audit, tmp_path):
     texts = [f"text <i>{i}</i>" for i in range(60)]
     text = write_report(tmp_path / "r.html", audit, texts=texts, max_rows=3, per_class=1).read_text()
@@ -141,7 +192,8 @@ def test_rows_that_do_not_match(audit, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("rate", "expected"), [(0, "0 %"), (0.004, "0.4 %"), (0.25, "25 %"), (1, "100 %"), (np.nan, "–")]
+    ("rate", "expected"),
+    [(0, "0 %"), (0.004, "0.4 %"), (0.25, "25 %"), (1, "100 %"), (0.9999, "99.9 %"), (np.nan, "–")],
 )
 def test_percent(rate, expected):
     assert percent(rate) == expected

@@ -59,6 +59,25 @@ def make_folder(folder, n, share=0.5):
     return folder
 
 
+def digits_folder(folder, n=80):
+    """The folder of an audit whose classes are digits, with rows that are sure beside every tenth that is suspect."""
+    table = pd.DataFrame(
+        {"x": np.arange(n) % 2 * 5.0 + np.arange(n) / 100, "size": np.where(np.arange(n) % 2, "L", "S")}
+    )
+    true = np.where(np.arange(n) % 2, "7", "4")
+    suspect = np.arange(n) % 10 == 3
+    table["kind"] = np.where(suspect, "4", true)
+    folder.mkdir(exist_ok=True)
+    table.to_csv(folder / "t.csv", index=False)
+    Q = np.where((true == "7")[:, None], [[0.1, 0.9]], [[0.9, 0.1]])
+    issues = label_issues_frame(table.kind, ["4", "7"], np.where(suspect, 0.1, 0.9), np.where(suspect, 0, 1), Q, Q)
+    issues = with_identity(issues, pd.read_csv(folder / "t.csv", dtype=str), "kind", np.arange(n))
+    (folder / "issues.csv").write_bytes(csv_bytes(issues))
+    save_origin(folder, Origin("t.csv", "kind"))
+    write_report(folder / "report.html", issues, table[["x", "size"]], features=table[["x"]].to_numpy())
+    return folder
+
+
 def press(driver, keys):
     for key in keys:
         driver.switch_to.active_element.send_keys(key)
@@ -116,9 +135,10 @@ def test_a_review_by_keyboard_from_one_file(browser, tmp_path):
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_accessibility(browser, tmp_path, dark):
+@pytest.mark.parametrize("make", [make_folder, digits_folder])
+def test_accessibility(browser, tmp_path, make, dark):
     Axe = pytest.importorskip("axe_selenium_python").Axe
-    folder = make_folder(tmp_path / "audit", 100)
+    folder = make(tmp_path / "audit", 100)
     scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
     browser.get(f"file://{folder / 'report.html'}")
@@ -212,3 +232,84 @@ def test_ten_thousand_suspects_answer_within_a_tenth_of_a_second(browser, tmp_pa
     each = 1000 * (busy(browser) - before) / len(took)
     print(f"10,000 suspects, a key: {each:.1f} ms of the page's thread; by the clock median {np.median(took):.1f} ms")
     assert each < 100  # the clock of a busy machine says little
+
+
+def test_what_speaks_for_a_suggestion_and_digits_as_keys(browser, tmp_path):
+    folder = digits_folder(tmp_path / "audit")
+    browser.get(f"file://{folder / 'report.html'}")
+    browser.find_element("id", "start").send_keys("\ue007")
+    row = browser.find_element("css selector", "#suspects tr[aria-current]")
+    assert "x is " in row.text
+    assert "size is L: so are 100% of 7 and 0% of 4." in row.text
+    assert "Sure rows of 7 that are most like it" in row.text
+    near = row.find_elements("css selector", ".near th[scope=col]")
+    assert [cell.text for cell in near][0] == f"row {marked(browser)}"
+    assert len(near) == 4
+    near[2].click()  # inside the table that is inside the row
+    assert marked(browser) == row.get_attribute("data-row")
+    others = browser.find_elements("css selector", "#suspects > tbody > tr:not([aria-current]) .near")
+    assert others
+    assert not any(other.is_displayed() for other in others)
+    assert "set this class" in text(browser, "keys")
+    first = marked(browser)
+    press(browser, ["4"])
+    assert browser.find_element("css selector", f"tr[data-row='{first}'] .made").text == "set to 4"
+    second = marked(browser)
+    press(browser, ["1"])
+    assert browser.find_element("css selector", f"tr[data-row='{second}'] .made").text == ""
+    for width in (1200, 400):
+        browser.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": True},
+        )
+        script = "const d = document.documentElement; return d.scrollWidth - d.clientWidth"
+        assert browser.execute_script(script) <= 0
+
+
+def test_filters_stand_in_one_line(browser, tmp_path):
+    folder = make_folder(tmp_path / "audit", 100)
+    browser.get(f"file://{folder / 'report.html'}")
+    tops = "return [...document.querySelectorAll('.tools > *')].map((e) => Math.round(e.getBoundingClientRect().top))"
+    assert len(set(browser.execute_script(tops))) == 1
+
+
+def test_decisions_about_other_rows_are_not_lost(browser, tmp_path):
+    folder = make_folder(tmp_path / "audit", 20)
+    issues = read_issues(folder / "issues.csv")
+    calm = int(issues.row[~issues.is_label_issue].iloc[0])
+    (folder / "decisions.csv").write_text(f"row,decision,new_label,by\n{calm},set,'=formula,Ada\n")
+    with ReviewServer(folder) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        browser.get(server.address)
+        wait_for(lambda: "not in this list" in text(browser, "saved"))
+        browser.find_element("id", "start").send_keys("\ue007")
+        press(browser, ["r"])
+        wait_for(lambda: len(read_issues(folder / "decisions.csv")) == 2)
+        saved = read_issues(folder / "decisions.csv").set_index("row")
+        assert saved.loc[calm, ["decision", "new_label", "by"]].tolist() == ["set", "=formula", "Ada"]
+        server.shutdown()
+
+
+def test_a_page_made_with_decisions_shows_them(browser, tmp_path):
+    folder = make_folder(tmp_path / "audit", 20)
+    issues = read_issues(folder / "issues.csv")
+    calm = int(issues.row[~issues.is_label_issue].iloc[0])
+    decisions = pd.DataFrame({"row": [calm], "decision": ["set"], "new_label": ["ham"]})
+    write_report(folder / "report.html", issues, decisions=decisions)
+    browser.get(f"file://{folder / 'report.html'}")
+    assert text(browser, "count") == "1 of 11 decided"
+    last = browser.find_elements("css selector", "#suspects > tbody > tr")[-1]
+    assert last.get_attribute("data-row") == str(calm)
+    assert last.text.endswith("set to ham")
+
+
+def test_print_is_light_and_without_controls(browser, tmp_path):
+    folder = digits_folder(tmp_path / "audit")
+    scheme = [{"name": "prefers-color-scheme", "value": "dark"}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": scheme})
+    browser.get(f"file://{folder / 'report.html'}")
+    assert browser.execute_script("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert browser.execute_script("return getComputedStyle(document.body).color") == "rgb(28, 39, 50)"
+    for name in ("nav", ".tools", ".actions", "#start", ".keys"):
+        assert not browser.find_element("css selector", name).is_displayed()
+    assert browser.find_element("css selector", "#suspects td").is_displayed()

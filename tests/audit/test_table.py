@@ -8,7 +8,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from noisyflywheel.audit import apply_corrections, audit_table, cross_val_label_issues, write_report
-from noisyflywheel.audit.table import class_labels, judge_rows, with_missing
+from noisyflywheel.audit.judging import judge_rows
+from noisyflywheel.audit.table import class_labels, with_missing
 
 
 @pytest.fixture

@@ -1,3 +1,5 @@
+import json
+
 import joblib
 import numpy as np
 import pandas as pd
@@ -267,3 +269,116 @@ def test_from_audit_to_the_cleaned_file(run, table, tmp_path):
     assert run("apply", out, "--undo")[0] == 2
     assert run("apply", out, "--policy", "drop", "--min-confidence", "2")[0] == 2
     assert run("review", tmp_path)[0] == 2
+
+
+def test_relearn_goes_on_from_decisions(run, table, tmp_path):
+    table.loc[[3, 5], "kind"] = None
+    table.to_csv(tmp_path / "t.csv", index=False)
+    before, out = (tmp_path / "t.csv").read_bytes(), tmp_path / "out"
+    options = ("--label", "kind", "--cycles", 2, "--features", "size,color", "--seed", 3)
+    assert run("audit", tmp_path / "t.csv", *options, "--out", out)[0] == 0
+    code, _, err = run("relearn", out)
+    assert code == 2
+    assert "no decisions.csv" in err
+    issues = read_issues(out / "issues.csv")
+    first, second = issues.iloc[0], issues.iloc[1]
+    other = {"ham": "spam", "spam": "ham"}[first.given_label]
+    (out / "decisions.csv").write_text(f"row,decision,new_label,by\n{first.row},set,{other},Ada\n")
+    (tmp_path / "more.csv").write_text(f"row,decision,new_label\n{second.row},reject,\n")
+    code, said, err = run("relearn", out, "--decisions", tmp_path / "more.csv")
+    assert code == 0, err
+    assert "2 labels are decided" in said
+    assert "of the other 116 are suspect" in said
+    again = read_issues(out / "issues.csv").set_index("row")
+    assert again.decided.sum() == 2
+    assert again.loc[first.row, ["refurbished_label", "label_quality", "is_label_issue"]].tolist() == [other, 1, False]
+    assert again.loc[second.row, ["refurbished_label", "given_label"]].tolist() == [second.given_label] * 2
+    made = read_issues(out / "decisions.csv")
+    assert made[["row", "decision", "by"]].values.tolist() == [[first.row, "set", "Ada"], [second.row, "reject", ""]]
+    page = (out / "report.html").read_text()
+    data = json.loads(page.split('id="data">')[1].split("</script>")[0])
+    assert data["decisions"][str(first.row)] == {"decision": "set", "label": other, "by": "Ada", "when": ""}
+    assert {first.row, second.row} <= {row["row"] for row in data["rows"]}
+    assert "size,color" in page
+    assert run("apply", out)[0] == 0
+    changed = zip(before.splitlines(), (out / "cleaned.csv").read_bytes().splitlines(), strict=True)
+    assert [i for i, (a, b) in enumerate(changed) if a != b] == [first.row]
+
+
+def test_relearn_refuses_a_file_of_other_rows(run, table, tmp_path):
+    table.to_csv(tmp_path / "t.csv", index=False)
+    out = tmp_path / "out"
+    assert run("audit", tmp_path / "t.csv", "--label", "kind", "--out", out, "--cycles", 1)[0] == 0
+    (out / "decisions.csv").write_text("row,decision\n1,skip\n")
+    code, _, err = run("relearn", out)
+    assert code == 2
+    assert "nothing is decided" in err
+    (out / "decisions.csv").write_text("row,decision\n1,reject\n")
+    table.iloc[::-1].to_csv(tmp_path / "t.csv", index=False)
+    code, _, err = run("relearn", out)
+    assert code == 2
+    assert "is not the row that was judged" in err
+    code, _, err = run("relearn", out, "--input", tmp_path / "gone.csv")
+    assert code == 2
+    assert "gone.csv" in err
+
+
+def test_checkpoint_goes_on_after_a_stop(run, table, tmp_path, monkeypatch):
+    from noisyflywheel.audit import held_out
+
+    table.to_csv(tmp_path / "t.csv", index=False)
+    options = ("--label", "kind", "--cycles", 2, "--cv", 2, "--features", "size,color")
+    assert run("audit", tmp_path / "t.csv", *options, "--out", tmp_path / "plain")[0] == 0
+    out, judge, calls = tmp_path / "out", held_out.judge_fold, []
+
+    def stopping(*parts):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return judge(*parts)
+
+    monkeypatch.setattr(held_out, "judge_fold", stopping)
+    assert run("audit", tmp_path / "t.csv", *options, "--out", out, "--checkpoint")[0] == 130
+    assert (out / "checkpoint").is_dir()
+    assert run("audit", tmp_path / "t.csv", *options, "--out", out, "--checkpoint")[0] == 0
+    assert len(calls) == 3
+    assert (out / "issues.csv").read_bytes() == (tmp_path / "plain" / "issues.csv").read_bytes()
+    assert not (out / "checkpoint").exists()
+    assert joblib.load(out / "model.joblib").steps[-1][1].checkpoint_dir is None
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--seed", "-1"], ["--seed"]),
+        (["--device", "cuda:99"], ["--device cuda:99"]),
+        (["--device", "nonsense"], ["--device nonsense"]),
+        (["--delimiter", "ab"], ["--delimiter"]),
+        (["--encoding", "no-such"], ["--encoding no-such"]),
+        (["--image-size", "16"], ["--image-size is for a folder"]),
+        (["--embedder", "m"], ["--embedder needs --text"]),
+    ],
+)
+def test_options_are_refused_before_anything_is_read(run, tmp_path, options, words):
+    (tmp_path / "t.csv").write_bytes(b"\xff\xfe no table at all")
+    result = run("audit", tmp_path / "t.csv", "--label", "b", "--out", tmp_path / "o", *options)
+    fails(result, *words)
+    assert "reading" not in result[2]
+    assert not (tmp_path / "o").exists()
+
+
+def test_options_of_tables_are_refused_for_a_folder(run, tmp_path):
+    (tmp_path / "in").mkdir()
+    fails(run("audit", tmp_path / "in", "--out", tmp_path / "o", "--groups", "g"), "--groups is for a table")
+
+
+def test_folds_that_cannot_be_are_refused_before_the_training(run, table, tmp_path):
+    table.assign(g=np.arange(120) % 3).to_csv(tmp_path / "t.csv", index=False)
+    command = ("audit", tmp_path / "t.csv", "--label", "kind", "--out", tmp_path / "o")
+    for options, words in (
+        (["--cv", 90], ["--cv 90 needs a class of 90 rows"]),
+        (["--groups", "g"], ["5 folds need 5 groups", "'g' has 3"]),
+    ):
+        result = run(*command, *options)
+        fails(result, *words)
+        assert "training on" not in result[2]
