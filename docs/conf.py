@@ -1,6 +1,7 @@
 """Sphinx settings of the documentation: `python -m sphinx -W --keep-going docs build/docs`."""
 
 import os
+import re
 import warnings
 from pathlib import Path
 
@@ -62,3 +63,12 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
 }
 html_sidebars = {"api": [], "faq": [], "equations": []}
+
+
+def _without_links_outside(app, docname, source):
+    """Links that leave the folder of the docs lead nowhere on the site: their text and the path stay."""
+    source[0] = re.sub(r"\[([^\]]+)\]\(\.\./([^)]+)\)", r"\1 (`\2`)", source[0])
+
+
+def setup(app):
+    app.connect("source-read", _without_links_outside)

@@ -13,9 +13,9 @@ from noisyflywheel.noise import asymmetric
 from noisyflywheel.plot import TransitionMatrixDisplay
 
 X, y = load_digits(return_X_y=True)
-X, y = X[:900], y[:900]
+X, y = X[:600], y[:600]
 given = asymmetric(y, 0.3, mapping={1: 7, 3: 8}, random_state=0)
-clf = FlywheelClassifier(n_cycles=20, random_state=0).fit(X, given)
+clf = FlywheelClassifier(n_cycles=12, random_state=0).fit(X, given)
 TransitionMatrixDisplay.from_estimator(clf, y_true=y)
 
 # %%

@@ -13,8 +13,8 @@ from noisyflywheel.noise import symmetric
 from noisyflywheel.plot import HistoryDisplay
 
 X, y = load_digits(return_X_y=True)
-X, y = X[:900], y[:900]
+X, y = X[:600], y[:600]
 given, info = symmetric(y, 0.3, exclude_true=True, random_state=0, return_info=True)
-clf = FlywheelClassifier(n_cycles=20, random_state=0).fit(X, given)
+clf = FlywheelClassifier(n_cycles=12, random_state=0).fit(X, given)
 print(f"clean labels: {1 - info.flipped.mean():.2f} in truth, {clf.clean_rate_:.2f} as estimated")
 HistoryDisplay.from_estimator(clf)

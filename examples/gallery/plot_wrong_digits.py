@@ -2,7 +2,7 @@
 Find wrong labels among digits
 ==============================
 
-Half of the labels of 900 handwritten digits are drawn anew. The flywheel sees only these labels.
+Half of the labels of 600 handwritten digits are drawn anew. The flywheel sees only these labels.
 """
 
 from sklearn.datasets import load_digits
@@ -12,9 +12,9 @@ from noisyflywheel.noise import symmetric
 from noisyflywheel.plot import LabelIssuesDisplay
 
 X, y = load_digits(return_X_y=True)
-X, y = X[:900], y[:900]
+X, y = X[:600], y[:600]
 given = symmetric(y, 0.5, random_state=0)
-clf = FlywheelClassifier(n_cycles=20, random_state=0).fit(X, given)
+clf = FlywheelClassifier(n_cycles=12, random_state=0).fit(X, given)
 
 # %%
 # The ten labels that are least likely to be right, each with what it should be.
