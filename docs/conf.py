@@ -73,4 +73,5 @@ def _without_links_outside(app, docname, source):
 
 
 def setup(app):
+    """Called by Sphinx."""
     app.connect("source-read", _without_links_outside)
