@@ -9,6 +9,7 @@ extra `onnx`.
 
 import sys
 import tempfile
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +19,19 @@ from sklearn.datasets import load_digits, load_iris
 from torch import Tensor, nn
 
 from noisyflywheel import FlywheelClassifier
+from noisyflywheel.backbones import FoldedMLP
 from noisyflywheel.noise import symmetric
 
 
 class Probabilities(nn.Module):
-    """Rows (n, d) to probabilities (n, K): the module of f, the mean over its members where it has some."""
+    """Rows (n, d) to probabilities (n, K) by a copy of f's module."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
-        self.module = module
+        self.module = deepcopy(module).cpu()
+        if isinstance(module, FoldedMLP):  # a number, not a tensor: the graph may not branch on values
+            del self.module.kept_share
+            self.module.kept_share = float(module.kept_share)
 
     def forward(self, x: Tensor) -> Tensor:
         """Rows of vectors as `predict_proba` sees them."""
@@ -37,18 +42,11 @@ def to_onnx(clf: FlywheelClassifier, path: Path, n_features: int) -> None:
     """Write f of a classifier of vectors with logits as outputs (default nets, `CrossEntropyLoss`)."""
     if clf.input_offset_ is not None:
         raise ValueError("columns were centred in float64 first (input_offset_): centre them before ONNX too")
-    module = Probabilities(clf.aux_net_.module_.cpu().eval())
-    rows = torch.zeros(2, n_features)
-    torch.onnx.export(
-        module,
-        (rows,),
-        path,
-        input_names=["x"],
-        output_names=["proba"],
-        dynamic_shapes={"x": {0: torch.export.Dim("n")}},
-        dynamo=True,
-        verbose=False,
-    )
+    module = Probabilities(clf.aux_net_.module_).eval()
+    rows = torch.zeros(7, n_features)
+    shapes = {"x": {0: torch.export.Dim("n")}}
+    program = torch.export.export(module, (rows,), dynamic_shapes=shapes, strict=True)
+    torch.onnx.export(program, f=path, input_names=["x"], output_names=["proba"], dynamo=True, external_data=False)
 
 
 def largest_difference(load, path: Path) -> float:
