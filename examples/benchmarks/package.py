@@ -1,8 +1,9 @@
 """The package from a user's side: sdist and wheel build, install and audit a file; size and time beside cleanlab's.
 
-`build` makes both archives, looks into them, installs the wheel into a fresh environment (`--no-deps` with the packages of
-this one, or from the registry with `--fresh`) and audits a small file there. `measure` installs this package and cleanlab,
-each into a fresh environment without a cache, and notes seconds, packages and megabytes. Needs `build` (the package).
+`build` makes both archives, looks into them, installs the wheel into a fresh environment (`--no-deps` with the
+packages of this one, or from the registry with `--fresh`) and audits a small file there. `measure` installs this
+package and cleanlab, each into a fresh environment without a cache, and notes seconds, packages and megabytes. Needs
+the package `build`.
 
     python examples/benchmarks/package.py build
     python examples/benchmarks/package.py measure --json package.json

@@ -1,4 +1,4 @@
-"""Examples with other tools run where these are installed. Each has a process of its own: the tools leave threads behind."""
+"""Examples with other tools run where these are installed, each in a process of its own: they leave threads behind."""
 
 import os
 import re

@@ -5,11 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import noisyflywheel
 
 HERE = Path(__file__).parent
 
 
+@pytest.mark.slow
 def test_mypy_sees_the_hints_and_only_the_two_mistakes(tmp_path):
     code = (HERE / "typed.py").read_text(encoding="utf-8")
     (tmp_path / "typed.py").write_text(code, encoding="utf-8")
