@@ -127,13 +127,13 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
         Cycles run.
     main_net_, aux_net_ : skorch NeuralNet
         g and f after training.
-    input_offset_, input_scale_ : ndarray of shape (n_features_in_,) or None
+    input_offset_, input_scale_ : ndarray of shape (d,) or None
         Centre and scale of columns that float32 cannot hold otherwise, such as timestamps.
     encoder_ : TableEncoder or None
         Where X is a DataFrame with categories, texts, dates or missing cells: how it became numbers.
     n_features_in_ : int
         ``X.shape[1]``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (d,)
         Where X is a DataFrame with string column names.
 
     References
