@@ -23,6 +23,7 @@ from noisyflywheel.loop.out_of_fold import OutOfFoldFlywheel
 from noisyflywheel.nets import Trainer, check_forward, prepare_net
 from noisyflywheel.nets.devices import check_device_is_there, check_same_device, net_device
 from noisyflywheel.nets.prepare import check_net, default_net
+from noisyflywheel.nets.workers import worker_options
 from noisyflywheel.views.adapter import ViewAdapter
 from noisyflywheel.views.images import ImageViews
 from noisyflywheel.views.vectors import VectorViews
@@ -76,12 +77,13 @@ def resolve_device(device: Any) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def assemble(params: dict[str, Any], nets: Nets, data: WeightedRows, n_classes: int, seeds: list[int]) -> Flywheel:
-    """Nets, views and source, checked against each other before any training."""
-    image = first_row(data.rows).ndim > 1
+def assemble(
+    params: dict[str, Any], nets: Nets, data: WeightedRows, n_classes: int, seeds: list[int], sample: Tensor
+) -> Flywheel:
+    """Nets, views and source, checked against each other before any training; ``sample`` is that of `sample_of`."""
+    image = sample.ndim > 2
     settings = make_settings(params, image, nets.n_folds)
-    source = make_source(data.rows, nets.home)
-    sample = sample_of(data, first_row(data.rows))
+    source = make_source(data.rows, nets.home, worker_options(main_net=nets.main, aux_net=nets.aux))
     views = ViewAdapter(default_views(params["views"], sample, nets.n_folds), sample)
     trainers = make_trainers(params, nets, sample, views, n_classes, seeds, image)
     state_device = float64_device(nets.home)
@@ -107,9 +109,10 @@ def untrained_flywheel(
     """The flywheel that ``estimator`` would turn in a fit; the global random states stay seeded."""
     params = estimator.get_params(deep=False)
     data = WeightedRows(rows, codes, None, None)
-    n_folds, _ = choose_n_folds(params, sample_of(data, first_row(rows)), len(codes))
-    nets = choose_nets(params, first_row(rows).ndim > 1, len(codes), n_folds)
-    return assemble(params, nets, data, n_classes, seeds)
+    sample = sample_of(data, first_row(rows))
+    n_folds, _ = choose_n_folds(params, sample, len(codes))
+    nets = choose_nets(params, sample.ndim > 2, len(codes), n_folds)
+    return assemble(params, nets, data, n_classes, seeds, sample)
 
 
 def make_trainers(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -134,9 +135,9 @@ def _check_row_shape(estimator: Any, shape: tuple[int, ...], reset: bool) -> Non
         )
 
 
-def make_source(rows: Tensor | Dataset, device: torch.device) -> Source:
-    """The rows as a source on a device."""
-    return ArraySource(rows, device) if isinstance(rows, Tensor) else DatasetSource(rows, device)
+def make_source(rows: Tensor | Dataset, device: torch.device, options: dict[str, Any] | None = None) -> Source:
+    """The rows as a source on a device; ``options`` are those of `worker_options`, for a Dataset."""
+    return ArraySource(rows, device) if isinstance(rows, Tensor) else DatasetSource(rows, device, options)
 
 
 def sample_rows(source: Source, most: int, rows: Tensor | None = None) -> Tensor:
@@ -144,7 +145,8 @@ def sample_rows(source: Source, most: int, rows: Tensor | None = None) -> Tensor
     rows = torch.arange(len(source)) if rows is None else rows
     if len(rows) > most:
         rows = rows[torch.linspace(0, len(rows) - 1, most).long()]
-    return source.take(rows).to(float64_device(source.device))
+    with contextlib.closing(source):
+        return next(iter(source.stream([rows]))).to(float64_device(source.device))
 
 
 def labels_of_dataset(dataset: Any) -> np.ndarray:

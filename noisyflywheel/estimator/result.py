@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from noisyflywheel.estimator.label_quality import calibrated
 from noisyflywheel.loop.closing import Closing
 from noisyflywheel.loop.loader import predict_plain
 from noisyflywheel.nets import Trainer
+from noisyflywheel.nets.workers import worker_options
 from noisyflywheel.views.adapter import ViewAdapter
 
 
@@ -46,6 +48,7 @@ def predict_rows(
     ``amp`` says whether its forwards run in bf16; ``default_net`` whether its memory is known (`prediction_batch`).
     """
     trainer = Trainer(net, amp, scheduled=default_net)
-    log_p = predict_plain(trainer, make_source(rows, trainer.device), views.plain)
+    with closing(make_source(rows, trainer.device, worker_options(net=net))) as source:
+        log_p = predict_plain(trainer, source, views.plain)
     proba = log_p.cpu().double().exp()
     return (proba / proba.sum(1, keepdim=True)).numpy()

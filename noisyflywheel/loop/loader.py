@@ -58,9 +58,8 @@ class ViewLoader:
         """Shuffled batches of ``rows``: (row indices (B,), one tensor (B, ...) per view)."""
         parts = list(batches(rows, batch_size, self.order))
         per_call = max(1, min(MOST_ROWS, VIEW_NUMBERS // self.row_numbers) // len(parts[0]))
-        for start in range(0, len(parts), per_call):
-            group = parts[start : start + per_call]
-            raw = self.source.take(torch.cat(group))
+        groups = [parts[start : start + per_call] for start in range(0, len(parts), per_call)]
+        for group, raw in zip(groups, self.source.stream(map(torch.cat, groups)), strict=True):
             sizes = [len(index) for index in group]
             yield from zip(group, *(view(raw).split(sizes) for view in views), strict=True)
 

@@ -227,8 +227,9 @@ class Trainer:
         self.net._set_training(False)
         parts = []
         with naming_batch_size(batch_size, "prediction"):
-            for index in rows.split(batch_size, dim=1):
-                x = view(source.take(index.flatten())).to(self.device)
+            columns = rows.split(batch_size, dim=1)
+            for index, raw in zip(columns, source.stream(index.flatten() for index in columns), strict=True):
+                x = view(raw).to(self.device)
                 with self.autocast():
                     output = self.net.module_.apart(x.unflatten(0, index.shape), kept)
                 parts.append(self.log_probs(output.float()))
@@ -238,8 +239,9 @@ class Trainer:
         self, source: Source, view: Callable[[Tensor], Tensor], rows: Tensor, batch_size: int, pad: bool
     ) -> Tensor:
         parts = []
-        for index in rows.split(batch_size):
-            x = view(source.take(index)).to(self.device)
+        batches = rows.split(batch_size)
+        for index, raw in zip(batches, source.stream(batches), strict=True):
+            x = view(raw).to(self.device)
             if pad and len(index) < batch_size:
                 x = torch.cat([x, x[-1:].expand(batch_size - len(index), *x.shape[1:])])  # (batch_size, ...)
             parts.append(self.log_probs(self.forward(x))[: len(index)])
