@@ -36,6 +36,9 @@ PAYS_PER_ROW = 2e-4
 PAYS_IN_ALL = 1.0
 """Seconds of reading from which workers are worth their start."""
 
+PROBE_SECONDS = 0.2
+"""Seconds of reading that tell how long a row takes."""
+
 PIECE_ROWS, PIECE_BYTES = 64, 2**22
 """Most that a worker reads and sends at a time."""
 

@@ -182,6 +182,7 @@ def two_workers(monkeypatch):
 def started(monkeypatch, per_row, in_all, dataset=None, options=None):
     monkeypatch.setattr("noisyflywheel.data.sources.PAYS_PER_ROW", per_row)
     monkeypatch.setattr("noisyflywheel.data.sources.PAYS_IN_ALL", in_all)
+    monkeypatch.setattr("noisyflywheel.data.sources.PROBE_SECONDS", 0.0)
     source = DatasetSource(dataset or Squares(), CPU, options)
     list(source.stream(parts()))
     try:
@@ -204,6 +205,7 @@ def test_short_passes_add_up(two_workers):
     list(source.stream([torch.arange(4)]))
     assert source.workers is None
     source.seconds = 2.0  # as after many such passes
+    assert source.rows_read == 5
     list(source.stream([torch.arange(4)]))
     assert source.workers is not None
     source.close()
