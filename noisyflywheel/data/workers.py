@@ -65,7 +65,7 @@ class Workers:
         self.in_use = False
         self.loader: DataLoader = DataLoader(
             RowReader(reader.dataset, reader.isolated, self.busy),  # type: ignore[arg-type]
-            batch_sampler=_Plan(self.pieces),  # type: ignore[arg-type]
+            batch_sampler=_Plan(self.pieces),
             collate_fn=_as_it_is,
             generator=torch.Generator().manual_seed(0),  # the global one is left alone
             **settings,

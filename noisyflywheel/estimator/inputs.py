@@ -23,6 +23,8 @@ from torch.utils.data import Dataset
 
 from noisyflywheel.data import ArraySource, DatasetSource, Source, as_row, channels_first, float64_device, to_tensor
 from noisyflywheel.data.centring import learn_centring, to_float32
+from noisyflywheel.data.lazy import LazyRows, lazy_rows
+from noisyflywheel.data.tables import row_names, table_rows
 
 NUMBERS = (np.float64, np.float32, np.float16, *(np.dtype(code).type for code in np.typecodes["AllInteger"]), np.bool_)
 """Types of 2-D rows that are read as they are; others become the first."""
@@ -55,8 +57,11 @@ def read_rows(estimator: Any, X: Any, *, reset: bool) -> Tensor | Dataset:
     """
     if reset:
         estimator.input_offset_ = estimator.input_scale_ = None
-    if is_dataset(X):
-        return _read_dataset(estimator, X, reset)
+    lazy = table_rows(X) or lazy_rows(X)
+    if isinstance(lazy, LazyRows):
+        return _read_lazy(estimator, lazy, reset)
+    if lazy is not None or is_dataset(X):
+        return _read_dataset(estimator, X if lazy is None else lazy, reset)
     X = _as_array(X)
     if getattr(X, "ndim", 2) <= 2:
         return _read_vectors(estimator, X, reset)
@@ -124,6 +129,29 @@ def _read_dataset(estimator: Any, X: Dataset, reset: bool) -> Dataset:
     if reset:
         estimator.n_features_in_ = row.shape[0] if row.ndim else 1
     _check_row_shape(estimator, shape, reset)
+    return X
+
+
+def _read_lazy(estimator: Any, X: LazyRows, reset: bool) -> LazyRows:
+    """Rows on disk: in fit looked at once, block by block; vectors are centred as those in memory are."""
+    least, array = (2 if reset else 1), X.array
+    if len(X) < least:
+        raise ValueError(f"Found array with {len(X)} sample(s) while a minimum of {least} is required.")
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"X holds {array.dtype}, no numbers.")
+    if 0 in array.shape:
+        raise ValueError(f"X has an axis of length 0: shape {array.shape}.")
+    head, names = array[0:least], row_names(X)
+    named = head if names is None else pd.DataFrame(head, columns=list(names))
+    validate_data(estimator, named, reset=reset, skip_check_array=True)
+    if head.ndim > 2:
+        _check_row_shape(estimator, tuple(channels_first(torch.from_numpy(head)).shape[1:]), reset)
+    elif reset and (learnt := learn_centring(array)) is not None:
+        estimator.input_offset_, estimator.input_scale_ = learnt
+    offset = getattr(estimator, "input_offset_", None)
+    X.centring = None if offset is None else (offset, estimator.input_scale_)
+    if reset:
+        X.check_finite()
     return X
 
 
