@@ -18,6 +18,7 @@ from noisyflywheel.estimator.inputs import make_source, sample_rows
 from noisyflywheel.estimator.random_states import seed_global
 from noisyflywheel.estimator.sample_weight import WeightedRows
 from noisyflywheel.loop.flywheel import Flywheel
+from noisyflywheel.loop.large import LARGE, LargeFlywheel
 from noisyflywheel.loop.loader import ViewLoader
 from noisyflywheel.loop.out_of_fold import OutOfFoldFlywheel
 from noisyflywheel.nets import Trainer, check_forward, prepare_net
@@ -90,7 +91,8 @@ def assemble(
     given = torch.from_numpy(data.codes).to(state_device)
     weights = None if data.weights is None else torch.from_numpy(data.weights).to(state_device)
     loader = ViewLoader(source, views, seeds[2])
-    make = OutOfFoldFlywheel if nets.n_folds > 1 else Flywheel
+    make = LargeFlywheel if len(given) * n_classes > LARGE else Flywheel
+    make = OutOfFoldFlywheel if nets.n_folds > 1 else make
     flywheel = make(trainers[0], trainers[-1], loader, given, n_classes, settings, weights)
     seed_global(seeds[2], nets.devices)  # dropout of the M-steps
     return flywheel

@@ -68,6 +68,17 @@ class ViewLoader:
         size = prediction_batch(trainer, self.row_numbers)
         return trainer.predict(self.source, view or self.plain, rows, size, pad=self.vectors and view is None)
 
+    def predict_parts(
+        self, trainer: Trainer, rows: Tensor, view: Callable[[Tensor], Tensor] | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """`predict` in parts: positions in ``rows`` (b,), and log-probabilities (b, K)."""
+        size = prediction_batch(trainer, self.row_numbers)
+        padded = self.vectors and view is None
+        start = 0
+        for log_p in trainer.predict_parts(self.source, view or self.plain, rows, size, pad=padded):
+            yield torch.arange(start, start + len(log_p), device=log_p.device), log_p
+            start += len(log_p)
+
     def predict_unseen(self, trainer: Trainer, folds: Folds, kept: bool = False) -> Tensor:
         """Probabilities in eval mode of every row by the members that have not seen it: (families, N, K).
 
