@@ -30,6 +30,7 @@ def _no_network():
         for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
             patch.setitem(os.environ, name, NOWHERE)
         patch.setitem(os.environ, "HF_HUB_OFFLINE", "1")
+        patch.setitem(os.environ, "OMP_NUM_THREADS", "1")  # child processes, which share the cores with the workers
         yield
 
 

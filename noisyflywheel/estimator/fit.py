@@ -23,6 +23,7 @@ from noisyflywheel.loop.decide import Decision
 from noisyflywheel.loop.progress import FitProgress
 from noisyflywheel.loop.run import FlywheelRun
 from noisyflywheel.nets.stopping import StopTraining, warn_of_stop_in_warm_up
+from noisyflywheel.nets.threads import FEW_ROWS, at_most_threads
 from noisyflywheel.persistence import data_fingerprint
 
 PER_ROW = ("label_quality_", "clean_proba_", "refurbished_proba_", "_train_proba")
@@ -58,7 +59,9 @@ def fit_flywheel(estimator: Any, data: LabelledRows, X: Any, y: Any) -> None:
     sample = sample_of(trained, first_row(data.rows))
     n_folds, decision = choose_n_folds(params, sample, n_taking_part)
     nets = choose_nets(params, sample.ndim > 2, n_taking_part, n_folds)
-    with isolated(nets.devices), fit_checkpoints(estimator, data.fingerprint, seeds) as checkpoints:
+    threads = 1 if nets.are_default and sample.ndim == 2 and n_taking_part <= FEW_ROWS else None
+    checkpointing = fit_checkpoints(estimator, data.fingerprint, seeds)
+    with at_most_threads(threads), isolated(nets.devices), checkpointing as checkpoints:
         flywheel = assemble(params, nets, trained, len(data.classes), seeds, sample)
         flywheel.decisions.append(decision)
         with closing(flywheel.loader.source), FitProgress(estimator.verbose, flywheel.settings.n_cycles) as progress:

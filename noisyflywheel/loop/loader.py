@@ -102,9 +102,14 @@ class ViewLoader:
 
 def predict_plain(trainer: Trainer, source: Source, plain: Callable[[Tensor], Tensor]) -> Tensor:
     """Log-probabilities in eval mode of every row of ``source``, seen by ``plain`` as they are: (n, K)."""
+    return torch.cat(list(plain_parts(trainer, source, plain)))
+
+
+def plain_parts(trainer: Trainer, source: Source, plain: Callable[[Tensor], Tensor]) -> Iterator[Tensor]:
+    """`predict_plain` in parts (b, K)."""
     first = source.take(torch.zeros(1, dtype=torch.int64))
     size = prediction_batch(trainer, max(1, first.numel()))
-    return trainer.predict(source, plain, torch.arange(len(source)), size, pad=first.ndim == 2)
+    return trainer.predict_parts(source, plain, torch.arange(len(source)), size, pad=first.ndim == 2)
 
 
 def prediction_batch(trainer: Trainer, row_numbers: int) -> int:

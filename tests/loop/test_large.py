@@ -153,3 +153,10 @@ def test_no_block_is_a_whole_array(in_blocks):
     in_blocks.setattr(torch.Tensor, "double", double)
     fit()
     assert seen and max(seen) <= 37
+
+
+def test_large_predictions_are_those_of_small_ones(monkeypatch):
+    clf = fit()
+    whole = clf.predict_proba(X)
+    monkeypatch.setattr("noisyflywheel.estimator.result.LARGE", 0)
+    np.testing.assert_array_equal(clf.predict_proba(X), whole)
