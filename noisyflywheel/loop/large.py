@@ -20,7 +20,7 @@ from noisyflywheel.loop.closing import Closing, clean_posterior
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.state import FlywheelState
 
-LARGE = 2**26
+LARGE = 2**24
 """Numbers of an array (N, K), N K of them, from which the flywheel is this one."""
 
 BLOCK = 2**22
