@@ -1,9 +1,9 @@
 """Claim: beside X a fit holds one array (n, K) and a few numbers a row: 1M x 10 in 1.5 GB, 100k x 1000 in 1 GB.
 
-Each cell runs in a process of its own: vectors of 50 numbers, one warm-up epoch and one cycle of tiny nets, the
-prediction of all classes afterwards on its own. Peak resident memory is reset when the fit begins (Linux), so that the
-making of X does not count; "beyond X" is the peak less the bytes of X, imports included, "beyond start" the peak less
-what the process held when the fit began. Cells that the file already has are not run again.
+Each cell runs in a process of its own: vectors of 50 numbers, one warm-up epoch and one cycle of tiny nets, and then the
+prediction of 100,000 of the rows. Peak resident memory is reset when the fit begins (Linux), so that the making of X
+does not count; "beyond X" is the peak less the bytes of X, imports included, "beyond start" the peak less what the
+process held when the fit began. Cells that the file already has are not run again.
 
     python examples/benchmarks/memory_table.py --json memory_table.json
     python examples/benchmarks/memory_table.py --rows 60000 --classes 10 --json small.json --check
@@ -68,7 +68,7 @@ def cell(n: int, k: int, kind: str, n_folds: str) -> dict[str, Any]:
     peak, seconds = peak_of(lambda: clf.fit(X, y))
     row = clf.history_.iloc[0]
     kept = resident("VmRSS")
-    of_predict, _ = peak_of(lambda: clf.predict_proba(X))
+    of_predict, _ = peak_of(lambda: clf.predict_proba(X[:100_000] if kind == "vectors" else X))
     return {
         "rows": n,
         "classes": k,

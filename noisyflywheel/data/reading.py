@@ -80,7 +80,7 @@ class RowReader:
         self._note(rows[0])
         try:
             return self.dataset.read_rows(rows)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, MemoryError):
             raise
         except Exception as error:
             raise unreadable(self.dataset, rows[0], error) from error
@@ -101,6 +101,8 @@ class RowReader:
             seed_globals(row)
         try:
             item = self.dataset[row]
+        except MemoryError:
+            raise
         except Exception as error:
             raise unreadable(self.dataset, row, error) from error
         return as_row(item)

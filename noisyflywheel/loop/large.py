@@ -1,7 +1,8 @@
-"""The flywheel for many rows of many classes: one array (N, K), in 16 bits, all else in blocks of rows.
+"""The flywheel for many rows of many classes: one array (N, K) while it turns, all else in blocks of rows.
 
-Beyond `LARGE` numbers the predictions of f are kept as float16 (three digits), g's are never kept, and neither the
-good state of the guard nor a checkpoint holds any: they are predicted anew, from the same views, on the way back.
+Beyond `LARGE` numbers g's predictions are never kept, and neither the good state of the guard nor a checkpoint holds
+any of f's: they are predicted anew, from the same views, on the way back. Beyond `HALF` numbers f's predictions are
+kept as float16, which has three digits.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from noisyflywheel.loop.closing import Closing, clean_posterior
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.state import FlywheelState
 
-LARGE = 2**24
-"""Numbers of an array (N, K), N K of them, from which the flywheel is this one."""
+LARGE, HALF = 2**23, 2**25
+"""Numbers of an array (N, K), N K of them, from which the flywheel is this one, and from which they have 16 bits."""
 
-BLOCK = 2**22
+BLOCK = 2**20
 """Numbers of a block."""
 
 
@@ -45,15 +46,13 @@ class OfGiven(NamedTuple):
 class LargeFlywheel(Flywheel):
     """Two interlocked EM cycles; parameters as of `Flywheel`, whose arithmetic it does block by block."""
 
-    storage = torch.float16
-    """Type of the arrays (N, K)."""
-
     _source: Tensor | str | None = None
     """Of f's prediction: "plain" rows, or the state of the views' generator before the last guess."""
 
     def _first_f_prob(self) -> Tensor:
-        n = len(self.given)
-        return torch.full((n, self.n_classes), 1.0 / self.n_classes, dtype=self.storage, device=self.given.device)
+        n, k = len(self.given), self.n_classes
+        self.storage = torch.float16 if n * k > HALF else torch.float32
+        return torch.full((n, k), 1.0 / k, dtype=self.storage, device=self.given.device)
 
     # ---- Figure 2
 
