@@ -31,6 +31,7 @@ def run(folder, dtype, n, d, limit=0, added=0, load=False):
     command = [sys.executable, str(SCRIPT), str(path), dtype, *map(str, (n, d, limit, added, int(load)))]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     environment["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # the other ones reserve a gigabyte when they are imported
+    environment["MALLOC_MMAP_THRESHOLD_"] = str(2**20)  # what is freed goes back at once, not into holes of the heap
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=3000)
 
 
