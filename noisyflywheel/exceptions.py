@@ -33,3 +33,24 @@ class CheckpointError(Exception):
     def __str__(self) -> str:
         """Path and reason."""
         return f"{self.path}: {self.reason}"
+
+
+class RowReadError(ValueError):
+    """A row of X cannot be read.
+
+    Parameters
+    ----------
+    row : int
+        Its position in X.
+    file : str or None
+        Where it is read from, where that is known.
+    reason : str
+    """
+
+    def __init__(self, row: int, file: str | None, reason: str) -> None:
+        super().__init__(row, file, reason)
+        self.row, self.file, self.reason = row, file, reason
+
+    def __str__(self) -> str:
+        """Row, file and reason."""
+        return f"row {self.row} of X" + f" ({self.file})" * (self.file is not None) + f" cannot be read: {self.reason}"

@@ -2,7 +2,8 @@
 
 from noisyflywheel.data.batches import balanced_rows, batches
 from noisyflywheel.data.devices import float64_device
-from noisyflywheel.data.sources import CHANNELS, ArraySource, DatasetSource, Source, as_row, channels_first, to_tensor
+from noisyflywheel.data.reading import as_row
+from noisyflywheel.data.sources import CHANNELS, ArraySource, DatasetSource, Source, channels_first, to_tensor
 
 __all__ = [
     "CHANNELS",

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import time
 import warnings
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import Dataset
 
 from noisyflywheel.data.devices import float64_device
+from noisyflywheel.data.reading import RowReader, check_shape, globals_kept
+from noisyflywheel.data.workers import PAYS_IN_ALL, PAYS_PER_ROW, PROBE_SECONDS, Workers, n_workers_here, pieces_of
+from noisyflywheel.exceptions import RowReadError
 
 CHANNELS = (1, 3, 4)
 
@@ -26,6 +33,14 @@ class Source(Protocol):
 
     def take(self, rows: Tensor) -> Tensor:
         """Rows of shape (B, ...) on ``device``."""
+        ...
+
+    def stream(self, parts: Iterable[Tensor]) -> Iterator[Tensor]:
+        """`take` of each part, in order; the next ones may be read ahead."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what reads ahead."""
         ...
 
 
@@ -52,13 +67,35 @@ class ArraySource:
         """Rows of shape (B, ...) on the device."""
         return self.x[rows.to(self.x.device)].to(self.device, non_blocking=True)
 
+    def stream(self, parts: Iterable[Tensor]) -> Iterator[Tensor]:
+        """`take` of each part."""
+        return map(self.take, parts)
+
+    def close(self) -> None:
+        """Nothing reads ahead."""
+
 
 class DatasetSource:
-    """Rows of a map-style torch Dataset whose items are ``(x, ...)`` or ``x``; nothing is kept in memory."""
+    """Rows of a map-style torch Dataset whose items are ``(x, ...)`` or ``x``; nothing is kept in memory.
 
-    def __init__(self, dataset: Dataset, device: torch.device) -> None:
-        self.dataset = dataset
-        self.device = device
+    Workers read where that pays: from the time on when reading has taken `workers.PAYS_IN_ALL` seconds, or is about to,
+    if a row takes `workers.PAYS_PER_ROW`.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    device : torch.device
+        Where batches are wanted.
+    options : dict, optional
+        Parameters of torch's DataLoader among `workers.OPTIONS`; ``num_workers`` decides if it is there.
+    """
+
+    def __init__(self, dataset: Dataset, device: torch.device, options: dict[str, Any] | None = None) -> None:
+        self.dataset, self.device, self.options = dataset, device, options or {}
+        self.reader: RowReader | None = None
+        self.workers: Workers | None = None
+        self.first: tuple[int, tuple[int, ...]] | None = None  # the first row read and its shape
+        self.row_bytes, self.rows_read, self.seconds = 1, 0, 0.0
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -66,10 +103,86 @@ class DatasetSource:
 
     def take(self, rows: Tensor) -> Tensor:
         """Rows of shape (B, ...) on the device; images channels first."""
-        indices = rows.tolist()  # sync: where rows are on a device
-        items = [as_row(self.dataset[i]) for i in indices]
-        _check_items(items, indices)
-        batch = channels_first(default_collate(items))
+        return self._moved(self._read(rows.tolist()))  # sync: where rows are on a device
+
+    def stream(self, parts: Iterable[Tensor]) -> Iterator[Tensor]:
+        """`take` of each part, in order, read ahead by workers where they pay."""
+        parts = [part.cpu() for part in parts]  # sync: where rows are on a device
+        if parts and self.first is None:
+            self._read(parts[0][:1].tolist())
+        cut = [pieces_of(part, self.row_bytes) for part in parts]
+        pieces = self._pieces([piece for part in cut for piece in part])
+        with contextlib.closing(pieces):
+            for part in cut:
+                taken = [self._moved(piece) for piece in itertools.islice(pieces, len(part))]
+                yield taken[0] if len(taken) == 1 else torch.cat(taken)
+
+    def close(self) -> None:
+        """End the workers; they start again when they are needed."""
+        if self.workers is not None:
+            self.workers.close()
+        self.workers = None
+
+    def _pieces(self, pieces: list[Tensor]) -> Generator[Tensor, None, None]:
+        """Rows of each piece of indices, on the CPU: in this process until workers pay."""
+        left = sum(map(len, pieces))
+        for i, piece in enumerate(pieces):
+            if self._workers_pay(left):
+                yield from self._from_workers(pieces[i:])
+                return
+            yield self._read(piece.tolist())
+            left -= len(piece)
+
+    def _workers_pay(self, rows_left: int) -> bool:
+        if self.workers is not None:
+            return not self.workers.in_use
+        if "num_workers" in self.options:
+            return self.options["num_workers"] > 0
+        if self.seconds < PROBE_SECONDS:
+            return False
+        row_seconds = self.seconds / self.rows_read
+        pays = row_seconds >= PAYS_PER_ROW and self.seconds + rows_left * row_seconds >= PAYS_IN_ALL
+        return pays and getattr(self.dataset, "takes_workers", True) and n_workers_here(self.row_bytes) > 0
+
+    def _from_workers(self, pieces: list[Tensor]) -> Iterator[Tensor]:
+        if self.workers is None:
+            options = {"num_workers": n_workers_here(self.row_bytes)} | self.options
+            self.workers = Workers(self.reader or RowReader(self.dataset), options, self.device)
+        try:
+            for piece, rows in zip(pieces, self.workers.read(pieces), strict=True):
+                self._check_shape(rows, int(piece[0]))
+                yield rows
+        except (RowReadError, RuntimeError):
+            self.close()
+            raise
+
+    def _read(self, rows: list[int]) -> Tensor:
+        """Rows (B, ...) on the CPU, read in this process, and how long that took."""
+        if self.reader is None:
+            self.reader = RowReader(self.dataset, self._draws(rows[0]))
+        start = time.perf_counter()
+        with globals_kept() if self.reader.isolated else contextlib.nullcontext():
+            batch = self.reader.read(rows)
+        self.seconds += time.perf_counter() - start
+        self.rows_read += len(rows)
+        self.row_bytes = batch[0].nbytes
+        self._check_shape(batch, rows[0])
+        return batch
+
+    def _draws(self, row: int) -> bool:
+        """Whether reading draws from global random generators, found out by reading one row."""
+        drawn: list[bool] = []
+        with contextlib.suppress(Exception), globals_kept(drawn):
+            RowReader(self.dataset).read([row])
+        return bool(drawn and drawn[0])
+
+    def _check_shape(self, batch: Tensor, row: int) -> None:
+        shape = tuple(batch.shape[1:])
+        self.first = self.first or (row, shape)
+        check_shape(shape, row, self.first[1], self.first[0])
+
+    def _moved(self, batch: Tensor) -> Tensor:
+        batch = channels_first(batch)
         if float64_device(self.device) != self.device and batch.dtype == torch.float64:
             batch = batch.float()
         return batch.to(self.device, non_blocking=True)
@@ -81,28 +194,6 @@ def _fits(x: Tensor, device: torch.device) -> bool:
         return True
     free, _ = torch.cuda.mem_get_info(device)
     return x.numel() * x.element_size() <= free // 2
-
-
-def as_row(item: Any) -> Tensor:
-    """One item of a Dataset as a tensor: its first part where it is a tuple or list."""
-    x = item[0] if isinstance(item, (tuple, list)) else item
-    if isinstance(x, Tensor):
-        return x
-    array = np.array(x)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"an item of the Dataset is no array or tensor of numbers but {type(x).__name__}")
-    return torch.from_numpy(array)
-
-
-def _check_items(items: list[Tensor], indices: list[int]) -> None:
-    """Raise ValueError if items of a Dataset differ in shape or hold NaN or infinity; names the item."""
-    for item, i in zip(items, indices, strict=True):
-        if item.shape != items[0].shape:
-            raise ValueError(
-                f"item {i} of the Dataset has shape {tuple(item.shape)}, item {indices[0]} has {tuple(items[0].shape)}."
-            )
-        if item.is_floating_point() and not bool(torch.isfinite(item).all()):
-            raise ValueError(f"item {i} of the Dataset holds NaN or infinity.")
 
 
 def to_tensor(x: np.ndarray) -> Tensor:

@@ -18,11 +18,13 @@ from noisyflywheel.estimator.inputs import make_source, sample_rows
 from noisyflywheel.estimator.random_states import seed_global
 from noisyflywheel.estimator.sample_weight import WeightedRows
 from noisyflywheel.loop.flywheel import Flywheel
+from noisyflywheel.loop.large import LARGE, LargeFlywheel
 from noisyflywheel.loop.loader import ViewLoader
 from noisyflywheel.loop.out_of_fold import OutOfFoldFlywheel
 from noisyflywheel.nets import Trainer, check_forward, prepare_net
 from noisyflywheel.nets.devices import check_device_is_there, check_same_device, net_device
 from noisyflywheel.nets.prepare import check_net, default_net
+from noisyflywheel.nets.workers import worker_options
 from noisyflywheel.views.adapter import ViewAdapter
 from noisyflywheel.views.images import ImageViews
 from noisyflywheel.views.vectors import VectorViews
@@ -76,19 +78,21 @@ def resolve_device(device: Any) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def assemble(params: dict[str, Any], nets: Nets, data: WeightedRows, n_classes: int, seeds: list[int]) -> Flywheel:
-    """Nets, views and source, checked against each other before any training."""
-    image = first_row(data.rows).ndim > 1
+def assemble(
+    params: dict[str, Any], nets: Nets, data: WeightedRows, n_classes: int, seeds: list[int], sample: Tensor
+) -> Flywheel:
+    """Nets, views and source, checked against each other before any training; ``sample`` is that of `sample_of`."""
+    image = sample.ndim > 2
     settings = make_settings(params, image, nets.n_folds)
-    source = make_source(data.rows, nets.home)
-    sample = sample_of(data, first_row(data.rows))
+    source = make_source(data.rows, nets.home, worker_options(main_net=nets.main, aux_net=nets.aux))
     views = ViewAdapter(default_views(params["views"], sample, nets.n_folds), sample)
     trainers = make_trainers(params, nets, sample, views, n_classes, seeds, image)
     state_device = float64_device(nets.home)
     given = torch.from_numpy(data.codes).to(state_device)
     weights = None if data.weights is None else torch.from_numpy(data.weights).to(state_device)
     loader = ViewLoader(source, views, seeds[2])
-    make = OutOfFoldFlywheel if nets.n_folds > 1 else Flywheel
+    make = LargeFlywheel if len(given) * n_classes > LARGE else Flywheel
+    make = OutOfFoldFlywheel if nets.n_folds > 1 else make
     flywheel = make(trainers[0], trainers[-1], loader, given, n_classes, settings, weights)
     seed_global(seeds[2], nets.devices)  # dropout of the M-steps
     return flywheel
@@ -107,9 +111,10 @@ def untrained_flywheel(
     """The flywheel that ``estimator`` would turn in a fit; the global random states stay seeded."""
     params = estimator.get_params(deep=False)
     data = WeightedRows(rows, codes, None, None)
-    n_folds, _ = choose_n_folds(params, sample_of(data, first_row(rows)), len(codes))
-    nets = choose_nets(params, first_row(rows).ndim > 1, len(codes), n_folds)
-    return assemble(params, nets, data, n_classes, seeds)
+    sample = sample_of(data, first_row(rows))
+    n_folds, _ = choose_n_folds(params, sample, len(codes))
+    nets = choose_nets(params, sample.ndim > 2, len(codes), n_folds)
+    return assemble(params, nets, data, n_classes, seeds, sample)
 
 
 def make_trainers(

@@ -241,7 +241,7 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
         if y is None and is_dataset(X):
             y = labels_of_dataset(X)
         rows = read_rows(self, X, reset=True) if y is not None else self._no_labels(X)
-        labels, classes, codes = read_labels(X, y)
+        labels, classes, codes = read_labels(X if hasattr(X, "shape") or hasattr(X, "__len__") else rows, y)
         index = next((data.index for data in (X, y) if isinstance(data, (pd.DataFrame, pd.Series))), None)
         weights = check_sample_weight(sample_weight, codes)
         fit_flywheel(self, LabelledRows(rows, labels, classes, codes, weights, index), X=X, y=y)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,9 +62,9 @@ def fit_flywheel(estimator: Any, data: LabelledRows, X: Any, y: Any) -> None:
     threads = 1 if nets.are_default and sample.ndim == 2 and n_taking_part <= FEW_ROWS else None
     checkpointing = fit_checkpoints(estimator, data.fingerprint, seeds)
     with at_most_threads(threads), isolated(nets.devices), checkpointing as checkpoints:
-        flywheel = assemble(params, nets, trained, len(data.classes), seeds)
+        flywheel = assemble(params, nets, trained, len(data.classes), seeds, sample)
         flywheel.decisions.append(decision)
-        with FitProgress(estimator.verbose, flywheel.settings.n_cycles) as progress:
+        with closing(flywheel.loader.source), FitProgress(estimator.verbose, flywheel.settings.n_cycles) as progress:
             run = FlywheelRun(flywheel, progress, checkpoints, estimator.on_cycle)
             fit_in_run(estimator, run, data, trained, FitTask(estimator, flywheel.settings.n_cycles, X, y))
 
@@ -121,9 +122,9 @@ def publish(estimator: Any, run: FlywheelRun, data: LabelledRows, trained: Weigh
     """The closing E-step and every fitted attribute."""
     flywheel = run.flywheel
     estimator._kept = run.kept() | {"fingerprint": data.fingerprint()} if estimator.warm_start else None
-    closing = flywheel.close()
+    end = flywheel.close()
     estimator.classes_, estimator._given, estimator._index = data.classes, data.labels, data.row_names
-    for name, value in fitted_arrays(closing).items():
+    for name, value in fitted_arrays(end).items():
         moved = name in PER_ROW and trained.position is not None
         setattr(estimator, name, value[trained.position] if moved else value)
     estimator.refurbished_labels_ = data.classes[estimator.refurbished_proba_.argmax(1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from torch.utils.data import Dataset
 
 from noisyflywheel.data import ArraySource, DatasetSource, Source, as_row, channels_first, float64_device, to_tensor
 from noisyflywheel.data.centring import learn_centring, to_float32
+from noisyflywheel.data.lazy import LazyRows, lazy_rows
+from noisyflywheel.data.tables import row_names, table_rows
 from noisyflywheel.estimator.tables import has_to_be_encoded, read_table
 
 NUMBERS = (np.float64, np.float32, np.float16, *(np.dtype(code).type for code in np.typecodes["AllInteger"]), np.bool_)
@@ -58,8 +61,11 @@ def read_rows(estimator: Any, X: Any, *, reset: bool) -> Tensor | Dataset:
         estimator.input_offset_ = estimator.input_scale_ = estimator.encoder_ = None
     if has_to_be_encoded(X) if reset else getattr(estimator, "encoder_", None) is not None:
         return read_table(estimator, X, reset=reset)
-    if is_dataset(X):
-        return _read_dataset(estimator, X, reset)
+    lazy = table_rows(X) or lazy_rows(X)
+    if isinstance(lazy, LazyRows):
+        return _read_lazy(estimator, lazy, reset)
+    if lazy is not None or is_dataset(X):
+        return _read_dataset(estimator, X if lazy is None else lazy, reset)
     X = _as_array(X)
     if getattr(X, "ndim", 2) <= 2:
         return _read_vectors(estimator, X, reset)
@@ -130,6 +136,29 @@ def _read_dataset(estimator: Any, X: Dataset, reset: bool) -> Dataset:
     return X
 
 
+def _read_lazy(estimator: Any, X: LazyRows, reset: bool) -> LazyRows:
+    """Rows on disk: in fit looked at once, block by block; vectors are centred as those in memory are."""
+    least, array = (2 if reset else 1), X.array
+    if len(X) < least:
+        raise ValueError(f"Found array with {len(X)} sample(s) while a minimum of {least} is required.")
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"X holds {array.dtype}, no numbers.")
+    if 0 in array.shape:
+        raise ValueError(f"X has an axis of length 0: shape {array.shape}.")
+    head, names = array[0:least], row_names(X)
+    named = head if names is None else pd.DataFrame(head, columns=list(names))
+    validate_data(estimator, named, reset=reset, skip_check_array=True)
+    if head.ndim > 2:
+        _check_row_shape(estimator, tuple(channels_first(torch.from_numpy(head)).shape[1:]), reset)
+    elif reset and (learnt := learn_centring(array)) is not None:
+        estimator.input_offset_, estimator.input_scale_ = learnt
+    offset = getattr(estimator, "input_offset_", None)
+    X.centring = None if offset is None else (offset, estimator.input_scale_)
+    if reset:
+        X.check_finite()
+    return X
+
+
 def _check_row_shape(estimator: Any, shape: tuple[int, ...], reset: bool) -> None:
     """Raise ValueError if rows have another shape than in fit."""
     if not reset and shape != estimator.views_.row_shape:
@@ -138,9 +167,9 @@ def _check_row_shape(estimator: Any, shape: tuple[int, ...], reset: bool) -> Non
         )
 
 
-def make_source(rows: Tensor | Dataset, device: torch.device) -> Source:
-    """The rows as a source on a device."""
-    return ArraySource(rows, device) if isinstance(rows, Tensor) else DatasetSource(rows, device)
+def make_source(rows: Tensor | Dataset, device: torch.device, options: dict[str, Any] | None = None) -> Source:
+    """The rows as a source on a device; ``options`` are those of `worker_options`, for a Dataset."""
+    return ArraySource(rows, device) if isinstance(rows, Tensor) else DatasetSource(rows, device, options)
 
 
 def sample_rows(source: Source, most: int, rows: Tensor | None = None) -> Tensor:
@@ -148,7 +177,8 @@ def sample_rows(source: Source, most: int, rows: Tensor | None = None) -> Tensor
     rows = torch.arange(len(source)) if rows is None else rows
     if len(rows) > most:
         rows = rows[torch.linspace(0, len(rows) - 1, most).long()]
-    return source.take(rows).to(float64_device(source.device))
+    with contextlib.closing(source):
+        return next(iter(source.stream([rows]))).to(float64_device(source.device))
 
 
 def labels_of_dataset(dataset: Any) -> np.ndarray:

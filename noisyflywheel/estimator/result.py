@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
+from contextlib import closing
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -12,8 +16,10 @@ from torch.utils.data import Dataset
 from noisyflywheel.estimator.inputs import make_source
 from noisyflywheel.estimator.label_quality import calibrated
 from noisyflywheel.loop.closing import Closing
-from noisyflywheel.loop.loader import predict_plain
+from noisyflywheel.loop.large import LARGE
+from noisyflywheel.loop.loader import plain_parts
 from noisyflywheel.nets import Trainer
+from noisyflywheel.nets.workers import worker_options
 from noisyflywheel.views.adapter import ViewAdapter
 
 
@@ -46,6 +52,27 @@ def predict_rows(
     ``amp`` says whether its forwards run in bf16; ``default_net`` whether its memory is known (`prediction_batch`).
     """
     trainer = Trainer(net, amp, scheduled=default_net)
-    log_p = predict_plain(trainer, make_source(rows, trainer.device), views.plain)
+    with closing(make_source(rows, trainer.device, worker_options(net=net))) as source:
+        parts = plain_parts(trainer, source, views.plain)
+        first = next(parts)
+        if len(source) * first.shape[1] > LARGE:
+            return _filled(len(source), itertools.chain([first], parts))
+        log_p = torch.cat([first, *parts])
+    return probabilities(log_p).numpy()
+
+
+def probabilities(log_p: Tensor) -> Tensor:
+    """Log-probabilities (B, K) as float64 probabilities on the host; rows sum to 1."""
     proba = log_p.cpu().double().exp()
-    return (proba / proba.sum(1, keepdim=True)).numpy()
+    return proba / proba.sum(1, keepdim=True)
+
+
+def _filled(n_rows: int, parts: Iterable[Tensor]) -> NDArray[np.float64]:
+    """`probabilities` of all parts, without any of them twice in memory."""
+    proba, start = np.empty(0), 0
+    for log_p in parts:
+        if start == 0:
+            proba = np.empty((n_rows, log_p.shape[1]))
+        proba[start : start + len(log_p)] = probabilities(log_p)
+        start += len(log_p)
+    return proba

@@ -92,7 +92,7 @@ def mixture_target(given: Tensor, q: Tensor, f_prob: Tensor, temperature: float 
     """Eq. (11), batch by batch: ``given`` (N,), ``q`` (N,), ``f_prob`` (N, K), sharpened below temperature 1."""
 
     def target(index: Tensor) -> Tensor:
-        guess = sharpen(f_prob[index], temperature)
+        guess = sharpen(f_prob[index].float(), temperature)
         return em.refurbish(q[index].to(guess.dtype), given[index], guess)
 
     return target

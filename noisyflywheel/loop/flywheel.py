@@ -68,7 +68,7 @@ class Flywheel:
         self.first_cycle, self.has_held_out = 0, False
         self.decisions: list[Decision] = []
         self.all_rows = rows_above_zero(given, sample_weight)
-        self.state = FlywheelState.start(given, n_classes, 1.0 / n_classes)
+        self.state = FlywheelState.start(given, n_classes, 1.0 / n_classes, self._first_f_prob())
         self.head = self._projection_head()
         self._average_weights()
 
@@ -108,7 +108,11 @@ class Flywheel:
             "temperature": self.state.temperature,
         }
         rows = so_far["rows"]
-        return figures | history_row(self.state.f_prob[rows], self.given[rows]) | so_far["laps"] | clock.laps
+        return figures | self._history_of(rows) | so_far["laps"] | clock.laps
+
+    def _history_of(self, rows: Tensor) -> dict[str, float]:
+        """Figures of f's prediction."""
+        return history_row(self.state.f_prob[rows], self.given[rows])
 
     def _e_step_main(self, rows: Tensor) -> None:
         """Step 1: which labels are clean (Eq. 4), with g on the rows as they are; gamma (Eq. 6); the ranking score."""
@@ -141,8 +145,7 @@ class Flywheel:
         s, settings = self.state, self.settings
         if not settings.refurbish:
             return float("nan")
-        given, weights = self.given[rows], self._weights_of(rows)
-        s.transition, s.corruption = auxiliary_em.matrices(s.q[rows], s.f_prob[rows], given, weights)
+        s.transition, s.corruption = self._matrices(rows)
         return auxiliary_em.m_step(
             self.aux,
             self.loader,
@@ -154,6 +157,11 @@ class Flywheel:
             contrastive_weight=settings.contrastive_weight,
             sample_weight=self.training_weights,
         )
+
+    def _matrices(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """T and T_c (Sec. 3.3)."""
+        s = self.state
+        return auxiliary_em.matrices(s.q[rows], s.f_prob[rows], self.given[rows], self._weights_of(rows))
 
     def _resample(self, rows: Tensor) -> None:
         """Step 4: resampled labels y^ and corruption probabilities (Eq. 14), with the updated f."""
@@ -185,11 +193,17 @@ class Flywheel:
         predicts = self.aux if self.settings.refurbish else self.main
         if len(every) > len(self.all_rows):
             self._join_rows(every[~torch.isin(every, self.all_rows)])
-        self._e_step_main(every)
-        self.state.f_prob = self.loader.predict(predicts, every).exp()
+        self._closing_e_step(predicts, every)
         for trainer in self.trainers:
             if trainer.average is not None:
                 trainer.average.copy_to_module()
+        return self._closing()
+
+    def _closing_e_step(self, predicts: Trainer, every: Tensor) -> None:
+        self._e_step_main(every)
+        self.state.f_prob = self.loader.predict(predicts, every).exp()
+
+    def _closing(self) -> Closing:
         return close_cycles(self.state, self.sample_weight)
 
     def _join_rows(self, rows: Tensor) -> None:
@@ -285,16 +299,28 @@ class Flywheel:
         Nets whose weights are averaged are compared from the first cycle on; others sway, and with them their
         agreement, until the regularizer has its weight.
         """
+        if self.settings.calibrate != "auto":
+            return bool(self.settings.calibrate)
+        return self._has_settled() and main_em.is_overconfident(log_g, f_prob)
+
+    def _has_settled(self) -> bool:
+        """Whether "auto" may temper g in this cycle."""
         settings = self.settings
-        if settings.calibrate != "auto":
-            return bool(settings.calibrate)
         settled = settings.average_epochs > 0 or self.state.cycle - self.first_cycle >= settings.cr_ramp
-        return settings.refurbish and settled and main_em.is_overconfident(log_g, f_prob)
+        return settings.refurbish and settled
 
     def _weights_of(self, rows: Tensor) -> Tensor | None:
         return None if self.sample_weight is None else self.sample_weight[rows]
 
     # ---- parts
+
+    def _first_f_prob(self) -> Tensor | None:
+        """Where the predictions of f are kept: (N, K); None is float32."""
+        return None
+
+    def f_labels(self) -> Tensor:
+        """f's most likely class of each row that takes part: (B,)."""
+        return self.state.f_prob[self.all_rows].argmax(1)
 
     def _projection_head(self) -> torch.nn.Module | None:
         """The head of the contrastive loss, trained by f's optimizer; None where there is no such loss."""

@@ -47,10 +47,9 @@ class Guard:
         self.has_gone_back = False
 
     @classmethod
-    def after_warm_up(cls, given: Tensor, f_prob: Tensor, gamma: Tensor) -> Guard:
-        """Compare with the given labels (N,) and with the prediction of f (N, K) as they are now."""
-        n_classes = f_prob.shape[1]
-        return cls([class_shares(labels, n_classes) for labels in (given, f_prob.argmax(1))], float(gamma))
+    def after_warm_up(cls, given: Tensor, predicted: Tensor, n_classes: int, gamma: Tensor) -> Guard:
+        """Compare with the given labels and with the classes that f predicts as they are now: (N,) each."""
+        return cls([class_shares(labels, n_classes) for labels in (given, predicted)], float(gamma))
 
     def complaint(self, y_hat: Tensor, gamma: float, after_ramp: bool) -> str | None:
         """What is wrong after a cycle, or None.

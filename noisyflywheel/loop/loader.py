@@ -58,9 +58,8 @@ class ViewLoader:
         """Shuffled batches of ``rows``: (row indices (B,), one tensor (B, ...) per view)."""
         parts = list(batches(rows, batch_size, self.order))
         per_call = max(1, min(MOST_ROWS, VIEW_NUMBERS // self.row_numbers) // len(parts[0]))
-        for start in range(0, len(parts), per_call):
-            group = parts[start : start + per_call]
-            raw = self.source.take(torch.cat(group))
+        groups = [parts[start : start + per_call] for start in range(0, len(parts), per_call)]
+        for group, raw in zip(groups, self.source.stream(map(torch.cat, groups)), strict=True):
             sizes = [len(index) for index in group]
             yield from zip(group, *(view(raw).split(sizes) for view in views), strict=True)
 
@@ -68,6 +67,17 @@ class ViewLoader:
         """Log-probabilities in eval mode of rows as they are, or of one view of them: (len(rows), K)."""
         size = prediction_batch(trainer, self.row_numbers)
         return trainer.predict(self.source, view or self.plain, rows, size, pad=self.vectors and view is None)
+
+    def predict_parts(
+        self, trainer: Trainer, rows: Tensor, view: Callable[[Tensor], Tensor] | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """`predict` in parts: positions in ``rows`` (b,), and log-probabilities (b, K)."""
+        size = prediction_batch(trainer, self.row_numbers)
+        padded = self.vectors and view is None
+        start = 0
+        for log_p in trainer.predict_parts(self.source, view or self.plain, rows, size, pad=padded):
+            yield torch.arange(start, start + len(log_p), device=log_p.device), log_p
+            start += len(log_p)
 
     def predict_unseen(self, trainer: Trainer, folds: Folds, kept: bool = False) -> Tensor:
         """Probabilities in eval mode of every row by the members that have not seen it: (families, N, K).
@@ -92,9 +102,14 @@ class ViewLoader:
 
 def predict_plain(trainer: Trainer, source: Source, plain: Callable[[Tensor], Tensor]) -> Tensor:
     """Log-probabilities in eval mode of every row of ``source``, seen by ``plain`` as they are: (n, K)."""
+    return torch.cat(list(plain_parts(trainer, source, plain)))
+
+
+def plain_parts(trainer: Trainer, source: Source, plain: Callable[[Tensor], Tensor]) -> Iterator[Tensor]:
+    """`predict_plain` in parts (b, K)."""
     first = source.take(torch.zeros(1, dtype=torch.int64))
     size = prediction_batch(trainer, max(1, first.numel()))
-    return trainer.predict(source, plain, torch.arange(len(source)), size, pad=first.ndim == 2)
+    return trainer.predict_parts(source, plain, torch.arange(len(source)), size, pad=first.ndim == 2)
 
 
 def prediction_batch(trainer: Trainer, row_numbers: int) -> int:

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from noisyflywheel import em
 from noisyflywheel.exceptions import ADVICE, DivergenceError, FlywheelWarning
 from noisyflywheel.loop import warmup
 from noisyflywheel.loop.checkpoints import FitCheckpoints
@@ -143,8 +142,9 @@ class FlywheelRun:
     def _set_guard(self) -> None:
         settings, s = self.flywheel.settings, self.flywheel.state
         if settings.guard and settings.refurbish and self.flywheel.is_guarded:
-            rows = self.flywheel.all_rows
-            self.guard = Guard.after_warm_up(s.given[rows], s.f_prob[rows], s.gamma)
+            self.guard = Guard.after_warm_up(
+                s.given[self.flywheel.all_rows], self.flywheel.f_labels(), s.n_classes, s.gamma
+            )
 
     # ---- the cycles
 
@@ -189,8 +189,7 @@ class FlywheelRun:
             warn_of_turning(f"{complaint} in cycle {cycle} again: stopped with the state before it")
             return
         guard.has_gone_back = True
-        rows = flywheel.all_rows
-        agreement = float(em.agreement(flywheel.state.f_prob[rows], flywheel.given[rows]))
+        agreement = float((flywheel.f_labels() == flywheel.given[flywheel.all_rows]).double().mean())
         flywheel.settings = cautious_settings(flywheel.settings, agreement)
         warn_of_turning(f"{complaint} in cycle {cycle}: went back to the state before it and on with care")
 

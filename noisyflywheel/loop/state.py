@@ -78,8 +78,8 @@ class FlywheelState:
     cycle: int = 0
 
     @classmethod
-    def start(cls, given: Tensor, n_classes: int, gamma: float) -> FlywheelState:
-        """The state after warm-up (Sec. 4.1): ``eps = 1/K``, gamma as given, y^ = the given labels."""
+    def start(cls, given: Tensor, n_classes: int, gamma: float, f_prob: Tensor | None = None) -> FlywheelState:
+        """The state after warm-up (Sec. 4.1): ``eps = 1/K``, gamma as given, y^ = the given labels, f even."""
         n, device = len(given), given.device
         uniform = torch.full((n_classes, n_classes), 1.0 / n_classes, dtype=torch.float64, device=device)
         zeros = torch.zeros(n, dtype=torch.float64, device=device)
@@ -88,7 +88,7 @@ class FlywheelState:
             gamma=torch.tensor(gamma, dtype=torch.float64, device=device),
             q=torch.full((n,), gamma, dtype=torch.float64, device=device),
             eps=torch.full((n,), 1.0 / n_classes, dtype=torch.float64, device=device),
-            f_prob=torch.full((n, n_classes), 1.0 / n_classes, device=device),
+            f_prob=torch.full((n, n_classes), 1.0 / n_classes, device=device) if f_prob is None else f_prob,
             y_hat=given.clone(),
             transition=uniform.clone(),
             corruption=uniform,
@@ -107,7 +107,7 @@ class FlywheelState:
     def add_posterior(self, rows: Tensor, given: Tensor) -> None:
         """Count q and f's probability of the given label (B,), for the calibrated clean probability."""
         self.q_sum[rows] += self.q[rows]
-        self.f_given_sum[rows] += self.f_prob[rows].gather(1, given[:, None]).squeeze(1)
+        self.f_given_sum[rows] += self.f_prob[rows, given]
         self.n_late[rows] += 1
 
     def state_dict(self) -> dict[str, Any]:

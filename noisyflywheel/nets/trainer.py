@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
@@ -200,10 +200,23 @@ class Trainer:
             Whether each forward has exactly ``batch_size`` rows: the output of a row then does not depend on
             how many others are asked for, to the last bit.
         """
+        return torch.cat(list(self.predict_parts(source, view, rows, batch_size, pad)))
+
+    @torch.inference_mode()
+    def predict_parts(
+        self,
+        source: Source,
+        view: Callable[[Tensor], Tensor],
+        rows: Tensor,
+        batch_size: int,
+        pad: bool = False,
+    ) -> Iterator[Tensor]:
+        """`predict` in parts of ``batch_size`` rows, each where float64 of the device lives."""
         self.net._set_training(False)
         averaged = self.average.swapped() if self.average is not None else nullcontext()
         with averaged, naming_batch_size(batch_size, "prediction"):
-            return self._predict(source, view, rows, batch_size, pad)
+            for log_p in self._predict(source, view, rows, batch_size, pad):
+                yield log_p.to(float64_device(self.device))
 
     @torch.inference_mode()
     def predict_apart(
@@ -227,8 +240,9 @@ class Trainer:
         self.net._set_training(False)
         parts = []
         with naming_batch_size(batch_size, "prediction"):
-            for index in rows.split(batch_size, dim=1):
-                x = view(source.take(index.flatten())).to(self.device)
+            columns = rows.split(batch_size, dim=1)
+            for index, raw in zip(columns, source.stream(index.flatten() for index in columns), strict=True):
+                x = view(raw).to(self.device)
                 with self.autocast():
                     output = self.net.module_.apart(x.unflatten(0, index.shape), kept)
                 parts.append(self.log_probs(output.float()))
@@ -236,11 +250,10 @@ class Trainer:
 
     def _predict(
         self, source: Source, view: Callable[[Tensor], Tensor], rows: Tensor, batch_size: int, pad: bool
-    ) -> Tensor:
-        parts = []
-        for index in rows.split(batch_size):
-            x = view(source.take(index)).to(self.device)
+    ) -> Iterator[Tensor]:
+        batches = rows.split(batch_size)
+        for index, raw in zip(batches, source.stream(batches), strict=True):
+            x = view(raw).to(self.device)
             if pad and len(index) < batch_size:
                 x = torch.cat([x, x[-1:].expand(batch_size - len(index), *x.shape[1:])])  # (batch_size, ...)
-            parts.append(self.log_probs(self.forward(x))[: len(index)])
-        return torch.cat(parts).to(float64_device(self.device))
+            yield self.log_probs(self.forward(x))[: len(index)]

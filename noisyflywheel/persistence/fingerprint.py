@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from noisyflywheel.data.workers import OPTIONS
+
 CHUNK = 1 << 24
 """Bytes that are copied at a time."""
 
@@ -90,8 +92,16 @@ def _content(value: Any) -> dict[str, Any]:
     if isinstance(value, nn.Module):
         return dict(value.state_dict())
     if hasattr(value, "get_params"):
-        return value.get_params(deep=False)
+        params = {name: item for name, item in value.get_params(deep=False).items() if _is_no_worker_option(name)}
+        named = params.get("_params_to_validate")  # skorch's list of what was set by double underscores
+        return params if named is None else params | {"_params_to_validate": set(filter(_is_no_worker_option, named))}
     return {name: item for name, item in getattr(value, "__dict__", {}).items() if _is_plain(item)}
+
+
+def _is_no_worker_option(name: str) -> bool:
+    """Whether a net's parameter says more than how rows are read, which changes none of them."""
+    prefix, _, option = name.partition("__")
+    return prefix not in ("iterator_train", "iterator_valid") or option not in OPTIONS
 
 
 def _is_plain(value: Any) -> bool:

@@ -3,7 +3,7 @@
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from noisyflywheel.data import DatasetSource, devices, float64_device, sources
+from noisyflywheel.data import DatasetSource, devices, float64_device, reading
 
 
 class Rows(list):
@@ -20,7 +20,7 @@ def test_float64_lives_on_the_device_but_for_mps():
 
 
 def test_rows_of_a_dataset_are_float32_where_there_is_no_float64(monkeypatch):
-    monkeypatch.setattr(sources, "_check_items", lambda items, indices: None)  # looks at values
+    monkeypatch.setattr(reading, "check_items", lambda items, indices: None)  # looks at values
     monkeypatch.setattr(devices, "WITHOUT_FLOAT64", ("cuda",))  # stands for MPS, of which there are no fake tensors
     items = [torch.full((2,), float(i), dtype=torch.float64) for i in range(4)]
     with FakeTensorMode(allow_non_fake_inputs=True):

@@ -30,7 +30,7 @@ def test_class_shares_by_hand():
 def test_a_guard_compares_with_labels_and_prediction_after_the_warm_up():
     given = torch.tensor([0, 0, 1, 1])
     f_prob = torch.tensor([[0.9, 0.1, 0.0], [0.8, 0.2, 0.0], [0.7, 0.3, 0.0], [0.0, 0.4, 0.6]])
-    guard = Guard.after_warm_up(given, f_prob, torch.tensor(0.75))
+    guard = Guard.after_warm_up(given, f_prob.argmax(1), f_prob.shape[1], torch.tensor(0.75))
     assert_close(guard.references[0], torch.tensor([0.5, 0.5, 0.0], dtype=torch.float64))
     assert_close(guard.references[1], torch.tensor([0.75, 0.0, 0.25], dtype=torch.float64))
     assert len(guard.references) == 2

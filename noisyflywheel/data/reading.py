@@ -1,0 +1,202 @@
+"""Rows of a Dataset read into one tensor, in this process or in a worker, and the row named that cannot be read."""
+
+from __future__ import annotations
+
+import os
+import random
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Subset, default_collate, get_worker_info
+
+from noisyflywheel.exceptions import RowReadError
+
+FILE_LISTS = ("samples", "imgs", "paths", "files", "filenames")
+"""Attributes of Datasets that list a file, or a tuple that begins with one, for each row."""
+
+IDLE = -1
+
+
+class Unread(NamedTuple):
+    """What a worker sends back instead of rows."""
+
+    error: Exception
+    """Can be pickled."""
+
+
+class RowReader:
+    """Reads rows of a map-style Dataset whose items are ``(x, ...)`` or ``x``.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    isolated : bool
+        Whether items draw from global random generators. Each row then has its own seed, so that it is the same
+        whenever and by whomever it is read, and the generators are as before.
+    busy : Tensor of shape (n_workers, 2), int64, in shared memory, optional
+        Each worker notes its process and the row that it reads.
+    """
+
+    def __init__(self, dataset: Any, isolated: bool = False, busy: Tensor | None = None) -> None:
+        self.dataset, self.isolated, self.busy = dataset, isolated, busy
+
+    def read(self, rows: Sequence[int]) -> Tensor:
+        """Rows (B, ...) as they come from the Dataset.
+
+        Raises
+        ------
+        RowReadError
+            Names the row, and its file where it is known.
+        TypeError, ValueError
+            For items that are no numbers, of different shapes, or hold NaN or infinity.
+        """
+        if hasattr(self.dataset, "read_rows"):
+            return self._whole(rows)
+        items = self._batch(rows) if callable(getattr(self.dataset, "__getitems__", None)) else None
+        parts = [self._one(i) for i in rows] if items is None else [as_row(item) for item in items]
+        check_items(parts, rows)
+        return default_collate(parts)
+
+    def __getitems__(self, rows: Sequence[int]) -> Tensor | Unread:
+        """What torch's DataLoader calls in a worker: `read`, with errors as values."""
+        try:
+            return self.read(rows)
+        except Exception as error:
+            return Unread(plain_error(error))
+        finally:
+            self._note(IDLE)
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.dataset)
+
+    def _whole(self, rows: Sequence[int]) -> Tensor:
+        """Rows of a Dataset that reads many at once into a tensor."""
+        self._note(rows[0])
+        try:
+            return self.dataset.read_rows(rows)
+        except (TypeError, ValueError, MemoryError):
+            raise
+        except Exception as error:
+            raise unreadable(self.dataset, rows[0], error) from error
+
+    def _batch(self, rows: Sequence[int]) -> list[Any] | None:
+        """Items by the Dataset's own ``__getitems__``; None where it fails, for then one by one tells which row."""
+        self._note(rows[0])
+        if self.isolated:
+            return None
+        try:
+            return list(self.dataset.__getitems__(list(rows)))
+        except Exception:
+            return None
+
+    def _one(self, row: int) -> Tensor:
+        self._note(row)
+        if self.isolated:
+            seed_globals(row)
+        try:
+            item = self.dataset[row]
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise unreadable(self.dataset, row, error) from error
+        return as_row(item)
+
+    def _note(self, row: int) -> None:
+        info = get_worker_info()
+        if info is not None and self.busy is not None:
+            self.busy.numpy()[info.id] = os.getpid(), row
+
+
+def as_row(item: Any) -> Tensor:
+    """One item of a Dataset as a tensor: its first part where it is a tuple or list."""
+    x = item[0] if isinstance(item, (tuple, list)) else item
+    if isinstance(x, Tensor):
+        return x
+    array = np.array(x)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"an item of the Dataset is no array or tensor of numbers but {type(x).__name__}")
+    return torch.from_numpy(array)
+
+
+def check_items(items: list[Tensor], indices: Sequence[int]) -> None:
+    """Raise ValueError if items of a Dataset differ in shape or hold NaN or infinity; names the item."""
+    for item, i in zip(items, indices, strict=True):
+        check_shape(tuple(item.shape), i, tuple(items[0].shape), indices[0])
+        if item.is_floating_point() and not bool(torch.isfinite(item).all()):
+            raise ValueError(f"item {i} of the Dataset holds NaN or infinity.")
+
+
+def check_shape(shape: tuple[int, ...], row: int, first: tuple[int, ...], first_row: int) -> None:
+    """Raise ValueError if item ``row`` has another shape than item ``first_row``."""
+    if shape != first:
+        raise ValueError(f"item {row} of the Dataset has shape {shape}, item {first_row} has {first}.")
+
+
+def unreadable(dataset: Any, row: int, error: BaseException) -> RowReadError:
+    """The error of a row that its Dataset cannot read."""
+    text = " ".join(str(error).split())
+    return RowReadError(row, file_of(dataset, row), f"{type(error).__name__}" + f": {text}" * bool(text))
+
+
+def plain_error(error: Exception) -> Exception:
+    """An error that can be sent to another process: ours as it is, with the traceback of its cause as a note."""
+    sent = type(error)(*error.args) if type(error) in (RowReadError, TypeError, ValueError) else unknown(error)
+    cause = error.__cause__ or error
+    sent.add_note("In a worker:\n" + "".join(traceback.format_exception(cause)).rstrip())
+    return sent
+
+
+def unknown(error: Exception) -> RuntimeError:
+    """An error of any other type by name and text."""
+    return RuntimeError(f"{type(error).__name__}: {error}")
+
+
+def file_of(dataset: Any, row: int) -> str | None:
+    """The file of a row, where the Dataset lists files; through `torch.utils.data.Subset` and skorch's SliceDataset."""
+    while hasattr(dataset, "dataset"):
+        row = int(dataset.indices[row]) if isinstance(dataset, Subset) else row
+        dataset = dataset.dataset
+    for name in FILE_LISTS:
+        listed = getattr(dataset, name, None)
+        if isinstance(listed, (list, tuple)) and 0 <= row < len(listed):
+            entry = listed[row][0] if isinstance(listed[row], (tuple, list)) else listed[row]
+            if isinstance(entry, (str, os.PathLike)):
+                return str(entry)
+    return None
+
+
+def seed_globals(seed: int) -> None:
+    """Seed the global generators of torch (on the CPU), numpy and Python."""
+    torch.default_generator.manual_seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002  (what Datasets draw from)
+    random.seed(seed)
+
+
+def _states() -> tuple[Any, ...]:
+    return torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+
+
+@contextmanager
+def globals_kept(drawn: list[bool] | None = None) -> Iterator[None]:
+    """Global random states are as before on exit; ``drawn`` gets whether any had changed."""
+    torch_state, numpy_state, python_state = _states()
+    try:
+        yield
+    finally:
+        if drawn is not None:
+            now = _states()
+            same = torch.equal(now[0], torch_state) and now[2] == python_state
+            drawn.append(not (same and _same_numpy(now[1], numpy_state)))
+        torch.set_rng_state(torch_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002
+        random.setstate(python_state)
+
+
+def _same_numpy(a: Any, b: Any) -> bool:
+    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))

@@ -1,0 +1,162 @@
+"""Arrow tables, Parquet files and Hugging Face datasets as rows, without loading them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from noisyflywheel.data.lazy import LazyRows, OnDisk
+
+
+class Columns:
+    """Numeric columns of a table as one array (n, d), or its only column, of lists of d numbers.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        In memory or memory-mapped.
+    """
+
+    def __init__(self, table: Any) -> None:
+        self.table = table
+        head = table.slice(0, 2)
+        first = self._array(head)
+        self.dtype = np.result_type(*(_dtype_of(field) for field in table.schema))
+        self.shape = (table.num_rows, *first.shape[1:])
+        self.names = None if _is_list(table.schema[0]) else list(table.column_names)
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return self.shape[0]
+
+    def __getitem__(self, rows: int | slice) -> NDArray[Any]:
+        """One row, or consecutive ones."""
+        if isinstance(rows, slice):
+            start, stop, _ = rows.indices(len(self))
+            return self._array(self.table.slice(start, stop - start))
+        return self._array(self.table.slice(rows, 1))[0]
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Rows (B, d)."""
+        return self._array(self.table.take(np.asarray(rows)))
+
+    def _array(self, part: Any) -> NDArray[Any]:
+        """Rows of a part of the table."""
+        if _is_list(part.schema[0]):
+            lists = part.column(0).combine_chunks()
+            flat = lists.flatten().to_numpy(zero_copy_only=False)
+            if lists.null_count or (len(part) and len(flat) % len(part)):
+                raise ValueError(f"column {part.column_names[0]!r} of X holds lists of different lengths.")
+            return flat.reshape(len(part), -1)
+        return np.stack([column.to_numpy() for column in part.columns], 1)
+
+
+class HubColumns(Columns):
+    """Numeric columns of a Hugging Face dataset, or its only column, of lists, as one array (n, d).
+
+    Parameters
+    ----------
+    dataset : datasets.Dataset
+        Its columns of class labels are left out.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        names = [name for name, kind in dataset.features.items() if type(kind).__name__ != "ClassLabel"]
+        self.dataset = dataset.select_columns(names).with_format("arrow")
+        super().__init__(self.dataset[0:2])
+        self.shape = (len(dataset), *self.shape[1:])
+
+    def __getitem__(self, rows: int | slice) -> NDArray[Any]:
+        """One row, or consecutive ones."""
+        return self._array(self.dataset[rows]) if isinstance(rows, slice) else self[rows : rows + 1][0]
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Rows (B, d)."""
+        return self._array(self.dataset[rows.tolist()])
+
+
+class HubPictures(Dataset):
+    """The only picture column of a Hugging Face dataset; workers decode it."""
+
+    def __init__(self, dataset: Any, column: str) -> None:
+        self.pictures, self.column = dataset.select_columns([column]), column
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.pictures)
+
+    def __getitem__(self, row: int) -> NDArray[Any]:
+        """One picture, as it is stored."""
+        return np.asarray(self.pictures[row][self.column])
+
+
+def table_rows(X: Any) -> Dataset | None:
+    """X as rows where it is a pyarrow table, a Parquet file or a Hugging Face dataset; else None.
+
+    Raises
+    ------
+    TypeError
+        If it has columns that are no numbers; the message names one.
+    """
+    package, name = type(X).__module__.partition(".")[0], type(X).__name__
+    if package == "pyarrow" and name == "ParquetFile":
+        return LazyRows(_spooled(X))
+    if package == "pyarrow" and name == "Table":
+        return LazyRows(Columns(X))
+    if package != "datasets" or not hasattr(X, "features"):
+        return None
+    pictures = [column for column, kind in X.features.items() if type(kind).__name__ == "Image"]
+    return HubPictures(X, pictures[0]) if pictures else LazyRows(HubColumns(X))
+
+
+def row_names(rows: LazyRows) -> Sequence[str] | None:
+    """Names of the columns, where the rows come from several."""
+    return getattr(rows.array, "names", None)
+
+
+def _spooled(file: Any) -> OnDisk:
+    """The rows of a Parquet file copied into a temporary file, group by group: Parquet has no rows to seek."""
+    import pyarrow
+
+    n_rows, start = file.metadata.num_rows, 0
+    if n_rows == 0:
+        raise ValueError("X is a Parquet file with 0 rows.")
+    head = Columns(pyarrow.Table.from_batches([next(file.iter_batches(batch_size=2))]))
+    handle, path = tempfile.mkstemp(prefix="noisyflywheel")
+    os.close(handle)
+    spool = OnDisk(np.memmap(path, dtype=head.dtype, mode="r+", shape=(n_rows, *head.shape[1:])))
+    weakref.finalize(spool, _remove, path)
+    for batch in file.iter_batches():
+        spool.array[start : start + len(batch)] = Columns(pyarrow.Table.from_batches([batch]))[0 : len(batch)]
+        start += len(batch)
+    spool.names = head.names
+    return spool
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.remove(path)
+
+
+def _is_list(field: Any) -> bool:
+    return hasattr(field.type, "value_type")
+
+
+def _dtype_of(field: Any) -> np.dtype:
+    """Type of numbers in a column."""
+    kind = field.type.value_type if _is_list(field) else field.type
+    try:
+        dtype = np.dtype(kind.to_pandas_dtype())
+    except (NotImplementedError, TypeError):
+        dtype = np.dtype(object)
+    if dtype.kind not in "biuf":
+        raise TypeError(f"column {field.name!r} of X holds {field.type}, no numbers: leave it out, or encode it.")
+    return dtype

@@ -1,0 +1,256 @@
+"""The flywheel for many rows of many classes: one array (N, K) while it turns, all else in blocks of rows.
+
+Beyond `LARGE` numbers g's predictions are never kept, and neither the good state of the guard nor a checkpoint holds
+any of f's: they are predicted anew, from the same views, on the way back. Beyond `HALF` numbers f's predictions are
+kept as float16, which has three digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from noisyflywheel import em
+from noisyflywheel.em.calibration import TEMPERATURES
+from noisyflywheel.loop import auxiliary_em, main_em
+from noisyflywheel.loop.closing import Closing, clean_posterior
+from noisyflywheel.loop.flywheel import Flywheel
+from noisyflywheel.loop.state import FlywheelState
+
+LARGE, HALF = 2**23, 2**25
+"""Numbers of an array (N, K), N K of them, from which the flywheel is this one, and from which they have 16 bits."""
+
+BLOCK = 2**20
+"""Numbers of a block."""
+
+
+class OfGiven(NamedTuple):
+    """What g says of each row of a cycle: (B,) each."""
+
+    score: Tensor
+    """Ranking score, float64."""
+    g_given: Tensor
+    """Probability of the given label."""
+    confidence: Tensor
+    """Of the most likely class."""
+    agrees: Tensor
+    """Whether f predicts it too."""
+    f_right: Tensor
+    """Whether f predicts the given label."""
+
+
+class LargeFlywheel(Flywheel):
+    """Two interlocked EM cycles; parameters as of `Flywheel`, whose arithmetic it does block by block."""
+
+    _source: Tensor | str | None = None
+    """Of f's prediction: "plain" rows, or the state of the views' generator before the last guess."""
+
+    def _first_f_prob(self) -> Tensor:
+        n, k = len(self.given), self.n_classes
+        self.storage = torch.float16 if n * k > HALF else torch.float32
+        return torch.full((n, k), 1.0 / k, dtype=self.storage, device=self.given.device)
+
+    # ---- Figure 2
+
+    def _e_step_main(self, rows: Tensor) -> None:
+        """Step 1: as `Flywheel` does it; where g is tempered it predicts a second time."""
+        s, weights = self.state, self._weights_of(rows)
+        found = self._of_given(rows)
+        s.add_score(rows, found.score)
+        calibrates = self._calibrates_by(found)
+        gamma, s.temperature = s.gamma, 1.0
+        if self._holds_gamma() or calibrates:
+            gamma = em.main.clip_clean_rate(em.main.weighted_average(found.f_right.double(), weights))
+        g_given = found.g_given
+        if calibrates:
+            s.temperature, g_given = self._tempered(rows, gamma)
+        s.q[rows] = em.clean_posterior(g_given.double(), gamma, s.eps[rows])
+        s.gamma = em.update_clean_rate(s.q[rows], weights)
+
+    def _of_given(self, rows: Tensor) -> OfGiven:
+        parts = []
+        for at, log_g in self.loader.predict_parts(self.main, rows):
+            index = rows[at]
+            given, f_prob = self.given[index], self.state.f_prob[index].float()
+            best, f_best = log_g.max(1), f_prob.argmax(1)
+            score = main_em.ranking_score(log_g, f_prob, given)
+            g_given = em.tempered_given(log_g, given, 1.0)
+            parts.append((score, g_given, best.values.double().exp(), best.indices == f_best, f_best == given))
+        return OfGiven(*map(torch.cat, zip(*parts, strict=True)))
+
+    def _calibrates_by(self, found: OfGiven) -> bool:
+        if self.settings.calibrate != "auto":
+            return bool(self.settings.calibrate)
+        overconfidence = float(found.confidence.mean() - found.agrees.double().mean())
+        return self._has_settled() and overconfidence > main_em.OVERCONFIDENT
+
+    def _tempered(self, rows: Tensor, gamma: Tensor) -> tuple[float, Tensor]:
+        """Temperature of g (see `em.calibrate`), and its probability of each given label at it (B,)."""
+        parts = [
+            torch.stack([em.tempered_given(log_g, self.given[rows[at]], t) for t in TEMPERATURES])
+            for at, log_g in self.loader.predict_parts(self.main, rows)
+        ]
+        table, eps, weights = torch.cat(parts, 1), self.state.eps[rows], self._weights_of(rows)  # (temperatures, B)
+        values = [float(em.objective(row.to(eps.dtype), gamma, eps, sample_weight=weights)) for row in table]
+        best = max(range(len(values)), key=values.__getitem__)
+        return TEMPERATURES[best], table[best]
+
+    def _e_step_auxiliary(self, rows: Tensor) -> None:
+        known = self.settings.cycle_size is None and self.state.cycle > 0
+        if self.settings.refurbish and not known:
+            self._guess(rows)
+
+    def _guess(self, rows: Tensor) -> None:
+        """f's guess of the true class (Eq. 11), the mean over its views."""
+        f_prob, views = self.state.f_prob, self.loader.views.guess
+        self._source = self.loader.augment.get_state()
+        for i, name in enumerate(views):
+            for at, log_f in self.loader.predict_parts(self.aux, rows, None if name == "plain" else self.loader.weak):
+                share = log_f.exp() / len(views)
+                f_prob[rows[at]] = (share if i == 0 else f_prob[rows[at]].float() + share).to(self.storage)
+
+    def _matrices(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        return self._matrices_of(rows, self._weights_of(rows))
+
+    def _matrices_of(self, rows: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+        """T and T_c from sums over blocks: Eq. (11) is its corrupted part, and q at the given label."""
+        s, k = self.state, self.n_classes
+        corrupted = torch.zeros(k, k, dtype=torch.float64, device=self.given.device)  # rows = given class
+        for at in self._blocks(len(rows)):
+            index = rows[at]
+            mass = (1 - s.q[index])[:, None] * s.f_prob[index].double()
+            mass = mass if weights is None else mass * weights[at, None]
+            corrupted.index_add_(0, self.given[index], mass)
+        clean = s.q[rows] if weights is None else s.q[rows] * weights
+        refurbished = corrupted.T + torch.diag(torch.bincount(self.given[rows], clean, minlength=k))
+        return row_normalised(refurbished), row_normalised(corrupted.T)
+
+    def _resample(self, rows: Tensor) -> None:
+        """Step 4: as `Flywheel` does it."""
+        s, settings = self.state, self.settings
+        if settings.refurbish:
+            self._guess(rows)
+        else:
+            self._store(self.main, rows)
+        for at in self._blocks(len(rows)) if settings.refurbish else ():
+            index = rows[at]
+            given, f_prob = self.given[index], s.f_prob[index].float()
+            s.y_hat[index] = auxiliary_em.resample(s.q[index].float(), given, f_prob, settings.resample)
+            if settings.noise_model == "class":
+                s.eps[index] = em.error_probability(f_prob, s.corruption, given).double()
+        if s.cycle - self.first_cycle >= settings.n_cycles // 2:
+            s.add_posterior(rows, self.given[rows])
+
+    def _store(self, trainer: Any, rows: Tensor) -> None:
+        """Keep the prediction of a net of the rows as they are."""
+        for at, log_p in self.loader.predict_parts(trainer, rows):
+            self.state.f_prob[rows[at]] = log_p.exp().to(self.storage)
+
+    def _history_of(self, rows: Tensor) -> dict[str, float]:
+        classes = self._f_labels_of(rows)
+        entropy = 0.0
+        for at in self._blocks(len(rows)):
+            f_prob = self.state.f_prob[rows[at]].float()
+            entropy -= float(torch.xlogy(f_prob, f_prob).sum())
+        return {
+            "agreement": float((classes == self.given[rows]).float().mean()),
+            "max_class_share": float(torch.bincount(classes, minlength=self.n_classes).max()) / len(rows),
+            "f_entropy": entropy / len(rows),
+        }
+
+    # ---- start and end
+
+    def start_cycles(self) -> None:
+        """As `Flywheel`: gamma = training accuracy of f after warm-up, eps = 1/K."""
+        rows = self.all_rows
+        self._store(self.aux, rows)
+        self._source = "plain"
+        right = (self.f_labels() == self.given[rows]).float()
+        gamma = float(em.main.weighted_average(right, self._weights_of(rows)))
+        self.state = FlywheelState.start(self.given, self.n_classes, gamma, self.state.f_prob)
+        self.state.gamma = em.main.clip_clean_rate(self.state.gamma)
+
+    def _join_rows(self, rows: Tensor) -> None:
+        """f's guess and eps (Eq. 14) of rows that took no part."""
+        s, settings = self.state, self.settings
+        self._guess(rows)
+        for at in self._blocks(len(rows)) if settings.refurbish and settings.noise_model == "class" else ():
+            index = rows[at]
+            f_prob = s.f_prob[index].float()
+            s.eps[index] = em.error_probability(f_prob, s.corruption, self.given[index]).double()
+
+    def _closing_e_step(self, predicts: Any, every: Tensor) -> None:
+        self._e_step_main(every)
+        self._store(predicts, every)
+
+    def _closing(self) -> Closing:
+        """As `close_cycles`, with both arrays (N, K) in 16 bits."""
+        s, every = self.state, torch.arange(len(self.given), device=self.given.device)
+        T, T_c = self._matrices_of(every, self.sample_weight)
+        refurbished, posterior = torch.empty_like(s.f_prob), torch.empty_like(s.q)
+        for at in self._blocks(len(every)):
+            part = part_of(s, at)
+            q_y = em.refurbish(part.q, part.given, part.f_prob.double())
+            q_y /= q_y.sum(1, keepdim=True)
+            posterior[at] = clean_posterior(part, q_y, T)
+            refurbished[at] = q_y.to(self.storage)
+        quality = (s.quality_sum / s.n_scored.clamp_min(1)).clamp(0, 1)
+        return Closing(s.f_prob, refurbished, quality, posterior, T, T_c, float(s.gamma))
+
+    def f_labels(self) -> Tensor:
+        """f's most likely class of each row that takes part: (B,)."""
+        return self._f_labels_of(self.all_rows)
+
+    def _f_labels_of(self, rows: Tensor) -> Tensor:
+        return torch.cat([self.state.f_prob[rows[at]].argmax(1) for at in self._blocks(len(rows))])
+
+    def _blocks(self, n_rows: int) -> Iterator[slice]:
+        size = max(1, BLOCK // self.n_classes)
+        return (slice(start, start + size) for start in range(0, n_rows, size))
+
+    # ---- going back
+
+    @property
+    def _can_predict_again(self) -> bool:
+        """Whether the nets that made ``f_prob`` are those of now, between two cycles."""
+        return self.settings.cycle_size is None and self.settings.refurbish
+
+    def state_dict(self) -> dict[str, Any]:
+        """That of `Flywheel` without f's predictions where they can be made again."""
+        f_prob = self.state.f_prob
+        self.state.f_prob = f_prob[:0] if self._can_predict_again else f_prob
+        try:
+            return super().state_dict() | {"source": self._source}
+        finally:
+            self.state.f_prob = f_prob
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go to where the flywheel was when `state_dict` was called; f predicts anew."""
+        f_prob, self._source = self.state.f_prob, saved["source"]
+        super().load_state_dict(saved)
+        if not self._can_predict_again:
+            return
+        self.state.f_prob = f_prob
+        if isinstance(self._source, str):
+            self._store(self.aux, self.all_rows)
+        elif self._source is not None:
+            now = self.loader.augment.get_state()
+            self.loader.augment.set_state(self._source)
+            self._guess(self.all_rows)
+            self.loader.augment.set_state(now)
+
+
+def row_normalised(mass: Tensor) -> Tensor:
+    """Rows scaled to sum 1; a row without mass becomes uniform. ``mass`` has shape (K, K)."""
+    total = mass.sum(1, keepdim=True)
+    return torch.where(total > 1e-12, mass / total.clamp_min(1e-12), torch.full_like(mass, 1.0 / len(mass)))
+
+
+def part_of(state: FlywheelState, at: slice) -> FlywheelState:
+    """The state of a block of rows, with f in float32."""
+    names = ("given", "q", "eps", "y_hat", "quality_sum", "n_scored", "q_sum", "f_given_sum", "n_late")
+    return replace(state, f_prob=state.f_prob[at].float(), **{name: getattr(state, name)[at] for name in names})

@@ -1,0 +1,252 @@
+"""Rows read by worker processes: the same rows, in order, and errors that name the row."""
+
+import os
+import random
+import signal
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import Dataset, Subset, TensorDataset
+
+from noisyflywheel.data import DatasetSource, workers
+from noisyflywheel.data.reading import file_of
+from noisyflywheel.data.workers import n_workers_here, pieces_of
+from noisyflywheel.exceptions import RowReadError
+
+CPU = torch.device("cpu")
+
+
+class Squares(Dataset):
+    """Rows (i, i * i); what ``at`` says is done before one of them is read."""
+
+    def __init__(self, n=200, at=None, do=None):
+        self.n, self.at, self.do = n, at, do
+        self.paths = [f"pictures/{i:04}.png" for i in range(n)]
+
+    def __len__(self):
+        return self.n
+
+    def __getitem__(self, i):
+        if i == self.at:
+            self.do()
+        return torch.tensor([i, i * i], dtype=torch.float32), i % 2
+
+
+def parts(n=200, size=70):
+    return list(torch.randperm(n, generator=torch.Generator().manual_seed(3)).split(size))
+
+
+def read(dataset, n_workers, rows=None):
+    source = DatasetSource(dataset, CPU, {"num_workers": n_workers})
+    try:
+        return list(source.stream(parts(len(dataset)) if rows is None else rows))
+    finally:
+        source.close()
+
+
+@pytest.mark.parametrize("n_workers", [0, 1, 2])
+def test_rows_come_back_under_their_index(n_workers):
+    for rows, found in zip(parts(), read(Squares(), n_workers), strict=True):
+        torch.testing.assert_close(found, torch.stack([rows, rows**2], 1).float())
+
+
+class Late(Squares):
+    """The first piece takes longer than all others together."""
+
+    def __getitem__(self, i):
+        if i == 0:
+            torch.arange(3_000_000).sort(descending=True)
+        return super().__getitem__(i)
+
+
+def test_rows_keep_their_order_whichever_worker_is_done_first():
+    rows = list(torch.arange(200).split(20))
+    assert torch.cat(read(Late(), 2, rows))[:, 0].tolist() == list(range(200))
+
+
+def test_workers_stay_from_one_pass_to_the_next():
+    source = DatasetSource(Pids(), CPU, {"num_workers": 2})
+    first, second = (torch.cat(list(source.stream(parts()))).unique() for _ in range(2))
+    source.close()
+    assert torch.equal(first, second) and len(first) == 2 and os.getpid() not in first.tolist()
+
+
+class Pids(Squares):
+    def __getitem__(self, i):
+        return torch.tensor([os.getpid()])
+
+
+def test_a_pass_that_is_left_early_does_not_disturb_the_next():
+    source = DatasetSource(Squares(), CPU, {"num_workers": 2})
+    stream = source.stream(parts())
+    next(stream)
+    with_another_open = torch.cat(list(source.stream(parts())))  # read in this process
+    stream.close()
+    again = torch.cat(list(source.stream(parts())))
+    source.close()
+    assert torch.equal(with_another_open, again) and torch.equal(again[:, 0].long(), torch.cat(parts()))
+
+
+def fail():
+    raise OSError("no such disk")
+
+
+@pytest.mark.parametrize("n_workers", [0, 2])
+def test_a_row_that_cannot_be_read_is_named_with_its_file(n_workers):
+    message = r"row 130 of X \(pictures/0130.png\) cannot be read: OSError: no such disk"
+    with pytest.raises(RowReadError, match=message) as caught:
+        read(Squares(at=130, do=fail), n_workers)
+    assert (caught.value.row, caught.value.file) == (130, "pictures/0130.png")
+
+
+def test_a_failed_worker_leaves_its_traceback():
+    with pytest.raises(RowReadError) as caught:
+        read(Squares(at=130, do=fail), 1)
+    assert "in fail" in caught.value.__notes__[0]
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_dies_names_the_row_it_was_reading():
+    with pytest.raises(RowReadError, match=r"row 130 of X \(pictures/0130.png\) .* the worker reading it died"):
+        read(Squares(at=130, do=die), 2)
+
+
+@pytest.mark.parametrize("n_workers", [0, 1])
+@pytest.mark.parametrize(
+    ("items", "error", "message"),
+    [
+        ([torch.zeros(3)] * 99 + [torch.zeros(4)], ValueError, r"item 99 of the Dataset has shape \(4,\)"),
+        ([torch.zeros(3)] * 99 + [torch.full((3,), torch.nan)], ValueError, "item 99 of the Dataset holds NaN"),
+        (["text"] * 100, TypeError, "an item of the Dataset is no array"),
+    ],
+)
+def test_items_are_checked_by_whoever_reads_them(items, error, message, n_workers):
+    with pytest.raises(error, match=message):
+        read(Items(items), n_workers, [torch.arange(100)])
+
+
+class Items(Dataset):
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, i):
+        return self.items[i]
+
+
+class Drawn(Squares):
+    """Rows of three random numbers, from each of the global generators."""
+
+    def __getitem__(self, i):
+        return torch.tensor([float(torch.rand(())), np.random.rand(), random.random()])  # noqa: NPY002
+
+
+def test_rows_that_draw_at_random_are_the_same_for_any_number_of_workers_and_leave_the_generators():
+    states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
+    found = [torch.cat(read(Drawn(), n)) for n in (0, 1, 2)]
+    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2]) and len(found[0].unique()) > 500
+    assert torch.equal(states[0], torch.get_rng_state()) and states[2] == random.getstate()
+    assert (states[1] == np.random.get_state()[1]).all()  # noqa: NPY002
+
+
+class Batched(Squares):
+    def __getitems__(self, rows):
+        return [super(Batched, self).__getitem__(i) for i in rows]
+
+    def __getitem__(self, i):
+        raise AssertionError("items are read in batches")
+
+
+def test_a_dataset_that_reads_many_at_once_is_asked_for_many():
+    rows = torch.cat(parts())
+    assert torch.equal(torch.cat(read(Batched(), 0))[:, 0].long(), rows)
+
+
+def test_a_batch_that_fails_is_read_row_by_row():
+    with pytest.raises(RowReadError, match="row 7 of X"):
+        read(Subset(Squares(at=7, do=fail), range(200)), 0)
+
+
+@pytest.fixture
+def two_workers(monkeypatch):
+    monkeypatch.setattr("noisyflywheel.data.sources.n_workers_here", lambda row_bytes: 2)
+    return monkeypatch
+
+
+def started(monkeypatch, per_row, in_all, dataset=None, options=None):
+    monkeypatch.setattr("noisyflywheel.data.sources.PAYS_PER_ROW", per_row)
+    monkeypatch.setattr("noisyflywheel.data.sources.PAYS_IN_ALL", in_all)
+    monkeypatch.setattr("noisyflywheel.data.sources.PROBE_SECONDS", 0.0)
+    source = DatasetSource(dataset or Squares(), CPU, options)
+    list(source.stream(parts()))
+    try:
+        return source.workers is not None
+    finally:
+        source.close()
+
+
+def test_workers_start_unasked_where_rows_take_long_and_are_many(two_workers):
+    assert started(two_workers, 0.0, 0.0)
+    assert not started(two_workers, 0.0, 1e9)
+    assert not started(two_workers, 1e9, 0.0)
+    assert not started(two_workers, 0.0, 0.0, options={"num_workers": 0})
+    assert started(two_workers, 1e9, 1e9, options={"num_workers": 1})
+
+
+def test_short_passes_add_up(two_workers):
+    two_workers.setattr("noisyflywheel.data.sources.PAYS_PER_ROW", 0.0)
+    source = DatasetSource(Squares(), CPU)
+    list(source.stream([torch.arange(4)]))
+    assert source.workers is None
+    source.seconds = 2.0  # as after many such passes
+    assert source.rows_read == 5
+    list(source.stream([torch.arange(4)]))
+    assert source.workers is not None
+    source.close()
+    assert source.workers is None
+
+
+def test_tiny_datasets_have_no_workers(two_workers):
+    ticks = iter(range(10**6))
+    two_workers.setattr("noisyflywheel.data.sources.time.perf_counter", lambda: next(ticks) * 2e-3)  # 64 rows: 2 ms
+    source = DatasetSource(TensorDataset(torch.zeros(5000, 4)), CPU)
+    list(source.stream(torch.arange(5000).split(500)))
+    assert source.workers is None and source.seconds > 0.15
+
+
+def test_no_workers_unasked_in_a_worker_with_one_core_or_where_processes_are_not_forked(monkeypatch):
+    monkeypatch.setattr(workers.joblib, "cpu_count", lambda: 16)
+    monkeypatch.setattr(workers.multiprocessing, "get_start_method", lambda: "fork")
+    monkeypatch.setattr(workers.os.path, "isdir", lambda path: False)
+    assert n_workers_here(1) == 8
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert n_workers_here(1) == 4
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "16")
+    assert n_workers_here(1) == 0
+    monkeypatch.delenv("LOCAL_WORLD_SIZE")
+    for name, value in (("get_start_method", "spawn"), ("parent_process", "a parent")):
+        with monkeypatch.context() as patch:
+            patch.setattr(workers.multiprocessing, name, lambda value=value: value)
+            assert n_workers_here(1) == 0
+    monkeypatch.setattr(workers.os.path, "isdir", lambda path: True)
+    monkeypatch.setattr(workers.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 2**20}))
+    assert n_workers_here(1) == 0
+
+
+def test_pieces_are_short_in_rows_and_bytes():
+    assert [len(piece) for piece in pieces_of(torch.arange(150), 10)] == [64, 64, 22]
+    assert [len(piece) for piece in pieces_of(torch.arange(5), 2**21)] == [2, 2, 1]
+    assert [len(piece) for piece in pieces_of(torch.arange(2), 2**30)] == [1, 1]
+
+
+def test_files_are_found_through_subsets():
+    folder = Items([0] * 4)
+    folder.samples = [(f"{i}.jpg", 0) for i in range(4)]
+    assert file_of(Subset(Subset(folder, [3, 2, 1]), [2, 0]), 0) == "1.jpg"
+    assert file_of(folder, 9) is None and file_of(Items([0]), 0) is None

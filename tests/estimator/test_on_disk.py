@@ -1,0 +1,166 @@
+"""Rows on disk give what rows in memory give, to the last bit."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_digits, load_wine
+
+from noisyflywheel import FlywheelClassifier
+from noisyflywheel.data import lazy
+from noisyflywheel.data.lazy import LazyRows, OnDisk, lazy_rows
+from noisyflywheel.data.tables import table_rows
+from noisyflywheel.noise import symmetric
+
+WINE, TRUE = load_wine(return_X_y=True)
+WINE = WINE + np.array([1e9] + [0.0] * 12)  # the first column loses its digits in float32
+Y = symmetric(TRUE, 0.2, random_state=0)
+
+
+def fit(X, **params):
+    return FlywheelClassifier(n_warmup_epochs=2, n_cycles=2, random_state=0, **params).fit(X, Y)
+
+
+@pytest.fixture(scope="module")
+def in_memory():
+    return fit(WINE)
+
+
+def memmap(folder, x):
+    np.save(folder / "x.npy", x)
+    return np.load(folder / "x.npy", mmap_mode="r")
+
+
+def h5(folder, x):
+    h5py = pytest.importorskip("h5py")
+    return h5py.File(folder / "x.h5", "w").create_dataset("x", data=x, chunks=(7, *x.shape[1:]), compression="gzip")
+
+
+def zarr(folder, x):
+    array = pytest.importorskip("zarr").create_array(
+        str(folder / "x.zarr"), shape=x.shape, dtype=x.dtype, chunks=(7, *x.shape[1:])
+    )
+    array[:] = x
+    return array
+
+
+def arrow_columns(folder, x):
+    return pytest.importorskip("pyarrow").table({f"c{i}": x[:, i] for i in range(x.shape[1])})
+
+
+def arrow_lists(folder, x):
+    pa = pytest.importorskip("pyarrow")
+    return pa.table({"embedding": pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), x.shape[1])})
+
+
+def parquet(folder, x):
+    pq = pytest.importorskip("pyarrow.parquet")
+    pq.write_table(arrow_columns(folder, x), folder / "x.parquet", row_group_size=50)
+    return pq.ParquetFile(folder / "x.parquet")
+
+
+def hub_columns(folder, x):
+    return pytest.importorskip("datasets").Dataset.from_dict({f"c{i}": x[:, i] for i in range(x.shape[1])})
+
+
+def hub_lists(folder, x):
+    return pytest.importorskip("datasets").Dataset.from_dict({"embedding": list(x)})
+
+
+KINDS = [memmap, h5, zarr, arrow_columns, arrow_lists, parquet, hub_columns, hub_lists]
+
+
+@pytest.mark.parametrize("make", KINDS, ids=lambda make: make.__name__)
+def test_a_fit_from_disk_equals_one_from_memory(make, tmp_path, monkeypatch, in_memory):
+    monkeypatch.setattr(lazy, "COPIED_BYTES", 0)
+    monkeypatch.setattr(lazy, "BLOCK_NUMBERS", 13 * 20)
+    X = make(tmp_path, WINE)
+    assert isinstance(table_rows(X) or lazy_rows(X), LazyRows)
+    clf = fit(X)
+    np.testing.assert_array_equal(clf.clean_proba_, in_memory.clean_proba_)
+    np.testing.assert_array_equal(clf.predict_proba(X), in_memory.predict_proba(WINE))
+    assert clf.input_offset_[0] == in_memory.input_offset_[0] > 0 and clf.n_features_in_ == 13
+    assert hasattr(clf, "feature_names_in_") == (make in (arrow_columns, parquet, hub_columns))
+
+
+def test_columns_keep_their_names(tmp_path):
+    X = arrow_columns(tmp_path, WINE)
+    clf = fit(X)
+    assert list(clf.feature_names_in_) == [f"c{i}" for i in range(13)]
+    with pytest.raises(ValueError, match="feature names should match"):
+        clf.predict(X.select([f"c{i}" for i in (1, 0, *range(2, 13))]))
+
+
+@pytest.mark.parametrize("make", [memmap, h5, zarr], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float64])
+def test_pictures_on_disk(make, dtype, tmp_path, monkeypatch):
+    monkeypatch.setattr(lazy, "COPIED_BYTES", 0)
+    digits = load_digits()
+    images, given = digits.images[:150].astype(dtype), digits.target[:150]
+    params = {"n_warmup_epochs": 1, "n_cycles": 1, "random_state": 0}
+    found, expected = (FlywheelClassifier(**params).fit(X, given) for X in (make(tmp_path, images), images))
+    np.testing.assert_allclose(found.clean_proba_, expected.clean_proba_, atol=1e-5)
+
+
+def test_pictures_of_a_hugging_face_dataset_are_decoded_one_by_one():
+    datasets = pytest.importorskip("datasets")
+    images = load_digits().images[:120].astype(np.uint8)
+    names = datasets.ClassLabel(names=list("0123456789"))
+    features = datasets.Features({"image": datasets.Image(), "label": names})
+    X = datasets.Dataset.from_dict({"image": list(images), "label": [0] * 120}, features=features)
+    rows = table_rows(X)
+    assert len(rows) == 120
+    np.testing.assert_array_equal(rows[7], images[7])
+
+
+def test_small_maps_and_maps_that_a_tensor_can_share_are_no_lazy_rows(tmp_path, monkeypatch):
+    assert lazy_rows(memmap(tmp_path, WINE)) is None
+    monkeypatch.setattr(lazy, "COPIED_BYTES", 0)
+    assert lazy_rows(memmap(tmp_path, WINE)) is not None
+    assert lazy_rows(memmap(tmp_path, WINE.astype(np.float32))) is None
+    assert lazy_rows(memmap(tmp_path, np.zeros((5, 4, 4), np.uint8))) is None
+    assert lazy_rows(WINE) is None and lazy_rows(pd.DataFrame(WINE)) is None and table_rows(pd.DataFrame(WINE)) is None
+
+
+@pytest.mark.parametrize("make", [h5, arrow_columns], ids=lambda make: make.__name__)
+def test_numbers_that_cannot_be_are_found_before_any_training(make, tmp_path):
+    for value, message in ((np.nan, "Input X contains NaN"), (1e300, "Input X contains infinity or a value too large")):
+        x = WINE.copy()
+        x[170, 3] = value
+        folder = tmp_path / str(value)
+        folder.mkdir()
+        with pytest.raises(ValueError, match=message):
+            fit(make(folder, x))
+
+
+def test_numbers_that_cannot_be_are_named_in_prediction(tmp_path, in_memory):
+    x = WINE.copy()
+    x[170, 3] = np.inf
+    with pytest.raises(ValueError, match="row 170 of X holds NaN"):
+        in_memory.predict(h5(tmp_path, x))
+    with pytest.raises(ValueError, match="X has 12 features"):
+        in_memory.predict(arrow_lists(tmp_path, x[:, 1:]))
+
+
+def test_columns_that_are_no_numbers_are_named():
+    pa = pytest.importorskip("pyarrow")
+    with pytest.raises(TypeError, match="column 'b' of X holds string, no numbers"):
+        fit(pa.table({"a": [1.0] * len(Y), "b": ["x"] * len(Y)}))
+    with pytest.raises(ValueError, match="column 'e' of X holds lists of different lengths"):
+        fit(pa.table({"e": [[1.0, 2.0]] * (len(Y) - 1) + [[1.0]]}))
+    datasets = pytest.importorskip("datasets")
+    with pytest.raises(TypeError, match=r"column 't' of X holds string"):
+        fit(datasets.Dataset.from_dict({"t": ["x"] * len(Y)}))
+
+
+def test_rows_are_read_once_in_any_order_and_repeated():
+    class Rising:
+        """Stands for h5py, which takes rising indices only."""
+
+        shape, dtype = WINE.shape, WINE.dtype
+
+        def __getitem__(self, rows):
+            assert (np.diff(rows) > 0).all()
+            return WINE[rows]
+
+    rows = np.array([5, 3, 5, 100])
+    np.testing.assert_array_equal(OnDisk(Rising()).take(rows), WINE[rows])

@@ -1,0 +1,58 @@
+"""Rows beyond memory: a limit on the process's own memory that a copy of X would break."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SCRIPT = Path(__file__).with_name("out_of_core_fit.py")
+ROOT = SCRIPT.parents[2]
+GB = 2**30
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA is Linux's")
+
+
+def sparse_map(path, dtype, n, d):
+    """A memory map of zeros, of which only the first columns take room on the disk."""
+    with open(path, "wb") as file:
+        file.truncate(n * d * np.dtype(dtype).itemsize)
+    x = np.memmap(path, dtype=dtype, mode="r+", shape=(n, d))
+    x[:, :4] = np.random.default_rng(0).normal(0, 0.5, (n, 4)) + np.arange(n)[:, None] % 2 * 2 - 1
+    x.flush()
+
+
+def run(folder, dtype, n, d, limit=0, added=0, load=False):
+    path = folder / "x.bin"
+    sparse_map(path, dtype, n, d)
+    command = [sys.executable, str(SCRIPT), str(path), dtype, *map(str, (n, d, limit, added, int(load)))]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    environment["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # the other ones reserve a gigabyte when they are imported
+    environment["MALLOC_MMAP_THRESHOLD_"] = str(2**20)  # what is freed goes back at once, not into holes of the heap
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=3000)
+
+
+def succeeded(done):
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_memory_map_is_not_loaded(tmp_path, dtype):
+    n, d = (1500, 100_000) if dtype == "float32" else (3000, 50_000)  # as float32 both have 600 MB
+    found = succeeded(run(tmp_path, dtype, n, d, added=400_000_000))
+    assert found["bytes"] >= 600_000_000 and found["accuracy"] > 0.9
+
+
+def test_the_limit_is_one_that_loading_breaks(tmp_path):
+    done = run(tmp_path, "float32", 1500, 100_000, added=400_000_000, load=True)
+    assert done.returncode != 0 and "Unable to allocate" in done.stderr
+
+
+@pytest.mark.slow
+def test_20_gb_under_2_gb(tmp_path):
+    found = succeeded(run(tmp_path, "float32", 20_000, 268_435, limit=2 * GB))
+    assert found["bytes"] > 20 * GB and found["accuracy"] > 0.9

@@ -1,0 +1,96 @@
+"""Fits of a Dataset read by workers: the same result for any number of them, and errors that name a picture."""
+
+import multiprocessing
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.datasets import load_digits
+from skorch import NeuralNetClassifier
+from torch import nn
+from torch.utils.data import Dataset
+
+from noisyflywheel import FlywheelClassifier
+from noisyflywheel.backbones import MLP
+from noisyflywheel.datasets import load_image_folder
+from noisyflywheel.exceptions import RowReadError
+from noisyflywheel.nets.workers import worker_options
+from noisyflywheel.persistence.fingerprint import parameter_fingerprint
+
+X, Y = load_digits(return_X_y=True)
+X, Y = X[:200].astype(np.float32), Y[:200]
+
+
+class Rows(Dataset):
+    """Digits; each item notes who read it."""
+
+    def __init__(self, readers=None):
+        self.readers = readers
+
+    def __len__(self):
+        return len(X)
+
+    def __getitem__(self, i):
+        if self.readers is not None:
+            self.readers[0 if multiprocessing.parent_process() is None else 1] += 1
+        return torch.from_numpy(X[i]), int(Y[i])
+
+
+def net(**params):
+    return NeuralNetClassifier(MLP, criterion=nn.CrossEntropyLoss, batch_size=32, lr=0.05, train_split=None, **params)
+
+
+def fit(data, y=None, main=None, **params):
+    params = {"n_warmup_epochs": 2, "n_cycles": 2, "random_state": 0} | params
+    return FlywheelClassifier(main or net(), **params).fit(data, y)
+
+
+def test_one_seed_gives_one_result_for_any_number_of_workers_and_for_an_array():
+    expected = fit(X, Y)
+    for n_workers in (0, 1, 2):
+        clf = fit(Rows(), main=net(iterator_train__num_workers=n_workers))
+        np.testing.assert_array_equal(clf.clean_proba_, expected.clean_proba_)
+        np.testing.assert_array_equal(clf.predict_proba(Rows()), expected.predict_proba(X))
+
+
+def test_workers_read_all_but_a_few_rows_and_are_gone_after_the_fit():
+    readers = torch.zeros(2, dtype=torch.int64).share_memory_()
+    clf = fit(Rows(readers), Y, main=net(iterator_train__num_workers=2))
+    here, there = readers.tolist()
+    assert there > 10 * len(X) and here < 2 * len(X)
+    clf.predict(Rows(readers))
+    assert readers[1] >= there + len(X) - 2 and not multiprocessing.active_children()
+
+
+def test_nested_parameters_reach_the_workers():
+    clf = FlywheelClassifier(net(), net()).set_params(main_net__iterator_train__num_workers=3)
+    clf.set_params(aux_net__iterator_valid__prefetch_factor=4, aux_net__iterator_train__num_workers=1)
+    assert worker_options(main_net=clf.main_net, aux_net=clf.aux_net) == {"num_workers": 3, "prefetch_factor": 4}
+    assert worker_options(net=net(iterator_train__shuffle=True)) == {}
+
+
+@pytest.mark.parametrize("wrong", [-1, 1.5, "2", True])
+def test_a_number_of_workers_that_cannot_be_is_named(wrong):
+    with pytest.raises(ValueError, match=f"main_net has iterator_train__num_workers={wrong!r}"):
+        fit(Rows(), main=net(iterator_train__num_workers=wrong))
+
+
+def test_workers_are_no_part_of_what_a_checkpoint_belongs_to():
+    few, many, other = ({"main_net": net(**params)} for params in WORKERS)
+    assert parameter_fingerprint(few) == parameter_fingerprint(many) != parameter_fingerprint(other)
+
+
+WORKERS = ({}, {"iterator_train__num_workers": 2}, {"iterator_train__shuffle": True})
+
+
+@pytest.mark.parametrize("n_workers", [0, 2])
+def test_a_picture_that_cannot_be_read_is_named(tmp_path, n_workers):
+    for i in range(12):
+        (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
+        Image.fromarray(np.full((8, 8, 3), 20 * i, np.uint8)).save(tmp_path / "ab"[i % 2] / f"{i:02}.png")
+    (tmp_path / "b" / "05.png").write_bytes(b"no picture")
+    data = load_image_folder(tmp_path, size=8, lazy=True, verify=False)
+    row = data.X.paths.index(str(tmp_path / "b" / "05.png"))
+    with pytest.raises(RowReadError, match=rf"row {row} of X \(.*05.png\) cannot be read: BadImagesError"):
+        FlywheelClassifier(net(iterator_train__num_workers=n_workers), random_state=0).fit(data.X, data.y)
