@@ -40,7 +40,7 @@ def succeeded(done):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 def test_a_memory_map_is_not_loaded(tmp_path, dtype):
     n, d = (1500, 100_000) if dtype == "float32" else (3000, 50_000)  # as float32 both have 600 MB
     found = succeeded(run(tmp_path, dtype, n, d, added=400_000_000))
