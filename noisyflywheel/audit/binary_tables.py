@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from noisyflywheel.audit.rewritable import Cells, Columns, optional_package
+from noisyflywheel.audit.rewritable import Cells, Columns, needs
 
 
 class ParquetFile:
@@ -24,7 +24,10 @@ class ParquetFile:
     """
 
     def __init__(self, data: bytes) -> None:
-        parquet = optional_package("pyarrow.parquet", "pyarrow", "parquet", "a .parquet file")
+        try:
+            import pyarrow.parquet as parquet
+        except ImportError as error:
+            raise needs("pyarrow", "parquet", "a .parquet file") from error
         source = parquet.ParquetFile(io.BytesIO(data))
         self.table = source.read()
         groups = source.metadata
@@ -73,7 +76,10 @@ class ExcelFile:
     """
 
     def __init__(self, data: bytes) -> None:
-        load_workbook = optional_package("openpyxl", "openpyxl", "excel", "a .xlsx file").load_workbook
+        try:
+            from openpyxl import load_workbook
+        except ImportError as error:
+            raise needs("openpyxl", "excel", "a .xlsx file") from error
         self.data, self._load = data, load_workbook
         rows = list(load_workbook(io.BytesIO(data), data_only=True).worksheets[0].values)
         if not rows:

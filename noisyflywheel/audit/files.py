@@ -14,7 +14,7 @@ import pandas as pd
 from noisyflywheel.audit.binary_tables import ExcelFile, ParquetFile
 from noisyflywheel.audit.delimited import DelimitedFile
 from noisyflywheel.audit.json_rows import JsonFile
-from noisyflywheel.audit.rewritable import Cells, Columns, Rewritable, optional_package
+from noisyflywheel.audit.rewritable import Cells, Columns, Rewritable, needs
 
 DELIMITED = (".csv", ".tsv", ".txt")
 JSON = (".json", ".jsonl", ".ndjson")
@@ -114,7 +114,11 @@ def _parser(kind: str, delimiter: str | None, encoding: str | None, quote: str) 
 
 def _zstandard() -> Any:
     """The package for .zst files."""
-    return optional_package("zstandard", "zstandard", "zstd", "a .zst file")
+    try:
+        import zstandard
+    except ImportError as error:
+        raise needs("zstandard", "zstd", "a .zst file") from error
+    return zstandard
 
 
 def _decompress(data: bytes, path: Path) -> bytes:

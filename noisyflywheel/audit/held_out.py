@@ -131,7 +131,7 @@ def kept_fold(folder: Path | None, *parts: Any) -> Fold:
         return judge_fold(*parts)
     path = Path(folder) / f"fold-{fold_key(*parts)}.npz"
     try:
-        with np.load(path) as kept:
+        with np.load(path, allow_pickle=False) as kept:
             return kept["proba"], kept["T"] if kept["T"].size else None
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         pass

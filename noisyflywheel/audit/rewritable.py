@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -22,15 +21,6 @@ class Rewritable(Protocol):
         """The file with other cells (column -> row -> cell), without some rows, with more columns."""
 
 
-def optional_package(module: str, package: str, extra: str, what: str) -> Any:
-    """A module that only ``what`` needs.
-
-    Raises
-    ------
-    ImportError
-        If it is not installed; the message names the extra.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ImportError(f"{what} needs {package}: pip install 'noisyflywheel[{extra}]'") from error
+def needs(package: str, extra: str, what: str) -> ImportError:
+    """The error for a format whose package is not installed."""
+    return ImportError(f"{what} needs {package}: pip install 'noisyflywheel[{extra}]'")

@@ -29,7 +29,7 @@ ESTIMATORS = [
     FlywheelClassifier(),
     FlywheelClassifier(user_net(), user_net(), n_cycles=3),
     FlywheelClassifier(noise_model="uniform", n_folds=1, n_cycles=3),
-    FlywheelClassifier(warm_start=True, n_folds=1, n_cycles=3),
+    FlywheelClassifier(warm_start=True, n_cycles=3),
 ]
 """The defaults, users' nets, one net on all rows, and a fit that goes on."""
 
