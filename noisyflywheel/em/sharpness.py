@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from noisyflywheel.em.auxiliary import posterior_through
 from noisyflywheel.em.calibration import TEMPERATURES
@@ -57,16 +56,16 @@ def likely_transition(prob: Tensor, given: Tensor, sample_weight: Tensor | None 
     added = kept + 0.5 / n_classes
     T = 0.8 * kept + 0.2 / n_classes
     weight = torch.ones_like(prob[:, 0]) if sample_weight is None else sample_weight.to(prob.dtype)
-    labels = F.one_hot(given, n_classes) * weight[:, None]  # (N, K)
     for _ in range(N_STEPS):
-        evidence = evidence_of(prob, T, given)[:, None]
-        T = row_normalised(T * (prob.T @ (labels / evidence)) + added)  # mass of Eq. (12)'s posterior by given label
+        share = prob * (weight / evidence_of(prob, T, given))[:, None]  # (N, K)
+        by_label = torch.zeros_like(T).index_add_(0, given, share).T
+        T = row_normalised(T * by_label + added)  # mass of Eq. (12)'s posterior, by given label
     return T, evidence_of(prob, T, given).log() @ weight
 
 
 def evidence_of(prob: Tensor, T: Tensor, given: Tensor) -> Tensor:
     """``sum_k f(x_i)[k] T[k, y~_i]``: (N,), above 0."""
-    return (prob @ T).gather(1, given[:, None]).squeeze(1).clamp_min(PROB_MIN)
+    return torch.linalg.vecdot(prob, T.T[given]).clamp_min(PROB_MIN)
 
 
 class AveragedPosterior(NamedTuple):

@@ -98,7 +98,7 @@ def test_a_part_of_many_rows_is_enough(monkeypatch):
 
 
 def test_likelihood_weighs_temperatures_against_their_prior(monkeypatch):
-    """Two temperatures: their shares are likelihood times tau ** -SHARPER."""
+    """Two temperatures, for one is above 4: their shares are likelihood times tau ** -SHARPER."""
     monkeypatch.setattr(sharpness, "TEMPERATURES", (0.5, 1.0, 8.0))
     prob, given = double([0.8, 0.2], [0.7, 0.3], [0.4, 0.6]), torch.tensor([0, 1, 1])
     found = {tau: em.likely_transition((prob.log() / tau).softmax(1), given) for tau in (0.5, 1.0)}
