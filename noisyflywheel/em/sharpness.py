@@ -2,13 +2,22 @@
 
 Such a prediction tends to ``p(y~ | x)``. If that is (.7, .3) nearly everywhere, either the classes are easy to tell
 apart and three labels in ten are wrong, or they overlap and the labels are right: the likelihood of the given labels
-(objective 3) is the same. It does tell the two apart where predictions differ from row to row. So every temperature of
-the predictions is tried with the T that suits it, and what they say of a row is averaged by how likely each makes
-the given labels.
+(objective 3) is the same. It does tell the two apart where predictions differ from row to row. So several explanations
+are tried, and what they say of a row is averaged by how likely each makes the given labels: every temperature of the
+predictions with the T that suits it, and predictions from which the T of the surest rows of each class is divided out.
+
+References
+----------
+W. Richardson, "Bayesian-Based Iterative Method of Image Restoration", JOSA 1972.
+G. Patrini et al., "Making Deep Neural Networks Robust to Label Noise: A Loss Correction Approach", CVPR 2017 (T from
+the surest rows).
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -26,7 +35,17 @@ SHARPER = 2.0
 """Temperatures count by ``tau ** -SHARPER`` beside the likelihood: of explanations that are as good, the one with fewer
 rows between classes, which is what the confidence regularizer (Eq. 9) asks of g."""
 
-N_STEPS, MOST_NUMBERS = 60, 400_000
+ANCHORS, FEWEST_ANCHORS = 0.25, 5.0
+"""Share of the rows predicted as a class, the surest ones, that show how it is labelled, and how many at least."""
+
+SHARES, CHEAPER = (0.25, 0.5, 0.75, 0.9, 1.0), 4.0
+"""How much of the anchors' T is divided out; a share s counts by ``exp(-CHEAPER s)`` beside the likelihood, for rows
+between classes can always be read as labels gone wrong."""
+
+N_DIVISIONS = 20
+"""Steps of Richardson's iteration."""
+
+N_STEPS, MOST_NUMBERS = 60, 200_000
 """EM steps to T, and probabilities of evenly spaced rows that T is learnt from at most."""
 
 
@@ -74,13 +93,13 @@ class AveragedPosterior(NamedTuple):
     refurbished: Tensor
     """Distribution of the true class, given the label: (N, K), rows sum to 1."""
     transition: Tensor
-    """T, the mean of the temperatures' matrices: (K, K), rows = true class."""
+    """T, the mean of the explanations' matrices: (K, K), rows = true class."""
     guess: Tensor
     """Distribution of the true class, not given the label: (N, K), rows sum to 1."""
 
 
 def averaged_posterior(prob: Tensor, given: Tensor, sample_weight: Tensor | None = None) -> AveragedPosterior:
-    """Distribution of the true class given the label, averaged over temperatures of the predictions.
+    """Distribution of the true class given the label, averaged over explanations of the predictions.
 
     Parameters
     ----------
@@ -95,20 +114,76 @@ def averaged_posterior(prob: Tensor, given: Tensor, sample_weight: Tensor | None
     -------
     AveragedPosterior
     """
-    log_p = prob.double().clamp_min(PROB_MIN).log()
-    rows = slice(None, None, -(-prob.numel() // MOST_NUMBERS))
-    weights = None if sample_weight is None else sample_weight[rows]
-    tried = [tau for tau in TEMPERATURES if tau <= MOST_FLAT]
-    matrices, scores = [], []
-    for tau in tried:
-        T, likelihood = likely_transition(torch.softmax(log_p[rows] / tau, 1), given[rows], weights)
-        matrices.append(T)
-        scores.append(likelihood)
-    taus = torch.tensor(tried, dtype=torch.float64, device=prob.device)
-    share = torch.softmax(torch.stack(scores) - SHARPER * taus.log(), 0)  # (temperatures,)
-    refurbished, guess = torch.zeros_like(log_p), torch.zeros_like(log_p)
-    for tau, T, s in zip(tried, matrices, share, strict=True):
-        at_tau = torch.softmax(log_p / tau, 1)
-        guess += s * at_tau
-        refurbished += s * posterior_through(at_tau, T, given)
-    return AveragedPosterior(refurbished, torch.einsum("t,tij->ij", share, torch.stack(matrices)), guess)
+    p = prob.double().clamp_min(1e-12)
+    p = p / p.sum(1, keepdim=True)
+    part = slice(None, None, -(-prob.numel() // MOST_NUMBERS))
+    weight = torch.ones_like(p[:, 0]) if sample_weight is None else sample_weight.to(p.dtype)
+    tried = (p[part], given[part], weight[part])
+    found = [*at_temperatures(*tried), *without_anchors(*tried)]
+    share = torch.softmax(torch.stack([explanation.score for explanation in found]), 0)
+    refurbished, guess = torch.zeros_like(p), torch.zeros_like(p)
+    for s, explanation in zip(share, found, strict=True):
+        of_all = explanation.guess(p)
+        guess += s * of_all
+        refurbished += s * posterior_through(of_all, explanation.transition, given)
+    T = torch.einsum("t,tij->ij", share, torch.stack([explanation.transition for explanation in found]))
+    return AveragedPosterior(refurbished, T, guess)
+
+
+class Explanation(NamedTuple):
+    """What predictions of the given labels may mean."""
+
+    guess: Callable[[Tensor], Tensor]
+    """From predictions (n, K) to distributions of the true class (n, K)."""
+    transition: Tensor
+    score: Tensor
+    """Log-likelihood of the given labels and logarithm of the prior: scalar."""
+
+
+def at_temperatures(p: Tensor, given: Tensor, weight: Tensor) -> Iterator[Explanation]:
+    """Predictions (n, K) made sharper or flatter, with the T that suits them."""
+    for tau in (tau for tau in TEMPERATURES if tau <= MOST_FLAT):
+        guess = partial(tempered, temperature=tau)
+        T, likelihood = likely_transition(guess(p), given, weight)
+        yield Explanation(guess, T, likelihood - SHARPER * math.log(tau))
+
+
+def without_anchors(p: Tensor, given: Tensor, weight: Tensor) -> Iterator[Explanation]:
+    """Predictions (n, K) from which a share of `anchor_transition` is divided out."""
+    anchors, kept = anchor_transition(p, given, weight), torch.eye(p.shape[1], dtype=p.dtype, device=p.device)
+    for share in SHARES:
+        T = torch.lerp(kept, anchors, share)
+        guess = partial(divided_out, T=T)
+        likelihood = evidence_of(guess(p), T, given).log() @ weight
+        yield Explanation(guess, T, likelihood - CHEAPER * share)
+
+
+def tempered(p: Tensor, temperature: float) -> Tensor:
+    """``p^(1 / temperature)``, renormalised: (n, K)."""
+    return torch.softmax(p.log() / temperature, 1)
+
+
+def anchor_transition(p: Tensor, given: Tensor, weight: Tensor) -> Tensor:
+    """T as the surest rows of each predicted class are labelled: (K, K), rows = true class.
+
+    ``p`` has shape (n, K), ``given`` and ``weight`` (n,). As in `likely_transition` a row and a half a class are added.
+    """
+    n_classes, predicted = p.shape[1], p.argmax(1)
+    T = torch.eye(n_classes, dtype=p.dtype, device=p.device) + 0.5 / n_classes
+    for label in range(n_classes):
+        rows = (predicted == label).nonzero().squeeze(1)
+        rows = rows[p[rows, label].argsort(descending=True)]
+        w = weight[rows]
+        room = (ANCHORS * w.sum()).clamp_min(FEWEST_ANCHORS)
+        counts = torch.minimum(w, (room - (w.cumsum(0) - w)).clamp_min(0))  # the last one may count in part
+        T[label].index_add_(0, given[rows], counts)
+    return row_normalised(T)
+
+
+def divided_out(p: Tensor, T: Tensor) -> Tensor:
+    """Distributions of the true class whose image under T is nearly ``p`` (n, K): Richardson's iteration from ``p``."""
+    guess = p
+    for _ in range(N_DIVISIONS):
+        guess = guess * ((p / (guess @ T).clamp_min(PROB_MIN)) @ T.T)
+        guess = guess / guess.sum(1, keepdim=True).clamp_min(PROB_MIN)
+    return guess

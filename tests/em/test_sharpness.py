@@ -100,6 +100,7 @@ def test_a_part_of_many_rows_is_enough(monkeypatch):
 def test_likelihood_weighs_temperatures_against_their_prior(monkeypatch):
     """Two temperatures, for one is above 4: their shares are likelihood times tau ** -SHARPER."""
     monkeypatch.setattr(sharpness, "TEMPERATURES", (0.5, 1.0, 8.0))
+    monkeypatch.setattr(sharpness, "SHARES", ())
     prob, given = double([0.8, 0.2], [0.7, 0.3], [0.4, 0.6]), torch.tensor([0, 1, 1])
     found = {tau: em.likely_transition((prob.log() / tau).softmax(1), given) for tau in (0.5, 1.0)}
     odds = float(torch.exp(found[0.5][1] - found[1.0][1])) * 0.5**-sharpness.SHARPER
@@ -110,3 +111,45 @@ def test_likelihood_weighs_temperatures_against_their_prior(monkeypatch):
     assert_close(guess, share * sharp + (1 - share) * prob)
     parts = [em.posterior_through(p, found[tau][0], given) for tau, p in ((0.5, sharp), (1.0, prob))]
     assert_close(refurbished, share * parts[0] + (1 - share) * parts[1])
+
+
+def test_the_surest_rows_of_each_class_show_its_labels(monkeypatch):
+    """Two of the four rows predicted as class 0 count, labelled 1 and 0; no row is predicted as class 1."""
+    monkeypatch.setattr(sharpness, "ANCHORS", 0.5)
+    monkeypatch.setattr(sharpness, "FEWEST_ANCHORS", 1.0)
+    prob, given = double([0.6, 0.4], [0.9, 0.1], [0.8, 0.2], [0.7, 0.3]), torch.tensor([1, 1, 0, 1])
+    T = sharpness.anchor_transition(prob, given, double(1, 1, 1, 1))
+    assert_close(T, double([2.25 / 3.5, 1.25 / 3.5], [0.25 / 1.5, 1.25 / 1.5]))
+    heavy = sharpness.anchor_transition(
+        prob, given, double(1, 1, 2, 1)
+    )  # 2.5 of 5: one row and three quarters of another
+    assert_close(heavy[0], double(1.25 + 1.5, 0.25 + 1) / 4.0)
+    monkeypatch.setattr(sharpness, "FEWEST_ANCHORS", 3.0)
+    assert_close(sharpness.anchor_transition(prob, given, double(1, 1, 1, 1))[0], double(2.25, 2.25) / 4.5)
+
+
+def test_a_matrix_is_divided_out_of_its_image():
+    T = double([0.7, 0.3, 0.0], [0.0, 0.8, 0.2], [0.2, 0.0, 0.8])
+    truth = double([1, 0, 0], [0, 1, 0], [0.5, 0.2, 0.3])
+    found = sharpness.divided_out(truth @ T, T)
+    assert_close(found, truth, atol=0.08, rtol=0)
+    assert_close(found @ T, truth @ T, atol=0.02, rtol=0)
+    assert_close(sharpness.divided_out(truth, torch.eye(3, dtype=torch.float64)), truth)
+
+
+def test_rows_between_separate_classes_do_not_hide_that_labels_are_wrong(monkeypatch):
+    """One row in ten is unsure: no temperature suits both kinds of rows, the anchors' matrix does."""
+    truth = double([0.7, 0.3, 0.0], [0.0, 0.7, 0.3], [0.3, 0.0, 0.7])
+    y = torch.arange(3000) % 3
+    rows = torch.nn.functional.one_hot(y, 3).double()
+    unsure = torch.arange(3000) % 10 == 0
+    rows[unsure] = 1 / 3
+    error = 0.2 * torch.randn(3000, 3, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    given = drawn(truth[y])
+    prob = ((rows @ truth).clamp_min(0.01).log() + error).softmax(1)
+    refurbished, T, _ = em.averaged_posterior(prob, given)
+    assert_close(T, truth, atol=0.15, rtol=0)
+    assert (refurbished.argmax(1) == y)[~unsure].double().mean() > 0.97
+    monkeypatch.setattr(sharpness, "SHARES", ())
+    T = em.averaged_posterior(prob, given)[1]
+    assert float(T.diagonal().min()) > 0.85
