@@ -92,6 +92,9 @@ def measure(run, table, seed):
 
 def show(rows):
     """Means over tables and seeds, wins and losses of ours, and what difference of mean ranks is significant."""
+    if not rows:
+        print("no lines yet")
+        return
     frame = pd.DataFrame(rows)
     pivot = frame.pivot_table(index="method", columns="noise", values=["test", "auroc", "suspects"])
     print(pivot.round(4).to_string(na_rep=""))
