@@ -22,9 +22,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from noisyflywheel.data import ArraySource, DatasetSource, Source, as_row, channels_first, float64_device, to_tensor
+from noisyflywheel.data.arrow import row_names, table_rows
 from noisyflywheel.data.centring import learn_centring, to_float32
 from noisyflywheel.data.lazy import LazyRows, lazy_rows
-from noisyflywheel.data.tables import row_names, table_rows
 from noisyflywheel.estimator.tables import has_to_be_encoded, read_table
 
 NUMBERS = (np.float64, np.float32, np.float16, *(np.dtype(code).type for code in np.typecodes["AllInteger"]), np.bool_)

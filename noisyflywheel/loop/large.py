@@ -16,6 +16,7 @@ from torch import Tensor
 
 from noisyflywheel import em
 from noisyflywheel.em.calibration import TEMPERATURES
+from noisyflywheel.em.corruption import row_normalised
 from noisyflywheel.loop import auxiliary_em, main_em
 from noisyflywheel.loop.closing import Closing, clean_posterior
 from noisyflywheel.loop.flywheel import Flywheel
@@ -242,12 +243,6 @@ class LargeFlywheel(Flywheel):
             self.loader.augment.set_state(self._source)
             self._guess(self.all_rows)
             self.loader.augment.set_state(now)
-
-
-def row_normalised(mass: Tensor) -> Tensor:
-    """Rows scaled to sum 1; a row without mass becomes uniform. ``mass`` has shape (K, K)."""
-    total = mass.sum(1, keepdim=True)
-    return torch.where(total > 1e-12, mass / total.clamp_min(1e-12), torch.full_like(mass, 1.0 / len(mass)))
 
 
 def part_of(state: FlywheelState, at: slice) -> FlywheelState:

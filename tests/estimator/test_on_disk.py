@@ -7,8 +7,8 @@ from sklearn.datasets import load_digits, load_wine
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.data import lazy
+from noisyflywheel.data.arrow import table_rows
 from noisyflywheel.data.lazy import LazyRows, OnDisk, lazy_rows
-from noisyflywheel.data.tables import table_rows
 from noisyflywheel.noise import symmetric
 
 WINE, TRUE = load_wine(return_X_y=True)
