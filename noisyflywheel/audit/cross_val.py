@@ -137,8 +137,8 @@ def cross_val_audit(
     ----------
     estimator : classifier with predict_proba
         A `FlywheelClassifier`, alone or at the end of a pipeline: its own T is used, and the mean of what both
-        networks predict over its cycles. Or any scikit-learn classifier: T is then what makes the given labels most
-        likely. It is cloned, never fitted in place.
+        networks predict over its cycles. Or any scikit-learn classifier: T is counted by confident learning.
+        It is cloned, never fitted in place.
     X : array-like, DataFrame or SliceDataset of n rows
     y : array-like of shape (n,)
         Given labels.

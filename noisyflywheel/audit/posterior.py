@@ -1,25 +1,26 @@
 """From out-of-fold class probabilities to the probability that each given label is right.
 
-`n` rows, `K` classes, `given` are class codes 0 … K-1. Every matrix has rows = true class and columns = given class. A
-classifier trained on noisy labels predicts the *given* label; `noisy_class_posterior` turns that into the true class
-(`noisyflywheel.em.averaged_posterior`).
+Pure numpy functions. `n` rows, `K` classes, `given` are class codes 0 … K-1. Every matrix has rows = true
+class and columns = given class. A classifier trained on noisy labels predicts the *given* label;
+`noisy_class_posterior` turns that into the true class: confident learning counts the confusions,
+chance is smoothed out of the counts, they are divided out of the probabilities, and one temperature makes the
+given labels most likely.
+
+References
+----------
+C. Northcutt, L. Jiang, I. Chuang. Confident Learning: Estimating Uncertainty in Dataset Labels. JAIR 2021.
+W. Richardson. Bayesian-Based Iterative Method of Image Restoration. JOSA 1972.
 """
 
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-
-from noisyflywheel import em
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 TINY = 1e-12
-FLOOR = 1e-3
-"""What is added to every probability: a forest says 0 where none of its hundred trees saw a class."""
-
 TEMPERATURES = tuple(0.125 * 2 ** (i / 2) for i in range(11))
 """Grid of temperatures, 0.125 to 4, half an octave apart."""
 
@@ -27,6 +28,96 @@ TEMPERATURES = tuple(0.125 * 2 ** (i / 2) for i in range(11))
 def _normalise(rows: Array) -> Array:
     """Rows scaled to sum 1."""
     return rows / np.maximum(rows.sum(axis=1, keepdims=True), TINY)
+
+
+def confident_joint(proba: Array, given: Codes) -> Array:
+    """Number of rows by (true, given) class, counted over confident rows (Northcutt et al. 2021, Sec. 3.1).
+
+    A row counts for the likeliest class among those whose probability reaches the mean that the rows given
+    this class have; columns are scaled to the number of rows given each class.
+
+    Parameters
+    ----------
+    proba : ndarray of shape (n, K)
+        Out-of-fold probabilities.
+    given : ndarray of int of shape (n,)
+        Codes of the given labels.
+
+    Returns
+    -------
+    joint : ndarray of shape (K, K)
+        Sums to n if every class has a confident row.
+    """
+    n_classes = proba.shape[1]
+    n_given = np.bincount(given, minlength=n_classes)
+    own = np.bincount(given, proba[np.arange(given.size), given], n_classes)
+    threshold = np.where(n_given > 0, own / np.maximum(n_given, 1), np.inf)
+    reached = np.where(proba >= threshold - TINY, proba, -1.0)
+    sure = reached.max(axis=1) >= 0
+    joint = np.zeros((n_classes, n_classes))
+    np.add.at(joint, (reached.argmax(axis=1)[sure], given[sure]), 1.0)
+    empty = joint.sum(axis=0) == 0
+    joint[empty, empty] = 1.0
+    return joint / joint.sum(axis=0) * n_given
+
+
+def shrink_confusions(joint: Array) -> Array:
+    """Confusion counts pulled towards the mean of their true class, as far as they differ only by chance.
+
+    Where the counts of a class scatter no more than Poisson counts of equal mean, its errors are even and the
+    scatter is noise; where they scatter far more, the confusions are real and stay. The weight is
+    `1 - mean / variance` of the counts off the diagonal, pooled over the classes and floored at 0.
+
+    Parameters
+    ----------
+    joint : ndarray of shape (K, K)
+        Rows by (true, given) class.
+
+    Returns
+    -------
+    joint : ndarray of shape (K, K)
+        Same row sums and diagonal.
+    """
+    n_classes = joint.shape[0]
+    if n_classes < 3:
+        return joint
+    wrong = ~np.eye(n_classes, dtype=bool)
+    mean = np.where(wrong, joint, 0.0).sum(axis=1, keepdims=True) / (n_classes - 1)
+    variance = ((joint - mean) ** 2)[wrong].sum() / (n_classes * (n_classes - 2))
+    weight = max(0.0, 1.0 - float(mean.mean()) / max(float(variance), TINY))
+    return np.where(wrong, weight * joint + (1 - weight) * mean, joint)
+
+
+def transition_from_joint(joint: Array, pseudo_count: float = 1e-3) -> Array:
+    """T of shape (K, K) from counts by (true, given) class; a class without counts gets the identity row."""
+    counts = joint + pseudo_count / joint.shape[0]
+    empty = joint.sum(axis=1) == 0
+    counts[empty] = np.eye(joint.shape[0])[empty]
+    return _normalise(counts)
+
+
+def deconvolve(proba: Array, transition_matrix: Array, n_iter: int = 5) -> Array:
+    """Probabilities of the true class whose image under T is `proba` (Richardson's iteration from uniform).
+
+    Few iterations on purpose: many amplify the classifier's own errors.
+
+    Parameters
+    ----------
+    proba : ndarray of shape (n, K)
+        Probabilities of the given label.
+    transition_matrix : ndarray of shape (K, K)
+        T, rows = true class.
+
+    Returns
+    -------
+    clean : ndarray of shape (n, K)
+        Rows sum to 1.
+    """
+    clean = np.full_like(proba, 1.0 / proba.shape[1])
+    for _ in range(n_iter):
+        ratio = proba / np.maximum(clean @ transition_matrix, TINY)
+        clean = clean * (ratio @ transition_matrix.T)
+    return _normalise(clean)
 
 
 def sharpen(proba: Array, temperature: float) -> Array:
@@ -89,6 +180,7 @@ def noisy_class_posterior(proba: Array, given: Codes) -> tuple[Array, Array, Arr
     transition_matrix : ndarray of shape (K, K)
         T, rows = true class.
     """
-    floored = (proba + FLOOR) / (1 + FLOOR * proba.shape[1])
-    found = em.averaged_posterior(torch.from_numpy(floored), torch.from_numpy(given))
-    return np.asarray(found.guess), np.asarray(found.refurbished), np.asarray(found.transition)
+    T = transition_from_joint(shrink_confusions(confident_joint(proba, given)))
+    clean = deconvolve(proba, T)
+    clean = sharpen(clean, fit_temperature(clean, T, given))
+    return clean, true_class_posterior(clean, T, given), T

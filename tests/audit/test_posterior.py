@@ -1,31 +1,68 @@
 import numpy as np
-import torch
 from hypothesis import given as cases
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from noisyflywheel import em
 from noisyflywheel.audit.posterior import (
+    confident_joint,
+    deconvolve,
     fit_temperature,
     given_likelihood,
     noisy_class_posterior,
     sharpen,
+    shrink_confusions,
+    transition_from_joint,
     true_class_posterior,
 )
 
 T = np.array([[0.8, 0.2], [0.4, 0.6]])
 
 
-def test_the_true_class_of_a_classifier_of_noisy_labels():
-    """As `noisyflywheel.em.averaged_posterior`, and finite where a forest gives a label no vote at all."""
-    proba, given = np.array([[0.9, 0.1], [1.0, 0.0], [0.2, 0.8]]), np.array([0, 1, 1])
-    clean, posterior, matrix = noisy_class_posterior(proba, given)
-    floored = torch.from_numpy((proba + 0.001) / 1.002)
-    found = em.averaged_posterior(floored, torch.from_numpy(given))
-    np.testing.assert_array_equal(posterior, found.refurbished)
-    np.testing.assert_array_equal(clean, found.guess)
-    np.testing.assert_array_equal(matrix, found.transition)
-    assert posterior[1, 1] > 0
+def test_confident_joint_by_hand():
+    proba = np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [0.9, 0.1], [0.1, 0.9]])
+    given = np.array([0, 0, 0, 1, 1])
+    # thresholds: class 0 (.9+.7+.2)/3 = .6, class 1 (.1+.9)/2 = .5 -> true 0, 0, 1, 0, 1
+    np.testing.assert_allclose(confident_joint(proba, given), [[2, 1], [1, 1]])
+
+
+def test_confident_joint_of_unsure_rows_scales_to_the_given_counts():
+    proba = np.array([[0.9, 0.1], [0.45, 0.55], [0.1, 0.9], [0.1, 0.9]])
+    given = np.array([0, 0, 1, 1])  # thresholds .675 and .9: row 1 counts nowhere
+    np.testing.assert_allclose(confident_joint(proba, given), [[2, 0], [0, 2]])
+
+
+def test_a_class_nobody_was_given():
+    joint = confident_joint(np.array([[0.6, 0.4], [0.5, 0.5]]), np.array([0, 0]))
+    np.testing.assert_allclose(joint.sum(), 2)
+    np.testing.assert_allclose(transition_from_joint(joint).sum(axis=1), 1)
+
+
+def test_transition_from_joint_by_hand():
+    got = transition_from_joint(np.array([[3.0, 1.0], [0.0, 0.0]]), pseudo_count=0)
+    np.testing.assert_allclose(got, [[0.75, 0.25], [0, 1]])
+
+
+def test_even_confusions_are_evened_out():
+    joint = np.array([[9.0, 1, 2], [2, 9, 1], [1, 2, 9]])  # off the diagonal: mean 1.5, variance 6 * .25 / 3
+    np.testing.assert_allclose(shrink_confusions(joint)[0], [9, 1.5, 1.5])
+
+
+def test_real_confusions_stay():
+    joint = np.array([[9.0, 40, 0], [0, 9, 40], [40, 0, 9]])  # mean 20, variance 6 * 400 / 3 = 800
+    weight = 1 - 20 / 800
+    np.testing.assert_allclose(shrink_confusions(joint)[0], [9, 20 + 20 * weight, 20 - 20 * weight])
+    np.testing.assert_allclose(shrink_confusions(joint).sum(axis=1), joint.sum(axis=1))
+    np.testing.assert_allclose(shrink_confusions(joint[:2, :2]), joint[:2, :2])
+
+
+def test_one_step_of_the_deconvolution_by_hand():
+    # clean = (.5, .5) -> image (.6, .4); proba/image = (1, 1) -> unchanged
+    np.testing.assert_allclose(deconvolve(np.array([[0.6, 0.4]]), T, 1), [[0.5, 0.5]])
+
+
+def test_deconvolution_finds_the_true_class():
+    clean = np.array([[1.0, 0.0], [0.0, 1.0], [0.3, 0.7]])
+    np.testing.assert_allclose(deconvolve(clean @ T, T, 3000), clean, atol=1e-3)
 
 
 def test_sharpen_by_hand():
