@@ -1,5 +1,7 @@
 """Rows on disk give what rows in memory give, to the last bit."""
 
+import importlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,13 @@ from noisyflywheel.data import lazy
 from noisyflywheel.data.arrow import table_rows
 from noisyflywheel.data.lazy import LazyRows, OnDisk, lazy_rows
 from noisyflywheel.noise import symmetric
+
+
+def hub():
+    """Hugging Face's package; where it is not installed, ``datasets`` is the folder of tests of that name."""
+    pytest.importorskip("datasets.arrow_dataset")
+    return importlib.import_module("datasets")
+
 
 WINE, TRUE = load_wine(return_X_y=True)
 WINE = WINE + np.array([1e9] + [0.0] * 12)  # the first column loses its digits in float32
@@ -59,11 +68,11 @@ def parquet(folder, x):
 
 
 def hub_columns(folder, x):
-    return pytest.importorskip("datasets").Dataset.from_dict({f"c{i}": x[:, i] for i in range(x.shape[1])})
+    return hub().Dataset.from_dict({f"c{i}": x[:, i] for i in range(x.shape[1])})
 
 
 def hub_lists(folder, x):
-    return pytest.importorskip("datasets").Dataset.from_dict({"embedding": list(x)})
+    return hub().Dataset.from_dict({"embedding": list(x)})
 
 
 KINDS = [memmap, h5, zarr, arrow_columns, arrow_lists, parquet, hub_columns, hub_lists]
@@ -102,7 +111,7 @@ def test_pictures_on_disk(make, dtype, tmp_path, monkeypatch):
 
 
 def test_pictures_of_a_hugging_face_dataset_are_decoded_one_by_one():
-    datasets = pytest.importorskip("datasets")
+    datasets = hub()
     images = load_digits().images[:120].astype(np.uint8)
     names = datasets.ClassLabel(names=list("0123456789"))
     features = datasets.Features({"image": datasets.Image(), "label": names})
@@ -147,7 +156,7 @@ def test_columns_that_are_no_numbers_are_named():
         fit(pa.table({"a": [1.0] * len(Y), "b": ["x"] * len(Y)}))
     with pytest.raises(ValueError, match="column 'e' of X holds lists of different lengths"):
         fit(pa.table({"e": [[1.0, 2.0]] * (len(Y) - 1) + [[1.0]]}))
-    datasets = pytest.importorskip("datasets")
+    datasets = hub()
     with pytest.raises(TypeError, match=r"column 't' of X holds string"):
         fit(datasets.Dataset.from_dict({"t": ["x"] * len(Y)}))
 
