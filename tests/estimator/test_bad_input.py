@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 import scipy.sparse
 import torch
+from items import Items
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 from skorch.dataset import ValidSplit
 from torch import nn
-from torch.utils.data import Dataset, IterableDataset, TensorDataset
+from torch.utils.data import IterableDataset, TensorDataset
 
 from noisyflywheel import DivergenceError, FlywheelClassifier
 from noisyflywheel.views import VectorViews
@@ -33,19 +34,6 @@ def with_value(array, value, at=(5, 1)):
     changed = np.array(array, dtype=np.result_type(array, type(value)))
     changed[at] = value
     return changed
-
-
-class Items(Dataset):
-    """A Dataset of given items."""
-
-    def __init__(self, items):
-        self.items = items
-
-    def __len__(self):
-        return len(self.items)
-
-    def __getitem__(self, i):
-        return self.items[i]
 
 
 class Stream(IterableDataset):
