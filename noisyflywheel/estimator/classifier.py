@@ -98,7 +98,7 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
     device : str, default="auto"
         Torch device. "auto": CUDA where there is one for default nets; users' nets keep their own.
     verbose : int, default=0
-        1 shows a progress bar on a terminal.
+        1 shows a progress bar, on a terminal and in a notebook.
     random_state : int, RandomState or None, default=None
         Drives initialisation, batch order, views, MixUp and dropout. Global random states are never changed;
         None takes fresh entropy.

@@ -45,7 +45,8 @@ def test_a_traceback_on_demand(tmp_path):
         main(["--traceback", "audit", str(tmp_path / "no"), "--out", "o"])
 
 
-def test_demo(run, tmp_path):
+def test_demo(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("noisyflywheel.cli.demo.PLAIN_EPOCHS", 3)
     code, out, err = run("demo", "--cycles", 2, "--out", tmp_path)
     assert code == 0, err
     assert "plain training" in out

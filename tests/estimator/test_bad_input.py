@@ -248,7 +248,7 @@ FINE = {
     "two rows": (X[:2], [0, 1]),
     "three rows, three classes": (X[:3], [0, 1, 2]),
     "one row in the last batch": (np.tile(X, (5, 1))[:129], np.arange(129) % 3),
-    "400 classes of two rows": (RNG.normal(size=(800, 5)), np.repeat(np.arange(400), 2)),
+    "150 classes of two rows": (RNG.normal(size=(300, 5)), np.repeat(np.arange(150), 2)),
     "99.9 % of one class": (RNG.normal(size=(1000, 4)), np.arange(1000) == 0),
     "constant features": (np.ones((N, 4)), Y),
     "one constant feature": (np.c_[X, np.ones(N)], Y),
