@@ -44,8 +44,8 @@ def _one_thread():
 
 @pytest.fixture
 def short_warm_up(monkeypatch):
-    """Default nets on tables warm up for ten epochs at most: for tests of what does not depend on how well they do."""
-    monkeypatch.setattr("noisyflywheel.loop.out_of_fold.MOST_EPOCHS", 10)
+    """Default nets on tables warm up for five epochs at most: for tests of what does not depend on how well they do."""
+    monkeypatch.setattr("noisyflywheel.loop.out_of_fold.MOST_EPOCHS", 5)
 
 
 @pytest.fixture(scope="session")
