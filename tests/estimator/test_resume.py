@@ -21,7 +21,7 @@ from noisyflywheel.persistence import CheckpointError, save_checkpoint
 from noisyflywheel.persistence.store import FILE
 
 X, Y = load_digits(return_X_y=True)
-X, Y = X[:300], Y[:300]
+X, Y = X[:210], Y[:210]
 QUICK = {"n_warmup_epochs": 3, "n_cycles": 4, "random_state": 0, "guard": False}
 
 
