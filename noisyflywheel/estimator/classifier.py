@@ -44,7 +44,8 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
         Epochs of plain cross-entropy on the given labels before the first cycle. "auto" stops by a criterion
         measured on the data (see `noisyflywheel.loop.warmup`); the paper has 10.
     n_cycles : "auto" or int, default="auto"
-        Cycles; one cycle is one pass over the data with each network. "auto" is 50 without folds and 8 with them.
+        Cycles; one cycle is one pass over the data with each network. "auto" is 50 without folds,
+        and with them 16, or 8 beyond 30,000 rows.
     n_folds : "auto" or int, default="auto"
         Above 1, default nets on vectors are stacks of members, each trained without its own fold of the rows, and
         every E-step asks the members that have not seen a row (`noisyflywheel.loop.out_of_fold`). 1 is one net on all
