@@ -57,7 +57,7 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
         are of very unequal size (`noisyflywheel.em.losses.limited_weight`).
     cr_ramp : "auto" or int, default="auto"
         Cycles over which lambda grows linearly from 0; 0 is at once, as in the paper. "auto" is 10 % of
-        ``n_cycles`` for vectors and 40 % for images.
+        ``n_cycles`` for vectors, 50 % with folds, and 40 % for images.
     contrastive_weight : "auto" or float, default="auto"
         alpha, the weight of the contrastive loss on two strong views (Sec. 4.1). "auto" is 0; the paper and the
         recipes have 0.025.

@@ -17,10 +17,10 @@ AUTO_IMAGES = AUTO | {"average_epochs": 5.0, "cr_ramp": 0.4, "n_cycles": 50}
 AUTO_FOLDS = AUTO | {"average_epochs": 0.0, "cr_ramp": 0.5, "n_cycles": 16}
 AUTO_MANY_ROWS = AUTO_FOLDS | {"n_cycles": 8}
 """What "auto" stands for, without folds and with them (fewer cycles beyond ``MANY_ROWS`` rows, where each has many
-steps); ``cr_ramp`` as a share of the cycles. In the tens of epochs that
-a default fit has, MixUp and the contrastive loss cost more than they give: f stays behind g, on tables and embeddings
-as on pictures. A long ramp leaves nets on embeddings and tables time to memorise the given labels; small convolutional
-nets underfit, want a long one and their weights averaged."""
+steps); ``cr_ramp`` as a share of the cycles. In the tens of epochs that a default fit has, MixUp and the contrastive
+loss cost more than they give: f stays behind g, on tables and embeddings as on pictures. A long ramp leaves nets on
+embeddings and tables time to memorise the given labels; small convolutional nets underfit, want a long one and their
+weights averaged."""
 
 
 def make_settings(params: dict[str, Any], image: bool, n_folds: int = 1, n_rows: int = 0) -> Settings:
