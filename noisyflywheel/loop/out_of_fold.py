@@ -34,6 +34,10 @@ MANY_ROWS = 30_000
 PATIENCE = 8
 """Epochs without a better loss on unseen rows that end the warm-up."""
 
+RISE, MOST_WARM_UP_RATE = 6, 2.0
+"""The learning rate of the warm-up rises by that of the nets every so many epochs, up to so many times that: nets that
+have learnt all there is in a few epochs take small steps, those that go on learning large ones."""
+
 MOST_RATE = 5.0
 """Highest learning rate of the cycles, in units of the nets' own."""
 
@@ -46,7 +50,7 @@ class OutOfFoldFlywheel(Flywheel):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.learnt_epochs = 0.0  # of f in the warm-up, up to the kept members; mean over the families
+        self.n_warm_up_epochs, self.learnt_epochs = 0, 0.0  # the latter of f, see `held_out_record`
         module: Any = self.main.net.module_
         drawn = Folds.draw(self.given, self.all_rows, module.n_folds, len(module.families), self.loader.order)
         self._leave_out(drawn)
@@ -57,13 +61,14 @@ class OutOfFoldFlywheel(Flywheel):
         self.training_weights = weights if self.sample_weight is None else weights * self.sample_weight.float()
 
     def state_dict(self) -> dict[str, Any]:
-        """That of `Flywheel`, the folds, and how long f learnt."""
-        return super().state_dict() | {"fold": self.folds.fold.clone(), "learnt_epochs": self.learnt_epochs}
+        """That of `Flywheel`, the folds, and how long the nets learnt."""
+        learnt = {"n_warm_up_epochs": self.n_warm_up_epochs, "learnt_epochs": self.learnt_epochs}
+        return super().state_dict() | {"fold": self.folds.fold.clone()} | learnt
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go to where the flywheel was when `state_dict` was called."""
         super().load_state_dict(saved)
-        self.learnt_epochs = saved["learnt_epochs"]
+        self.n_warm_up_epochs, self.learnt_epochs = saved["n_warm_up_epochs"], saved["learnt_epochs"]
         self._leave_out(Folds(saved["fold"].to(self.given.device), self.folds.n_folds))
 
     # ---- warm-up
@@ -77,8 +82,12 @@ class OutOfFoldFlywheel(Flywheel):
         return min(MOST_EPOCHS, max(fewest, MOST_STEPS // steps))
 
     def warm_up_epoch(self, held_out: list[Tensor] | None = None) -> float:
-        """That of `Flywheel`, counted."""
-        self.learnt_epochs += 1
+        """That of `Flywheel`, at this epoch's rate."""
+        rate = warm_up_rate(self.n_warm_up_epochs)
+        for trainer in self.trainers:
+            trainer.scale_lr(rate)
+        self.n_warm_up_epochs += 1
+        self.learnt_epochs += rate
         return super().warm_up_epoch(held_out)
 
     def hold_out(self) -> list[Tensor]:
@@ -88,7 +97,8 @@ class OutOfFoldFlywheel(Flywheel):
     def held_out_record(self, held_out: list[Tensor], earlier: list[Tensor]) -> Tensor:
         """Mean loss of given labels of unseen rows, for each net and family: (nets, families).
 
-        Members whose loss, over two epochs, is the least so far are kept.
+        Members whose loss, over two epochs, is the least so far are kept; ``learnt_epochs`` is how long f learnt up to
+        these, in epochs at the nets' own rate, the mean over the families.
         """
         given = self.given[self.all_rows]
         losses = []
@@ -97,7 +107,8 @@ class OutOfFoldFlywheel(Flywheel):
             losses.append([float(F.nll_loss(log_p, given)) for log_p in unseen])  # sync: one scalar a family
         record = torch.tensor(losses)
         best = smoothed([*earlier, record]).argmin(0)  # (nets, families)
-        self.learnt_epochs = 1 + float(best[-1].double().mean())
+        learnt = torch.tensor([warm_up_rate(epoch) for epoch in range(len(earlier) + 1)]).cumsum(0)
+        self.learnt_epochs = float(learnt[best[-1]].mean())
         for trainer, keeps in zip(self.trainers, (best == len(earlier)).tolist(), strict=True):
             for family in [i for i, keep in enumerate(keeps) if keep]:
                 trainer.net.module_.keep(family)
@@ -108,7 +119,7 @@ class OutOfFoldFlywheel(Flywheel):
         return bool(records) and len(records) - 1 - int(smoothed(records).argmin(0).max()) >= PATIENCE
 
     def start_cycles(self) -> None:
-        """From the best members of the warm-up: gamma = their agreement with labels of unseen rows, eps = 1/K."""
+        """From the best members of the warm-up: gamma = their agreement with labels of unseen rows, eps from them too."""
         for trainer in self.trainers:
             module: Any = trainer.net.module_
             if not self.has_held_out:
@@ -121,6 +132,21 @@ class OutOfFoldFlywheel(Flywheel):
         gamma = float(em.agreement(f_prob[rows], self.given[rows], self._weights_of(rows)))
         self.state = FlywheelState.start(self.given, self.n_classes, gamma)
         self.state.f_prob = f_prob
+        self._explain(rows)
+
+    def _explain(self, rows: Tensor) -> None:
+        """The first guess and, by Eq. (14), eps: what the warm-up's predictions of unseen rows say of errors.
+
+        Members that are trained on the given labels predict these. With ``eps = 1/K`` no gamma and no temperature of
+        theirs explains errors that depend on the class, q stays near 1 everywhere, and the cycles confirm the errors.
+        """
+        s, given = self.state, self.given[rows]
+        refurbished, _, guess = em.averaged_posterior(s.f_prob[rows], given, self._weights_of(rows))
+        s.f_prob[rows] = guess.to(s.f_prob.dtype)
+        if self.settings.noise_model == "class":
+            s.q[rows] = refurbished.gather(1, given[:, None]).squeeze(1)
+            _, s.corruption = self._matrices(rows)
+            s.eps[rows] = em.error_probability(s.f_prob[rows], s.corruption, given).double()
 
     # ---- Figure 2
 
@@ -200,6 +226,11 @@ class OutOfFoldFlywheel(Flywheel):
             outside = every[~torch.isin(every, self.all_rows)]
             found[:, outside] = self.loader.predict(trainer, outside).exp()
         return found
+
+
+def warm_up_rate(epoch: int) -> float:
+    """Learning rate of an epoch of the warm-up, counted from 0, in units of the nets' own."""
+    return min(MOST_WARM_UP_RATE, 1 + epoch / RISE)
 
 
 def smoothed(records: list[Tensor]) -> Tensor:

@@ -172,14 +172,24 @@ def test_epochs_that_f_learnt_are_those_of_its_kept_members():
     assert made.learnt_epochs == 1
     earlier = [now + torch.tensor([[0.0, 0.0], of_f]) for of_f in ([9.0, 0.0], [9.0, -4.0], [0.0, 9.0])]
     made.held_out_record([], earlier)  # smoothed, beside now: [9, 9, 4.5, 0] and [0, -2, 2.5, 4.5]
-    assert made.learnt_epochs == (4 + 2) / 2
+    by_hand = [1 + 7 / 6 + 8 / 6 + 9 / 6, 1 + 7 / 6]  # rates of four and of two epochs
+    assert made.learnt_epochs == pytest.approx(sum(by_hand) / 2)
 
 
 def test_without_held_out_rows_every_epoch_counts():
     made = out_of_fold()
     for _ in range(3):
         made.warm_up_epoch()
-    assert made.learnt_epochs == 3
+    assert made.learnt_epochs == pytest.approx(1 + 7 / 6 + 8 / 6) and made.n_warm_up_epochs == 3
+
+
+def test_the_rate_of_the_warm_up_rises_to_twice_the_nets_own():
+    made, rates = out_of_fold(lr=0.25), []
+    made.aux.scheduled = True
+    for _ in range(8):
+        made.warm_up_epoch([])
+        rates.append(made.aux.net.optimizer_.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.25 * share for share in (1, 7 / 6, 8 / 6, 9 / 6, 10 / 6, 11 / 6, 2, 2)])
 
 
 @pytest.mark.parametrize(("learnt", "most"), [(6.0, 3.0), (1.0, 0.5), (99.0, 5.0)])
@@ -197,9 +207,9 @@ def test_the_cycles_train_as_long_as_the_warm_up_learnt(learnt, most):
 
 def test_how_long_f_learnt_is_part_of_a_saved_state():
     made, other = at_first_cycle(), at_first_cycle()
-    made.learnt_epochs = 7.5
+    made.learnt_epochs, made.n_warm_up_epochs = 7.5, 6
     other.load_state_dict(made.state_dict())
-    assert other.learnt_epochs == 7.5
+    assert other.learnt_epochs == 7.5 and other.n_warm_up_epochs == 6
 
 
 def test_a_warm_up_is_over_after_eight_epochs_without_a_better_loss():
@@ -223,14 +233,28 @@ def test_cycles_start_from_the_kept_members(has_held_out):
         assert_close(trainer.net.module_.kept[:M], tables)
     assert_close(made.aux.net.module_.kept[M:], expected[0])  # f also keeps what g kept
     f_prob = unseen(made, expected[1]).mean(0)
-    assert_close(made.state.f_prob, f_prob)
+    assert_close(made.state.f_prob, em.averaged_posterior(f_prob, GIVEN).guess.float())
     assert float(made.state.gamma) == pytest.approx(float((f_prob.argmax(1) == GIVEN).double().mean()))
 
 
 def test_cycles_start_with_a_weighted_agreement():
     made = at_first_cycle(sample_weight=WEIGHTS)
-    right = (made.state.f_prob.argmax(1) == GIVEN).double()
+    right = (unseen(made, tables_of(made.aux)).mean(0).argmax(1) == GIVEN).double()
     assert float(made.state.gamma) == pytest.approx(float((right * WEIGHTS).sum() / WEIGHTS.sum()))
+
+
+@pytest.mark.parametrize("noise_model", ["class", "uniform"])
+def test_cycles_start_with_what_the_warm_up_says_of_errors(noise_model):
+    """eps (Eq. 14) by T_c of the averaged posterior, with weights; 1/K where errors do not depend on the class."""
+    made = at_first_cycle(sample_weight=WEIGHTS, noise_model=noise_model)
+    found = em.averaged_posterior(unseen(made, tables_of(made.aux)).mean(0), GIVEN, WEIGHTS)
+    q = found.refurbished[torch.arange(N), GIVEN]
+    T_c = em.corruption_matrix(q, found.guess * WEIGHTS[:, None], GIVEN)
+    by_hand = (found.guess * T_c.T[GIVEN]).sum(1)
+    assert_close(made.state.f_prob, found.guess.float())
+    assert_close(
+        made.state.eps, by_hand if noise_model == "class" else torch.full_like(by_hand, 1 / K), rtol=1e-5, atol=0
+    )
 
 
 # Figure 2
