@@ -26,6 +26,9 @@ from noisyflywheel.audit.posterior import (
 from noisyflywheel.estimator.issues import class_summary, label_issues_frame
 from noisyflywheel.estimator.label_quality import calibrated
 
+OWN_SHARE = 1.5
+"""How much the probability of the given label counts in the ranking, beside its posterior through a T found here."""
+
 
 @dataclass(frozen=True, eq=False)
 class CrossValAudit:
@@ -108,15 +111,17 @@ def _verdicts(proba: Array, given: NDArray[np.int64], T: Array | None) -> tuple[
     """Quality (n,), p(true | x), p(true | x, given), T: of a model that knows its T, or of any classifier.
 
     The quality is the mean, in log odds, of the probability of the given label without and with T: a T that few wrong
-    labels have taught ranks worse than none, a good one better.
+    labels have taught ranks worse than none, a good one better. A T found here counts less than one that is known.
     """
-    own = np.arange(given.size), given
+    own, share = np.arange(given.size), 1.0
     if T is None:
+        share = OWN_SHARE
         clean, posterior, T = noisy_class_posterior(proba, given)
     else:
         clean = sharpen(proba, fit_temperature(proba, T, given))
         posterior = true_class_posterior(clean, T, given)
-    return expit((_log_odds(proba[own]) + _log_odds(posterior[own])) / 2), clean, posterior, T
+    odds = share * _log_odds(proba[own, given]) + _log_odds(posterior[own, given])
+    return expit(odds / (share + 1)), clean, posterior, T
 
 
 def cross_val_audit(
@@ -137,7 +142,8 @@ def cross_val_audit(
     ----------
     estimator : classifier with predict_proba
         A `FlywheelClassifier`, alone or at the end of a pipeline: its own T is used, and the mean of what both
-        networks predict over its cycles. Or any scikit-learn classifier: T is counted by confident learning.
+        networks predict over its cycles. Or any scikit-learn classifier: T is that of several explanations of its
+        predictions, confident learning's among them, weighed by likelihood (`noisyflywheel.em.averaged_posterior`).
         It is cloned, never fitted in place.
     X : array-like, DataFrame or SliceDataset of n rows
     y : array-like of shape (n,)

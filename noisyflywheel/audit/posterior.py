@@ -1,10 +1,10 @@
 """From out-of-fold class probabilities to the probability that each given label is right.
 
-Pure numpy functions. `n` rows, `K` classes, `given` are class codes 0 … K-1. Every matrix has rows = true
+`n` rows, `K` classes, `given` are class codes 0 … K-1. Every matrix has rows = true
 class and columns = given class. A classifier trained on noisy labels predicts the *given* label;
-`noisy_class_posterior` turns that into the true class: confident learning counts the confusions,
-chance is smoothed out of the counts, they are divided out of the probabilities, and one temperature makes the
-given labels most likely.
+`noisy_class_posterior` turns that into the true class. To the explanations of `noisyflywheel.em.sharpness` it adds that
+of confident learning, which counts the confusions of sure rows: chance is smoothed out of the counts, and they are
+divided out of the probabilities.
 
 References
 ----------
@@ -14,8 +14,15 @@ W. Richardson. Bayesian-Based Iterative Method of Image Restoration. JOSA 1972.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+
+from noisyflywheel.em.sharpness import CHEAPER, Explanation, averaged_posterior
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -23,6 +30,9 @@ Codes = NDArray[np.int64]
 TINY = 1e-12
 TEMPERATURES = tuple(0.125 * 2 ** (i / 2) for i in range(11))
 """Grid of temperatures, 0.125 to 4, half an octave apart."""
+
+DOUBT = 1e-3
+"""Floor of a classifier's probabilities: votes of trees count to 0 where a label is only unlikely."""
 
 
 def _normalise(rows: Array) -> Array:
@@ -165,6 +175,8 @@ def fit_temperature(clean: Array, transition_matrix: Array, given: Codes) -> flo
 def noisy_class_posterior(proba: Array, given: Codes) -> tuple[Array, Array, Array]:
     """Posterior of the true class from out-of-fold probabilities of a classifier trained on noisy labels.
 
+    `noisyflywheel.em.averaged_posterior`, with confident learning's T among the explanations.
+
     Parameters
     ----------
     proba : ndarray of shape (n, K)
@@ -180,7 +192,21 @@ def noisy_class_posterior(proba: Array, given: Codes) -> tuple[Array, Array, Arr
     transition_matrix : ndarray of shape (K, K)
         T, rows = true class.
     """
-    T = transition_from_joint(shrink_confusions(confident_joint(proba, given)))
-    clean = deconvolve(proba, T)
-    clean = sharpen(clean, fit_temperature(clean, T, given))
-    return clean, true_class_posterior(clean, T, given), T
+    doubted = torch.from_numpy(np.maximum(proba, DOUBT))
+    found = averaged_posterior(doubted, torch.from_numpy(given), further=by_confident_learning)
+    return found.guess.numpy(), found.refurbished.numpy(), found.transition.numpy()
+
+
+def by_confident_learning(p: Tensor, given: Tensor, weight: Tensor) -> Iterator[Explanation]:
+    """Predictions (n, K) with the T of the confident rows divided out, made sharper or flatter."""
+    codes = given.numpy()
+    T = transition_from_joint(shrink_confusions(confident_joint(p.numpy(), codes)))
+    for temperature in TEMPERATURES:
+        guess = partial(guess_of, transition_matrix=T, temperature=temperature)
+        likely = np.log(np.maximum(given_likelihood(guess(p).numpy(), T, codes), TINY)) @ weight.numpy()
+        yield Explanation(guess, torch.from_numpy(T), torch.tensor(likely - CHEAPER))
+
+
+def guess_of(p: Tensor, transition_matrix: Array, temperature: float) -> Tensor:
+    """Distribution of the true class (n, K) from predictions (n, K) of the given one."""
+    return torch.from_numpy(sharpen(deconvolve(p.numpy(), transition_matrix), temperature))

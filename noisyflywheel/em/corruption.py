@@ -9,9 +9,9 @@ from noisyflywheel.em.main import EPS_MIN
 
 
 def row_normalised(mass: Tensor) -> Tensor:
-    """Rows scaled to sum 1; a row without mass becomes uniform. ``mass`` has shape (K, K)."""
-    total = mass.sum(1, keepdim=True)
-    uniform = torch.full_like(mass, 1.0 / mass.shape[1])
+    """Rows scaled to sum 1; a row without mass becomes uniform. ``mass`` has shape (..., K, K)."""
+    total = mass.sum(-1, keepdim=True)
+    uniform = torch.full_like(mass, 1.0 / mass.shape[-1])
     return torch.where(total > 1e-12, mass / total.clamp_min(1e-12), uniform)
 
 

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from noisyflywheel.em.auxiliary import posterior_through
 from noisyflywheel.em.calibration import TEMPERATURES
@@ -57,34 +58,47 @@ def likely_transition(prob: Tensor, given: Tensor, sample_weight: Tensor | None 
 
     Parameters
     ----------
-    prob : Tensor of shape (N, K), float64
-        Predictions of rows that the net was not trained on, rows sum to 1.
+    prob : Tensor of shape (..., N, K), float64
+        Predictions of rows that the net was not trained on, rows sum to 1; each of the leading axes has a T of its own.
     given : Tensor of shape (N,), int64
     sample_weight : Tensor of shape (N,), optional
         At least 0.
 
     Returns
     -------
-    T : Tensor of shape (K, K), float64
+    T : Tensor of shape (..., K, K), float64
         Rows = true class.
-    log_likelihood : scalar Tensor, float64
+    log_likelihood : Tensor of shape (...), float64
         Sum over the rows.
     """
-    n_classes = prob.shape[1]
+    n_classes = prob.shape[-1]
     kept = torch.eye(n_classes, dtype=torch.float64, device=prob.device)
-    added = kept + 0.5 / n_classes
-    T = 0.8 * kept + 0.2 / n_classes
-    weight = torch.ones_like(prob[:, 0]) if sample_weight is None else sample_weight.to(prob.dtype)
+    added, label = kept + 0.5 / n_classes, functional.one_hot(given, n_classes).to(prob.dtype)  # (N, K)
+    T = (0.8 * kept + 0.2 / n_classes).expand(*prob.shape[:-2], n_classes, n_classes)
+    weight = torch.ones_like(label[:, 0]) if sample_weight is None else sample_weight.to(prob.dtype)
     for _ in range(N_STEPS):
-        share = prob * (weight / evidence_of(prob, T, given))[:, None]  # (N, K)
-        by_label = torch.zeros_like(T).index_add_(0, given, share).T
-        T = row_normalised(T * by_label + added)  # mass of Eq. (12)'s posterior, by given label
+        share = prob * (weight / evidence_of(prob, T, given))[..., None]  # (..., N, K)
+        T = row_normalised(T * (share.mT @ label) + added)  # mass of Eq. (12)'s posterior, by given label
     return T, evidence_of(prob, T, given).log() @ weight
 
 
 def evidence_of(prob: Tensor, T: Tensor, given: Tensor) -> Tensor:
-    """``sum_k f(x_i)[k] T[k, y~_i]``: (N,), above 0."""
-    return torch.linalg.vecdot(prob, T.T[given]).clamp_min(PROB_MIN)
+    """``sum_k f(x_i)[k] T[k, y~_i]``: (..., N), above 0."""
+    return torch.linalg.vecdot(prob, T.mT[..., given, :]).clamp_min(PROB_MIN)
+
+
+class Explanation(NamedTuple):
+    """What predictions of the given labels may mean."""
+
+    guess: Callable[[Tensor], Tensor]
+    """From predictions (n, K) to distributions of the true class (n, K)."""
+    transition: Tensor
+    score: Tensor
+    """Log-likelihood of the given labels and logarithm of the prior: scalar."""
+
+
+Explainer = Callable[[Tensor, Tensor, Tensor], Iterator[Explanation]]
+"""From predictions (n, K), given labels (n,) and weights (n,) to what they may mean."""
 
 
 class AveragedPosterior(NamedTuple):
@@ -98,7 +112,9 @@ class AveragedPosterior(NamedTuple):
     """Distribution of the true class, not given the label: (N, K), rows sum to 1."""
 
 
-def averaged_posterior(prob: Tensor, given: Tensor, sample_weight: Tensor | None = None) -> AveragedPosterior:
+def averaged_posterior(
+    prob: Tensor, given: Tensor, sample_weight: Tensor | None = None, further: Explainer | None = None
+) -> AveragedPosterior:
     """Distribution of the true class given the label, averaged over explanations of the predictions.
 
     Parameters
@@ -109,6 +125,8 @@ def averaged_posterior(prob: Tensor, given: Tensor, sample_weight: Tensor | None
         Given labels.
     sample_weight : Tensor of shape (N,), optional
         At least 0.
+    further : callable, optional
+        More explanations: from predictions (n, K), labels (n,) and weights (n,) of some rows to `Explanation` objects.
 
     Returns
     -------
@@ -119,7 +137,8 @@ def averaged_posterior(prob: Tensor, given: Tensor, sample_weight: Tensor | None
     part = slice(None, None, -(-prob.numel() // MOST_NUMBERS))
     weight = torch.ones_like(p[:, 0]) if sample_weight is None else sample_weight.to(p.dtype)
     tried = (p[part], given[part], weight[part])
-    found = [*at_temperatures(*tried), *without_anchors(*tried)]
+    families = (at_temperatures, without_anchors) if further is None else (at_temperatures, without_anchors, further)
+    found = [explanation for family in families for explanation in family(*tried)]
     share = torch.softmax(torch.stack([explanation.score for explanation in found]), 0)
     refurbished, guess = torch.zeros_like(p), torch.zeros_like(p)
     for s, explanation in zip(share, found, strict=True):
@@ -130,21 +149,11 @@ def averaged_posterior(prob: Tensor, given: Tensor, sample_weight: Tensor | None
     return AveragedPosterior(refurbished, T, guess)
 
 
-class Explanation(NamedTuple):
-    """What predictions of the given labels may mean."""
-
-    guess: Callable[[Tensor], Tensor]
-    """From predictions (n, K) to distributions of the true class (n, K)."""
-    transition: Tensor
-    score: Tensor
-    """Log-likelihood of the given labels and logarithm of the prior: scalar."""
-
-
 def at_temperatures(p: Tensor, given: Tensor, weight: Tensor) -> Iterator[Explanation]:
     """Predictions (n, K) made sharper or flatter, with the T that suits them."""
-    for tau in (tau for tau in TEMPERATURES if tau <= MOST_FLAT):
-        guess = partial(tempered, temperature=tau)
-        T, likelihood = likely_transition(guess(p), given, weight)
+    guesses = {tau: partial(tempered, temperature=tau) for tau in TEMPERATURES if tau <= MOST_FLAT}
+    found = likely_transition(torch.stack([guess(p) for guess in guesses.values()]), given, weight)
+    for (tau, guess), T, likelihood in zip(guesses.items(), *found, strict=True):
         yield Explanation(guess, T, likelihood - SHARPER * math.log(tau))
 
 

@@ -119,7 +119,7 @@ class OutOfFoldFlywheel(Flywheel):
         return bool(records) and len(records) - 1 - int(smoothed(records).argmin(0).max()) >= PATIENCE
 
     def start_cycles(self) -> None:
-        """From the best members of the warm-up: gamma = their agreement with labels of unseen rows, eps from them too."""
+        """From the best members of the warm-up: gamma is their agreement with unseen labels, eps as of `_explain`."""
         for trainer in self.trainers:
             module: Any = trainer.net.module_
             if not self.has_held_out:

@@ -157,7 +157,7 @@ def test_rows_between_separate_classes_do_not_hide_that_labels_are_wrong(monkeyp
 
 def test_likelihood_weighs_shares_of_the_anchors_against_their_prior(monkeypatch):
     """Two shares of the anchors' T: they count by likelihood times exp(-CHEAPER share)."""
-    monkeypatch.setattr(sharpness, "TEMPERATURES", ())
+    monkeypatch.setattr(sharpness, "at_temperatures", lambda *_: iter(()))
     monkeypatch.setattr(sharpness, "SHARES", (0.25, 1.0))
     prob, given = double([0.8, 0.2], [0.7, 0.3], [0.4, 0.6]), torch.tensor([0, 1, 1])
     anchors, kept = sharpness.anchor_transition(prob, given, double(1, 1, 1)), torch.eye(2, dtype=torch.float64)
@@ -169,6 +169,30 @@ def test_likelihood_weighs_shares_of_the_anchors_against_their_prior(monkeypatch
     _, T, guess = em.averaged_posterior(prob, given)
     assert_close(T, share * tried[0] + (1 - share) * tried[1])
     assert_close(guess, share * guesses[0] + (1 - share) * guesses[1])
+
+
+def test_several_predictions_have_a_transition_matrix_each():
+    prob, given = double([0.8, 0.2], [0.7, 0.3], [0.4, 0.6]), torch.tensor([0, 1, 1])
+    both = torch.stack([prob, prob.flip(1)])
+    alone = [em.likely_transition(p, given, double(1, 0.5, 2)) for p in both]
+    T, likelihood = em.likely_transition(both, given, double(1, 0.5, 2))
+    assert_close(T, torch.stack([T for T, _ in alone]))
+    assert_close(likelihood, torch.stack([value for _, value in alone]))
+
+
+def test_a_further_explanation_counts_by_its_score():
+    prob, given = double([0.8, 0.2], [0.7, 0.3], [0.4, 0.6]), torch.tensor([0, 1, 1])
+    turned = double([0.1, 0.9], [0.9, 0.1])
+
+    def further(p, labels, weight):
+        assert torch.equal(labels, given) and torch.equal(weight, double(1, 1, 1))
+        assert_close(p, prob)
+        yield sharpness.Explanation(lambda p: p.flip(1), turned, double(999.0)[0])
+
+    refurbished, T, guess = em.averaged_posterior(prob, given, further=further)
+    assert_close(T, turned)
+    assert_close(guess, prob.flip(1))
+    assert_close(refurbished, em.posterior_through(prob.flip(1), turned, given))
 
 
 def test_weights_may_be_of_single_precision():
