@@ -29,22 +29,27 @@ def user_net() -> NeuralNetClassifier:
 ESTIMATORS = [
     FlywheelClassifier(),
     FlywheelClassifier(user_net(), user_net(), n_warmup_epochs=5, n_cycles=3),
-    FlywheelClassifier(noise_model="uniform", n_folds=1, n_warmup_epochs=5, n_cycles=3),
-    FlywheelClassifier(warm_start=True, n_warmup_epochs=3, n_cycles=2),
+    FlywheelClassifier(noise_model="uniform", n_folds=1, warm_start=True, n_warmup_epochs=5, n_cycles=3),
 ]
-"""The defaults, users' nets, one net on all rows, and a fit that goes on."""
+"""The defaults, users' nets, one net on all rows that goes on."""
 
 
 WHOLE = "check_classifiers_train]"
-"""The check of how well a fit does: the only one that the defaults' warm-up has its whole length in."""
+"""The check of how well a fit does: the only one in which the defaults train as long as they do for users."""
 
 
 @pytest.fixture(autouse=True)
-def _short_warm_up(request):
+def _short_fits(request):
     if not request.node.name.endswith(WHOLE):
-        request.getfixturevalue("short_warm_up")
+        request.getfixturevalue("short_fits")
 
 
 @parametrize_with_checks(ESTIMATORS)
 def test_estimator_check(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks([FlywheelClassifier(warm_start=True, n_warmup_epochs=3, n_cycles=2)])
+def test_estimator_check_of_folds_that_go_on(estimator, check):
     check(estimator)
