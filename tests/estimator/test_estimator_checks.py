@@ -29,9 +29,10 @@ def user_net() -> NeuralNetClassifier:
 ESTIMATORS = [
     FlywheelClassifier(),
     FlywheelClassifier(user_net(), user_net(), n_warmup_epochs=5, n_cycles=3),
-    FlywheelClassifier(noise_model="uniform", n_folds=1, warm_start=True, n_warmup_epochs=5, n_cycles=3),
+    FlywheelClassifier(noise_model="uniform", n_folds=1, n_warmup_epochs=5, n_cycles=3),
+    FlywheelClassifier(warm_start=True, n_warmup_epochs=3, n_cycles=2),
 ]
-"""The defaults, users' nets, one net on all rows that goes on."""
+"""The defaults, users' nets, one net on all rows, and a fit that goes on."""
 
 
 WHOLE = "check_classifiers_train]"
@@ -46,10 +47,4 @@ def _short_fits(request):
 
 @parametrize_with_checks(ESTIMATORS)
 def test_estimator_check(estimator, check):
-    check(estimator)
-
-
-@pytest.mark.slow
-@parametrize_with_checks([FlywheelClassifier(warm_start=True, n_warmup_epochs=3, n_cycles=2)])
-def test_estimator_check_of_folds_that_go_on(estimator, check):
     check(estimator)
