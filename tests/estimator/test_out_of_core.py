@@ -42,9 +42,9 @@ def succeeded(done):
 
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 def test_a_memory_map_is_not_loaded(tmp_path, dtype):
-    n, d = (1500, 100_000) if dtype == "float32" else (3000, 50_000)  # as float32 both have 600 MB
-    found = succeeded(run(tmp_path, dtype, n, d, added=400_000_000))
-    assert found["bytes"] >= 600_000_000 and found["accuracy"] > 0.9
+    n, megabytes = (1500, 200) if dtype == "float32" else (3000, 400)  # as float32 300 and 600 MB
+    found = succeeded(run(tmp_path, dtype, n, 50_000, added=megabytes * 10**6))
+    assert found["bytes"] >= 1.5 * megabytes * 10**6 and found["accuracy"] > 0.9
     assert not found["fits_in_memory"]  # the limit is one that loading breaks
 
 
