@@ -39,7 +39,10 @@ suppress_warnings = ["config.cache"]
 
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
-nb_execution_mode = "off"  # the tests run them
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 600
+nb_output_stderr = "remove"  # a word of tqdm about widgets that are not installed, with a path of this machine
 
 autosummary_generate = True
 autodoc_typehints = "none"

@@ -8,6 +8,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits, load_iris
 
+from noisyflywheel.estimator.defaults import AUTO_FOLDS
 from noisyflywheel.noise import symmetric
 
 NOWHERE = "http://127.0.0.1:9"
@@ -43,9 +44,22 @@ def _one_thread():
 
 
 @pytest.fixture
-def short_warm_up(monkeypatch):
-    """Default nets on tables warm up for five epochs at most: for tests of what does not depend on how well they do."""
+def few_em_steps(monkeypatch):
+    """With folds the closing E-step learns T in five EM steps, not sixty, which is most of a fit of a hundred rows.
+
+    For tests of what does not depend on T.
+    """
+    monkeypatch.setattr("noisyflywheel.em.sharpness.N_STEPS", 5)
+
+
+@pytest.fixture
+def short_fits(monkeypatch, few_em_steps):
+    """Default nets on tables warm up for five epochs at most and then have two cycles.
+
+    For tests of what does not depend on how well they do.
+    """
     monkeypatch.setattr("noisyflywheel.loop.out_of_fold.MOST_EPOCHS", 5)
+    monkeypatch.setitem(AUTO_FOLDS, "n_cycles", 2)
 
 
 @pytest.fixture(scope="session")

@@ -51,7 +51,7 @@ HEAVY = [
 ALSO = {
     "noisyflywheel/em": ["test_properties.py"],
     "noisyflywheel/loop/flywheel.py": ["test_run.py"],
-    "noisyflywheel/loop/loader.py": ["test_out_of_fold.py"],
+    "noisyflywheel/loop/loader.py": ["test_out_of_fold.py", "test_large.py"],
 }
 """Further tests of a file, or of every file of a folder."""
 

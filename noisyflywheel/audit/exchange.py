@@ -86,19 +86,20 @@ def to_label_studio(
         line, about = issues.iloc[place], _about(issues, place)
         choice = {"choices": [about["suggested_label"]]}
         result = {"from_name": from_name, "to_name": to_name, "type": "choices", "value": choice}
-        score = float(line["refurbished_confidence"])
-        prediction = {"model_version": AGENT, "score": score, "result": [result]}
+        prediction = {"model_version": AGENT, "score": _cell(line["refurbished_confidence"]), "result": [result]}
         tasks.append({"data": _plain(data.iloc[place]) | about, "predictions": [prediction]})
     return tasks
 
 
-def from_label_studio(tasks: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+def from_label_studio(tasks: Iterable[Mapping[str, Any]], from_name: str = "label") -> pd.DataFrame:
     """Decisions from Label Studio's JSON export; the latest annotation of a task counts, a cancelled one is skipped.
 
     Parameters
     ----------
     tasks : iterable of dict
         With `data` as `to_label_studio` wrote it and `annotations`.
+    from_name : str, default "label"
+        Name of the `<Choices>` in the labelling interface; answers to other questions are left out.
 
     Returns
     -------
@@ -110,7 +111,8 @@ def from_label_studio(tasks: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
         made = sorted(task.get("annotations", ()), key=lambda a: str(a.get("updated_at") or a.get("created_at") or ""))
         if made:
             last = made[-1]
-            choices = [c for result in last.get("result", ()) for c in result.get("value", {}).get("choices", ())]
+            answers = [r for r in last.get("result", ()) if r.get("from_name") == from_name]
+            choices = [choice for answer in answers for choice in answer.get("value", {}).get("choices", ())]
             label = None if last.get("was_cancelled") or len(choices) != 1 else choices[0]
             when = str(last.get("updated_at") or last.get("created_at") or "")
             lines.append(_decision(task["data"], label, _who(last.get("completed_by", "")), when))
@@ -125,7 +127,7 @@ def to_argilla(issues: pd.DataFrame, data: pd.DataFrame, question: str = "label"
     issues : DataFrame of n rows
         With a column `row`, as `audit_table` gives it.
     data : DataFrame of n rows
-        The fields of a record.
+        The fields of a record, as texts; a missing cell is an empty one.
     question : str, default "label"
         Name of the label question.
 
@@ -136,9 +138,9 @@ def to_argilla(issues: pd.DataFrame, data: pd.DataFrame, question: str = "label"
     """
     records = []
     for place in _suspects(issues):
-        about, score = _about(issues, place), float(issues["refurbished_confidence"].iloc[place])
+        about, score = _about(issues, place), _cell(issues["refurbished_confidence"].iloc[place])
         suggestion = {"value": about["suggested_label"], "score": score, "agent": AGENT}
-        fields = {str(name): str(value) for name, value in _plain(data.iloc[place]).items()}
+        fields = {name: "" if value is None else str(value) for name, value in _plain(data.iloc[place]).items()}
         records.append(
             {
                 "id": str(about["row"]),
@@ -155,7 +157,8 @@ def to_argilla(issues: pd.DataFrame, data: pd.DataFrame, question: str = "label"
 def from_argilla(records: Iterable[Mapping[str, Any]], question: str = "label") -> pd.DataFrame:
     """Decisions from Argilla's JSON export (`dataset.records.to_json`).
 
-    The label that most annotators gave counts; where two were given equally often, the row is skipped.
+    The label that most annotators gave counts; where two were given equally often, the row is skipped. That export
+    does not say which responses were discarded: ask for the submitted ones before it is written.
 
     Parameters
     ----------
@@ -170,7 +173,7 @@ def from_argilla(records: Iterable[Mapping[str, Any]], question: str = "label") 
     """
     lines = []
     for record in records:
-        answers = record.get("responses", {}).get(question, ())
+        answers = [a for a in record.get("responses", {}).get(question, ()) if a["value"] is not None]
         counts = Counter(answer["value"] for answer in answers).most_common(2)
         if counts:
             tie = len(counts) > 1 and counts[0][1] == counts[1][1]
@@ -198,10 +201,19 @@ def _about(issues: pd.DataFrame, place: int) -> dict[str, Any]:
 
 def _plain(row: pd.Series) -> dict[str, Any]:
     """Cells of a row as JSON has them."""
-    return {
-        str(name): None if pd.isna(value) else value.item() if isinstance(value, np.generic) else value
-        for name, value in row.items()
-    }
+    return {str(name): _cell(value) for name, value in row.items()}
+
+
+def _cell(value: Any) -> str | int | float | bool | list[Any] | dict[str, Any] | None:
+    """A cell as JSON has it: dates and what else JSON does not know become texts."""
+    value = value.item() if isinstance(value, np.generic) and not isinstance(value, np.datetime64) else value
+    if isinstance(value, Mapping):
+        return {str(name): _cell(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_cell(inner) for inner in value]
+    if pd.isna(value):
+        return None
+    return value if isinstance(value, (str, int)) or (isinstance(value, float) and np.isfinite(value)) else str(value)
 
 
 def _who(person: Any) -> str:

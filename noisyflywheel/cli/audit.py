@@ -111,7 +111,8 @@ def fit_and_judge(job: Job, arguments: argparse.Namespace, known: pd.DataFrame |
         n_cycles=arguments.cycles or "auto", random_state=arguments.seed, device=arguments.device
     )
     cv = arguments.cv or (5 if job.groups is not None else None)
-    say(f"training on {job.X.shape[0]:,} rows of {' × '.join(map(str, job.X.shape[1:]))}")
+    n_rows, *shape = job.X.shape
+    say(f"training on {n_rows:,} rows of {' × '.join(map(str, shape))} {'features' if len(shape) == 1 else 'values'}")
     if cv is not None:
         say(f"then judging each row by a model that never saw it, {cv} fits")
     checkpoint = arguments.out / CHECKPOINT if arguments.checkpoint else None

@@ -114,6 +114,36 @@ def test_argilla_and_back(table, issues):
     assert from_argilla(records).empty
 
 
+def test_what_json_does_not_know(table, issues):
+    frame = table[["text"]].assign(
+        day=pd.to_datetime(["2024-05-01 10:30", None, None, "2024-05-04 00:00"]),
+        n=[np.int8(1), 2, np.inf, 4],
+        tags=[["a", 1.5]] * 4,
+    )
+    unsure = issues.assign(refurbished_confidence=[0.9, 0.8, np.nan, 0.6])
+    tasks = json.loads(json.dumps(to_label_studio(unsure, frame), allow_nan=False))
+    assert [task["predictions"][0]["score"] for task in tasks] == [None, 0.6, 0.9]
+    assert [task["data"]["day"] for task in tasks] == [None, "2024-05-04 00:00:00", "2024-05-01 10:30:00"]
+    assert [task["data"]["n"] for task in tasks] == ["inf", 4, 1]
+    assert tasks[0]["data"]["tags"] == ["a", 1.5]
+    (first, *_) = json.loads(json.dumps(to_argilla(unsure, frame), allow_nan=False))
+    assert first["suggestions"]["label"]["score"] is None
+    assert first["fields"] == {"text": "r", "day": "", "n": "inf", "tags": "['a', 1.5]"}
+
+
+def test_answers_to_other_questions_and_empty_ones_do_not_count(table, issues):
+    task = to_label_studio(issues, table[["text"]])[0]
+    done = answered(task, "01")
+    other = {"from_name": "sure", "to_name": "item", "type": "choices", "value": {"choices": ["yes"]}}
+    done["annotations"][0]["result"].append(other)
+    assert from_label_studio([done]).decision.tolist() == ["accept"]
+    assert from_label_studio([done], from_name="sure").new_label.tolist() == ["yes"]
+    record = to_argilla(issues, table[["text"]])[0]
+    answers = [{"value": None, "user_id": "a"}, {"value": "x", "user_id": "b"}]
+    assert from_argilla([record | {"responses": {"label": answers}}]).by.tolist() == ["b"]
+    assert from_argilla([record | {"responses": {"label": answers[:1]}}]).empty
+
+
 def test_review_in_a_notebook(table, issues, tmp_path):
     shown = review(issues, table[["text"]], title='a "title"', height=300)
     frame = shown._repr_html_()

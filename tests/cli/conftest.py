@@ -4,7 +4,7 @@ from noisyflywheel.cli import main
 
 
 @pytest.fixture
-def run(tmp_path, capsys, short_warm_up):
+def run(tmp_path, capsys, short_fits):
     """The command as a function of its arguments: exit code, output, errors."""
 
     def call(*arguments):

@@ -2,10 +2,9 @@
 
 import pytest
 import torch
+from made import CUDA
 
-NEEDED = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 
-
-@pytest.fixture(params=["cpu", pytest.param("cuda", marks=NEEDED)])
+@pytest.fixture(params=["cpu", CUDA])
 def device(request):
     return torch.device(request.param)

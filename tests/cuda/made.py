@@ -1,11 +1,19 @@
 """Data and a net that the tests of this folder share; enough rows for several chunks and steps."""
 
 import numpy as np
+import pytest
 import torch
 from skorch import NeuralNetClassifier
 from torch import nn
 
 from noisyflywheel.backbones import SmallResNet
+
+NEEDED = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
+CUDA = pytest.param("cuda", marks=NEEDED)
+rarely_on_the_cpu = pytest.mark.parametrize(
+    "device", [pytest.param("cpu", marks=pytest.mark.slow), CUDA], indirect=True
+)
+"""For tests that say something about a device with a memory of its own; on the CPU they compare it with itself."""
 
 N_ROWS = 5_100
 """More than four chunks of 1,024 rows, and a last batch that is not full."""

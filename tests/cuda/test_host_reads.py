@@ -16,6 +16,8 @@ from noisyflywheel.nets.prepare import default_net
 from noisyflywheel.views import ImageViews, VectorViews
 from noisyflywheel.views.mixup import mixup
 
+pytestmark = pytest.mark.usefixtures("few_em_steps")
+
 BATCH, CHUNK = 256, 1024
 
 

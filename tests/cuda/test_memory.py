@@ -12,6 +12,8 @@ from torch import nn
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.data import ArraySource
 
+pytestmark = pytest.mark.usefixtures("few_em_steps")
+
 
 def held(device):
     """Bytes that tensors hold: on the device, or in the tensors that live."""

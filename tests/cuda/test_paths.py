@@ -10,7 +10,9 @@ from torch.utils.data import TensorDataset
 
 from noisyflywheel import FlywheelClassifier
 
-N = 400
+pytestmark = pytest.mark.usefixtures("few_em_steps")
+
+N = 240
 
 
 class Probabilities(nn.Module):

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from made import make_rows
+from made import make_rows, rarely_on_the_cpu
 
 from noisyflywheel import FlywheelClassifier
 
@@ -29,6 +29,7 @@ np.savez(
 """
 
 
+@rarely_on_the_cpu
 def test_read_without_cuda(device, tmp_path):
     X, given, _ = make_rows(300)
     clf = FlywheelClassifier(n_warmup_epochs=2, n_cycles=1, device=str(device), random_state=0).fit(X, given)

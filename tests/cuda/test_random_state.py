@@ -1,10 +1,13 @@
 """Global random states of host and device are as before a fit; two fits with one seed agree."""
 
 import numpy as np
+import pytest
 import torch
 from made import make_rows
 
 from noisyflywheel import FlywheelClassifier
+
+pytestmark = pytest.mark.usefixtures("few_em_steps")
 
 
 def states(device):

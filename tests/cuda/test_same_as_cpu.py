@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from made import make_rows
+from made import make_rows, rarely_on_the_cpu
 
 from noisyflywheel import FlywheelClassifier
 
@@ -13,6 +13,7 @@ def fit(device, **params):
     return FlywheelClassifier(**settings | params).fit(X, given), X
 
 
+@rarely_on_the_cpu
 @pytest.mark.parametrize("params", [{}, {"resample": "argmax", "calibrate": False, "cr_ramp": 0}, {"refurbish": False}])
 def test_results_are_the_cpus(device, params):
     (there, X), (here, _) = fit(device, **params), fit("cpu", **params)

@@ -22,6 +22,8 @@ from torch.utils.data import IterableDataset, TensorDataset
 from noisyflywheel import DivergenceError, FlywheelClassifier
 from noisyflywheel.views import VectorViews
 
+pytestmark = pytest.mark.usefixtures("few_em_steps")
+
 RNG = np.random.default_rng(0)
 N = 30
 X = RNG.normal(size=(N, 4)).astype(np.float32)

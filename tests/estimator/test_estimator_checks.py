@@ -36,13 +36,13 @@ ESTIMATORS = [
 
 
 WHOLE = "check_classifiers_train]"
-"""The check of how well a fit does: the only one that the defaults' warm-up has its whole length in."""
+"""The check of how well a fit does: the only one in which the defaults train as long as they do for users."""
 
 
 @pytest.fixture(autouse=True)
-def _short_warm_up(request):
+def _short_fits(request):
     if not request.node.name.endswith(WHOLE):
-        request.getfixturevalue("short_warm_up")
+        request.getfixturevalue("short_fits")
 
 
 @parametrize_with_checks(ESTIMATORS)

@@ -7,6 +7,8 @@ import pytest
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.estimator.inputs import check_same_index
 
+pytestmark = pytest.mark.usefixtures("few_em_steps")
+
 RNG = np.random.default_rng(0)
 Y = np.arange(30) % 3
 X = RNG.normal(size=(30, 2)) + Y[:, None]

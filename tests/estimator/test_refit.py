@@ -14,6 +14,8 @@ from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.nets.trainer import Trainer
 from noisyflywheel.noise import symmetric
 
+pytestmark = pytest.mark.usefixtures("few_em_steps")
+
 X, Y = load_digits(return_X_y=True)
 X, Y = X[:300], Y[:300]
 QUICK = {"n_warmup_epochs": 3, "n_cycles": 3, "random_state": 0, "guard": False}

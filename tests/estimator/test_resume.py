@@ -21,7 +21,7 @@ from noisyflywheel.persistence import CheckpointError, save_checkpoint
 from noisyflywheel.persistence.store import FILE
 
 X, Y = load_digits(return_X_y=True)
-X, Y = X[:210], Y[:210]
+X, Y = X[:90], Y[:90]
 QUICK = {"n_warmup_epochs": 3, "n_cycles": 4, "random_state": 0, "guard": False}
 
 
@@ -146,7 +146,7 @@ VARIANTS = {
         "mixup_alpha": 4.0,
         "contrastive_weight": 0.025,
     },
-    "subset": {"cycle_size": 100},
+    "subset": {"cycle_size": 50},
     "averaged weights": {"average_epochs": 3.0},
     "schedules and dropout": {
         "main_net": NeuralNetClassifier(

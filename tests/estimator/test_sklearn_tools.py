@@ -22,6 +22,8 @@ from noisyflywheel.backbones import MLP
 from noisyflywheel.estimator.callbacks import HAS_CALLBACKS
 from noisyflywheel.views import VectorViews
 
+pytestmark = pytest.mark.usefixtures("few_em_steps")
+
 
 def quick(**params):
     return FlywheelClassifier(**{"n_warmup_epochs": 2, "n_cycles": 2, "random_state": 0} | params)

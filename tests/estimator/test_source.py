@@ -7,6 +7,8 @@ import pytest
 
 import noisyflywheel
 
+pytestmark = pytest.mark.usefixtures("few_em_steps")
+
 SOURCES = sorted(Path(noisyflywheel.__file__).parent.rglob("*.py"))
 
 FORBIDDEN = {

@@ -9,6 +9,8 @@ from torch.utils.data import TensorDataset
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.estimator.inputs import read_rows
 
+pytestmark = pytest.mark.usefixtures("few_em_steps")
+
 RNG = np.random.default_rng(0)
 Y = np.arange(120) % 2
 HOURS = (12 * Y + RNG.uniform(0, 8, 120))[:, None]

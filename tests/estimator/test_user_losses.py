@@ -10,6 +10,8 @@ from torch import nn
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.exceptions import FlywheelWarning
 
+pytestmark = pytest.mark.usefixtures("few_em_steps")
+
 RNG = np.random.default_rng(0)
 Y = np.arange(90) % 3
 X = (np.eye(3)[Y] + RNG.normal(scale=0.8, size=(90, 3))).astype(np.float32)

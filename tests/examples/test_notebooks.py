@@ -1,6 +1,10 @@
-"""Every notebook runs from top to bottom, from an empty folder, and keeps no output in its file."""
+"""Every notebook runs from top to bottom, from an empty folder, and keeps no output in its file.
+
+`.ci/run` runs them when it builds the site, which an error in a cell ends; here that takes `-m slow`.
+"""
 
 import json
+import runpy
 from pathlib import Path
 
 import matplotlib
@@ -17,6 +21,7 @@ def cells(path, kind):
     return ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == kind]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_notebook_runs(path, tmp_path, monkeypatch):
     matplotlib.use("Agg")
@@ -35,5 +40,8 @@ def test_notebook_says_what_it_shows_and_keeps_no_output(path):
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in notebook["cells"])
 
 
-def test_notebooks_are_there():
+def test_notebooks_are_there_and_run_when_the_site_is_built():
     assert {"table", "text", "pictures", "review", "own_nets"} == {p.stem for p in NOTEBOOKS}
+    site = runpy.run_path(str(FOLDER.parents[1] / "docs" / "conf.py"))
+    assert site["nb_execution_mode"] == "force"
+    assert site["nb_execution_raise_on_error"]

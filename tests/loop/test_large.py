@@ -6,7 +6,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch.testing import assert_close
 
-from noisyflywheel import FlywheelClassifier
+from noisyflywheel import FlywheelClassifier, em
 from noisyflywheel.estimator import assemble
 from noisyflywheel.loop import large
 from noisyflywheel.loop.flywheel import Flywheel
@@ -89,6 +89,20 @@ def test_a_saved_state_holds_no_predictions_and_goes_on_as_it_was(params, in_blo
         made.load_state_dict(saved)
         assert torch.equal(made.state.f_prob, f_prob)
         assert [made.cycle()["gamma"] for _ in range(2)] == first
+
+
+def test_the_first_prediction_is_uniform_and_rows_may_lack_a_class(in_blocks):
+    with torch.random.fork_rng():
+        made = flywheel()
+        torch.testing.assert_close(made.state.f_prob, torch.full((len(X), 10), 0.1))
+        made.warm_up_epoch()
+        made.start_cycles()
+        made.cycle()
+    s, rows = made.state, (made.given < 9).nonzero().squeeze(1)
+    q, given, f_prob = s.q[rows], made.given[rows], s.f_prob[rows].double()
+    T, T_c = made._matrices_of(rows, None)
+    torch.testing.assert_close(T, em.transition_matrix(em.refurbish(q, given, f_prob), given))
+    torch.testing.assert_close(T_c, em.corruption_matrix(q, f_prob, given))
 
 
 def test_the_state_before_the_first_cycle_comes_back(in_blocks):

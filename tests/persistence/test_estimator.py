@@ -26,6 +26,8 @@ from noisyflywheel.persistence.store import FILE
 from noisyflywheel.views import VectorViews
 from noisyflywheel.views.adapter import ViewAdapter
 
+pytestmark = pytest.mark.usefixtures("few_em_steps")
+
 X, Y = load_iris(return_X_y=True)
 SHORT = {"n_warmup_epochs": 1, "n_cycles": 2, "random_state": 0}
 
