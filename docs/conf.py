@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import warnings
 from pathlib import Path
 
@@ -16,8 +17,13 @@ author = "the noisyflywheel developers"
 copyright = author
 version = release = noisyflywheel.__version__
 
+NOTEBOOKS = HERE.parent / "examples" / "notebooks"
+for notebook in NOTEBOOKS.glob("*.ipynb"):  # Sphinx reads what lies below the docs
+    (HERE / "notebooks").mkdir(exist_ok=True)
+    shutil.copyfile(notebook, HERE / "notebooks" / notebook.name)
+
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
@@ -33,11 +39,13 @@ suppress_warnings = ["config.cache"]
 
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
+nb_execution_mode = "off"  # the tests run them
 
 autosummary_generate = True
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
+toc_object_entries_show_parents = "hide"
 
 sphinx_gallery_conf = {
     "examples_dirs": [str(HERE.parent / "examples" / "gallery")],

@@ -32,7 +32,7 @@ def make_classifier() -> FlywheelClassifier:
         batch_size=32,
         train_split=None,
     )
-    return FlywheelClassifier(net, net, views=VectorViews(), n_warmup_epochs=5, n_cycles=10, random_state=0)
+    return FlywheelClassifier(net, net, views=VectorViews(), n_warmup_epochs=5, n_cycles=5, random_state=0)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Pictures with wrong labels: uint8 arrays go in, stay uint8, and each label gets a verdict.
 
-800 handwritten digits of 8 x 8 pixels, the labels of 30 % redrawn at random, and the small residual network that
+500 handwritten digits of 8 x 8 pixels, the labels of 30 % redrawn at random, and the small residual network that
 `FlywheelClassifier` builds for pictures. Digits have a right way round, so the weak view may shift them but not
 mirror them. A sheet of the labels least likely to be right is saved if a file name is given.
 
@@ -18,7 +18,7 @@ from noisyflywheel import FlywheelClassifier
 from noisyflywheel.noise import symmetric
 from noisyflywheel.views import ImageViews
 
-N_TRAIN = 800
+N_TRAIN = 500
 
 
 def main(picture: str | None = None) -> None:

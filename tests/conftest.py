@@ -42,6 +42,12 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
+@pytest.fixture
+def short_warm_up(monkeypatch):
+    """Default nets on tables warm up for five epochs at most: for tests of what does not depend on how well they do."""
+    monkeypatch.setattr("noisyflywheel.loop.out_of_fold.MOST_EPOCHS", 5)
+
+
 @pytest.fixture(scope="session")
 def iris():
     """Iris with 20 % wrong labels: X (150, 4), given and true labels (150,)."""

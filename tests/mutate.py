@@ -43,7 +43,7 @@ HEAVY = [
     "pytest",
     "hypothesis.strategies",
     "hypothesis.extra.numpy",
-    "rich.progress",
+    "tqdm.auto",
     "safetensors.torch",
 ]
 """What tests import and no mutant changes."""

@@ -17,7 +17,6 @@ view as well, and takes f's prediction of step 4 for the next step 2.
 import argparse
 import json
 import os
-import platform
 import resource
 import statistics
 import time
@@ -26,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torchvision
+from machine import device_name
 from plain_cycle import PlainCycle
 from skorch import NeuralNetClassifier
 from torch import nn
@@ -165,17 +165,6 @@ def median_row(rows):
     return {key: statistics.median(row[key] for row in rows) for key in rows[0]}
 
 
-def describe(device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    try:
-        with open("/proc/cpuinfo") as file:
-            name = next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        name = platform.processor() or platform.machine()
-    return f"{name}, {torch.get_num_threads()} thread(s)"
-
-
 def measure(args) -> dict:
     device = torch.device(args.device)
     rng = np.random.default_rng(0)
@@ -203,7 +192,7 @@ def measure(args) -> dict:
         if plain is not None:
             theirs.append(one_cycle(plain, plain_seconds, device))
     peak = peaks["torch.bfloat16" if amp else "torch.float32"]
-    found = {"device": describe(device), "torch": torch.__version__, "torchvision": torchvision.__version__}
+    found = {"device": device_name(device), "torch": torch.__version__, "torchvision": torchvision.__version__}
     found |= {"net": args.net, "n": args.n, "batch": args.batch, "bf16": amp, "peak_memory_gib": memory}
     found |= {"flop": flop, "peak_flop_per_second": peak, "ours": median_row(ours)}
     found |= predicted

@@ -28,6 +28,7 @@ import numpy as np
 import sklearn
 import skorch
 import torch
+from machine import processor
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -229,15 +230,6 @@ def measure(n_cycles: int, repeats: int, seed: int) -> dict[str, Any]:
     }
 
 
-def processor_name() -> str:
-    """The CPU, where the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cycles", type=int, default=20)
@@ -248,7 +240,7 @@ def main() -> int:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     versions = {"python": platform.python_version(), "torch": torch.__version__}
-    versions |= {"skorch": skorch.__version__, "scikit-learn": sklearn.__version__, "processor": processor_name()}
+    versions |= {"skorch": skorch.__version__, "scikit-learn": sklearn.__version__, "processor": processor()}
     print(__doc__.splitlines()[0])
     print(", ".join(f"{name} {value}" for name, value in versions.items()))
     found = measure(arguments.cycles, arguments.repeats, arguments.seed)

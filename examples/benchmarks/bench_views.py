@@ -10,13 +10,13 @@ other work on the machine does not; the best of several repeats.
 """
 
 import argparse
-import platform
 import time
 from collections.abc import Callable
 
 import PIL
 import torch
 import torchvision
+from machine import processor
 from torchvision.transforms import v2
 
 from noisyflywheel.views import ImageViews
@@ -32,15 +32,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--loop-images", type=int, default=256, help="pictures for the one-by-one loop")
     parser.add_argument("--check", action="store_true", help="exit with an error where a bar is missed")
     return parser.parse_args()
-
-
-def processor() -> str:
-    """Name the CPU; the platform's word where the system does not tell."""
-    try:
-        with open("/proc/cpuinfo") as file:
-            return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def best_time(work: Callable[[], object], repeats: int, device: torch.device) -> float:

@@ -2,8 +2,8 @@
 
 `build` makes both archives, looks into them, installs the wheel into a fresh environment (`--no-deps` with the
 packages of this one, or from the registry with `--fresh`) and audits a small file there. `measure` installs this
-package and cleanlab, each into a fresh environment without a cache, and notes seconds, packages and megabytes. Needs
-the package `build`.
+package and cleanlab, each into a fresh environment without a cache, and notes seconds (which the network decides),
+packages, megabytes (in all, and those for NVIDIA's GPUs only) and the time of an import. Needs the package `build`.
 
     python examples/benchmarks/package.py build
     python examples/benchmarks/package.py measure --json package.json
@@ -22,12 +22,18 @@ import tempfile
 import time
 import venv
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 MUST_HOLD = ("noisyflywheel/py.typed", "noisyflywheel/audit/report.html", "noisyflywheel/audit/report_review.html")
+INSTALLS: dict[str, tuple[str | Path, str]] = {
+    "noisyflywheel": (ROOT, "from noisyflywheel import FlywheelClassifier"),
+    "cleanlab": ("cleanlab", "from cleanlab.classification import CleanLearning"),
+}
+"""What is installed, and the import that a user begins with."""
+
 ROWS = "width,height,kind\n" + "".join(f"{i % 7}.{i % 10},{i % 3},{'ab'[i % 7 > 3]}\n" for i in range(120))
 
 
@@ -87,8 +93,28 @@ def build(from_registry: bool) -> None:
         print("audit wrote", ", ".join(audit_somewhere(python, folder)))
 
 
-def measure_install(what: str | Path) -> dict[str, Any]:
-    """Seconds, packages and megabytes of one install into a fresh environment without a cache."""
+def megabytes(files: Iterable[Path]) -> float:
+    """Size of files together."""
+    return round(sum(path.stat().st_size for path in files) / 2**20, 1)
+
+
+def is_for_cuda(path: Path) -> bool:
+    """Whether a file serves NVIDIA's GPUs only."""
+    return bool({"nvidia", "triton"} & set(path.parts)) or "_cuda" in path.name and ".so" in path.suffixes
+
+
+def import_seconds(python: Path, statement: str, repeats: int = 5) -> float:
+    """Processor seconds of a new interpreter that runs a statement, less those of one that does nothing."""
+
+    def least(code: str) -> float:
+        timed = f"{code}\nimport time; print(time.process_time())"
+        return min(float(run(python, "-c", timed)) for _ in range(repeats))
+
+    return round(least(statement) - least(""), 2)
+
+
+def measure_install(what: str | Path, statement: str) -> dict[str, Any]:
+    """Seconds, packages and megabytes of an install into a fresh environment without a cache; time of an import."""
     with tempfile.TemporaryDirectory() as name:
         python = fresh(Path(name))
         start = time.perf_counter()
@@ -96,14 +122,15 @@ def measure_install(what: str | Path) -> dict[str, Any]:
         seconds = time.perf_counter() - start
         found = {p["name"]: p["version"] for p in json.loads(run(python, "-m", "pip", "list", "--format", "json"))}
         files = [path for path in Path(name, "lib").rglob("*") if path.is_file() and not path.is_symlink()]
-        megabytes = sum(path.stat().st_size for path in files) / 2**20
-        cuda = sum(path.stat().st_size for path in files if {"nvidia", "triton"} & set(path.parts)) / 2**20
+        sizes = {"megabytes": megabytes(files), "megabytes_for_cuda": megabytes(filter(is_for_cuda, files))}
+        imported = import_seconds(python, statement)
     keep = {name: found[name] for name in ("noisyflywheel", "cleanlab", "torch", "scikit-learn") if name in found}
     return {
-        "seconds": round(seconds, 1),
+        "install_seconds": round(seconds, 1),
         "packages": len(found) - len({"pip", "setuptools"} & set(found)),
-        "megabytes": round(megabytes, 1),
-        "megabytes_of_cuda_and_triton": round(cuda, 1),
+        **sizes,
+        "import": statement,
+        "import_seconds": imported,
         "versions": keep,
     }
 
@@ -111,8 +138,8 @@ def measure_install(what: str | Path) -> dict[str, Any]:
 def measure(out: Path | None) -> None:
     """This package and cleanlab, one after the other."""
     result: dict[str, Any] = {"python": platform.python_version(), "machine": platform.machine()}
-    for name, what in (("noisyflywheel", ROOT), ("cleanlab", "cleanlab")):
-        result[name] = measure_install(what)
+    for name, (what, statement) in INSTALLS.items():
+        result[name] = measure_install(what, statement)
         print(name, result[name])
     if out is not None:
         out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -21,5 +21,5 @@ CleanProbaDisplay.from_estimator(clf, y_true=y)
 
 # %%
 # What was decided from the data, and why.
-for name, row in clf.decisions_.iterrows():
-    print(f"{name}: {row['chosen']} ({row['reason']})")
+for made in clf.decisions_.itertuples():
+    print(f"{made.decision}: {made.chosen} ({made.reason})")

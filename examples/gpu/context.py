@@ -65,6 +65,8 @@ def read_lines(folder: Path) -> Iterator[dict]:
 
 def append_line(context: Context, part: str, job: str, outcome: dict, seconds: float) -> None:
     """One whole line at the end of the part's file; `outcome` has "result", "skipped" or "error"."""
+    from machine import device_name
+
     line = {"job": job, "part": part, "device_type": context.device.type, "scale": context.scale}
     line |= {"device": device_name(context.device), "versions": versions(), "command": command(context, job)}
     line |= {"when": time.strftime("%Y-%m-%d"), "seconds": round(seconds, 2)} | outcome
@@ -100,18 +102,6 @@ def command(context: Context, job: str) -> str:
     data = " --data cifar10n.npz" if context.data else ""
     where = f"--device {context.device.type} --scale {context.scale}"
     return f"python examples/gpu/run.py --out DIR{data} {where} --only '{job}'"
-
-
-def device_name(device: torch.device) -> str:
-    """The GPU's model, or the processor's and its threads."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    try:
-        with open("/proc/cpuinfo") as file:
-            name = next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        name = platform.processor() or platform.machine()
-    return f"{name}, {torch.get_num_threads()} thread(s)"
 
 
 def synchronize(device: torch.device) -> None:

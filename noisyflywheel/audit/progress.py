@@ -12,6 +12,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from noisyflywheel.audit.held_out import last_step
+from noisyflywheel.loop.progress import has_bar
 
 SECONDS = 10.0
 """Between two lines of text."""
@@ -107,12 +108,6 @@ def counted(estimator: Any, n_fits: int, show: bool | None = None) -> Iterator[N
             yield
         finally:
             last.set_params(on_cycle=None)
-
-
-def has_bar(file: Any) -> bool:
-    """Whether a bar can be drawn: on a terminal, and in a notebook."""
-    notebook = "ipykernel" in sys.modules and tqdm.__module__.endswith("notebook")
-    return notebook or bool(getattr(file, "isatty", lambda: False)())
 
 
 def duration(seconds: float) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from noisyflywheel.audit.apply import apply_folder, undo_folder
+from noisyflywheel.cli.parsers import add_files, folder_parser
 
 EXAMPLES = """examples:
   noisyflywheel apply audit                                       accepted and set labels only
@@ -20,17 +20,15 @@ writes into the folder of the audit:
 
 def add_parser(subcommands: Any) -> None:
     """Describe the subcommand."""
-    parser = subcommands.add_parser(
+    parser = folder_parser(
+        subcommands,
         "apply",
         help="write the cleaned file from decisions",
         description="Applies decisions.csv, as the report or `noisyflywheel review` saves it, to the file that was "
         "judged. The file itself is never changed.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of `noisyflywheel audit --out`")
-    parser.add_argument("--decisions", type=Path, metavar="FILE", help="default decisions.csv in DIR")
-    parser.add_argument("--input", type=Path, metavar="FILE", help="the file that was judged, where it has moved")
+    add_files(parser, decisions="default decisions.csv in DIR")
     parser.add_argument(
         "--policy",
         choices=("keep", "drop", "refurbish", "flag"),

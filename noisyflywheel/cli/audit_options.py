@@ -14,6 +14,7 @@ import torch
 from noisyflywheel.audit.files import READABLE, endings, first_line
 from noisyflywheel.audit.workspace import RECORD
 from noisyflywheel.cli.inputs import Job, Reading
+from noisyflywheel.cli.parsers import command_parser
 
 EXAMPLES = """examples:
   noisyflywheel audit orders.csv --label category --out audit
@@ -35,13 +36,13 @@ exit codes: 0 done, 2 something in the input or the options is wrong, 130 interr
 
 def add_options(subcommands: Any) -> argparse.ArgumentParser:
     """Parser of the subcommand."""
-    parser: argparse.ArgumentParser = subcommands.add_parser(
+    parser = command_parser(
+        subcommands,
         "audit",
         help="find the wrong labels of a table or image folder",
         description="Finds the labels that are probably wrong in a table (.csv, .tsv, .parquet, .xlsx, .json, .jsonl, "
         "also .gz or .zst), or in a folder of images with one subfolder per class, and says what they should be.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("input", type=Path, help="a table, or a folder of images")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results; made if needed")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
+from noisyflywheel.cli.parsers import command_parser
 from noisyflywheel.estimator.classifier import FlywheelClassifier
 from noisyflywheel.nets.prepare import default_net
 from noisyflywheel.noise import symmetric
@@ -24,13 +25,13 @@ PLAIN_EPOCHS = 60
 
 def add_parser(subcommands: Any) -> None:
     """Describe the subcommand."""
-    parser = subcommands.add_parser(
+    parser = command_parser(
+        subcommands,
         "demo",
         help="see it work on real data, in less than a minute",
         description="Makes half of the labels of scikit-learn's 1,797 digits wrong, trains the same net "
         "plainly and in the flywheel, and shows the ten labels that are least likely to be right.",
         epilog="examples:\n  noisyflywheel demo\n  noisyflywheel demo --rate 0.8 --seed 1 --out demo80",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", type=Path, default=Path(), help="folder of the picture (default: here)")
     parser.add_argument("--rate", type=float, default=0.5, help="share of labels drawn anew (default 0.5)")

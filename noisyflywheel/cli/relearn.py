@@ -15,6 +15,7 @@ from noisyflywheel.audit.matching import match_rows, read_issues
 from noisyflywheel.audit.workspace import Origin, csv_bytes, load_origin, open_issues, replace_file
 from noisyflywheel.cli.audit import fit_and_judge, read_job, say, write_all
 from noisyflywheel.cli.inputs import Job
+from noisyflywheel.cli.parsers import add_files, folder_parser
 
 EXAMPLES = """examples:
   noisyflywheel audit orders.csv --label category --out audit
@@ -28,19 +29,15 @@ writes issues.csv, report.html and model.joblib of the folder anew; decisions.cs
 
 def add_parser(subcommands: Any) -> None:
     """Describe the subcommand."""
-    parser = subcommands.add_parser(
+    parser = folder_parser(
+        subcommands,
         "relearn",
         help="judge the undecided labels anew, with what people decided",
         description="Trains again with the options of the audit. Accepted and set labels, and those confirmed by "
         "a rejection, are known to be right; dropped rows are left out; all other labels are judged anew.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of `noisyflywheel audit --out`")
-    parser.add_argument(
-        "--decisions", type=Path, metavar="FILE", help="add these to decisions.csv in DIR (default: that alone)"
-    )
-    parser.add_argument("--input", type=Path, metavar="PATH", help="what was judged, if it has moved")
+    add_files(parser, decisions="add these to decisions.csv in DIR (default: that alone)")
     parser.add_argument("--force", action="store_true", help="overwrite an issues.csv that was edited")
     parser.set_defaults(run=run)
 

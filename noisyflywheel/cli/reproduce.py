@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from noisyflywheel.cli.parsers import command_parser
 from noisyflywheel.reproduce import Plan, load_benchmark, reproduce
 from noisyflywheel.reproduce.benchmarks import Reader
 
@@ -26,12 +27,12 @@ Figures 3, 4 and 5 as NAME-figure3.png ... ; `noisyflywheel tables DIR` makes th
 
 def add_parser(subcommands: Any) -> None:
     """Describe the subcommand."""
-    parser = subcommands.add_parser(
+    parser = command_parser(
+        subcommands,
         "reproduce",
         help="run an experiment of the paper",
         description="Trains the flywheel on a benchmark of the paper and measures it after every cycle.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     names = ("cifar10", "cifar100", "tiny-imagenet", "clothing1m", "webvision")
     parser.add_argument("dataset", choices=names, help=", ".join(names), metavar="DATASET")

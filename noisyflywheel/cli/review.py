@@ -5,21 +5,21 @@ from __future__ import annotations
 import argparse
 import getpass
 import webbrowser
-from pathlib import Path
 from typing import Any
 
 from noisyflywheel.audit.review_server import ReviewServer
+from noisyflywheel.cli.parsers import folder_parser
 
 
 def add_parser(subcommands: Any) -> None:
     """Describe the subcommand."""
-    parser = subcommands.add_parser(
+    parser = folder_parser(
+        subcommands,
         "review",
         help="decide on the suspects in the browser",
         description="Serves the report of an audit to this machine only, under an address with a secret in it, and "
         "saves each decision in DIR/decisions.csv. Stop it with Ctrl-C; `noisyflywheel apply DIR` comes next.",
     )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of `noisyflywheel audit --out`")
     parser.add_argument("--port", type=int, default=0, help="default: a free one")
     parser.add_argument("--by", metavar="NAME", help="who decides (default: the name you are logged in with)")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")

@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from noisyflywheel.cli.parsers import command_parser
 from noisyflywheel.reproduce.tables import read_results, write_tables
 
 
 def add_parser(subcommands: Any) -> None:
     """Describe the subcommand."""
-    parser = subcommands.add_parser(
+    parser = command_parser(
+        subcommands,
         "tables",
         help="make the paper's tables from results",
         description="Reads the JSON files that `noisyflywheel reproduce` wrote and prints Tables 1-7 as "

@@ -93,8 +93,8 @@ def assemble(
 ) -> Flywheel:
     """Nets, views and source, checked against each other before any training; ``sample`` is that of `sample_of`."""
     image = sample.ndim > 2
-    settings = make_settings(params, image, nets.n_folds)
     source = make_source(data.rows, nets.home, worker_options(main_net=nets.main, aux_net=nets.aux))
+    settings = make_settings(params, image, nets.n_folds, len(source))
     views = ViewAdapter(default_views(params["views"], sample, nets.n_folds), sample)
     trainers = make_trainers(params, nets, sample, views, n_classes, seeds, image, ranks)
     state_device = float64_device(nets.home)

@@ -7,23 +7,27 @@ from typing import Any
 from torch import Tensor
 
 from noisyflywheel.loop.decide import Decision
+from noisyflywheel.loop.out_of_fold import MANY_ROWS
 from noisyflywheel.loop.state import Settings
 from noisyflywheel.views.vectors import share_a_unit
 
 AUTO = {"mixup_alpha": 0.0, "contrastive_weight": 0.0}
 AUTO_VECTORS = AUTO | {"average_epochs": 0.0, "cr_ramp": 0.1, "n_cycles": 50}
 AUTO_IMAGES = AUTO | {"average_epochs": 5.0, "cr_ramp": 0.4, "n_cycles": 50}
-AUTO_FOLDS = AUTO | {"average_epochs": 0.0, "cr_ramp": 0.5, "n_cycles": 8}
-"""What "auto" stands for, without folds and with them; ``cr_ramp`` as a share of the cycles. In the tens of epochs that
-a default fit has, MixUp and the contrastive loss cost more than they give: f stays behind g, on tables and embeddings
-as on pictures. A long ramp leaves nets on embeddings and tables time to memorise the given labels; small convolutional
-nets underfit, want a long one and their weights averaged."""
+AUTO_FOLDS = AUTO | {"average_epochs": 0.0, "cr_ramp": 0.5, "n_cycles": 16}
+AUTO_MANY_ROWS = AUTO_FOLDS | {"n_cycles": 8}
+"""What "auto" stands for, without folds and with them (fewer cycles beyond ``MANY_ROWS`` rows, where each has many
+steps); ``cr_ramp`` as a share of the cycles. In the tens of epochs that a default fit has, MixUp and the contrastive
+loss cost more than they give: f stays behind g, on tables and embeddings as on pictures. A long ramp leaves nets on
+embeddings and tables time to memorise the given labels; small convolutional nets underfit, want a long one and their
+weights averaged."""
 
 
-def make_settings(params: dict[str, Any], image: bool, n_folds: int = 1) -> Settings:
+def make_settings(params: dict[str, Any], image: bool, n_folds: int = 1, n_rows: int = 0) -> Settings:
     """The loop's settings from checked parameters, every "auto" resolved but that of the warm-up."""
     values = {name: params[name] for name in Settings.__dataclass_fields__}
-    auto: dict[str, Any] = AUTO_IMAGES if image else AUTO_FOLDS if n_folds > 1 else AUTO_VECTORS
+    folds = AUTO_MANY_ROWS if n_rows > MANY_ROWS else AUTO_FOLDS
+    auto: dict[str, Any] = AUTO_IMAGES if image else folds if n_folds > 1 else AUTO_VECTORS
     n_cycles = auto["n_cycles"] if params["n_cycles"] == "auto" else params["n_cycles"]
     for name, value in (auto | {"cr_ramp": max(1, int(n_cycles * auto["cr_ramp"]))}).items():
         if isinstance(values[name], str):
@@ -37,7 +41,7 @@ WIDE = 32
 MANY_FLAGS = 0.25
 """From this share of two-valued features on rows are a table with encoded categories, whatever their variances are."""
 
-FOLDS = ((5_000, 5), (30_000, 3), (None, 2))
+FOLDS = ((5_000, 5), (MANY_ROWS, 3), (None, 2))
 """Rows up to which there are so many folds: with more rows each member sees enough without many folds."""
 
 IN_SAMPLE: dict[str, tuple[Any, ...]] = {

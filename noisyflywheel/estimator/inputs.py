@@ -149,7 +149,7 @@ def _read_lazy(estimator: Any, X: LazyRows, reset: bool) -> LazyRows:
     named = head if names is None else pd.DataFrame(head, columns=list(names))
     validate_data(estimator, named, reset=reset, skip_check_array=True)
     if head.ndim > 2:
-        _check_row_shape(estimator, tuple(channels_first(torch.from_numpy(head)).shape[1:]), reset)
+        _check_row_shape(estimator, tuple(channels_first(torch.from_numpy(np.array(head))).shape[1:]), reset)
     elif reset and (learnt := learn_centring(array)) is not None:
         estimator.input_offset_, estimator.input_scale_ = learnt
     offset = getattr(estimator, "input_offset_", None)

@@ -35,70 +35,53 @@ def _is_bool(value: Any) -> bool:
     return isinstance(value, bool) or type(value).__name__ in ("bool", "bool_")
 
 
-_CHECKS: dict[str, tuple[str, Callable[[Any], bool], Callable[[Any], bool]]] = {
-    # name: (what is allowed, is the type right, is the value right)
-    "n_warmup_epochs": (
-        "'auto' or an int >= 0",
+_Check = tuple[str, Callable[[Any], bool], Callable[[Any], bool]]
+"""What is allowed, whether the type is right, whether the value is."""
+
+
+def _auto_or_int(least: int) -> _Check:
+    return (
+        f"'auto' or an int >= {least}",
         lambda v: _is_int(v) or isinstance(v, str),
-        lambda v: v == "auto" or (_is_int(v) and v >= 0),
-    ),
-    "n_cycles": (
-        "'auto' or an int >= 1",
-        lambda v: _is_int(v) or isinstance(v, str),
-        lambda v: v == "auto" or (_is_int(v) and v >= 1),
-    ),
-    "n_folds": (
-        "'auto' or an int >= 1",
-        lambda v: _is_int(v) or isinstance(v, str),
-        lambda v: v == "auto" or (_is_int(v) and v >= 1),
-    ),
+        lambda v: v == "auto" or (_is_int(v) and v >= least),
+    )
+
+
+def _one_of(*names: str) -> _Check:
+    return " or ".join(map(repr, names)), lambda v: isinstance(v, str), lambda v: v in names
+
+
+_FLAG: _Check = ("True or False", _is_bool, lambda v: True)
+
+_AUTO_OR_NUMBER: _Check = (
+    "'auto' or a number >= 0",
+    lambda v: _is_real(v) or isinstance(v, str),
+    lambda v: v == "auto" or (_is_real(v) and 0 <= v < float("inf")),
+)
+
+_CHECKS: dict[str, _Check] = {
+    "n_warmup_epochs": _auto_or_int(0),
+    "n_cycles": _auto_or_int(1),
+    "n_folds": _auto_or_int(1),
     "cycle_size": ("None or an int >= 2", lambda v: v is None or _is_int(v), lambda v: v is None or v >= 2),
     "cr_weight": ("a number >= 0", _is_real, lambda v: 0 <= v < float("inf")),
-    "cr_ramp": (
-        "'auto' or an int >= 0",
-        lambda v: _is_int(v) or isinstance(v, str),
-        lambda v: v == "auto" or (_is_int(v) and v >= 0),
-    ),
-    "contrastive_weight": (
-        "'auto' or a number >= 0",
-        lambda v: _is_real(v) or isinstance(v, str),
-        lambda v: v == "auto" or (_is_real(v) and 0 <= v < float("inf")),
-    ),
-    "mixup_alpha": (
-        "'auto' or a number >= 0",
-        lambda v: _is_real(v) or isinstance(v, str),
-        lambda v: v == "auto" or (_is_real(v) and 0 <= v < float("inf")),
-    ),
+    "cr_ramp": _auto_or_int(0),
+    "contrastive_weight": _AUTO_OR_NUMBER,
+    "mixup_alpha": _AUTO_OR_NUMBER,
     "sharpen_temperature": ("a number in (0, 10]", _is_real, lambda v: 0 < v <= 10),
-    "average_epochs": (
-        "'auto' or a number >= 0",
-        lambda v: _is_real(v) or isinstance(v, str),
-        lambda v: v == "auto" or (_is_real(v) and 0 <= v < float("inf")),
-    ),
-    "noise_model": (
-        "'class' or 'uniform'",
-        lambda v: isinstance(v, str),
-        lambda v: v in ("class", "uniform"),
-    ),
-    "resample": (
-        "'posterior' or 'argmax'",
-        lambda v: isinstance(v, str),
-        lambda v: v in ("posterior", "argmax"),
-    ),
+    "average_epochs": _AUTO_OR_NUMBER,
+    "noise_model": _one_of("class", "uniform"),
+    "resample": _one_of("posterior", "argmax"),
     "calibrate": (
         "'auto', True or False",
         lambda v: _is_bool(v) or isinstance(v, str),
         lambda v: v == "auto" or _is_bool(v),
     ),
-    "guard": ("True or False", _is_bool, lambda v: True),
-    "refurbish": ("True or False", _is_bool, lambda v: True),
+    "guard": _FLAG,
+    "refurbish": _FLAG,
     "feature_layer": ("'auto' or the name of a submodule", lambda v: isinstance(v, str), bool),
-    "warm_start": ("True or False", _is_bool, lambda v: True),
-    "device": (
-        "'auto' or a torch device",
-        lambda v: isinstance(v, (str, torch.device)),
-        _is_device,
-    ),
+    "warm_start": _FLAG,
+    "device": ("'auto' or a torch device", lambda v: isinstance(v, (str, torch.device)), _is_device),
     "distributed": (
         "'auto' or False",
         lambda v: _is_bool(v) or isinstance(v, str),

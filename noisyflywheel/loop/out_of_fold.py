@@ -21,6 +21,7 @@ from noisyflywheel.loop.closing import Closing, close_unseen, mixed
 from noisyflywheel.loop.decide import compare
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.folds import Folds
+from noisyflywheel.loop.schedules import learning_rate_share
 from noisyflywheel.loop.state import FlywheelState
 from noisyflywheel.nets.trainer import Trainer
 
@@ -33,6 +34,9 @@ MANY_ROWS = 30_000
 PATIENCE = 8
 """Epochs without a better loss on unseen rows that end the warm-up."""
 
+MOST_RATE = 5.0
+"""Highest learning rate of the cycles, in units of the nets' own."""
+
 
 class OutOfFoldFlywheel(Flywheel):
     """Two interlocked EM cycles over two stacks of members; parameters as of `Flywheel`."""
@@ -42,6 +46,7 @@ class OutOfFoldFlywheel(Flywheel):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.learnt_epochs = 0.0  # of f in the warm-up, up to the kept members; mean over the families
         module: Any = self.main.net.module_
         drawn = Folds.draw(self.given, self.all_rows, module.n_folds, len(module.families), self.loader.order)
         self._leave_out(drawn)
@@ -52,12 +57,13 @@ class OutOfFoldFlywheel(Flywheel):
         self.training_weights = weights if self.sample_weight is None else weights * self.sample_weight.float()
 
     def state_dict(self) -> dict[str, Any]:
-        """That of `Flywheel`, and the folds."""
-        return super().state_dict() | {"fold": self.folds.fold.clone()}
+        """That of `Flywheel`, the folds, and how long f learnt."""
+        return super().state_dict() | {"fold": self.folds.fold.clone(), "learnt_epochs": self.learnt_epochs}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go to where the flywheel was when `state_dict` was called."""
         super().load_state_dict(saved)
+        self.learnt_epochs = saved["learnt_epochs"]
         self._leave_out(Folds(saved["fold"].to(self.given.device), self.folds.n_folds))
 
     # ---- warm-up
@@ -69,6 +75,11 @@ class OutOfFoldFlywheel(Flywheel):
         steps = max(1, n // max(1, self.aux.net.batch_size))
         fewest = FEWEST_EPOCHS // 2 if n > MANY_ROWS else FEWEST_EPOCHS
         return min(MOST_EPOCHS, max(fewest, MOST_STEPS // steps))
+
+    def warm_up_epoch(self, held_out: list[Tensor] | None = None) -> float:
+        """That of `Flywheel`, counted."""
+        self.learnt_epochs += 1
+        return super().warm_up_epoch(held_out)
 
     def hold_out(self) -> list[Tensor]:
         """No rows beside the members' own folds."""
@@ -85,8 +96,9 @@ class OutOfFoldFlywheel(Flywheel):
             unseen = self._unseen(trainer)[:, self.all_rows].clamp_min(1e-6).log()
             losses.append([float(F.nll_loss(log_p, given)) for log_p in unseen])  # sync: one scalar a family
         record = torch.tensor(losses)
-        best = smoothed([*earlier, record]).argmin(0) == len(earlier)  # (nets, families)
-        for trainer, keeps in zip(self.trainers, best.tolist(), strict=True):
+        best = smoothed([*earlier, record]).argmin(0)  # (nets, families)
+        self.learnt_epochs = 1 + float(best[-1].double().mean())
+        for trainer, keeps in zip(self.trainers, (best == len(earlier)).tolist(), strict=True):
             for family in [i for i, keep in enumerate(keeps) if keep]:
                 trainer.net.module_.keep(family)
         return record
@@ -111,6 +123,17 @@ class OutOfFoldFlywheel(Flywheel):
         self.state.f_prob = f_prob
 
     # ---- Figure 2
+
+    def _schedule_learning_rates(self) -> None:
+        """A cosine over the cycles that adds up to as many epochs as f took to learn what carries over to unseen rows.
+
+        Rows whose labels can be learnt long before nets learn them by heart bear, and need, many steps in the cycles;
+        where a few epochs were too many already, as many again would confirm what they learnt.
+        """
+        in_all = self.first_cycle + self.settings.n_cycles
+        rate = min(MOST_RATE, 2 * self.learnt_epochs / in_all)
+        for trainer in self.trainers:
+            trainer.scale_lr(rate * learning_rate_share(self.state.cycle, in_all, self.hold))
 
     def _e_step_main(self, rows: Tensor) -> None:
         """Step 1: Eqs. (4) and (6); g's temperature and gamma make the labels of unseen rows most likely."""

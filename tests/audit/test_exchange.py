@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from cleanlab.classification import CleanLearning
+from issue_tables import issues_of
 from sklearn.linear_model import LogisticRegression
 
 from noisyflywheel.audit import apply_corrections, review, write_report
@@ -15,7 +16,6 @@ from noisyflywheel.audit.exchange import (
     to_cleanlab,
     to_label_studio,
 )
-from noisyflywheel.audit.matching import with_identity
 
 
 @pytest.fixture
@@ -25,18 +25,7 @@ def table():
 
 @pytest.fixture
 def issues(table):
-    found = pd.DataFrame(
-        {
-            "is_label_issue": [True, False, True, True],
-            "label_quality": [0.3, 0.9, 0.1, 0.2],
-            "given_label": table.kind,
-            "predicted_label": ["NA", "NA", "01", "x"],
-            "predicted_confidence": 0.9,
-            "refurbished_label": ["NA", "NA", "01", "x"],
-            "refurbished_confidence": [0.9, 0.8, 0.7, 0.6],
-        }
-    )
-    return with_identity(found, table, "kind", np.arange(4))
+    return issues_of(table, [True, False, True, True], [0.3, 0.9, 0.1, 0.2], ["NA", "NA", "01", "x"])
 
 
 def test_cleanlab_and_back(issues, tmp_path):

@@ -1,13 +1,13 @@
 import io
 
-import numpy as np
 import pandas as pd
 import pytest
+from issue_tables import issues_of
 
 from noisyflywheel.audit.corrections import apply_corrections
 from noisyflywheel.audit.decisions import planned_changes
 from noisyflywheel.audit.identity import plain_cell, row_fingerprints
-from noisyflywheel.audit.matching import match_rows, read_issues, with_identity
+from noisyflywheel.audit.matching import match_rows, read_issues
 from noisyflywheel.audit.workspace import csv_bytes
 
 RAW = 'zip,x,day,flag,kind\n00510,NA,2024-01-31,True,01\n7,1.50,2024-02-01,FALSE,NA\n8,"1,5",,true,-x\n9,1e3,,,01\n'
@@ -20,18 +20,9 @@ def table():
 
 @pytest.fixture
 def issues(table):
-    found = pd.DataFrame(
-        {
-            "is_label_issue": [True, False, True, False],
-            "label_quality": [0.3, 0.9, 0.1, 0.8],
-            "given_label": table.kind,
-            "predicted_label": ["NA", "NA", "01", "01"],
-            "predicted_confidence": 0.9,
-            "refurbished_label": ["NA", "NA", "01", "01"],
-            "refurbished_confidence": [0.9, 0.8, 0.7, 0.6],
-        }
+    return issues_of(table, [True, False, True, False], [0.3, 0.9, 0.1, 0.8], ["NA", "NA", "01", "01"]).sort_values(
+        "label_quality"
     )
-    return with_identity(found, table, "kind", np.arange(4)).sort_values("label_quality")
 
 
 def test_the_same_row_has_the_same_fingerprint_however_it_is_read(table):

@@ -4,7 +4,9 @@ from noisyflywheel.cli import main
 
 
 @pytest.fixture
-def run(tmp_path, capsys):
+def run(tmp_path, capsys, short_warm_up):
+    """The command as a function of its arguments: exit code, output, errors."""
+
     def call(*arguments):
         code = main([str(a) for a in arguments])
         said = capsys.readouterr()

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import noisyflywheel
-from noisyflywheel.cli import main
+from noisyflywheel.cli import COMMANDS, main
 
 
 def test_wrong_arguments_and_help(run):
@@ -18,6 +18,15 @@ def test_wrong_arguments_and_help(run):
     assert "examples:" in out
     assert "exit codes:" in out
     assert run("--version")[1].startswith("noisyflywheel ")
+
+
+@pytest.mark.parametrize("command", [module.__name__.split(".")[-1] for module in COMMANDS])
+def test_every_command_has_a_help_that_fits_a_terminal(command, run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    described = out.split("\n\n")[1]
+    assert len(described) > 40 and max(map(len, described.splitlines())) <= 80
 
 
 def test_interruption(run, tmp_path, monkeypatch):
@@ -36,7 +45,8 @@ def test_a_traceback_on_demand(tmp_path):
         main(["--traceback", "audit", str(tmp_path / "no"), "--out", "o"])
 
 
-def test_demo(run, tmp_path):
+def test_demo(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("noisyflywheel.cli.demo.PLAIN_EPOCHS", 3)
     code, out, err = run("demo", "--cycles", 2, "--out", tmp_path)
     assert code == 0, err
     assert "plain training" in out

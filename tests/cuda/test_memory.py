@@ -30,22 +30,21 @@ def _tensors():
 
 @pytest.mark.parametrize("kind", ["rows", "pictures"])
 def test_memory_does_not_grow_over_twenty_cycles(device, kind):
-    X, given, _ = make_rows(1_500) if kind == "rows" else make_pictures(300)
-    params = {"cr_ramp": 1} if kind == "rows" else {"main_net": small_net(device), "average_epochs": 2.0}
+    X, given, _ = make_rows(500) if kind == "rows" else make_pictures(100)
+    params = {"cr_ramp": 1, "n_folds": 2} if kind == "rows" else {"main_net": small_net(device), "average_epochs": 2.0}
     seen = {}
 
     def watch(flywheel, row):
-        if row["cycle"] % 5 == 0:
+        if row["cycle"] in (5, 20):
             seen[int(row["cycle"])] = held(device)
 
     settings = {"n_warmup_epochs": 1, "n_cycles": 20, "device": str(device), "random_state": 0, "on_cycle": watch}
     FlywheelClassifier(**settings | params).fit(X, given)
-    assert list(seen) == [5, 10, 15, 20]
-    assert max(seen.values()) <= seen[5] * 1.01
+    assert seen[20] <= seen[5] * 1.01
 
 
 def test_memory_is_given_back(device):
-    X, given, _ = make_pictures(600)
+    X, given, _ = make_pictures(300)
     before = held(device)
     clf = FlywheelClassifier(small_net(device), n_warmup_epochs=1, n_cycles=1, device=str(device)).fit(X, given)
     assert held(device) > before

@@ -7,6 +7,7 @@ import signal
 import numpy as np
 import pytest
 import torch
+from items import Items
 from torch.utils.data import Dataset, Subset, TensorDataset
 
 from noisyflywheel.data import DatasetSource, workers
@@ -127,17 +128,6 @@ def test_a_worker_that_dies_names_the_row_it_was_reading():
 def test_items_are_checked_by_whoever_reads_them(items, error, message, n_workers):
     with pytest.raises(error, match=message):
         read(Items(items), n_workers, [torch.arange(100)])
-
-
-class Items(Dataset):
-    def __init__(self, items):
-        self.items = items
-
-    def __len__(self):
-        return len(self.items)
-
-    def __getitem__(self, i):
-        return self.items[i]
 
 
 class Drawn(Squares):

@@ -96,6 +96,24 @@ def test_every_page_is_in_the_index():
     assert all(f"({page.name})" in index for page in (ROOT / "docs").glob("*.md") if page.name != "index.md")
 
 
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_files_in_prose_exist(page):
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"`((?:examples|tests|noisyflywheel|docs|\.ci)/[\w./-]+)`", text)
+    named += re.findall(r"python ((?:examples|tests)/[\w./-]+\.py)", text)
+    assert not [path for path in named if not (ROOT / path).exists()]
+
+
+def test_every_result_is_in_its_list_with_the_script_that_made_it():
+    folder = ROOT / "examples" / "benchmarks" / "results"
+    lines = (folder / "README.md").read_text(encoding="utf-8").splitlines()
+    cells = [line.split("|")[1:3] for line in lines if line.startswith("| `")]
+    listed = [name for files, _ in cells for name in re.findall(r"`([\w.]+)`", files)]
+    assert sorted(listed) == sorted(path.name for path in folder.iterdir() if path.name != "README.md")
+    scripts = [re.search(r"`([\w/]+\.py)", script) for _, script in cells]
+    assert all(s and any((at / s[1]).exists() for at in (ROOT, folder.parent)) for s in scripts)
+
+
 def test_every_benchmark_is_in_its_index():
     folder = ROOT / "examples" / "benchmarks"
     index = (folder / "README.md").read_text(encoding="utf-8")

@@ -153,3 +153,32 @@ def test_rows_between_separate_classes_do_not_hide_that_labels_are_wrong(monkeyp
     monkeypatch.setattr(sharpness, "SHARES", ())
     T = em.averaged_posterior(prob, given)[1]
     assert float(T.diagonal().min()) > 0.85
+
+
+def test_likelihood_weighs_shares_of_the_anchors_against_their_prior(monkeypatch):
+    """Two shares of the anchors' T: they count by likelihood times exp(-CHEAPER share)."""
+    monkeypatch.setattr(sharpness, "TEMPERATURES", ())
+    monkeypatch.setattr(sharpness, "SHARES", (0.25, 1.0))
+    prob, given = double([0.8, 0.2], [0.7, 0.3], [0.4, 0.6]), torch.tensor([0, 1, 1])
+    anchors, kept = sharpness.anchor_transition(prob, given, double(1, 1, 1)), torch.eye(2, dtype=torch.float64)
+    tried = [(1 - share) * kept + share * anchors for share in (0.25, 1.0)]
+    guesses = [sharpness.divided_out(prob, T) for T in tried]
+    likelihood = [(p @ T).gather(1, given[:, None]).log().sum() for p, T in zip(guesses, tried, strict=True)]
+    odds = float(torch.exp(likelihood[0] - likelihood[1] + 0.75 * sharpness.CHEAPER))
+    share = odds / (1 + odds)
+    _, T, guess = em.averaged_posterior(prob, given)
+    assert_close(T, share * tried[0] + (1 - share) * tried[1])
+    assert_close(guess, share * guesses[0] + (1 - share) * guesses[1])
+
+
+def test_weights_may_be_of_single_precision():
+    prob, given = double([0.8, 0.2], [0.7, 0.3], [0.4, 0.6]), torch.tensor([0, 1, 1])
+    weights = double(1, 0.5, 2)
+    for function in (em.likely_transition, em.averaged_posterior):
+        for single, whole in zip(function(prob, given, weights.float()), function(prob, given, weights), strict=True):
+            assert_close(single, whole)
+
+
+def test_shares_of_the_anchors_rise_to_all_of_them():
+    shares = sharpness.SHARES
+    assert list(shares) == sorted(set(shares)) and shares[0] > 0 and shares[-1] == 1

@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 import scipy.sparse
 import torch
+from items import Items
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 from skorch.dataset import ValidSplit
 from torch import nn
-from torch.utils.data import Dataset, IterableDataset, TensorDataset
+from torch.utils.data import IterableDataset, TensorDataset
 
 from noisyflywheel import DivergenceError, FlywheelClassifier
 from noisyflywheel.views import VectorViews
@@ -33,19 +34,6 @@ def with_value(array, value, at=(5, 1)):
     changed = np.array(array, dtype=np.result_type(array, type(value)))
     changed[at] = value
     return changed
-
-
-class Items(Dataset):
-    """A Dataset of given items."""
-
-    def __init__(self, items):
-        self.items = items
-
-    def __len__(self):
-        return len(self.items)
-
-    def __getitem__(self, i):
-        return self.items[i]
 
 
 class Stream(IterableDataset):
@@ -260,7 +248,7 @@ FINE = {
     "two rows": (X[:2], [0, 1]),
     "three rows, three classes": (X[:3], [0, 1, 2]),
     "one row in the last batch": (np.tile(X, (5, 1))[:129], np.arange(129) % 3),
-    "400 classes of two rows": (RNG.normal(size=(800, 5)), np.repeat(np.arange(400), 2)),
+    "150 classes of two rows": (RNG.normal(size=(300, 5)), np.repeat(np.arange(150), 2)),
     "99.9 % of one class": (RNG.normal(size=(1000, 4)), np.arange(1000) == 0),
     "constant features": (np.ones((N, 4)), Y),
     "one constant feature": (np.c_[X, np.ones(N)], Y),

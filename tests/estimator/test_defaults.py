@@ -71,9 +71,10 @@ def test_folds_for_too_few_rows():
 
 def test_settings():
     folds, vectors, images = (make_settings(params(), *kind) for kind in ((False, 5), (False, 1), (True, 1)))
-    assert (folds.n_cycles, folds.cr_ramp) == (8, 4)
+    assert (folds.n_cycles, folds.cr_ramp) == (16, 8)
     assert (vectors.n_cycles, vectors.cr_ramp, vectors.average_epochs) == (50, 5, 0.0)
     assert (images.n_cycles, images.cr_ramp, images.average_epochs) == (50, 20, 5.0)
+    assert [make_settings(params(), False, 2, n_rows).n_cycles for n_rows in (30_000, 30_001)] == [16, 8]
     assert make_settings(params(n_cycles=20, cr_ramp=3, mixup_alpha=4.0), False).cr_ramp == 3
 
 

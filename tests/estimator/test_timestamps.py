@@ -16,7 +16,7 @@ SECONDS = 1.7e9 + 60 * HOURS  # a float32 has steps of 128 s there: 8 minutes ar
 
 
 def fit(X, **kwargs):
-    settings = {"n_warmup_epochs": 10, "n_cycles": 2, "guard": False, "random_state": 0}
+    settings = {"n_warmup_epochs": 10, "n_cycles": 2, "n_folds": 1, "guard": False, "random_state": 0}
     return FlywheelClassifier(**settings | kwargs).fit(X, Y)
 
 

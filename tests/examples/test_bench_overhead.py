@@ -11,8 +11,9 @@ SCRIPT = Path(__file__).parents[2] / "examples" / "benchmarks" / "bench_overhead
 
 
 @pytest.fixture
-def script():
+def script(monkeypatch):
     """The script's functions, whose names can be set to something else."""
+    monkeypatch.syspath_prepend(SCRIPT.parent)
     return runpy.run_path(str(SCRIPT))["main"].__globals__
 
 

@@ -24,6 +24,7 @@ def alone():
     return search().fit(X, Y)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_grid_search_on_a_local_dask_cluster(alone):
     distributed = pytest.importorskip("distributed")

@@ -166,6 +166,42 @@ def test_impossible_labels_of_unseen_rows_cost_a_finite_loss():
     assert_close(made.held_out_record([], []), torch.full((2, 2), 13.815511))  # -log 1e-6
 
 
+def test_epochs_that_f_learnt_are_those_of_its_kept_members():
+    made = out_of_fold()
+    now = made.held_out_record([], [])
+    assert made.learnt_epochs == 1
+    earlier = [now + torch.tensor([[0.0, 0.0], of_f]) for of_f in ([9.0, 0.0], [9.0, -4.0], [0.0, 9.0])]
+    made.held_out_record([], earlier)  # smoothed, beside now: [9, 9, 4.5, 0] and [0, -2, 2.5, 4.5]
+    assert made.learnt_epochs == (4 + 2) / 2
+
+
+def test_without_held_out_rows_every_epoch_counts():
+    made = out_of_fold()
+    for _ in range(3):
+        made.warm_up_epoch()
+    assert made.learnt_epochs == 3
+
+
+@pytest.mark.parametrize(("learnt", "most"), [(6.0, 3.0), (1.0, 0.5), (99.0, 5.0)])
+def test_the_cycles_train_as_long_as_the_warm_up_learnt(learnt, most):
+    made = at_first_cycle(n_cycles=4, lr=0.25)
+    made.aux.scheduled, made.learnt_epochs = True, learnt
+    rates = []
+    for cycle in range(4):
+        made.state.cycle = cycle
+        made._schedule_learning_rates()
+        rates.append(made.aux.net.optimizer_.param_groups[0]["lr"])
+    shares = [1.0, 0.5 + 0.5**1.5, 0.5, 0.5 - 0.5**1.5]  # (1 + cos(pi c / 4)) / 2
+    assert rates == pytest.approx([0.25 * most * share for share in shares])
+
+
+def test_how_long_f_learnt_is_part_of_a_saved_state():
+    made, other = at_first_cycle(), at_first_cycle()
+    made.learnt_epochs = 7.5
+    other.load_state_dict(made.state_dict())
+    assert other.learnt_epochs == 7.5
+
+
 def test_a_warm_up_is_over_after_eight_epochs_without_a_better_loss():
     made = out_of_fold()
     assert not made.warm_up_is_over([])

@@ -1,57 +1,89 @@
-"""Bars by what they would show."""
+"""Bars by what they show."""
 
 import io
+import sys
+from types import SimpleNamespace
 
 import pytest
-from rich.console import Console
 
-from noisyflywheel.loop import progress as module
-from noisyflywheel.loop.progress import FitProgress
+from noisyflywheel.loop.progress import FitProgress, has_bar, in_notebook
+
+ROW = {"gamma": 0.71239, "auxiliary_loss": 1.5, "main_loss": -2.25}
+
+
+class Terminal(io.StringIO):
+    """A terminal as text."""
+
+    def isatty(self):
+        return True
+
+
+def as_standard_error(stream, monkeypatch):
+    """What is written to the standard error goes there (pytest sets `sys.stderr` itself, after fixtures)."""
+    monkeypatch.setattr("noisyflywheel.loop.progress.sys", SimpleNamespace(stderr=stream, modules=sys.modules))
+    return stream
 
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """A terminal of 200 columns, as text."""
-    stream = io.StringIO()
-    made = Console(file=stream, force_terminal=True, width=200)
-    monkeypatch.setattr(module, "Console", lambda stderr: made)
-    return stream
+    return as_standard_error(Terminal(), monkeypatch)
 
 
-def test_bars_count_epochs_and_cycles():
+def lines(stream):
+    """What is left on the terminal: each line as it was written last."""
+    return [line.split("\r")[-1].rstrip() for line in stream.getvalue().split("\n")]
+
+
+def whole_run(progress):
+    with progress:
+        progress.warm_up(3, 0.5)
+        progress.warm_up(4, 0.12345)
+        progress.warm_up_done(4)
+        progress.skip(2)
+        progress.cycle(ROW)
+
+
+def test_epochs_and_cycles_are_counted_also_where_nothing_is_shown():
     progress = FitProgress(0, 7)
-    warm_up, cycles = progress.bars.tasks
-    assert (warm_up.description, cycles.description) == ("warm-up", "cycles")
-    assert (warm_up.total, cycles.total) == (None, 7) and not cycles.started and warm_up.started
-    progress.warm_up(3, 0.12345)
-    assert warm_up.completed == 3 and warm_up.fields["note"] == "loss 0.123"
-    progress.warm_up_done(4)
-    assert (warm_up.total, warm_up.completed) == (4, 4) and cycles.started
-    progress.skip(2)
-    progress.cycle({"gamma": 0.71239, "auxiliary_loss": 1.5, "main_loss": -2.25})
-    assert cycles.completed == 3
-    assert cycles.fields["note"] == "gamma 0.712  f 1.500  g -2.250"
+    whole_run(progress)
+    assert (progress.epochs_done, progress.cycles_done) == (4, 3)
 
 
-def test_a_verbose_fit_on_a_terminal_shows_them(terminal):
-    with FitProgress(1, 7) as progress:
-        assert progress.bars.live.is_started
-        progress.warm_up(3, 0.12345)
-        progress.warm_up_done(3)
-        progress.cycle({"gamma": 0.71239, "auxiliary_loss": 1.5, "main_loss": -2.25})
-    assert not progress.bars.live.is_started
-    shown = terminal.getvalue()
-    assert "warm-up" in shown and "cycles" in shown and "1/7" in shown and "gamma 0.712" in shown
+def test_a_verbose_fit_on_a_terminal_shows_two_bars(terminal):
+    whole_run(FitProgress(1, 7))
+    warm_up, cycles, end = lines(terminal)
+    assert warm_up == "warm-up: 4, loss 0.123" and end == ""
+    assert cycles.startswith("cycles: |") and "| 3/7, " in cycles
+    assert cycles.endswith(" left, gamma 0.712  f 1.500  g -2.250")
+
+
+def test_cycles_that_the_guard_repeats_do_not_overflow(terminal):
+    with FitProgress(1, 2) as progress:
+        progress.skip(0)
+        for _ in range(3):
+            progress.cycle(ROW)
+    assert "| 2/2, " in lines(terminal)[0]
+
+
+def test_the_bar_is_closed_when_the_fit_fails(terminal):
+    with pytest.raises(KeyboardInterrupt), FitProgress(1, 7) as progress:
+        progress.warm_up(1, 0.5)
+        raise KeyboardInterrupt
+    assert terminal.getvalue().endswith("\n")
 
 
 @pytest.mark.parametrize("verbose", [0, 1])
-def test_nothing_is_shown_without_a_terminal_or_if_not_verbose(verbose, terminal, monkeypatch):
-    if verbose:
-        monkeypatch.setattr(module, "Console", lambda stderr: Console(file=terminal, force_terminal=False))
-    with FitProgress(verbose, 7) as progress:
-        progress.warm_up(3, 0.12345)
-    assert terminal.getvalue() == ""
+def test_nothing_is_shown_without_a_terminal_or_if_not_verbose(verbose, monkeypatch):
+    stream = as_standard_error(io.StringIO() if verbose else Terminal(), monkeypatch)
+    whole_run(FitProgress(verbose, 7))
+    assert stream.getvalue() == ""
 
 
-def test_bars_are_written_to_the_standard_error(capsys):
-    assert FitProgress(1, 7).bars.console.stderr
+@pytest.mark.parametrize(("config", "expected"), [({"IPKernelApp": {}}, True), ({"TerminalIPythonApp": {}}, False)])
+def test_the_kernel_of_a_notebook_has_bars(config, expected, monkeypatch):
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: SimpleNamespace(config=config)))
+    assert in_notebook() is has_bar(io.StringIO()) is expected
+
+
+def test_this_is_no_notebook():
+    assert not in_notebook() and not has_bar(io.StringIO()) and has_bar(Terminal())

@@ -1,0 +1,40 @@
+"""What the parsers of several subcommands share."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import textwrap
+from pathlib import Path
+from typing import Any
+
+
+def command_parser(subcommands: Any, name: str, description: str, **texts: str) -> argparse.ArgumentParser:
+    """Parser of one subcommand.
+
+    Parameters
+    ----------
+    subcommands : as `argparse.ArgumentParser.add_subparsers` returns it
+    name : str
+    description : str
+        Broken into lines.
+    **texts : str
+        ``help`` and ``epilog``, whose line ends stay.
+    """
+    lines = textwrap.fill(description, shutil.get_terminal_size().columns - 2)
+    form = argparse.RawDescriptionHelpFormatter
+    parser: argparse.ArgumentParser = subcommands.add_parser(name, description=lines, formatter_class=form, **texts)
+    return parser
+
+
+def folder_parser(subcommands: Any, name: str, description: str, **texts: str) -> argparse.ArgumentParser:
+    """`command_parser` of a subcommand that works on the folder of an audit."""
+    parser = command_parser(subcommands, name, description, **texts)
+    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of `noisyflywheel audit --out`")
+    return parser
+
+
+def add_files(parser: argparse.ArgumentParser, decisions: str) -> None:
+    """Options that name the decisions and, where it has moved, what was judged."""
+    parser.add_argument("--decisions", type=Path, metavar="FILE", help=decisions)
+    parser.add_argument("--input", type=Path, metavar="PATH", help="what was judged, if it has moved")
