@@ -27,7 +27,7 @@ def check_ranks(ranks: Ranks, params: dict[str, Any], nets: Nets, data: Weighted
     """Raise ValueError on every rank if X, y or parameters differ between ranks, or there are fewer rows than ranks."""
     if ranks.alone:
         return
-    compared = {name: repr(value) for name, value in params.items() if name not in OWN}
+    compared: dict[str, Any] = {name: repr(value) for name, value in params.items() if name not in OWN}
     compared |= {"batch_size of main_net": nets.main.batch_size, "batch_size of aux_net": nets.aux.batch_size}
     compared |= {"n_folds": nets.n_folds, "sample_weight": joblib.hash(data.weights)}
     ranks.check_same(X=digest(data.rows), y=joblib.hash(data.codes), **compared)

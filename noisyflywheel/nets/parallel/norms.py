@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ class Synced:
 
     def __init__(self, module: nn.Module, ranks: Ranks) -> None:
         self.ranks, self.counts = ranks, True
-        self.norms = [norm for norm in module.modules() if type(norm) in NORMS]
+        self.norms: list[Any] = [norm for norm in module.modules() if type(norm) in NORMS]
 
     @contextmanager
     def on(self) -> Iterator[None]:
