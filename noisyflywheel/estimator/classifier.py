@@ -247,8 +247,8 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
         KeyboardInterrupt
             On Ctrl-C. If at least one cycle was done, the estimator is fitted with what it had.
         """
-        check_parameters(self.get_params(deep=False))
         with joined(self.distributed) as ranks:
+            check_parameters(self.get_params(deep=False))
             self._fit(X, y, sample_weight, ranks)
         return self
 

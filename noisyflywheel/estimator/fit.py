@@ -87,8 +87,8 @@ def fit_in_run(estimator: Any, run: FlywheelRun, data: LabelledRows, trained: We
         if not run.history:
             warn_of_stop_in_warm_up(stop)
             run.flywheel.start_cycles()
-    except KeyboardInterrupt:
-        run.ranks.leave(failed=True)  # each rank has all there is
+    except KeyboardInterrupt as error:
+        run.ranks.leave(error)  # each rank has all there is
         if run.history:
             run.back_to_good()
             publish(estimator, run, data, trained)

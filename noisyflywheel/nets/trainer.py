@@ -68,6 +68,7 @@ class Trainer(Predicting):
         self.scheduled = scheduled
         self.average: WeightAverage | None = None
         self.images_seen = 0
+        self._stop: StopTraining | None = None
         self.device = net_device(net)
         self.kind = output_kind(net)
         self.warm_up_loss = warm_up_loss(net)
@@ -125,11 +126,8 @@ class Trainer(Predicting):
 
     def _end_epoch(self) -> None:
         """Tell the callbacks; where one of them stops, it stops all ranks."""
-        stop = None
-        try:
-            self._notify("on_epoch_end", dataset_train=None, dataset_valid=None)
-        except StopTraining as raised:
-            stop = raised
+        self._notify_within("on_epoch_end", dataset_train=None, dataset_valid=None)
+        stop, self._stop = self._stop, None
         messages = self.ranks.everyones(stop and str(stop), "the end of an epoch")
         if stop is not None:
             raise stop
@@ -141,7 +139,7 @@ class Trainer(Predicting):
         net = self.net
         pair = self._own_pair(batch)
         if self._hears_batches:
-            self._notify("on_batch_begin", batch=pair, training=True)
+            self._notify_within("on_batch_begin", batch=pair, training=True)
         first: list[Tensor] = []
 
         def closure() -> Tensor:  # optimizers such as LBFGS call it several times
@@ -151,13 +149,13 @@ class Trainer(Predicting):
             loss.backward()
             if self._hears_gradients:
                 named = TeeGenerator(net.get_all_learnable_params())
-                self._notify("on_grad_computed", named_parameters=named, batch=pair, training=True)
+                self._notify_within("on_grad_computed", named_parameters=named, batch=pair, training=True)
             first.extend(() if first else (loss.detach(), output.detach()))
             return loss
 
         net._step_optimizer(closure)
         if self._hears_batches:
-            self._notify("on_batch_end", batch=pair, training=True, loss=first[0], y_pred=first[1])
+            self._notify_within("on_batch_end", batch=pair, training=True, loss=first[0], y_pred=first[1])
         return first[0]
 
     def _training_forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -195,6 +193,15 @@ class Trainer(Predicting):
         except KeyboardInterrupt as stop:
             names, epoch = stopping_callbacks(self.net, stop), len(self.net.history)
             raise StopTraining(f"{names} of a net stopped the training in {event}, epoch {epoch}") from stop
+
+    def _notify_within(self, event: str, **kwargs: object) -> None:
+        """`_notify` inside an epoch: one that several ranks share goes on to its end, where they stop together."""
+        try:
+            self._notify(event, **kwargs)
+        except StopTraining as stop:
+            if self.ranks.alone:
+                raise
+            self._stop = self._stop or stop
 
     def begin(self) -> None:
         """Tell the net's callbacks that training begins."""

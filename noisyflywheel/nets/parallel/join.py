@@ -53,8 +53,8 @@ def joined(distributed: str | bool = "auto") -> Iterator[Ranks]:
     ranks = _join()
     try:
         yield ranks
-    except BaseException:
-        ranks.leave(failed=True)
+    except BaseException as error:
+        ranks.leave(error)
         raise
     ranks.leave()
 

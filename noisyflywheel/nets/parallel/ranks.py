@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -132,10 +133,11 @@ class Ranks:
                 raise
             raise RanksError(what, self.rank, self.size, " ".join(str(error).split())) from error
 
-    def leave(self, failed: bool = False) -> None:
+    def leave(self, error: BaseException | None = None) -> None:
         """End the group; this rank is alone from now on, and the others' next collective fails at once.
 
-        A group of gloo closes its connections when nothing holds on to it any more.
+        A group of gloo closes its connections when nothing holds on to it any more, so ``error``, that of a fit that
+        failed, must not do so either.
         """
         group, self.group = self.group, None
         self.rank, self.size = 0, 1
@@ -143,11 +145,22 @@ class Ranks:
         if group is None:
             return
         with contextlib.suppress(Exception):
-            if failed and torch.cuda.is_available():
+            if error is not None and torch.cuda.is_available():
                 group.abort()
             dist.destroy_process_group(group)
         del group
+        forget_frames(error)
         gc.collect()
+
+
+def forget_frames(error: BaseException | None) -> None:
+    """Let go of what the frames of torch in an exception's traceback hold; those of others stay for debuggers."""
+    while error is not None:
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            if frame.f_globals.get("__name__", "").startswith("torch."):
+                with contextlib.suppress(RuntimeError):  # one that still runs
+                    frame.clear()
+        error = error.__context__
 
 
 ALONE = Ranks()

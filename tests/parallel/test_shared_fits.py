@@ -1,0 +1,52 @@
+"""Fits shared by two processes: both end alike to the last bit, and as one process does."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import shared_fits
+from launching import torchrun
+
+EQUAL = ["digits", "mixed", "norms", "row_by_row", "two_nets", "no_auxiliary", "table", "pictures", "sampled", "whole"]
+OTHERS = ["interrupted", "resumed", "any_seed", "dataset"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """What two ranks left of all fits."""
+    path = tmp_path_factory.mktemp("ranks")
+    print(torchrun(Path(shared_fits.__file__), path, *EQUAL, *OTHERS))
+    return path
+
+
+def left(folder, name, rank=0):
+    with np.load(folder / f"{name}.{rank}.npz") as found:
+        return dict(found)
+
+
+def assert_close(found, expected, atol):
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=0, atol=atol, equal_nan=True, err_msg=name)
+
+
+@pytest.mark.parametrize("name", [*EQUAL, "resumed", "any_seed", "dataset"])
+def test_both_ranks_end_alike(folder, name):
+    assert_close(left(folder, name, 1), left(folder, name, 0), atol=0)
+
+
+@pytest.mark.parametrize("name", EQUAL)
+def test_two_processes_end_as_one(folder, name):
+    assert_close(left(folder, name), shared_fits.CASES[name](), atol=1e-4)
+
+
+def test_ranks_that_read_their_own_rows_learn_as_much(folder):
+    assert left(folder, "dataset")["accuracy"] > 0.93 and shared_fits.of_dataset()["accuracy"] > 0.93
+
+
+def test_ranks_go_on_from_their_checkpoint_bit_by_bit(folder):
+    assert_close(left(folder, "resumed"), left(folder, "whole"), atol=0)
+
+
+def test_one_process_goes_on_from_the_checkpoint_of_two(folder):
+    assert_close(shared_fits.checkpointed(folder / "for_others"), left(folder, "whole"), atol=1e-4)
