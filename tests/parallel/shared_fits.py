@@ -22,7 +22,8 @@ from torch.utils.data import Dataset
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.noise import symmetric
 
-QUICK = {"n_warmup_epochs": 2, "n_cycles": 3, "random_state": 0}
+QUICK = {"n_warmup_epochs": 1, "n_cycles": 2, "random_state": 0}
+LONGER = QUICK | {"n_cycles": 4}
 
 
 @functools.cache
@@ -109,14 +110,14 @@ def table():
 
 def sampled():
     """Parts of the rows in each cycle, weights, and the large form of the loop."""
-    X, y, _ = digits(300)
+    X, y, _ = digits(200)
     with mock.patch("noisyflywheel.estimator.assemble.LARGE", 1):
-        return fitted(X, y, np.linspace(0, 2, len(y)).round(1), **QUICK, cycle_size=200)
+        return fitted(X, y, np.linspace(0, 2, len(y)).round(1), **QUICK, cycle_size=100)
 
 
 def of_dataset():
-    X, y, true = digits()
-    found = fitted(Items(X / 16), y, main_net=net(), **QUICK | {"n_cycles": 15, "mixup_alpha": 1.0})
+    X, y, true = digits(400)
+    found = fitted(Items(X / 16), y, main_net=net(), **QUICK | {"n_cycles": 8, "mixup_alpha": 1.0})
     return found | {"accuracy": (found["proba"].argmax(1) == true).mean()}
 
 
@@ -135,13 +136,13 @@ def checkpointed(folder, fails_in=None):
         return self.folder is not None
 
     with mock.patch("noisyflywheel.loop.checkpoints.FitCheckpoints.due", due):
-        return of_digits(300, **QUICK | {"n_cycles": 5}, checkpoint_dir=folder, on_cycle=on_cycle)
+        return of_digits(150, **LONGER, checkpoint_dir=folder, on_cycle=on_cycle)
 
 
 def interrupted(folder):
     """Leaves two copies of what it wrote: one for the ranks to go on with, one for others."""
     with contextlib.suppress(Interrupted):
-        checkpointed(folder / "for_others", fails_in=3)
+        checkpointed(folder / "for_others", fails_in=2)
     if os.environ["RANK"] == "0":
         shutil.copytree(folder / "for_others", folder / "for_ranks")
     return {}
@@ -152,20 +153,20 @@ def resumed(folder):
 
 
 CASES = {
-    "digits": lambda: of_digits(random_state=0, n_cycles=5),
-    "mixed": lambda: of_digits(200, **QUICK, mixup_alpha=4.0, contrastive_weight=0.5),
-    "norms": lambda: of_digits(**QUICK, main_net=net()),
-    "row_by_row": lambda: of_digits(30, **QUICK, main_net=linear()),
-    "two_nets": lambda: of_digits(200, **QUICK, main_net=net(), aux_net=net(batch_size=50), average_epochs=1),
-    "no_auxiliary": lambda: of_digits(200, **QUICK, refurbish=False),
+    "digits": lambda: of_digits(300, random_state=0, n_cycles=5),
+    "mixed": lambda: of_digits(100, **QUICK, mixup_alpha=4.0, contrastive_weight=0.5),
+    "norms": lambda: of_digits(200, **QUICK, main_net=net()),
+    "row_by_row": lambda: of_digits(40, **QUICK, main_net=linear()),
+    "two_nets": lambda: of_digits(100, **QUICK, main_net=net(), aux_net=net(batch_size=50), average_epochs=1),
+    "no_auxiliary": lambda: of_digits(100, **QUICK, refurbish=False),
     "table": table,
     "pictures": pictures,
     "sampled": sampled,
-    "whole": lambda: of_digits(300, **QUICK | {"n_cycles": 5}),
-    "any_seed": lambda: of_digits(200, **QUICK | {"random_state": None}),
+    "whole": lambda: of_digits(150, **LONGER),
+    "any_seed": lambda: of_digits(100, **QUICK | {"random_state": None}),
     "dataset": of_dataset,
-    "fifty": lambda: of_digits(1797, random_state=0, n_cycles=50),
     "full": lambda: of_digits(1797, random_state=0, n_cycles=5),
+    "fifty": lambda: of_digits(1797, random_state=0, n_cycles=50),
 }
 WITH_FOLDER = {"interrupted": interrupted, "resumed": resumed}
 
@@ -176,7 +177,7 @@ def main(folder, *names):
     for name in names:
         start = time.perf_counter()
         found = CASES[name]() if name in CASES else WITH_FOLDER[name](folder)
-        print(os.environ["RANK"], name, round(time.perf_counter() - start, 2))
+        print(os.environ["RANK"], name, "took", round(time.perf_counter() - start, 2))
         np.savez(folder / f"{name}.{os.environ['RANK']}.npz", **found)
 
 

@@ -131,7 +131,7 @@ class Ranks:
         except RuntimeError as error:
             if not (isinstance(error, dist.DistError) or any(sign in str(error).lower() for sign in BROKEN)):
                 raise
-            raise RanksError(what, self.rank, self.size, " ".join(str(error).split())) from error
+            raise RanksError(what, self.rank, self.size, " ".join(str(error).split()).split(". ")[0]) from error
 
     def leave(self, error: BaseException | None = None) -> None:
         """End the group; this rank is alone from now on, and the others' next collective fails at once.
