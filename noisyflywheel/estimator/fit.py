@@ -94,7 +94,7 @@ def fit_in_run(estimator: Any, run: FlywheelRun, data: LabelledRows, trained: We
             publish(estimator, run, data, trained)
         raise
     publish(estimator, run, data, trained)
-    if estimator.guard:
+    if estimator.guard and run.ranks.rank == 0:
         warn_of_result(
             estimator.transition_matrix_,
             estimator.clean_proba_,

@@ -191,12 +191,16 @@ class FlywheelRun:
         flywheel.state.cycle = cycle
         if guard is None or guard.has_gone_back:
             self.stopped = True
-            warn_of_turning(f"{complaint} in cycle {cycle} again: stopped with the state before it")
+            self._warn(f"{complaint} in cycle {cycle} again: stopped with the state before it")
             return
         guard.has_gone_back = True
         agreement = float((flywheel.f_labels() == flywheel.given[flywheel.all_rows]).double().mean())
         flywheel.settings = cautious_settings(flywheel.settings, agreement)
-        warn_of_turning(f"{complaint} in cycle {cycle}: went back to the state before it and on with care")
+        self._warn(f"{complaint} in cycle {cycle}: went back to the state before it and on with care")
+
+    def _warn(self, message: str) -> None:
+        if self.ranks.rank == 0:
+            warn_of_turning(message)
 
     def back_to_good(self) -> None:
         """Undo a cycle that was interrupted."""

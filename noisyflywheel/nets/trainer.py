@@ -175,7 +175,7 @@ class Trainer(Predicting):
         """
         if self.shared is None:
             return self.features(torch.cat(views))
-        shares = [self.shared.share(view, sizes) for view in views]
+        shares = [self.shared.share(view, sizes, len(views)) for view in views]
         with self.shared.norms.on():
             own = self.features(torch.cat([x for x, _ in shares])).chunk(len(views))
         return torch.cat([gather(z, self.ranks, found) for z, (_, found) in zip(own, shares, strict=True)])

@@ -112,8 +112,8 @@ def test_what_differs_is_named_with_its_rank():
 
 def test_errors_of_collectives_become_ours_and_others_stay():
     broken, other = "[gloo] Connection closed by peer [127.0.0.1]:1. This is typical", "shapes do not fit"
-    with pytest.raises(RanksError, match=r"in a step: .*only: \[gloo\] Connection closed by peer \[127.0.0.1\]:1$"):
-        with Ranks().watched("a step"):
-            raise RuntimeError(broken)
+    said = r"in a step: .*only: \[gloo\] Connection closed by peer \[127.0.0.1\]:1$"
+    with pytest.raises(RanksError, match=said), Ranks().watched("a step"):
+        raise RuntimeError(broken)
     with pytest.raises(RuntimeError, match=other), Ranks().watched("a step"):
         raise RuntimeError(other)

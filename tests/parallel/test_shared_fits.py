@@ -7,6 +7,7 @@ import pytest
 import shared_fits
 from launching import torchrun
 
+SCRIPT = Path(shared_fits.__file__)
 EQUAL = ["digits", "mixed", "norms", "row_by_row", "two_nets", "no_auxiliary", "table", "pictures", "sampled", "whole"]
 OTHERS = ["interrupted", "resumed", "any_seed", "dataset"]
 
@@ -15,7 +16,7 @@ OTHERS = ["interrupted", "resumed", "any_seed", "dataset"]
 def folder(tmp_path_factory):
     """What two ranks left of all fits."""
     path = tmp_path_factory.mktemp("ranks")
-    print(torchrun(Path(shared_fits.__file__), path, *EQUAL, *OTHERS))
+    print(torchrun(SCRIPT, path, *EQUAL, *OTHERS))
     return path
 
 
@@ -41,7 +42,8 @@ def test_two_processes_end_as_one(folder, name):
 
 
 def test_ranks_that_read_their_own_rows_learn_as_much(folder):
-    assert left(folder, "dataset")["accuracy"] > 0.93 and shared_fits.of_dataset()["accuracy"] > 0.93
+    shared, alone = left(folder, "dataset")["accuracy"], shared_fits.of_dataset()["accuracy"]
+    assert min(shared, alone) > 0.85 and abs(shared - alone) < 0.05  # other views and pairs for MixUp
 
 
 def test_ranks_go_on_from_their_checkpoint_bit_by_bit(folder):
@@ -50,3 +52,18 @@ def test_ranks_go_on_from_their_checkpoint_bit_by_bit(folder):
 
 def test_one_process_goes_on_from_the_checkpoint_of_two(folder):
     assert_close(shared_fits.checkpointed(folder / "for_others"), left(folder, "whole"), atol=1e-4)
+
+
+@pytest.mark.slow
+def test_four_ranks_go_on_from_the_checkpoint_of_two(tmp_path):
+    torchrun(SCRIPT, tmp_path, "interrupted")
+    torchrun(SCRIPT, tmp_path, "resumed", n_ranks=4)
+    for rank in range(4):
+        assert_close(left(tmp_path, "resumed", rank), shared_fits.CASES["whole"](), atol=1e-4)
+
+
+@pytest.mark.slow
+def test_all_digits(tmp_path):
+    torchrun(SCRIPT, tmp_path, "full", "fifty", timeout=1800)
+    assert_close(left(tmp_path, "full"), shared_fits.CASES["full"](), atol=1e-4)
+    assert abs(left(tmp_path, "fifty")["accuracy"] - shared_fits.fifty()["accuracy"]) <= 0.005

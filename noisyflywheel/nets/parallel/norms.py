@@ -20,10 +20,18 @@ NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 class Synced:
-    """The BatchNorms of a module, synchronised while `on` is open."""
+    """The BatchNorms of a module, synchronised while `on` is open.
+
+    Attributes
+    ----------
+    counts : bool
+        Whether the rows of this rank count, or only fill up an empty share.
+    n_rows : int
+        Of the next forward, on all ranks together.
+    """
 
     def __init__(self, module: nn.Module, ranks: Ranks) -> None:
-        self.ranks, self.counts = ranks, True
+        self.ranks, self.counts, self.n_rows = ranks, True, 2
         self.norms: list[Any] = [norm for norm in module.modules() if type(norm) in NORMS]
 
     @contextmanager
@@ -42,9 +50,9 @@ class Synced:
         if not norm.training:
             return type(norm).forward(norm, x)
         norm._check_input_dim(x)
-        mean, var, n = self._moments(x.float())
-        if int(n) <= 1:  # sync: one scalar a layer
+        if self.n_rows * x[0, 0].numel() <= 1:
             raise ValueError(f"Expected more than 1 value per channel when training, got input size {tuple(x.shape)}")
+        mean, var, n = self._moments(x.float())
         _update_running(norm, mean.detach(), var.detach() * (n / (n - 1)))
         scale = torch.rsqrt(var + norm.eps)
         scale = scale if norm.weight is None else scale * norm.weight

@@ -144,9 +144,10 @@ class Ranks:
         self.modules.clear()
         if group is None:
             return
-        with contextlib.suppress(Exception):
-            if error is not None and torch.cuda.is_available():
+        if error is not None and torch.cuda.is_available():
+            with contextlib.suppress(Exception):
                 group.abort()
+        with contextlib.suppress(Exception):
             dist.destroy_process_group(group)
         del group
         forget_frames(error)

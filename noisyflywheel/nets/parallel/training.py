@@ -31,13 +31,14 @@ class SharedTraining:
         self.plain = getattr(net.module_, "_orig_mod", net.module_)
         self.norms = Synced(self.plain, ranks)
 
-    def share(self, x: Tensor, sizes: list[int] | None) -> tuple[Tensor, list[int]]:
+    def share(self, x: Tensor, sizes: list[int] | None, views: int = 1) -> tuple[Tensor, list[int]]:
         """This rank's rows of a batch, at least one, and how many rows of it each rank has.
 
-        ``sizes`` None: ``x`` is the whole batch; otherwise it is this rank's share.
+        ``sizes`` None: ``x`` is the whole batch; otherwise it is this rank's share. ``views`` go through the net
+        together.
         """
         own, found = (self.ranks.take(x), self.ranks.sizes(len(x))) if sizes is None else (x, sizes)
-        self.norms.counts = found[self.ranks.rank] > 0
+        self.norms.counts, self.norms.n_rows = found[self.ranks.rank] > 0, views * sum(found)
         return own, found
 
     @contextmanager
