@@ -1,0 +1,138 @@
+"""Claim: two processes that share a fit end as one process does, and a small ResNet's fit takes less time.
+
+Each fit runs in processes of its own, one thread each: one process alone, then two started by torchrun with gloo. Rows
+are made: pictures of 32 pixels for a small ResNet, digits for the default perceptron, with and without MixUp and the
+contrastive loss. Speed is that of the cycles without the first, in rows a second; the ratio is that of two processes to
+one. Equality is the largest difference in predict_proba, clean_proba_ and transition_matrix_. The perceptron's steps
+are shorter than what its ranks tell each other takes: it is slower on two.
+
+    python examples/benchmarks/bench_ranks.py --json ranks.json
+    python examples/benchmarks/bench_ranks.py --fits perceptron --check
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from machine import processor
+
+SAME = 1e-4
+PACKAGES = ("torch", "skorch", "scikit-learn", "numpy")
+LAUNCH = ["-m", "torch.distributed.run", "--standalone"]
+
+
+def pictures(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Coarse patterns of four classes under noise: X (n, 3, 32, 32) uint8, labels (n,), 20 % of them redrawn."""
+    rng = np.random.default_rng(0)
+    patterns = rng.normal(0, 30, (4, 3, 4, 4))
+    y = np.arange(n) % 4
+    X = np.kron(patterns[y], np.ones((1, 1, 8, 8))) + rng.normal(128, 40, (n, 3, 32, 32))
+    given = np.where(rng.random(n) < 0.2, rng.integers(0, 4, n), y)
+    return np.clip(X, 0, 255).astype(np.uint8), given
+
+
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """scikit-learn's digits, 30 % of the labels redrawn."""
+    from sklearn.datasets import load_digits
+
+    from noisyflywheel.noise import symmetric
+
+    X, y = load_digits(return_X_y=True)
+    return X, symmetric(y, 0.3, random_state=0)
+
+
+def resnet(n: int) -> tuple[Any, Any, dict[str, Any]]:
+    from skorch import NeuralNetClassifier
+    from torch import nn
+
+    from noisyflywheel.backbones import SmallResNet
+
+    net = NeuralNetClassifier(SmallResNet, criterion=nn.CrossEntropyLoss, lr=0.02, batch_size=128, train_split=None)
+    return *pictures(n), {"main_net": net}
+
+
+FITS: dict[str, Any] = {
+    "small ResNet": resnet,
+    "perceptron": lambda n: (*digits(), {}),
+    "perceptron, MixUp, contrastive loss": lambda n: (*digits(), {"mixup_alpha": 4.0, "contrastive_weight": 0.025}),
+}
+
+
+def fit(name: str, n_pictures: int, n_cycles: int, out: Path) -> None:
+    """One fit, as one of the ranks; the first of them leaves what is compared."""
+    import torch
+
+    from noisyflywheel import FlywheelClassifier
+
+    torch.set_num_threads(1)
+    X, given, params = FITS[name](n_pictures)
+    settings = {"n_warmup_epochs": 1, "n_cycles": n_cycles, "guard": False, "device": "cpu", "random_state": 0}
+    clf = FlywheelClassifier(**settings, **params).fit(X, given)
+    if os.environ.get("RANK", "0") != "0":
+        return
+    steps = [column for column in clf.history_ if column.endswith("_seconds")]
+    seconds = clf.history_[steps].sum(axis=1).iloc[1:].median()
+    arrays = {"proba": clf.predict_proba(X), "clean": clf.clean_proba_, "T": clf.transition_matrix_}
+    np.savez(out, rows_per_second=len(given) / seconds, **arrays)
+
+
+def in_processes(name: str, n_ranks: int, arguments: argparse.Namespace) -> dict[str, np.ndarray]:
+    """`fit` in processes of its own."""
+    launch = [*LAUNCH, f"--nproc-per-node={n_ranks}"] if n_ranks > 1 else []
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder, "out.npz")
+        sizes = ["--pictures", str(arguments.pictures), "--cycles", str(arguments.cycles)]
+        command = [sys.executable, *launch, __file__, "--fits", name, *sizes, "--fit", str(out)]
+        subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True)
+        with np.load(out) as found:
+            return dict(found)
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Speed of one process and of two, and how far their results are apart."""
+    table = {}
+    for name in arguments.fits:
+        one, two = (in_processes(name, n, arguments) for n in (1, 2))
+        speeds = {n: round(float(found["rows_per_second"]), 1) for n, found in ((1, one), (2, two))}
+        apart = {part: float(np.abs(one[part] - two[part]).max()) for part in ("proba", "clean", "T")}
+        table[name] = {"rows_per_second": speeds, "ratio": round(speeds[2] / speeds[1], 3), "largest_difference": apart}
+        print(f"{name}: {speeds[1]} and {speeds[2]} rows a second, ratio {table[name]['ratio']:.2f}; apart {apart}")
+    return table
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fits", nargs="+", default=list(FITS), choices=list(FITS))
+    parser.add_argument("--pictures", type=int, default=1024)
+    parser.add_argument("--cycles", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="write the numbers here")
+    parser.add_argument("--check", action="store_true", help="exit with 1 where results differ")
+    parser.add_argument("--fit", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.fit:
+        fit(arguments.fits[0], arguments.pictures, arguments.cycles, arguments.fit)
+        return 0
+    environment = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    environment["machine"] = f"{processor()}, {os.cpu_count()} cores, one thread a process"
+    print(__doc__.splitlines()[0])
+    print(", ".join(f"{name} {value}" for name, value in environment.items()))
+    before = os.getloadavg()
+    table = measure(arguments)
+    if arguments.json:
+        sizes = {"pictures": arguments.pictures, "cycles": arguments.cycles, "load_average_before": before}
+        result = {"command": " ".join(["python", *sys.argv]), "environment": environment, **sizes, "fits": table}
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    differs = any(value > SAME for row in table.values() for value in row["largest_difference"].values())
+    return int(arguments.check and differs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
