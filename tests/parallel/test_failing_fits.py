@@ -1,23 +1,13 @@
 """What goes wrong on one rank ends all, each with one clear error; and the next fit of the same processes works."""
 
 import json
-import multiprocessing
 
-import failing_fits
 import pytest
 
 
-@pytest.fixture(scope="module")
-def said(tmp_path_factory):
+@pytest.fixture
+def said(folder):
     """For each rank and case: type and text of the error, and seconds."""
-    folder = tmp_path_factory.mktemp("failing")
-    spawn = multiprocessing.get_context("spawn")
-    ranks = [spawn.Process(target=failing_fits.run, args=(rank, 2, str(folder))) for rank in range(2)]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join(200)
-    assert [process.exitcode for process in ranks] == [0, 3]
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
 
 
@@ -47,10 +37,11 @@ def test_an_error_of_one_rank_ends_the_other_at_once(said, case):
     (kind, text, _), (other, told, seconds) = said[fails][case], said[1 - fails][case]
     assert kind == ERRORS[case][0] and ERRORS[case][1] in text
     assert other == "RanksError" and f"rank {1 - fails} of 2 waited in vain for another rank in" in told
-    assert seconds < 50  # the time limit is 60
+    assert seconds < 50  # the time limit is 300
 
 
 def test_a_rank_that_dies_ends_the_other(said):
+    assert "dead" not in said[1]
     kind, text, seconds = said[0]["dead"]
     assert kind == "RanksError" and "Look at its message" in text and seconds < 50
 

@@ -1,23 +1,17 @@
 """Fits shared by two processes: both end alike to the last bit, and as one process does."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import shared_fits
+import torch
+import torch.distributed as dist
 from launching import torchrun
+from shared_fits import EQUAL
 
 SCRIPT = Path(shared_fits.__file__)
-EQUAL = ["digits", "mixed", "norms", "row_by_row", "two_nets", "no_auxiliary", "table", "pictures", "sampled", "whole"]
-OTHERS = ["interrupted", "resumed", "any_seed", "dataset"]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """What two ranks left of all fits."""
-    path = tmp_path_factory.mktemp("ranks")
-    print(torchrun(SCRIPT, path, *EQUAL, *OTHERS))
-    return path
 
 
 def left(folder, name, rank=0):
@@ -67,3 +61,18 @@ def test_all_digits(tmp_path):
     torchrun(SCRIPT, tmp_path, "full", "fifty", timeout=1800)
     assert_close(left(tmp_path, "full"), shared_fits.CASES["full"](), atol=1e-4)
     assert abs(left(tmp_path, "fifty")["accuracy"] - shared_fits.fifty()["accuracy"]) <= 0.005
+
+
+def spawned(rank, folder):
+    os.environ["RANK"] = str(rank)
+    settings = {"init_method": f"file://{folder}/meeting", "rank": rank, "world_size": 2}
+    dist.init_process_group("gloo", **settings)
+    shared_fits.main(folder, "norms")
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_processes_that_initialise_torch_distributed_share_a_fit(tmp_path):
+    torch.multiprocessing.spawn(spawned, (str(tmp_path),), nprocs=2)
+    for rank in range(2):
+        assert_close(left(tmp_path, "norms", rank), shared_fits.CASES["norms"](), atol=1e-4)
