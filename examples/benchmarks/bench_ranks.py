@@ -6,8 +6,8 @@ contrastive loss. Speed is that of the cycles without the first, in rows a secon
 one. Other work on the machine lowers it, for both wait for each other; so the ratio of processor time is there too, of
 one process to each of two: what free cores would give at best. Equality is the largest difference in predict_proba,
 clean_proba_ and transition_matrix_; beside it stands what rounding alone does: one process again, with torch's own
-routines in place of oneDNN's. The perceptron's steps are shorter than what its ranks tell each other takes: it is slower
-on two.
+routines in place of oneDNN's. The perceptron's steps are shorter than what its ranks tell each other takes: it is
+slower on two.
 
     python examples/benchmarks/bench_ranks.py --json ranks.json
     python examples/benchmarks/bench_ranks.py --fits perceptron --check
