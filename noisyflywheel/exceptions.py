@@ -54,3 +54,28 @@ class RowReadError(ValueError):
     def __str__(self) -> str:
         """Row, file and reason."""
         return f"row {self.row} of X" + f" ({self.file})" * (self.file is not None) + f" cannot be read: {self.reason}"
+
+
+class RanksError(RuntimeError):
+    """Another process of a fit on several ended, or did not come in time.
+
+    Parameters
+    ----------
+    step : str
+        What this process waited in.
+    rank, size : int
+        This process, and how many there are.
+    reason : str
+        What torch.distributed said.
+    """
+
+    def __init__(self, step: str, rank: int, size: int, reason: str) -> None:
+        super().__init__(step, rank, size, reason)
+        self.step, self.rank, self.size, self.reason = step, rank, size, reason
+
+    def __str__(self) -> str:
+        """Which step, and where to look."""
+        return (
+            f"rank {self.rank} of {self.size} waited in vain for another rank in {self.step}: that one has ended, or "
+            f"hangs. Look at its message; this one says only: {self.reason}"
+        )

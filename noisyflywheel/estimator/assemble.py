@@ -23,6 +23,8 @@ from noisyflywheel.loop.loader import ViewLoader
 from noisyflywheel.loop.out_of_fold import OutOfFoldFlywheel
 from noisyflywheel.nets import Trainer, check_forward, prepare_net
 from noisyflywheel.nets.devices import check_device_is_there, check_same_device, net_device
+from noisyflywheel.nets.parallel.join import cuda_index
+from noisyflywheel.nets.parallel.ranks import ALONE, Ranks
 from noisyflywheel.nets.prepare import check_net, default_net
 from noisyflywheel.nets.workers import worker_options
 from noisyflywheel.views.adapter import ViewAdapter
@@ -54,12 +56,12 @@ class Nets(NamedTuple):
         return [self.home, torch.device(self.device or self.main.device or "cpu")]
 
 
-def choose_nets(params: dict[str, Any], image: bool, n_rows: int, n_folds: int = 1) -> Nets:
+def choose_nets(params: dict[str, Any], image: bool, n_rows: int, n_folds: int = 1, distributed: bool = False) -> Nets:
     """The user's nets, a clone of the one given, or the defaults, those with folds as stacks of members."""
     for name in ("main_net", "aux_net"):
         if params[name] is not None:
             check_net(params[name], name)
-    device = resolve_device(params["device"])
+    device = resolve_device(params["device"], distributed)
     own_device = None if str(params["device"]) == "auto" else device
     main, aux = params["main_net"] or params["aux_net"], params["aux_net"] or params["main_net"]
     if main is not None:
@@ -71,30 +73,38 @@ def choose_nets(params: dict[str, Any], image: bool, n_rows: int, n_folds: int =
     return Nets(main, aux, True, n_folds, own_device)
 
 
-def resolve_device(device: Any) -> str:
-    """The device of default nets."""
+def resolve_device(device: Any, distributed: bool = False) -> str:
+    """The device of default nets; ``distributed`` where each rank has one of its own."""
     if str(device) != "auto":
         return str(device)
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if not torch.cuda.is_available():
+        return "cpu"
+    return f"cuda:{cuda_index()}" if distributed else "cuda"
 
 
 def assemble(
-    params: dict[str, Any], nets: Nets, data: WeightedRows, n_classes: int, seeds: list[int], sample: Tensor
+    params: dict[str, Any],
+    nets: Nets,
+    data: WeightedRows,
+    n_classes: int,
+    seeds: list[int],
+    sample: Tensor,
+    ranks: Ranks = ALONE,
 ) -> Flywheel:
     """Nets, views and source, checked against each other before any training; ``sample`` is that of `sample_of`."""
     image = sample.ndim > 2
     source = make_source(data.rows, nets.home, worker_options(main_net=nets.main, aux_net=nets.aux))
     settings = make_settings(params, image, nets.n_folds, len(source))
     views = ViewAdapter(default_views(params["views"], sample, nets.n_folds), sample)
-    trainers = make_trainers(params, nets, sample, views, n_classes, seeds, image)
+    trainers = make_trainers(params, nets, sample, views, n_classes, seeds, image, ranks)
     state_device = float64_device(nets.home)
     given = torch.from_numpy(data.codes).to(state_device)
     weights = None if data.weights is None else torch.from_numpy(data.weights).to(state_device)
-    loader = ViewLoader(source, views, seeds[2])
+    loader = ViewLoader(source, views, seeds[2], ranks)
     make = LargeFlywheel if len(given) * n_classes > LARGE else Flywheel
     make = OutOfFoldFlywheel if nets.n_folds > 1 else make
     flywheel = make(trainers[0], trainers[-1], loader, given, n_classes, settings, weights)
-    seed_global(seeds[2], nets.devices)  # dropout of the M-steps
+    seed_global(seeds[2] + ranks.rank, nets.devices)  # dropout of the M-steps
     return flywheel
 
 
@@ -125,6 +135,7 @@ def make_trainers(
     n_classes: int,
     seeds: list[int],
     image: bool,
+    ranks: Ranks = ALONE,
 ) -> list[Trainer]:
     """g and f, or g alone where there is no auxiliary network, initialised and tried on two rows."""
     trainers = []
@@ -135,7 +146,7 @@ def make_trainers(
         if hasattr(ready.module_, "adapt"):
             ready.module_.adapt(views.plain(sample).to(nets.home))
         amp = image and bf16_pays(nets.home)
-        trainer = Trainer(ready, amp, params["feature_layer"], scheduled=nets.are_default)
+        trainer = Trainer(ready, amp, params["feature_layer"], scheduled=nets.are_default, ranks=ranks)
         check_forward(trainer, views.plain(sample[:2]), n_classes, name)
         trainers.append(trainer)
     return trainers

@@ -19,6 +19,7 @@ from noisyflywheel.estimator.issues import class_summary, label_issues_frame
 from noisyflywheel.estimator.parameters import check_parameters
 from noisyflywheel.estimator.result import predict_rows
 from noisyflywheel.estimator.sample_weight import check_sample_weight
+from noisyflywheel.nets.parallel import Ranks, joined
 from noisyflywheel.persistence.estimator import Persistent
 
 
@@ -97,7 +98,11 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
     on_cycle : callable or None, default=None
         Called as ``on_cycle(flywheel, row)`` after each cycle; a dict that it returns joins ``history_``.
     device : str, default="auto"
-        Torch device. "auto": CUDA where there is one for default nets; users' nets keep their own.
+        Torch device. "auto": CUDA where there is one for default nets, on several processes the one of LOCAL_RANK;
+        users' nets keep their own.
+    distributed : "auto" or False, default="auto"
+        Whether the processes that torchrun or its like started, or that torch.distributed knows, share the fit: each
+        calls ``fit`` with the same X, y and parameters and ends with the same estimator. False: this one fits alone.
     verbose : int, default=0
         1 shows a progress bar, on a terminal and in a notebook.
     random_state : int, RandomState or None, default=None
@@ -178,6 +183,7 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
         checkpoint_dir: Any = None,
         on_cycle: Callable[..., dict[str, float] | None] | None = None,
         device: str = "auto",
+        distributed: str | bool = "auto",
         verbose: int = 0,
         random_state: Any = None,
     ) -> None:
@@ -204,6 +210,7 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
         self.checkpoint_dir = checkpoint_dir
         self.on_cycle = on_cycle
         self.device = device
+        self.distributed = distributed
         self.verbose = verbose
         self.random_state = random_state
 
@@ -235,18 +242,25 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
             If a loss becomes NaN or infinite.
         CheckpointError
             If ``checkpoint_dir`` cannot be written, or what it holds of this fit is damaged.
+        RanksError
+            On several processes, if another one has ended or does not come within five minutes.
         KeyboardInterrupt
             On Ctrl-C. If at least one cycle was done, the estimator is fitted with what it had.
         """
-        check_parameters(self.get_params(deep=False))
+        with joined(self.distributed) as ranks:
+            check_parameters(self.get_params(deep=False))
+            self._fit(X, y, sample_weight, ranks)
+        return self
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, ranks: Ranks) -> None:
+        """`fit`, with those who share it."""
         if y is None and is_dataset(X):
             y = labels_of_dataset(X)
         rows = read_rows(self, X, reset=True) if y is not None else self._no_labels(X)
         labels, classes, codes = read_labels(X if hasattr(X, "shape") or hasattr(X, "__len__") else rows, y)
         index = next((data.index for data in (X, y) if isinstance(data, (pd.DataFrame, pd.Series))), None)
         weights = check_sample_weight(sample_weight, codes)
-        fit_flywheel(self, LabelledRows(rows, labels, classes, codes, weights, index), X=X, y=y)
-        return self
+        fit_flywheel(self, LabelledRows(rows, labels, classes, codes, weights, index), X=X, y=y, ranks=ranks)
 
     def _no_labels(self, X: Any) -> Any:
         raise ValueError(

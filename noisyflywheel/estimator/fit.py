@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from noisyflywheel.estimator.assemble import assemble, choose_nets, first_row, s
 from noisyflywheel.estimator.callbacks import FitTask
 from noisyflywheel.estimator.defaults import choose_n_folds
 from noisyflywheel.estimator.random_states import draw_seeds, isolated
+from noisyflywheel.estimator.ranks import check_ranks
 from noisyflywheel.estimator.result import fitted_arrays
 from noisyflywheel.estimator.result_warnings import warn_of_result
 from noisyflywheel.estimator.sample_weight import WeightedRows, weighted_rows
@@ -22,6 +24,7 @@ from noisyflywheel.loop.checkpoints import fit_checkpoints
 from noisyflywheel.loop.decide import Decision
 from noisyflywheel.loop.progress import FitProgress
 from noisyflywheel.loop.run import FlywheelRun
+from noisyflywheel.nets.parallel.ranks import ALONE, Ranks
 from noisyflywheel.nets.stopping import StopTraining, warn_of_stop_in_warm_up
 from noisyflywheel.nets.threads import FEW_ROWS, at_most_threads
 from noisyflywheel.persistence import data_fingerprint
@@ -50,22 +53,24 @@ class LabelledRows(NamedTuple):
         return data_fingerprint(self.rows, codes, self.classes)
 
 
-def fit_flywheel(estimator: Any, data: LabelledRows, X: Any, y: Any) -> None:
+def fit_flywheel(estimator: Any, data: LabelledRows, X: Any, y: Any, ranks: Ranks = ALONE) -> None:
     """Fit ``estimator`` in place; global random states are as before, also after an exception."""
     params = estimator.get_params(deep=False)
-    seeds = draw_seeds(estimator.random_state)
+    seeds = ranks.of_first(partial(draw_seeds, estimator.random_state), "drawing seeds")
     trained = weighted_rows(data.rows, data.codes, data.weights)
     n_taking_part = len(trained.codes) if trained.weights is None else int((trained.weights > 0).sum())
     sample = sample_of(trained, first_row(data.rows))
     n_folds, decision = choose_n_folds(params, sample, n_taking_part, is_table=estimator.encoder_ is not None)
-    nets = choose_nets(params, sample.ndim > 2, n_taking_part, n_folds)
+    nets = choose_nets(params, sample.ndim > 2, n_taking_part, n_folds, distributed=not ranks.alone)
+    check_ranks(ranks, params, nets, trained)
     threads = 1 if nets.are_default and sample.ndim == 2 and n_taking_part <= FEW_ROWS else None
-    checkpointing = fit_checkpoints(estimator, data.fingerprint, seeds)
+    checkpointing = fit_checkpoints(estimator, data.fingerprint, seeds, ranks)
     with at_most_threads(threads), isolated(nets.devices), checkpointing as checkpoints:
-        flywheel = assemble(params, nets, trained, len(data.classes), seeds, sample)
+        flywheel = assemble(params, nets, trained, len(data.classes), seeds, sample, ranks)
         flywheel.decisions.append(decision)
-        with closing(flywheel.loader.source), FitProgress(estimator.verbose, flywheel.settings.n_cycles) as progress:
-            run = FlywheelRun(flywheel, progress, checkpoints, estimator.on_cycle)
+        shown = FitProgress(estimator.verbose if ranks.rank == 0 else 0, flywheel.settings.n_cycles)
+        with closing(flywheel.loader.source), shown as progress:
+            run = FlywheelRun(flywheel, progress, checkpoints, estimator.on_cycle, ranks)
             fit_in_run(estimator, run, data, trained, FitTask(estimator, flywheel.settings.n_cycles, X, y))
 
 
@@ -82,13 +87,14 @@ def fit_in_run(estimator: Any, run: FlywheelRun, data: LabelledRows, trained: We
         if not run.history:
             warn_of_stop_in_warm_up(stop)
             run.flywheel.start_cycles()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        run.ranks.leave(error)  # each rank has all there is
         if run.history:
             run.back_to_good()
             publish(estimator, run, data, trained)
         raise
     publish(estimator, run, data, trained)
-    if estimator.guard:
+    if estimator.guard and run.ranks.rank == 0:
         warn_of_result(
             estimator.transition_matrix_,
             estimator.clean_proba_,

@@ -82,6 +82,11 @@ _CHECKS: dict[str, _Check] = {
     "feature_layer": ("'auto' or the name of a submodule", lambda v: isinstance(v, str), bool),
     "warm_start": _FLAG,
     "device": ("'auto' or a torch device", lambda v: isinstance(v, (str, torch.device)), _is_device),
+    "distributed": (
+        "'auto' or False",
+        lambda v: _is_bool(v) or isinstance(v, str),
+        lambda v: v == "auto" or (_is_bool(v) and not v),
+    ),
     "checkpoint_dir": ("None or a path", _is_path, lambda v: v is None or bool(str(v))),
     "on_cycle": ("None or callable", lambda v: v is None or callable(v), lambda v: True),
     "verbose": ("an int or bool", lambda v: _is_int(v) or _is_bool(v), lambda v: v >= 0),

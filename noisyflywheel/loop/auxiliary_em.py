@@ -11,7 +11,6 @@ from noisyflywheel import em
 from noisyflywheel.em.losses import contrastive_loss, soft_target_cross_entropy
 from noisyflywheel.loop.loader import ViewLoader
 from noisyflywheel.nets.trainer import Batch, Trainer
-from noisyflywheel.views.mixup import mixup
 
 
 def e_step(trainer: Trainer, loader: ViewLoader, rows: Tensor, n_classes: int) -> Tensor:
@@ -77,13 +76,15 @@ def m_step(
 
     def steps() -> Iterator[Batch]:
         for index, *made in loader.batches(rows, trainer.net.batch_size, *views):
-            w = None if sample_weight is None else sample_weight[..., index].float()
-            labels, q_y = given[index].repeat(copies), target(index).repeat(copies, 1)  # (b, K)
+            all_views, sizes = loader.in_copies(index, copies), loader.sizes(len(index), copies)
+            w = None if sample_weight is None else sample_weight[..., all_views].float()
+            q_y = target(all_views)  # (b, K)
             if w is not None and w.ndim == 1:  # Eq. (13) is linear in its target, which MixUp mixes
-                q_y, w = q_y * w.repeat(copies)[:, None].to(q_y.dtype), None
-            x, q_y = mixup(torch.cat(made[:copies]), q_y, mixup_alpha, loader.order)
-            loss = auxiliary_loss(trainer, q_y, head, made[copies:], contrastive_weight, w)
-            yield Batch(x, labels, loss, more=sum(len(view) for view in made[copies:]))
+                q_y, w = q_y * w[:, None].to(q_y.dtype), None
+            x, q_y = loader.mixed(torch.cat(made[:copies]), q_y, mixup_alpha, sizes)
+            strong, of_strong = made[copies:], loader.sizes(len(index))
+            loss = auxiliary_loss(trainer, q_y, head, strong, contrastive_weight, w, of_strong)
+            yield Batch(x, given[all_views], loss, sum(map(len, strong)), sizes)
 
     return trainer.epoch(steps())
 
@@ -105,15 +106,16 @@ def auxiliary_loss(
     strong: list[Tensor],
     contrastive_weight: float,
     sample_weight: Tensor | None = None,
+    sizes: list[int] | None = None,
 ) -> Callable[[Tensor], Tensor]:
-    """Eq. (13), plus the contrastive loss where there are strong views (Sec. 4.1)."""
+    """Eq. (13), plus the contrastive loss where there are strong views (Sec. 4.1); ``sizes`` as in `Batch`."""
 
     def loss(log_f: Tensor) -> Tensor:
         value = soft_target_cross_entropy(log_f, target, sample_weight)
         if head is None:
             return value
         with trainer.autocast():
-            z1, z2 = head(trainer.features(torch.cat(strong))).chunk(2)
+            z1, z2 = head(trainer.features_of(strong, sizes)).chunk(2)
         return value + contrastive_weight * contrastive_loss(z1, z2)
 
     return loss

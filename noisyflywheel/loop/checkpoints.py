@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from noisyflywheel.exceptions import CheckpointError, FlywheelWarning
+from noisyflywheel.exceptions import CheckpointError, FlywheelWarning, RanksError
+from noisyflywheel.nets.parallel.ranks import ALONE, Ranks
 from noisyflywheel.persistence import (
     fit_folder,
     fit_key,
@@ -34,9 +35,14 @@ class FitCheckpoints:
         The fit's own (see `noisyflywheel.persistence.fit_folder`).
     fingerprints : dict of str to str
         Of data and parameters.
+    ranks : Ranks
+        Processes that share the fit. Only the first of them has a folder; all go on from what it finds.
     """
 
-    def __init__(self, folder: Path | None = None, fingerprints: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path | None = None, fingerprints: dict[str, str] | None = None, ranks: Ranks = ALONE
+    ) -> None:
+        self.ranks = ranks
         self.folder, self.fingerprints = folder, fingerprints or {}
         self.written = False
         self.last_time, self.next_time = time.monotonic(), 0.0
@@ -52,17 +58,20 @@ class FitCheckpoints:
         CheckpointError
             If it is damaged, belongs to other data or parameters, or does not fit the nets.
         """
-        if self.folder is not None and not self.was_read:
-            self.found, self.was_read = self._read(self.folder), True
+        if not self.was_read:
+            self.found, self.was_read = self.ranks.of_first(self._read, "reading a checkpoint"), True
         try:
             yield self.found
+        except RanksError:
+            raise
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             if self.found is None:
                 raise
             raise CheckpointError(str(self.folder), f"does not belong to this fit ({error})") from error
 
-    def _read(self, folder: Path) -> dict[str, Any] | None:
-        if not has_checkpoint(folder):
+    def _read(self) -> dict[str, Any] | None:
+        folder = self.folder
+        if folder is None or not has_checkpoint(folder):
             return None
         try:
             loaded = load_checkpoint(folder)
@@ -115,7 +124,9 @@ class FitCheckpoints:
 
 
 @contextlib.contextmanager
-def fit_checkpoints(estimator: Any, fingerprint: Callable[[], str], seeds: list[int]) -> Iterator[FitCheckpoints]:
+def fit_checkpoints(
+    estimator: Any, fingerprint: Callable[[], str], seeds: list[int], ranks: Ranks = ALONE
+) -> Iterator[FitCheckpoints]:
     """The checkpoints of a fit of ``estimator``, locked against other processes until the end.
 
     Data, of which ``fingerprint`` gives the digest, and parameters decide the folder inside ``checkpoint_dir``, so fits
@@ -126,8 +137,8 @@ def fit_checkpoints(estimator: Any, fingerprint: Callable[[], str], seeds: list[
     CheckpointError
         If ``checkpoint_dir`` cannot be written.
     """
-    if estimator.checkpoint_dir is None:
-        yield FitCheckpoints()
+    if estimator.checkpoint_dir is None or ranks.rank > 0:
+        yield FitCheckpoints(ranks=ranks)
         return
     kept = getattr(estimator, "_kept", None) if estimator.warm_start else None
     done = 0 if kept is None else len(kept["history"])
@@ -138,4 +149,4 @@ def fit_checkpoints(estimator: Any, fingerprint: Callable[[], str], seeds: list[
     }
     key = fit_key(fingerprints["data"], f"{fingerprints['parameters']} {done}")
     with fit_folder(estimator.checkpoint_dir, key) as folder:
-        yield FitCheckpoints(folder, fingerprints)
+        yield FitCheckpoints(folder, fingerprints, ranks)

@@ -238,7 +238,8 @@ class Flywheel:
         for index, x in self.loader.batches(rows, trainer.net.batch_size, self.loader.weak):
             labels, w = self.given[index], self.training_weights
             w = None if w is None else w[..., index].float()
-            yield Batch(x, labels, partial(trainer.warm_up_loss, target=labels, sample_weight=w))
+            loss = partial(trainer.warm_up_loss, target=labels, sample_weight=w)
+            yield Batch(x, labels, loss, sizes=self.loader.sizes(len(index)))
 
     def hold_out(self) -> list[Tensor] | None:
         """Rows that each net leaves out of the warm-up; None where there are too few rows."""

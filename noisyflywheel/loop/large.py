@@ -87,7 +87,7 @@ class LargeFlywheel(Flywheel):
         if self.settings.calibrate != "auto":
             return bool(self.settings.calibrate)
         overconfidence = float(found.confidence.mean() - found.agrees.double().mean())
-        return self._has_settled() and overconfidence > main_em.OVERCONFIDENT
+        return self._has_settled() and self.loader.ranks.of_first(lambda: overconfidence > main_em.OVERCONFIDENT)
 
     def _tempered(self, rows: Tensor, gamma: Tensor) -> tuple[float, Tensor]:
         """Temperature of g (see `em.calibrate`), and its probability of each given label at it (B,)."""

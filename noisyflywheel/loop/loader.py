@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from noisyflywheel.data import Source, batches
+from noisyflywheel.data import ArraySource, Source, batches
 from noisyflywheel.loop.folds import Folds
+from noisyflywheel.nets.parallel.ranks import ALONE, Ranks
 from noisyflywheel.nets.trainer import Trainer
 from noisyflywheel.views.adapter import ViewAdapter
+from noisyflywheel.views.mixup import mixup
 
 VIEW_NUMBERS = 1024 * 3 * 32 * 32
 """Views are made for as many rows in one call as hold so many numbers: enough to hide the calls, little memory."""
@@ -30,12 +32,16 @@ class ViewLoader:
         Weak and strong views.
     seed : int
         Of the batch order (and MixUp) and of the views.
+    ranks : Ranks
+        Processes that share the fit. Rows in memory are seen by all of them, with the same views; of rows that are
+        read each rank reads its share, and draws their views for itself.
     """
 
-    def __init__(self, source: Source, views: ViewAdapter, seed: int) -> None:
-        self.source, self.views = source, views
+    def __init__(self, source: Source, views: ViewAdapter, seed: int, ranks: Ranks = ALONE) -> None:
+        self.source, self.views, self.ranks = source, views, ranks
         self.order = torch.Generator().manual_seed(seed)
         self.augment = torch.Generator(device=views.generator_device(source.device)).manual_seed(seed)
+        self.own = torch.Generator(device=self.augment.device)  # of one pass and rank
         first = source.take(torch.zeros(1, dtype=torch.int64))
         self.vectors = first.ndim == 2
         self.row_numbers = max(1, first.numel())
@@ -46,36 +52,73 @@ class ViewLoader:
 
     def weak(self, x: Tensor) -> Tensor:
         """Weakly augmented rows."""
-        return self.views.weak(x, self.augment)
+        return self.views.weak(x, self.own if self.shares_reading else self.augment)
 
     def strong(self, x: Tensor) -> Tensor:
         """Strongly augmented rows."""
-        return self.views.strong(x, self.augment)
+        return self.views.strong(x, self.own if self.shares_reading else self.augment)
 
     def batches(
         self, rows: Tensor, batch_size: int, *views: Callable[[Tensor], Tensor]
     ) -> Iterator[tuple[Tensor, ...]]:
-        """Shuffled batches of ``rows``: (row indices (B,), one tensor (B, ...) per view)."""
+        """Shuffled batches of ``rows``: (row indices (B,), one tensor (B, ...) per view).
+
+        Views are those of this rank's share, at least one row, where `shares_reading`.
+        """
+        self._begin_pass()
         parts = list(batches(rows, batch_size, self.order))
-        per_call = max(1, min(MOST_ROWS, VIEW_NUMBERS // self.row_numbers) // len(parts[0]))
-        groups = [parts[start : start + per_call] for start in range(0, len(parts), per_call)]
-        for group, raw in zip(groups, self.source.stream(map(torch.cat, groups)), strict=True):
-            sizes = [len(index) for index in group]
-            yield from zip(group, *(view(raw).split(sizes) for view in views), strict=True)
+        read = [self.ranks.take(index) for index in parts] if self.shares_reading else parts
+        per_call = max(1, min(MOST_ROWS, VIEW_NUMBERS // self.row_numbers) // len(read[0]))
+        groups = [slice(start, start + per_call) for start in range(0, len(parts), per_call)]
+        for group, raw in zip(groups, self.source.stream(torch.cat(read[group]) for group in groups), strict=True):
+            sizes = [len(index) for index in read[group]]
+            yield from zip(parts[group], *(view(raw).split(sizes) for view in views), strict=True)
+
+    @property
+    def shares_reading(self) -> bool:
+        """Whether each rank reads its share of the rows."""
+        return not self.ranks.alone and not isinstance(self.source, ArraySource)
+
+    def sizes(self, n_rows: int, copies: int = 1) -> list[int] | None:
+        """Rows of each rank in a batch of ``copies`` views of ``n_rows`` rows; None where each rank has all."""
+        return [copies * size for size in self.ranks.sizes(n_rows)] if self.shares_reading else None
+
+    def in_copies(self, index: Tensor, copies: int) -> Tensor:
+        """Row indices (B,) of a batch of several views of each row, in the order in which the ranks have them."""
+        parts = index.split(self.ranks.sizes(len(index))) if self.shares_reading else [index]
+        return torch.cat([part.repeat(copies) for part in parts])
+
+    def mixed(self, x: Tensor, target: Tensor, alpha: float, sizes: list[int] | None) -> tuple[Tensor, Tensor]:
+        """MixUp of views and of the targets (B, K) of the whole batch, inside each rank's share where there are."""
+        if sizes is None or alpha <= 0:
+            return mixup(x, target, alpha, self.order)
+        targets = list(target.split(sizes))
+        for rank, size in enumerate(sizes):  # all draw for all, so that generators stay the same
+            own = rank == self.ranks.rank and size > 0
+            mixed, targets[rank] = mixup(x if own else targets[rank], targets[rank], alpha, self.order)
+            x = mixed if own else x
+        return x, torch.cat(targets)
+
+    def _begin_pass(self) -> None:
+        """Seed the generator of views that this rank draws for itself: by the common one, and its number."""
+        if self.shares_reading:
+            seed = torch.randint(2**31, (), generator=self.augment, device=self.augment.device)
+            self.own.manual_seed(int(seed) + self.ranks.rank)  # sync: one scalar a pass, over rows that are read
 
     def predict(self, trainer: Trainer, rows: Tensor, view: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Log-probabilities in eval mode of rows as they are, or of one view of them: (len(rows), K)."""
-        size = prediction_batch(trainer, self.row_numbers)
-        return trainer.predict(self.source, view or self.plain, rows, size, pad=self.vectors and view is None)
+        return torch.cat([log_p for _, log_p in self.predict_parts(trainer, rows, view)])
 
     def predict_parts(
         self, trainer: Trainer, rows: Tensor, view: Callable[[Tensor], Tensor] | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """`predict` in parts: positions in ``rows`` (b,), and log-probabilities (b, K)."""
         size = prediction_batch(trainer, self.row_numbers)
-        padded = self.vectors and view is None
+        padded, everywhere = self.vectors and view is None, view is not None and not self.shares_reading
+        if view is not None:
+            self._begin_pass()
         start = 0
-        for log_p in trainer.predict_parts(self.source, view or self.plain, rows, size, pad=padded):
+        for log_p in trainer.predict_parts(self.source, view or self.plain, rows, size, padded, everywhere):
             yield torch.arange(start, start + len(log_p), device=log_p.device), log_p
             start += len(log_p)
 

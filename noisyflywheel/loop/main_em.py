@@ -140,7 +140,7 @@ def m_step(
         for index, x in loader.batches(rows, trainer.net.batch_size, loader.weak):
             w = None if sample_weight is None else sample_weight[..., index].float()
             loss = partial(main_loss, resampled=y_hat[index], prior=prior, weight=lam, sample_weight=w)
-            yield Batch(x, given[index], loss)
+            yield Batch(x, given[index], loss, sizes=loader.sizes(len(index)))
 
     return trainer.epoch(steps())
 
@@ -167,6 +167,7 @@ def m_step_without_auxiliary(
     def steps() -> Iterator[Batch]:
         for index, x in loader.batches(rows, trainer.net.batch_size, loader.weak):
             w = None if sample_weight is None else sample_weight[..., index].float()
-            yield Batch(x, given[index], partial(loss, labels=given[index], clean=q[index].float(), w=w))
+            of_rows = partial(loss, labels=given[index], clean=q[index].float(), w=w)
+            yield Batch(x, given[index], of_rows, sizes=loader.sizes(len(index)))
 
     return trainer.epoch(steps())

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -17,6 +18,7 @@ from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.guard import Guard, cautious_settings
 from noisyflywheel.loop.progress import FitProgress
 from noisyflywheel.loop.state import Settings
+from noisyflywheel.nets.parallel.ranks import ALONE, Ranks
 
 LONG = 60.0
 """Seconds without a checkpoint after which one is written inside a cycle."""
@@ -47,6 +49,8 @@ class FlywheelRun:
         Where the run leaves and finds its checkpoints.
     on_cycle : callable, optional
         Called as ``on_cycle(flywheel, row)``; a dict that it returns joins the history.
+    ranks : Ranks
+        Processes that share the run; what decides how it goes on they decide together.
 
     Attributes
     ----------
@@ -66,7 +70,9 @@ class FlywheelRun:
         progress: FitProgress,
         checkpoints: FitCheckpoints,
         on_cycle: Callable[..., dict[str, float] | None] | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
+        self.ranks = ranks
         self.flywheel, self.progress, self.checkpoints, self.on_cycle = flywheel, progress, checkpoints, on_cycle
         self.history: list[dict[str, float]] = []
         self.n_cycles_done, self.n_warmup_epochs = 0, 0
@@ -113,7 +119,7 @@ class FlywheelRun:
         self.flywheel.has_held_out = held_out is not None
         most = self.flywheel.n_epochs_at_most if held_out is not None else warmup.MIN_EPOCHS
         most = most if asked == "auto" else int(asked)
-        while epoch < most and not self.flywheel.warm_up_is_over(agreement):
+        while epoch < most and not self.ranks.of_first(lambda: self.flywheel.warm_up_is_over(agreement)):
             loss = self.flywheel.warm_up_epoch(held_out)
             epoch += 1
             if not math.isfinite(loss):
@@ -160,7 +166,7 @@ class FlywheelRun:
             check_finite(row, flywheel.settings.refurbish)
             self._end_cycle(row | ((self.on_cycle and self.on_cycle(flywheel, row)) or {}))
             self.progress.cycle(row)
-            self.stopped |= task.cycle_end(subtask)
+            self.stopped |= self.ranks.any(task.cycle_end(subtask))
             if self.stopped or self.n_cycles_done == flywheel.settings.n_cycles or self.checkpoints.due():
                 self.checkpoints.save(self.state_dict())
 
@@ -168,9 +174,8 @@ class FlywheelRun:
         """Record a cycle; where the guard complains, the state before it comes back, or the run stops."""
         flywheel = self.flywheel
         after_ramp = flywheel.state.cycle - flywheel.first_cycle > flywheel.settings.cr_ramp
-        complaint = self.guard and self.guard.complaint(
-            flywheel.state.y_hat[flywheel.all_rows], row["gamma"], after_ramp
-        )
+        y_hat = flywheel.state.y_hat[flywheel.all_rows]
+        complaint = self.guard and self.ranks.of_first(partial(self.guard.complaint, y_hat, row["gamma"], after_ramp))
         if complaint:
             self._go_back(complaint)
         self.history.append(row | {"undone": bool(complaint)})
@@ -186,12 +191,16 @@ class FlywheelRun:
         flywheel.state.cycle = cycle
         if guard is None or guard.has_gone_back:
             self.stopped = True
-            warn_of_turning(f"{complaint} in cycle {cycle} again: stopped with the state before it")
+            self._warn(f"{complaint} in cycle {cycle} again: stopped with the state before it")
             return
         guard.has_gone_back = True
         agreement = float((flywheel.f_labels() == flywheel.given[flywheel.all_rows]).double().mean())
         flywheel.settings = cautious_settings(flywheel.settings, agreement)
-        warn_of_turning(f"{complaint} in cycle {cycle}: went back to the state before it and on with care")
+        self._warn(f"{complaint} in cycle {cycle}: went back to the state before it and on with care")
+
+    def _warn(self, message: str) -> None:
+        if self.ranks.rank == 0:
+            warn_of_turning(message)
 
     def back_to_good(self) -> None:
         """Undo a cycle that was interrupted."""

@@ -24,7 +24,7 @@ _PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic, np.ndar
 N_ITEMS = 256
 """Items of a Dataset that are hashed."""
 
-UNRELATED = ("verbose", "checkpoint_dir", "on_cycle", "device", "random_state")
+UNRELATED = ("verbose", "checkpoint_dir", "on_cycle", "device", "random_state", "distributed")
 """Parameters that change no result, or (random_state) that the seeds stand for."""
 
 

@@ -46,3 +46,12 @@ def test_hard_start(cifar10n, tmp_path):
     found = json.loads((tmp_path / "out_1.json").read_text())
     assert found["plain"]["images_seen"] == found["flywheel"]["images_seen_by_f"]
     assert len(found["flywheel"]["cycles"]) == 2
+
+
+@pytest.mark.slow
+def test_bench_ranks(tmp_path):
+    out = tmp_path / "out.json"
+    said = run("bench_ranks.py", "--pictures", 64, "--cycles", 2, "--fits", "small ResNet", "--json", out, "--check")
+    assert "rows a second, ratio" in said
+    found = json.loads(out.read_text())["fits"]["small ResNet"]
+    assert set(found["rows_per_second"]) == {"1", "2"}

@@ -1,0 +1,44 @@
+"""Whether the processes that share a fit were given the same."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+import joblib
+import numpy as np
+import torch
+from torch import Tensor
+
+from noisyflywheel.data import ArraySource
+from noisyflywheel.estimator.assemble import Nets
+from noisyflywheel.estimator.inputs import make_source
+from noisyflywheel.estimator.sample_weight import WeightedRows
+from noisyflywheel.nets.parallel.ranks import Ranks
+
+COMPARED, COMPARED_READ = 1_000, 100
+"""Rows that are compared, evenly spaced ones: of rows in memory, and of those that have to be read."""
+
+OWN = ("main_net", "aux_net", "views", "on_cycle", "device", "verbose", "checkpoint_dir", "random_state", "distributed")
+"""Parameters that ranks may have of their own, or that cannot be compared; seeds are those of rank 0."""
+
+
+def check_ranks(ranks: Ranks, params: dict[str, Any], nets: Nets, data: WeightedRows) -> None:
+    """Raise ValueError on every rank if X, y or parameters differ between ranks, or there are fewer rows than ranks."""
+    if ranks.alone:
+        return
+    compared: dict[str, Any] = {name: repr(value) for name, value in params.items() if name not in OWN}
+    compared |= {"batch_size of main_net": nets.main.batch_size, "batch_size of aux_net": nets.aux.batch_size}
+    compared |= {"n_folds": nets.n_folds, "sample_weight": joblib.hash(data.weights)}
+    ranks.check_same(X=digest(data.rows), y=joblib.hash(data.codes), **compared)
+    if len(data.codes) < ranks.size:
+        raise ValueError(f"{len(data.codes)} rows are too few for {ranks.size} ranks: each needs one of its own.")
+
+
+def digest(rows: Any) -> str:
+    """Hash of the number of rows, their shape and type, and of some of them."""
+    with closing(make_source(rows, torch.device("cpu"))) as source:
+        most = COMPARED if isinstance(source, ArraySource) else COMPARED_READ
+        index = np.unique(np.linspace(0, len(source) - 1, min(most, len(source))).astype(np.int64))
+        taken: Tensor = next(iter(source.stream([torch.from_numpy(index)])))
+    return joblib.hash([len(source), str(taken.dtype), taken.contiguous().numpy()])

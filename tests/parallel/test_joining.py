@@ -1,0 +1,119 @@
+"""Who shares a fit, which device a rank takes, and what is compared before."""
+
+import multiprocessing
+import types
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+from thread_ranks import on_ranks
+
+from noisyflywheel import FlywheelClassifier
+from noisyflywheel.estimator.assemble import choose_nets, resolve_device
+from noisyflywheel.estimator.ranks import check_ranks
+from noisyflywheel.estimator.sample_weight import weighted_rows
+from noisyflywheel.exceptions import RanksError
+from noisyflywheel.nets.parallel import Ranks, join, joined
+
+LAUNCHED = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1", "LOCAL_RANK": "1"}
+
+
+@pytest.fixture
+def launched(monkeypatch):
+    """As torchrun leaves the environment, in a process of its own."""
+    for name, value in LAUNCHED.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: None)
+    monkeypatch.setattr(multiprocessing, "current_process", lambda: types.SimpleNamespace(name="MainProcess"))
+
+
+def test_a_process_is_alone_unless_it_was_launched_as_one_of_several(launched, monkeypatch):
+    assert join.is_launched()
+    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        with monkeypatch.context() as patch:
+            patch.delenv(name)
+            assert not join.is_launched()
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert not join.is_launched()
+
+
+def test_workers_of_a_launched_process_are_alone(launched, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(multiprocessing, "current_process", lambda: types.SimpleNamespace(name="LokyProcess-1"))
+        assert not join.is_launched()
+    with monkeypatch.context() as patch:
+        patch.setattr(multiprocessing, "parent_process", lambda: "the launched one")
+        assert not join.is_launched()
+    monkeypatch.setattr(join, "get_worker_info", lambda: "of a DataLoader")
+    assert not join.is_launched()
+
+
+def test_a_group_that_the_caller_made_is_shared_but_not_by_forked_children(monkeypatch):
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_world_size", lambda *group: 2)
+    monkeypatch.setattr(join, "_inherited", [])
+    assert join.has_group()
+    join._note_fork()
+    assert not join.has_group()
+    monkeypatch.setattr(join, "_inherited", [])
+    monkeypatch.setattr(dist, "get_world_size", lambda *group: 1)
+    assert not join.has_group()
+
+
+def test_distributed_false_fits_alone(launched):
+    with joined(False) as ranks:
+        assert ranks.alone
+
+
+@pytest.mark.parametrize(("value", "error"), [(True, ValueError), ("yes", ValueError), (1, TypeError)])
+def test_distributed_is_auto_or_false(value, error):
+    with pytest.raises(error, match="distributed must be 'auto' or False"):
+        FlywheelClassifier(distributed=value).fit(np.eye(4), [0, 1, 0, 1])
+
+
+@pytest.mark.parametrize(("local_rank", "device"), [("1", "cuda:1"), ("5", "cuda:1"), (None, "cuda:0")])
+def test_each_rank_takes_the_device_of_its_local_rank(launched, monkeypatch, local_rank, device):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("RANK", "2")
+    monkeypatch.delenv("LOCAL_RANK") if local_rank is None else monkeypatch.setenv("LOCAL_RANK", local_rank)
+    assert resolve_device("auto", distributed=True) == device
+    assert resolve_device("auto") == "cuda" and resolve_device("cuda:0", distributed=True) == "cuda:0"
+
+
+def test_a_group_has_nccl_for_cuda_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert join._backend() == "gloo"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(dist, "is_nccl_available", lambda: True)
+    assert join._backend() == "cpu:gloo,cuda:nccl"
+
+
+def test_fewer_rows_than_ranks_are_refused_on_every_rank():
+    params = FlywheelClassifier().get_params(deep=False)
+    data = weighted_rows(torch.eye(3), np.array([0, 1, 1]), None)
+    nets = choose_nets(params, False, 3)
+
+    def task(ranks):
+        with pytest.raises(ValueError, match="3 rows are too few for 4 ranks"):
+            check_ranks(ranks, params, nets, data)
+
+    on_ranks(4, task)
+
+
+def test_what_differs_is_named_with_its_rank():
+    def task(ranks):
+        with pytest.raises(ValueError, match="seed on rank 2 is not that on rank 0"):
+            ranks.check_same(X=1, seed=ranks.rank == 2)
+
+    on_ranks(3, task)
+
+
+def test_errors_of_collectives_become_ours_and_others_stay():
+    broken, other = "[gloo] Connection closed by peer [127.0.0.1]:1. This is typical", "shapes do not fit"
+    said = r"in a step: .*only: \[gloo\] Connection closed by peer \[127.0.0.1\]:1$"
+    with pytest.raises(RanksError, match=said), Ranks().watched("a step"):
+        raise RuntimeError(broken)
+    with pytest.raises(RuntimeError, match=other), Ranks().watched("a step"):
+        raise RuntimeError(other)
