@@ -153,13 +153,13 @@ def test_a_second_collapse_stops_with_the_state_before_it(monkeypatch):
 
 def batch_sizes_of_predictions(monkeypatch):
     seen = []
-    original = Trainer.predict
+    original = Trainer.predict_parts
 
-    def predict(self, source, view, rows, batch_size, pad=False):
+    def predict_parts(self, source, view, rows, batch_size, *more, **named):
         seen.append(batch_size)
-        return original(self, source, view, rows, batch_size, pad)
+        return original(self, source, view, rows, batch_size, *more, **named)
 
-    monkeypatch.setattr(Trainer, "predict", predict)
+    monkeypatch.setattr(Trainer, "predict_parts", predict_parts)
     return seen
 
 
