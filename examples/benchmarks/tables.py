@@ -112,23 +112,25 @@ def show(rows):
         print("no lines yet")
         return
     frame = pd.DataFrame(rows)
+    is_audit = frame["method"].str.startswith("audit")
+    frame, audits = frame[~is_audit], frame[is_audit]
     pivot = frame.pivot_table(index="method", columns="noise", values=["test", "auroc", "suspects"])
     print(pivot.round(4).to_string(na_rep=""))
     print("\nTest accuracy of ours against each: wins, ties (within .002), losses over table x noise x seed")
-    wide = frame.pivot_table(index=["table", "noise", "seed"], columns="method", values="test").dropna()
+    wide = frame.pivot_table(index=["table", "noise", "seed"], columns="method", values="test")
     for name in wide.columns.drop("ours", errors="ignore") if "ours" in wide else ():
-        difference = wide["ours"] - wide[name]
+        difference = (wide["ours"] - wide[name]).dropna()
         counts = (difference > 0.002).sum(), (difference.abs() <= 0.002).sum(), (difference < -0.002).sum()
         print(f"  {name:20} {counts[0]:4} {counts[1]:4} {counts[2]:4}")
-    of_tables = wide.groupby(["table", "noise"]).mean()
+    of_tables = wide.dropna().groupby(["table", "noise"]).mean()
     ranks, n, k = of_tables.rank(axis=1, ascending=False).mean(), len(of_tables), of_tables.shape[1]
     print(f"\nMean ranks over {n} tables x noises\n{ranks.round(2).sort_values().to_string()}")
     if k > 1:
         critical = studentized_range.ppf(0.95, k, np.inf) / 2**0.5 * (k * (k + 1) / (6 * n)) ** 0.5
         print(f"critical difference of mean ranks (Nemenyi, 5 %): {critical:.2f}")
-    if "own_auroc" in frame:
-        beside = frame.dropna(subset="own_auroc").groupby(["method", "noise"])[["auroc", "own_auroc"]]
-        print(f"\nAudits beside the classifier's own probability\n{beside.mean().round(4).to_string()}")
+    if len(audits):
+        beside = audits.groupby(["method", "noise"])[["auroc", "own_auroc", "calibration_error"]].mean()
+        print(f"\nAudits, beside the AUROC of the classifier's own probability\n{beside.round(4).to_string(na_rep='')}")
     mine = frame[frame["method"] == "ours"] if "ours" in set(frame["method"]) else frame[:0]
     if len(mine):
         columns = ["test", "auroc", "suspects", "n_wrong", "n", "calibration_error", "seconds"]

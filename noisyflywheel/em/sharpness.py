@@ -22,7 +22,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from noisyflywheel.em.auxiliary import posterior_through
 from noisyflywheel.em.calibration import TEMPERATURES
@@ -73,13 +72,16 @@ def likely_transition(prob: Tensor, given: Tensor, sample_weight: Tensor | None 
     """
     n_classes = prob.shape[-1]
     kept = torch.eye(n_classes, dtype=torch.float64, device=prob.device)
-    added, label = kept + 0.5 / n_classes, functional.one_hot(given, n_classes).to(prob.dtype)  # (N, K)
-    T = (0.8 * kept + 0.2 / n_classes).expand(*prob.shape[:-2], n_classes, n_classes)
-    weight = torch.ones_like(label[:, 0]) if sample_weight is None else sample_weight.to(prob.dtype)
+    added = kept + 0.5 / n_classes
+    T = (0.8 * kept + 0.2 / n_classes).repeat(*prob.shape[:-2], 1, 1)
+    weight = torch.ones_like(given, dtype=prob.dtype) if sample_weight is None else sample_weight.to(prob.dtype)
     for _ in range(N_STEPS):
         share = prob * (weight / evidence_of(prob, T, given))[..., None]  # (..., N, K)
-        T = row_normalised(T * (share.mT @ label) + added)  # mass of Eq. (12)'s posterior, by given label
-    return T, evidence_of(prob, T, given).log() @ weight
+        by_label = torch.zeros_like(T).index_add_(-2, given, share).mT  # mass of Eq. (12)'s posterior
+        T = row_normalised(T * by_label + added)
+    logs = evidence_of(prob, T, given).log()
+    each = [row @ weight for row in logs.reshape(-1, len(given))]  # dots: rows of no weight at the end change no bit
+    return T, torch.stack(each).reshape(logs.shape[:-1])
 
 
 def evidence_of(prob: Tensor, T: Tensor, given: Tensor) -> Tensor:
