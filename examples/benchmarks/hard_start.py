@@ -30,6 +30,7 @@ from noisyflywheel.data import channels_first, to_tensor
 from noisyflywheel.estimator.assemble import untrained_flywheel
 from noisyflywheel.estimator.inputs import make_source
 from noisyflywheel.estimator.random_states import draw_seeds
+from noisyflywheel.loop.loader import predict_plain
 from noisyflywheel.reproduce.measures import CycleMeasures
 from noisyflywheel.reproduce.record import environment, write_json
 
@@ -131,7 +132,7 @@ def accuracy(flywheel, test, averaged: bool) -> float:
     source = make_source(channels_first(to_tensor(test.X)), flywheel.loader.source.device)
     kept = flywheel.aux.average
     flywheel.aux.average = kept if averaged else None
-    log_p = flywheel.aux.predict(source, flywheel.loader.plain, torch.arange(len(source)), 512)
+    log_p = predict_plain(flywheel.aux, source, flywheel.loader.plain)
     flywheel.aux.average = kept
     return float((log_p.argmax(1).cpu().numpy() == test.y).mean())
 

@@ -23,6 +23,7 @@ from torch.nn.functional import nll_loss
 
 from noisyflywheel import FlywheelClassifier, recipes
 from noisyflywheel.data import ArraySource
+from noisyflywheel.loop.loader import predict_plain
 from noisyflywheel.nets import Batch, Trainer, prepare_net
 from noisyflywheel.reproduce.measures import CycleMeasures
 from noisyflywheel.views import ImageViews
@@ -156,6 +157,5 @@ def steps(x: torch.Tensor, given: torch.Tensor, views: ImageViews, batch: int, g
 
 def accuracy(trainer: Trainer, source: ArraySource, views: ImageViews, y: np.ndarray) -> float:
     """Share of test rows (m, ...) whose class (m,) is found."""
-    rows = torch.arange(len(source))
-    found = trainer.predict(source, views.plain, rows, 512).argmax(1).cpu().numpy()
+    found = predict_plain(trainer, source, views.plain).argmax(1).cpu().numpy()
     return float((found == y).mean())

@@ -8,12 +8,14 @@ not help it stops there.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from noisyflywheel.exceptions import FlywheelWarning
 from noisyflywheel.loop.state import Settings
 
 LEAST_ROWS = 200
@@ -97,3 +99,13 @@ def cautious_settings(settings: Settings, agreement: float) -> Settings:
     """
     weight = min(settings.cr_weight, 1.0 - agreement)
     return replace(settings, calibrate=True, cr_weight=weight, mixup_alpha=0.0, resample="posterior")
+
+
+def warn_of_turning(message: str) -> None:
+    """Warn of a loop that replaces labels by worse guesses."""
+    warnings.warn(
+        f"The loop turned against itself: {message}. Look at history_, try a longer warm-up, stronger nets or "
+        f"more data; guard=False turns this check off.",
+        FlywheelWarning,
+        stacklevel=2,
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -11,11 +10,11 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from noisyflywheel.exceptions import ADVICE, DivergenceError, FlywheelWarning
+from noisyflywheel.exceptions import ADVICE, DivergenceError
 from noisyflywheel.loop import warmup
 from noisyflywheel.loop.checkpoints import FitCheckpoints
 from noisyflywheel.loop.flywheel import Flywheel
-from noisyflywheel.loop.guard import Guard, cautious_settings
+from noisyflywheel.loop.guard import Guard, cautious_settings, warn_of_turning
 from noisyflywheel.loop.progress import FitProgress
 from noisyflywheel.loop.state import Settings
 from noisyflywheel.nets.parallel.ranks import ALONE, Ranks
@@ -248,13 +247,3 @@ def check_finite(row: dict[str, float], refurbish: bool) -> None:
     for name in names:
         if not math.isfinite(row[name]):
             raise DivergenceError(f"{name} became {row[name]} in cycle {int(row['cycle'])}: {ADVICE}")
-
-
-def warn_of_turning(message: str) -> None:
-    """Warn of a loop that replaces labels by worse guesses."""
-    warnings.warn(
-        f"The loop turned against itself: {message}. Look at history_, try a longer warm-up, stronger nets or "
-        f"more data; guard=False turns this check off.",
-        FlywheelWarning,
-        stacklevel=2,
-    )

@@ -55,7 +55,7 @@ class Predicting:
         return torch.log(output.clamp_min(TINY))
 
     @torch.inference_mode()
-    def predict(
+    def predict_parts(
         self,
         source: Source,
         view: Callable[[Tensor], Tensor],
@@ -63,8 +63,8 @@ class Predicting:
         batch_size: int,
         pad: bool = False,
         everywhere: bool = False,
-    ) -> Tensor:
-        """Log-probabilities of rows in eval mode, shape (len(rows), K), float32, where float64 of the device lives.
+    ) -> Iterator[Tensor]:
+        """Log-probabilities of rows in eval mode, in parts (b, K), float32, where float64 of the device lives.
 
         Parameters
         ----------
@@ -83,19 +83,6 @@ class Predicting:
             Whether each rank makes the views of all rows, also of those that others predict: generators of views then
             stay the same.
         """
-        return torch.cat(list(self.predict_parts(source, view, rows, batch_size, pad, everywhere)))
-
-    @torch.inference_mode()
-    def predict_parts(
-        self,
-        source: Source,
-        view: Callable[[Tensor], Tensor],
-        rows: Tensor,
-        batch_size: int,
-        pad: bool = False,
-        everywhere: bool = False,
-    ) -> Iterator[Tensor]:
-        """`predict` in parts of ``batch_size`` rows, each where float64 of the device lives."""
         self.net._set_training(False)
         averaged = self.average.swapped() if self.average is not None else nullcontext()
         with averaged, naming_batch_size(batch_size, "prediction"):
@@ -152,10 +139,10 @@ class Predicting:
         everywhere: bool,
     ) -> Iterator[Tensor]:
         """Log-probabilities of the ``own`` ones among batches of row indices; views of the others where asked for."""
-        read = list(range(len(batches))) if everywhere else own
+        read, mine = list(range(len(batches))) if everywhere else own, set(own)
         for i, raw in zip(read, source.stream([batches[i] for i in read]), strict=True):
             x = view(raw).to(self.device)
-            if i not in own:
+            if i not in mine:
                 continue
             n = len(x)
             if n < padded:

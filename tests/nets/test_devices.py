@@ -76,7 +76,7 @@ def test_a_step_and_a_prediction_with_labels_on_the_host(mps, monkeypatch):
     )  # fake tensors have no gradients on CUDA
     trainer._step(Batch(x, labels, lambda log_p: (F.nll_loss(log_p, labels, reduction="none") * weights).mean()))
     assert (trainer.device, losses[0].device.type, losses[0].dtype) == (mps, "cpu", torch.float64)
-    log_p = trainer.predict(ArraySource(x, mps), lambda x: x, torch.arange(6), 4)
+    log_p = torch.cat(list(trainer.predict_parts(ArraySource(x, mps), lambda x: x, torch.arange(6), 4)))
     assert (log_p.device.type, tuple(log_p.shape)) == ("cpu", (6, 3))
 
 

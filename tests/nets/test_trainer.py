@@ -130,7 +130,7 @@ def test_out_of_memory_names_the_batch_size(raised, expected):
         raise raised
 
     with pytest.raises(expected, match="out of memory in prediction with batch_size=5"):
-        trainer.predict(ArraySource(X, torch.device("cpu")), view, torch.arange(4), 5)
+        list(trainer.predict_parts(ArraySource(X, torch.device("cpu")), view, torch.arange(4), 5))
 
 
 def test_other_errors_pass_as_they_are():
@@ -177,13 +177,17 @@ def test_tuple_outputs_use_their_first_part():
     assert trainer.forward(X).shape == (12, 3)
 
 
+def predicted(trainer, *asked, **options):
+    return torch.cat(list(trainer.predict_parts(*asked, **options)))
+
+
 def test_predict_is_eval_mode_in_order_and_free_of_batch_size():
     trainer = make()
     source, rows = ArraySource(X, torch.device("cpu")), torch.tensor([5, 0, 11, 3, 7])
-    whole = trainer.predict(source, lambda x: x, rows, 8, pad=True)
-    single = torch.cat([trainer.predict(source, lambda x: x, row[None], 8, pad=True) for row in rows])
+    whole = predicted(trainer, source, lambda x: x, rows, 8, pad=True)
+    single = torch.cat([predicted(trainer, source, lambda x: x, row[None], 8, pad=True) for row in rows])
     assert torch.equal(whole, single)
     assert not trainer.net.module_.training
     expected = torch.log_softmax(trainer.net.module_(X[rows]), 1)
     torch.testing.assert_close(whole, expected.detach())
-    torch.testing.assert_close(trainer.predict(source, lambda x: x, rows, 2), expected.detach())
+    torch.testing.assert_close(predicted(trainer, source, lambda x: x, rows, 2), expected.detach())
