@@ -18,10 +18,8 @@ from noisyflywheel.audit.held_out import kept_fold
 from noisyflywheel.audit.posterior import (
     TINY,
     Array,
-    fit_temperature,
     noisy_class_posterior,
-    sharpen,
-    true_class_posterior,
+    posterior_of_known,
 )
 from noisyflywheel.estimator.issues import class_summary, label_issues_frame
 from noisyflywheel.estimator.label_quality import calibrated
@@ -118,8 +116,7 @@ def _verdicts(proba: Array, given: NDArray[np.int64], T: Array | None) -> tuple[
         share = OWN_SHARE
         clean, posterior, T = noisy_class_posterior(proba, given)
     else:
-        clean = sharpen(proba, fit_temperature(proba, T, given))
-        posterior = true_class_posterior(clean, T, given)
+        clean, posterior = posterior_of_known(proba, given, T)
     odds = share * _log_odds(proba[own, given]) + _log_odds(posterior[own, given])
     return expit(odds / (share + 1)), clean, posterior, T
 

@@ -22,14 +22,30 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from noisyflywheel.em.sharpness import CHEAPER, Explanation, averaged_posterior
+from noisyflywheel.em.auxiliary import posterior_through
+from noisyflywheel.em.calibration import TEMPERATURES
+from noisyflywheel.em.sharpness import (
+    CHEAPER,
+    MOST_FLAT,
+    Explanation,
+    averaged_posterior,
+    divided_out,
+    evidence_of,
+    tempered,
+)
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 TINY = 1e-12
-TEMPERATURES = tuple(0.125 * 2 ** (i / 2) for i in range(11))
-"""Grid of temperatures, 0.125 to 4, half an octave apart."""
+GRID = tuple(tau for tau in TEMPERATURES if tau <= MOST_FLAT)
+"""Temperatures that are tried."""
+
+FEW_DIVISIONS = 5
+"""Steps of Richardson's iteration from even probabilities: many amplify the classifier's own errors."""
+
+LEAST = 1e-6
+"""Floor of the probabilities of a model whose T is known."""
 
 DOUBT = 1e-3
 """Floor of a classifier's probabilities: votes of trees count to 0 where a label is only unlikely."""
@@ -106,72 +122,6 @@ def transition_from_joint(joint: Array, pseudo_count: float = 1e-3) -> Array:
     return _normalise(counts)
 
 
-def deconvolve(proba: Array, transition_matrix: Array, n_iter: int = 5) -> Array:
-    """Probabilities of the true class whose image under T is `proba` (Richardson's iteration from uniform).
-
-    Few iterations on purpose: many amplify the classifier's own errors.
-
-    Parameters
-    ----------
-    proba : ndarray of shape (n, K)
-        Probabilities of the given label.
-    transition_matrix : ndarray of shape (K, K)
-        T, rows = true class.
-
-    Returns
-    -------
-    clean : ndarray of shape (n, K)
-        Rows sum to 1.
-    """
-    clean = np.full_like(proba, 1.0 / proba.shape[1])
-    for _ in range(n_iter):
-        ratio = proba / np.maximum(clean @ transition_matrix, TINY)
-        clean = clean * (ratio @ transition_matrix.T)
-    return _normalise(clean)
-
-
-def sharpen(proba: Array, temperature: float) -> Array:
-    """Rows of `proba` (n, K) to the power 1 / temperature, normalised."""
-    log_p = np.log(np.maximum(proba, 1e-6)) / temperature
-    return _normalise(np.exp(log_p - log_p.max(axis=1, keepdims=True)))
-
-
-def given_likelihood(clean: Array, transition_matrix: Array, given: Codes) -> Array:
-    """p(given label | x) of shape (n,): the true class summed out, `sum_y clean[y] T[y, given]`."""
-    return np.einsum("nk,kn->n", clean, transition_matrix[:, given])
-
-
-def true_class_posterior(clean: Array, transition_matrix: Array, given: Codes) -> Array:
-    """p(true class | x, given label) by Bayes' rule.
-
-    Parameters
-    ----------
-    clean : ndarray of shape (n, K)
-        Probabilities of the true class that do not know the given label.
-    transition_matrix : ndarray of shape (K, K)
-        T, rows = true class.
-    given : ndarray of int of shape (n,)
-
-    Returns
-    -------
-    posterior : ndarray of shape (n, K)
-        Rows sum to 1; a row whose given label is impossible keeps `clean`.
-    """
-    joint = clean * transition_matrix[:, given].T
-    evidence = joint.sum(axis=1, keepdims=True)
-    return np.where(evidence > 0, joint / np.maximum(evidence, np.finfo(float).tiny), clean)
-
-
-def fit_temperature(clean: Array, transition_matrix: Array, given: Codes) -> float:
-    """Temperature of `clean` on a grid that makes the given labels most likely."""
-
-    def log_likelihood(temperature: float) -> float:
-        p = given_likelihood(sharpen(clean, temperature), transition_matrix, given)
-        return float(np.log(np.maximum(p, TINY)).sum())
-
-    return max(TEMPERATURES, key=log_likelihood)
-
-
 def noisy_class_posterior(proba: Array, given: Codes) -> tuple[Array, Array, Array]:
     """Posterior of the true class from out-of-fold probabilities of a classifier trained on noisy labels.
 
@@ -199,14 +149,24 @@ def noisy_class_posterior(proba: Array, given: Codes) -> tuple[Array, Array, Arr
 
 def by_confident_learning(p: Tensor, given: Tensor, weight: Tensor) -> Iterator[Explanation]:
     """Predictions (n, K) with the T of the confident rows divided out, made sharper or flatter."""
-    codes = given.numpy()
-    T = transition_from_joint(shrink_confusions(confident_joint(p.numpy(), codes)))
-    for temperature in TEMPERATURES:
-        guess = partial(guess_of, transition_matrix=T, temperature=temperature)
-        likely = np.log(np.maximum(given_likelihood(guess(p).numpy(), T, codes), TINY)) @ weight.numpy()
-        yield Explanation(guess, torch.from_numpy(T), torch.tensor(likely - CHEAPER))
+    T = torch.from_numpy(transition_from_joint(shrink_confusions(confident_joint(p.numpy(), given.numpy()))))
+    for temperature in GRID:
+        guess = partial(guess_of, T=T, temperature=temperature)
+        yield Explanation(guess, T, evidence_of(guess(p), T, given).log() @ weight - CHEAPER)
 
 
-def guess_of(p: Tensor, transition_matrix: Array, temperature: float) -> Tensor:
+def guess_of(p: Tensor, T: Tensor, temperature: float) -> Tensor:
     """Distribution of the true class (n, K) from predictions (n, K) of the given one."""
-    return torch.from_numpy(sharpen(deconvolve(p.numpy(), transition_matrix), temperature))
+    even = torch.full_like(p, 1 / p.shape[1])
+    return tempered(divided_out(p, T, FEW_DIVISIONS, even), temperature)
+
+
+def posterior_of_known(proba: Array, given: Codes, T: Array) -> tuple[Array, Array]:
+    """p(true class | x) and p(true class | x, given label), both (n, K), of a model whose T (K, K) is known.
+
+    One temperature of its probabilities (n, K) makes the given labels most likely.
+    """
+    p, codes, known = torch.from_numpy(np.maximum(proba, LEAST)), torch.from_numpy(given), torch.from_numpy(T)
+    guesses = (tempered(p, temperature) for temperature in GRID)
+    clean = max(guesses, key=lambda guess: float(evidence_of(guess, known, codes).log().sum()))
+    return clean.numpy(), posterior_through(clean, known, codes).numpy()

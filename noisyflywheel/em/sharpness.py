@@ -191,10 +191,13 @@ def anchor_transition(p: Tensor, given: Tensor, weight: Tensor) -> Tensor:
     return row_normalised(T)
 
 
-def divided_out(p: Tensor, T: Tensor) -> Tensor:
-    """Distributions of the true class whose image under T is nearly ``p`` (n, K): Richardson's iteration from ``p``."""
-    guess = p
-    for _ in range(N_DIVISIONS):
+def divided_out(p: Tensor, T: Tensor, n_steps: int = N_DIVISIONS, start: Tensor | None = None) -> Tensor:
+    """Distributions of the true class whose image under T is nearly ``p`` (n, K): Richardson's iteration.
+
+    From ``start`` (n, K), or from ``p`` itself.
+    """
+    guess = p if start is None else start
+    for _ in range(n_steps):
         guess = guess * ((p / (guess @ T).clamp_min(PROB_MIN)) @ T.T)
         guess = guess / guess.sum(1, keepdim=True).clamp_min(PROB_MIN)
     return guess

@@ -10,18 +10,16 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
 from noisyflywheel.audit.posterior import (
-    TEMPERATURES,
+    GRID,
     by_confident_learning,
     confident_joint,
-    deconvolve,
-    fit_temperature,
-    given_likelihood,
+    guess_of,
     noisy_class_posterior,
-    sharpen,
+    posterior_of_known,
     shrink_confusions,
     transition_from_joint,
-    true_class_posterior,
 )
+from noisyflywheel.em.sharpness import divided_out
 
 T = np.array([[0.8, 0.2], [0.4, 0.6]])
 
@@ -63,30 +61,38 @@ def test_real_confusions_stay():
     np.testing.assert_allclose(shrink_confusions(joint[:2, :2]), joint[:2, :2])
 
 
-def test_one_step_of_the_deconvolution_by_hand():
-    # clean = (.5, .5) -> image (.6, .4); proba/image = (1, 1) -> unchanged
-    np.testing.assert_allclose(deconvolve(np.array([[0.6, 0.4]]), T, 1), [[0.5, 0.5]])
+def test_one_step_of_a_division_by_hand():
+    # from (.5, .5) the image is (.6, .4); p / image = (1, 1): unchanged
+    p, even = torch.tensor([[0.6, 0.4]], dtype=torch.float64), torch.full((1, 2), 0.5, dtype=torch.float64)
+    np.testing.assert_allclose(divided_out(p, torch.from_numpy(T), 1, even), [[0.5, 0.5]])
 
 
-def test_deconvolution_finds_the_true_class():
-    clean = np.array([[1.0, 0.0], [0.0, 1.0], [0.3, 0.7]])
-    np.testing.assert_allclose(deconvolve(clean @ T, T, 3000), clean, atol=1e-3)
+def test_a_division_finds_the_true_class():
+    clean = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.3, 0.7]], dtype=torch.float64)
+    known, even = torch.from_numpy(T), torch.full((3, 2), 0.5, dtype=torch.float64)
+    np.testing.assert_allclose(divided_out(clean @ known, known, 3000, even), clean, atol=1e-3)
 
 
-def test_sharpen_by_hand():
-    np.testing.assert_allclose(sharpen(np.array([[0.8, 0.2]]), 0.5), [[0.64 / 0.68, 0.04 / 0.68]])
-    np.testing.assert_allclose(sharpen(np.array([[0.8, 0.2]]), 1.0), [[0.8, 0.2]])
+def test_a_guess_is_five_divisions_made_sharper():
+    p, known = torch.tensor([[0.7, 0.3], [0.45, 0.55]], dtype=torch.float64), torch.from_numpy(T)
+    clean = np.full((2, 2), 0.5)
+    for _ in range(5):
+        clean = clean * ((p.numpy() / (clean @ T)) @ T.T)
+    np.testing.assert_allclose(guess_of(p, known, 1.0), clean)
+    np.testing.assert_allclose(guess_of(p, known, 0.5), clean**2 / (clean**2).sum(axis=1, keepdims=True))
 
 
 def test_bayes_by_hand():
-    clean = np.array([[0.5, 0.5]])
-    np.testing.assert_allclose(given_likelihood(clean, T, np.array([1])), [0.4])
-    np.testing.assert_allclose(true_class_posterior(clean, T, np.array([1])), [[0.25, 0.75]])
+    """Even odds at any temperature: the label is .5 * .2 + .5 * .6 likely, and the odds are those of T's column."""
+    clean, posterior = posterior_of_known(np.array([[0.5, 0.5]]), np.array([1]), T)
+    np.testing.assert_allclose(clean, [[0.5, 0.5]])
+    np.testing.assert_allclose(posterior, [[0.25, 0.75]])
 
 
 def test_an_impossible_label_keeps_the_prediction():
-    got = true_class_posterior(np.array([[1.0, 0.0]]), np.eye(2), np.array([1]))
-    np.testing.assert_allclose(got, [[1.0, 0.0]])
+    wrong = np.array([[1.0, 0.0], [1.0, 0.0]])
+    clean, posterior = posterior_of_known(np.array([[0.9, 0.1]]), np.array([1]), wrong)
+    np.testing.assert_array_equal(posterior, clean)
 
 
 def test_temperature_sharpens_underconfident_rows():
@@ -95,7 +101,8 @@ def test_temperature_sharpens_underconfident_rows():
     given = np.where(rng.random(500) < 0.2, 1 - true, true)
     proba = np.where(np.eye(2)[true] == 1, 0.6, 0.4)
     flip = np.array([[0.8, 0.2], [0.2, 0.8]])
-    assert fit_temperature(proba, flip, given) < 0.3
+    clean, _ = posterior_of_known(proba, given, flip)
+    np.testing.assert_allclose(clean, proba**4 / (proba**4).sum(axis=1, keepdims=True))  # the sharpest of the grid, .25
 
 
 @settings(max_examples=50, deadline=None)
@@ -127,9 +134,9 @@ def test_confident_learning_is_one_of_the_explanations():
     weight = np.array([1.0, 2.0, 1.0, 0.5])
     T = transition_from_joint(shrink_confusions(confident_joint(proba, given)))
     found = list(by_confident_learning(*map(torch.from_numpy, (proba, given, weight))))
-    assert len(found) == len(TEMPERATURES)
-    for explanation, temperature in zip(found, TEMPERATURES, strict=True):
-        clean = sharpen(deconvolve(proba, T), temperature)
+    assert len(found) == len(GRID) == 17
+    for explanation, temperature in zip(found, GRID, strict=True):
+        clean = guess_of(torch.from_numpy(proba), torch.from_numpy(T), temperature).numpy()
         np.testing.assert_allclose(explanation.guess(torch.from_numpy(proba)), clean)
         np.testing.assert_allclose(explanation.transition, T)
         assert float(explanation.score) == pytest.approx((np.log((clean @ T)[np.arange(4), given]) * weight).sum() - 4)
