@@ -2,9 +2,9 @@
 
 `n` rows, `K` classes, `given` are class codes 0 … K-1. Every matrix has rows = true
 class and columns = given class. A classifier trained on noisy labels predicts the *given* label;
-`noisy_class_posterior` turns that into the true class. To the explanations of `noisyflywheel.em.sharpness` it adds that
-of confident learning, which counts the confusions of sure rows: chance is smoothed out of the counts, and they are
-divided out of the probabilities.
+`noisy_class_posterior` turns that into the true class: the mean of what `noisyflywheel.em.sharpness` says and of
+confident learning, which counts the confusions of sure rows; chance is smoothed out of the counts, they are divided out
+of the probabilities, and one temperature makes the given labels most likely.
 
 References
 ----------
@@ -14,20 +14,14 @@ W. Richardson. Bayesian-Based Iterative Method of Image Restoration. JOSA 1972.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from noisyflywheel.em.auxiliary import posterior_through
 from noisyflywheel.em.calibration import TEMPERATURES
 from noisyflywheel.em.sharpness import (
-    CHEAPER,
     MOST_FLAT,
-    Explanation,
     averaged_posterior,
     divided_out,
     evidence_of,
@@ -125,7 +119,9 @@ def transition_from_joint(joint: Array, pseudo_count: float = 1e-3) -> Array:
 def noisy_class_posterior(proba: Array, given: Codes) -> tuple[Array, Array, Array]:
     """Posterior of the true class from out-of-fold probabilities of a classifier trained on noisy labels.
 
-    `noisyflywheel.em.averaged_posterior`, with confident learning's T among the explanations.
+    The mean of what two judges say: `noisyflywheel.em.averaged_posterior`, and confident learning's T. The first is the
+    better one where classes overlap, the second where they are far apart and many labels of one class have gone to
+    another; the likelihood of the given labels does not tell which of them is right.
 
     Parameters
     ----------
@@ -142,23 +138,23 @@ def noisy_class_posterior(proba: Array, given: Codes) -> tuple[Array, Array, Arr
     transition_matrix : ndarray of shape (K, K)
         T, rows = true class.
     """
-    doubted = torch.from_numpy(np.maximum(proba, DOUBT))
-    found = averaged_posterior(doubted, torch.from_numpy(given), further=by_confident_learning)
-    return found.guess.numpy(), found.refurbished.numpy(), found.transition.numpy()
+    proba = _normalise(np.maximum(proba, DOUBT))
+    found = averaged_posterior(torch.from_numpy(proba), torch.from_numpy(given))
+    confident = confident_posterior(proba, given)
+    clean, posterior, T = (
+        (one.numpy() + other) / 2
+        for one, other in zip((found.guess, found.refurbished, found.transition), confident, strict=True)
+    )
+    return clean, posterior, T
 
 
-def by_confident_learning(p: Tensor, given: Tensor, weight: Tensor) -> Iterator[Explanation]:
-    """Predictions (n, K) with the T of the confident rows divided out, made sharper or flatter."""
-    T = torch.from_numpy(transition_from_joint(shrink_confusions(confident_joint(p.numpy(), given.numpy()))))
-    for temperature in GRID:
-        guess = partial(guess_of, T=T, temperature=temperature)
-        yield Explanation(guess, T, evidence_of(guess(p), T, given).log() @ weight - CHEAPER)
-
-
-def guess_of(p: Tensor, T: Tensor, temperature: float) -> Tensor:
-    """Distribution of the true class (n, K) from predictions (n, K) of the given one."""
-    even = torch.full_like(p, 1 / p.shape[1])
-    return tempered(divided_out(p, T, FEW_DIVISIONS, even), temperature)
+def confident_posterior(proba: Array, given: Codes) -> tuple[Array, Array, Array]:
+    """p(true class | x), p(true class | x, given label) and T by confident learning: T divided out of ``proba``."""
+    T = transition_from_joint(shrink_confusions(confident_joint(proba, given)))
+    p = torch.from_numpy(proba)
+    even = torch.full_like(p, 1 / proba.shape[1])
+    clean = divided_out(p, torch.from_numpy(T), FEW_DIVISIONS, even).numpy()
+    return *posterior_of_known(clean, given, T), T
 
 
 def posterior_of_known(proba: Array, given: Codes, T: Array) -> tuple[Array, Array]:

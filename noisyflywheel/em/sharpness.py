@@ -99,10 +99,6 @@ class Explanation(NamedTuple):
     """Log-likelihood of the given labels and logarithm of the prior: scalar."""
 
 
-Explainer = Callable[[Tensor, Tensor, Tensor], Iterator[Explanation]]
-"""From predictions (n, K), given labels (n,) and weights (n,) to what they may mean."""
-
-
 class AveragedPosterior(NamedTuple):
     """What `averaged_posterior` finds; all float64."""
 
@@ -114,9 +110,7 @@ class AveragedPosterior(NamedTuple):
     """Distribution of the true class, not given the label: (N, K), rows sum to 1."""
 
 
-def averaged_posterior(
-    prob: Tensor, given: Tensor, sample_weight: Tensor | None = None, further: Explainer | None = None
-) -> AveragedPosterior:
+def averaged_posterior(prob: Tensor, given: Tensor, sample_weight: Tensor | None = None) -> AveragedPosterior:
     """Distribution of the true class given the label, averaged over explanations of the predictions.
 
     Parameters
@@ -127,8 +121,6 @@ def averaged_posterior(
         Given labels.
     sample_weight : Tensor of shape (N,), optional
         At least 0.
-    further : callable, optional
-        More explanations: from predictions (n, K), labels (n,) and weights (n,) of some rows to `Explanation` objects.
 
     Returns
     -------
@@ -139,8 +131,7 @@ def averaged_posterior(
     part = slice(None, None, -(-prob.numel() // MOST_NUMBERS))
     weight = torch.ones_like(p[:, 0]) if sample_weight is None else sample_weight.to(p.dtype)
     tried = (p[part], given[part], weight[part])
-    families = (at_temperatures, without_anchors) if further is None else (at_temperatures, without_anchors, further)
-    found = [explanation for family in families for explanation in family(*tried)]
+    found = [*at_temperatures(*tried), *without_anchors(*tried)]
     share = torch.softmax(torch.stack([explanation.score for explanation in found]), 0)
     refurbished, guess = torch.zeros_like(p), torch.zeros_like(p)
     for s, explanation in zip(share, found, strict=True):

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 import torch
 from hypothesis import given as cases
 from hypothesis import settings
@@ -11,15 +10,14 @@ from sklearn.model_selection import cross_val_predict
 
 from noisyflywheel.audit.posterior import (
     GRID,
-    by_confident_learning,
     confident_joint,
-    guess_of,
+    confident_posterior,
     noisy_class_posterior,
     posterior_of_known,
     shrink_confusions,
     transition_from_joint,
 )
-from noisyflywheel.em.sharpness import divided_out
+from noisyflywheel.em.sharpness import averaged_posterior, divided_out
 
 T = np.array([[0.8, 0.2], [0.4, 0.6]])
 
@@ -73,13 +71,30 @@ def test_a_division_finds_the_true_class():
     np.testing.assert_allclose(divided_out(clean @ known, known, 3000, even), clean, atol=1e-3)
 
 
-def test_a_guess_is_five_divisions_made_sharper():
-    p, known = torch.tensor([[0.7, 0.3], [0.45, 0.55]], dtype=torch.float64), torch.from_numpy(T)
-    clean = np.full((2, 2), 0.5)
+def test_confident_learning_by_hand():
+    """Five divisions from even probabilities, then the temperature that makes the given labels most likely."""
+    proba, given = np.array([[0.8, 0.2], [0.7, 0.3], [0.4, 0.6], [0.1, 0.9]]), np.array([0, 1, 1, 1])
+    T = transition_from_joint(shrink_confusions(confident_joint(proba, given)))
+    divided = np.full((4, 2), 0.5)
     for _ in range(5):
-        clean = clean * ((p.numpy() / (clean @ T)) @ T.T)
-    np.testing.assert_allclose(guess_of(p, known, 1.0), clean)
-    np.testing.assert_allclose(guess_of(p, known, 0.5), clean**2 / (clean**2).sum(axis=1, keepdims=True))
+        divided = divided * ((proba / (divided @ T)) @ T.T)
+    tried = [divided ** (1 / tau) for tau in GRID]
+    tried = [clean / clean.sum(axis=1, keepdims=True) for clean in tried]
+    expected = max(tried, key=lambda clean: np.log((clean @ T)[np.arange(4), given]).sum())
+    joint = expected * T[:, given].T
+    clean, posterior, found = confident_posterior(proba, given)
+    np.testing.assert_allclose(clean, expected)
+    np.testing.assert_allclose(posterior, joint / joint.sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(found, T)
+
+
+def test_both_judges_count_half():
+    proba, given = np.array([[0.8, 0.2], [0.7, 0.3], [0.4, 0.6], [0.1, 0.9]]), np.array([0, 1, 1, 1])
+    one, other = averaged_posterior(torch.from_numpy(proba), torch.from_numpy(given)), confident_posterior(proba, given)
+    clean, posterior, T = noisy_class_posterior(proba, given)
+    np.testing.assert_allclose(clean, (one.guess.numpy() + other[0]) / 2)
+    np.testing.assert_allclose(posterior, (one.refurbished.numpy() + other[1]) / 2)
+    np.testing.assert_allclose(T, (one.transition.numpy() + other[2]) / 2)
 
 
 def test_bayes_by_hand():
@@ -125,18 +140,3 @@ def test_votes_of_a_forest_on_digits_of_turned_pairs():
     proba = cross_val_predict(RandomForestClassifier(60, random_state=0), X, given, method="predict_proba")
     posterior = noisy_class_posterior(proba, given)[1]
     assert roc_auc_score(given == true, posterior[np.arange(true.size), given]) > 0.97
-
-
-def test_confident_learning_is_one_of_the_explanations():
-    """Its score is the likelihood of the given labels less the price of a T."""
-    proba = np.array([[0.8, 0.2], [0.7, 0.3], [0.4, 0.6], [0.1, 0.9]])
-    given = np.array([0, 1, 1, 1])
-    weight = np.array([1.0, 2.0, 1.0, 0.5])
-    T = transition_from_joint(shrink_confusions(confident_joint(proba, given)))
-    found = list(by_confident_learning(*map(torch.from_numpy, (proba, given, weight))))
-    assert len(found) == len(GRID) == 17
-    for explanation, temperature in zip(found, GRID, strict=True):
-        clean = guess_of(torch.from_numpy(proba), torch.from_numpy(T), temperature).numpy()
-        np.testing.assert_allclose(explanation.guess(torch.from_numpy(proba)), clean)
-        np.testing.assert_allclose(explanation.transition, T)
-        assert float(explanation.score) == pytest.approx((np.log((clean @ T)[np.arange(4), given]) * weight).sum() - 4)

@@ -180,21 +180,6 @@ def test_several_predictions_have_a_transition_matrix_each():
     assert_close(likelihood, torch.stack([value for _, value in alone]))
 
 
-def test_a_further_explanation_counts_by_its_score():
-    prob, given = double([0.8, 0.2], [0.7, 0.3], [0.4, 0.6]), torch.tensor([0, 1, 1])
-    turned = double([0.1, 0.9], [0.9, 0.1])
-
-    def further(p, labels, weight):
-        assert torch.equal(labels, given) and torch.equal(weight, double(1, 1, 1))
-        assert_close(p, prob)
-        yield sharpness.Explanation(lambda p: p.flip(1), turned, double(999.0)[0])
-
-    refurbished, T, guess = em.averaged_posterior(prob, given, further=further)
-    assert_close(T, turned)
-    assert_close(guess, prob.flip(1))
-    assert_close(refurbished, em.posterior_through(prob.flip(1), turned, given))
-
-
 def test_weights_may_be_of_single_precision():
     prob, given = double([0.8, 0.2], [0.7, 0.3], [0.4, 0.6]), torch.tensor([0, 1, 1])
     weights = double(1, 0.5, 2)
