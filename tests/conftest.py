@@ -2,11 +2,16 @@
 
 import os
 import socket
+import warnings
 
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits, load_iris
+
+with warnings.catch_warnings():  # skorch imports packages that it can use where they are there, and they may warn
+    warnings.simplefilter("ignore")
+    import skorch  # noqa: F401
 
 from noisyflywheel.estimator.defaults import AUTO_FOLDS
 from noisyflywheel.noise import symmetric

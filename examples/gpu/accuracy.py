@@ -28,9 +28,6 @@ from noisyflywheel.nets import Batch, Trainer, prepare_net
 from noisyflywheel.reproduce.measures import CycleMeasures
 from noisyflywheel.views import ImageViews
 
-MINUTES = 6.5
-"""Of the first fit; the others take about as long, several at a time."""
-
 WARM_UP, LONGEST, FAST_LONGEST = 10, 290, 110
 CYCLE_SECONDS = 4.5
 """Where part 2 has not run: the goal."""
@@ -59,7 +56,7 @@ def n_cycles(context: Context, name: str) -> int:
     if context.tiny:
         return 2
     share = 1.0 if name == SETS[0] else min(1.0, SIDE_BY_SIDE / context.together)
-    cycles = MINUTES * 60 * share / fastest(context)[1] - WARM_UP / 3
+    cycles = context.fit_minutes * 60 * share / fastest(context)[1] - WARM_UP / 3
     return max(5, min(LONGEST, int(cycles)))
 
 

@@ -32,6 +32,8 @@ class Context:
     out: Path
     data: Path | None = None
     together: int = 3
+    fit_minutes: float = 6.5
+    """Of one accuracy run: how many cycles it has follows from it."""
     sizes: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -101,6 +103,7 @@ def command(context: Context, job: str) -> str:
     """The command of one job, without the paths of this machine."""
     data = " --data cifar10n.npz" if context.data else ""
     where = f"--device {context.device.type} --scale {context.scale}"
+    where += f" --fit-minutes {context.fit_minutes:g}" if context.fit_minutes != Context.fit_minutes else ""
     return f"python examples/gpu/run.py --out DIR{data} {where} --only '{job}'"
 
 

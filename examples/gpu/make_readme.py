@@ -41,6 +41,12 @@ python examples/gpu/run.py --out DIR --device cpu --scale tiny --minutes 5  # th
 """
 
 
+def notes(folder: Path) -> str:
+    """What is to be known about the lines, written by hand."""
+    path = folder / "NOTES.md"
+    return path.read_text(encoding="utf-8") + "\n" if path.is_file() else ""
+
+
 def read(folder: Path) -> list[dict[str, Any]]:
     """Lines of full runs on CUDA, the last one of each job and device."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
@@ -140,7 +146,7 @@ def accuracy(lines: list[dict[str, Any]]) -> str:
         "`paper` is the paper's loop and recipe, shortened; `whole` all its 300 epochs; `ours` the package's form of\n"
     )
     methods += "the loop; `fast` is `recipes.cifar10_fast`; `plain` is cross-entropy for as many passes as f has.\n"
-    return f"{JPEG}\n\n{table(head, rows)}\n{methods}Runs were beside others on one card, except the first.\n"
+    return f"{JPEG}\n\n{table(head, rows)}\n{methods}Runs were beside others on one card, except sym50 paper.\n"
 
 
 def two_gpus(lines: list[dict[str, Any]]) -> str:
@@ -185,6 +191,7 @@ def readme(folder: Path) -> str:
     text = HEAD + "## Results\n\n"
     if not lines:
         return text + NOTHING + "\n"
+    text += notes(folder)
     for device in sorted({line["device"] for line in lines}):
         mine = [line for line in lines if line["device"] == device]
         text += f"Device: {device}. Versions: {versions(mine)}.\n\n"

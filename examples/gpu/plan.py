@@ -18,11 +18,11 @@ PARTS = {
 }
 CYCLES = (
     ("eager", 1.5),
+    ("compile", 2.0),
+    ("compile, CUDA graphs", 2.0),
     ("fused optimizer", 0.7),
     ("cudnn benchmark", 0.8),
-    ("compile", 2.0),
     ("usual memory order", 0.8),
-    ("compile, CUDA graphs", 2.0),
     ("compile, batch 512", 2.0),
 )
 TINY_MINUTES = 0.5

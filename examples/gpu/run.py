@@ -42,6 +42,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--scale", choices=("full", "tiny"), default="full", help="tiny only shows that it runs")
     parser.add_argument("--together", type=int, default=3, help="accuracy runs side by side on the device")
+    parser.add_argument("--fit-minutes", type=float, default=6.5, help="of one accuracy run, which sets its cycles")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these parts or jobs only")
     parser.add_argument("--again", nargs="+", metavar="NAME", default=[], help="repeat these parts or jobs")
     parser.add_argument("--dry", action="store_true", help="list the jobs with estimated minutes, run nothing")
@@ -55,7 +56,7 @@ def context_of(args: argparse.Namespace) -> Context:
         raise SystemExit("no CUDA device here: --device cpu --scale tiny runs every part on the CPU")
     if args.data is not None and not args.data.is_file():
         raise SystemExit(f"no file {args.data}")
-    return Context(torch.device(args.device), args.scale, args.out, args.data, args.together)
+    return Context(torch.device(args.device), args.scale, args.out, args.data, args.together, args.fit_minutes)
 
 
 def wanted(context: Context, args: argparse.Namespace) -> list[Job]:
@@ -92,6 +93,7 @@ class Child:
         self.said: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115  # open until the child has ended
         command = [sys.executable, __file__, "--job", *(job.name for job in group), "--out", str(args.out)]
         command += ["--device", args.device, "--scale", args.scale, "--together", str(args.together)]
+        command += ["--fit-minutes", str(args.fit_minutes)]
         command += ["--data", str(args.data)] if args.data else []
         self.process = subprocess.Popen(command, stdout=self.said, stderr=self.said, start_new_session=True)
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ FOLDER = ROOT / "tests" / "cuda"
 LIMIT = 300
 """Seconds after which the tests are stopped."""
 
+MOST_WORKERS = 8
+
 
 def run(context: Context) -> dict[str, Any]:
     """How many tests passed, failed and were skipped, the names of those that failed, the slowest ones."""
@@ -21,14 +24,24 @@ def run(context: Context) -> dict[str, Any]:
     if context.tiny:
         tests = [str(FOLDER / "test_views.py"), str(FOLDER / "test_random_state.py")]
     marks = "cuda" if context.device.type == "cuda" else "not cuda"
-    with tempfile.TemporaryDirectory() as folder:
+    context.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, open(context.out / "tests.log", "w", encoding="utf-8") as log:
         report = Path(folder, "report.xml")
-        options = ["-o", "addopts=", "-p", "no:cacheprovider", "-q", "-m", marks, f"--junitxml={report}"]
-        command = [sys.executable, "-m", "pytest", *options, "--rootdir", str(ROOT), *tests]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=os.environ, timeout=LIMIT)
+        options = ["-o", "addopts=", "-p", "no:cacheprovider", "-v", "-m", marks, f"--junitxml={report}"]
+        command = [sys.executable, "-m", "pytest", *options, *workers(context), "--rootdir", str(ROOT), *tests]
+        env = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # whatever else is installed on that machine
+        subprocess.run(command, stdout=log, stderr=log, cwd=ROOT, env=env, timeout=LIMIT)
         if not report.exists():
-            return {"error": (done.stdout + done.stderr)[-2000:]}
+            return {"error": Path(log.name).read_text(encoding="utf-8")[-2000:]}
         return summary(ElementTree.parse(report).getroot())
+
+
+def workers(context: Context) -> list[str]:
+    """Options that share the tests among processes, where pytest-xdist is installed and there are cores for it."""
+    n = min(MOST_WORKERS, (os.cpu_count() or 1) // 2)
+    if context.tiny or n < 2 or find_spec("xdist") is None:
+        return []
+    return ["-p", "xdist", "-n", str(n)]
 
 
 def summary(root: ElementTree.Element) -> dict[str, Any]:
@@ -40,7 +53,7 @@ def summary(root: ElementTree.Element) -> dict[str, Any]:
     return {
         "passed": len(cases) - len(failed) - len(skipped),
         "failed": [f"{case.get('classname')}::{case.get('name')}" for case in failed],
-        "messages": [_message(case)[:600] for case in failed],
+        "messages": [_message(case).replace(str(ROOT), ".")[:600] for case in failed],
         "skipped": len(skipped),
         "slowest": {f"{case.get('name')}": float(case.get("time", 0)) for case in slow},
     }

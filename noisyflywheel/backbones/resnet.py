@@ -42,6 +42,16 @@ class PreActBlock(nn.Module):
         return out + skip
 
 
+class Stages(nn.Sequential):
+    """Stages one after the other: a `forward` of this package, which `torch.compile` takes as one graph."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, C, H, W) to (n, C', H', W')."""
+        for stage in self:
+            x = stage(x)
+        return x
+
+
 class PreActResNet(nn.Module):
     """Pre-activation ResNet with one stage for each entry of `blocks`.
 
@@ -70,7 +80,7 @@ class PreActResNet(nn.Module):
             out = width * 2**s
             stages.append(stage(channels, out, n_blocks, stride=1 if s == 0 else 2))
             channels = out
-        self.stages = nn.Sequential(*stages)
+        self.stages = Stages(*stages)
         self.bn = nn.BatchNorm2d(channels)
         self.feature_dim = channels
         self.head = nn.Linear(channels, n_classes)

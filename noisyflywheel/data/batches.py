@@ -23,7 +23,7 @@ def batches(rows: Tensor, batch_size: int, generator: torch.Generator | None = N
         On the CPU.
     """
     if generator is not None:
-        rows = rows[torch.randperm(len(rows), generator=generator).to(rows.device)]
+        rows = rows[torch.randperm(len(rows), generator=generator).to(rows.device, non_blocking=True)]
     size = len(rows) if batch_size < 1 else max(batch_size, 2)
     chunks = list(rows.split(size))
     if len(chunks) > 1 and len(chunks[-1]) == 1:
@@ -60,5 +60,5 @@ def balanced_rows(given: Tensor, n_classes: int, size: int, generator: torch.Gen
         members = torch.nonzero(given == label).squeeze(1)
         rounds = -(-share // len(members))
         drawn = [torch.randperm(len(members), generator=generator) for _ in range(rounds)]
-        parts.append(members[torch.cat(drawn)[:share].to(members.device)])
+        parts.append(members[torch.cat(drawn)[:share].to(members.device, non_blocking=True)])
     return torch.cat(parts)

@@ -65,11 +65,25 @@ class ArraySource:
 
     def take(self, rows: Tensor) -> Tensor:
         """Rows of shape (B, ...) on the device."""
-        return self.x[rows.to(self.x.device)].to(self.device, non_blocking=True)
+        if self.is_resident:
+            return self.x[rows.to(self.x.device, non_blocking=True)]
+        pinned = self.device.type == "cuda"
+        taken = torch.empty(len(rows), *self.x.shape[1:], dtype=self.x.dtype, pin_memory=pinned)
+        torch.index_select(self.x, 0, rows.cpu(), out=taken)
+        return taken.to(self.device, non_blocking=True)
 
     def stream(self, parts: Iterable[Tensor]) -> Iterator[Tensor]:
-        """`take` of each part."""
-        return map(self.take, parts)
+        """`take` of each part; rows in host memory are asked for by indices that come to the host all at once."""
+        parts = list(parts)
+        if self.is_resident or not parts:
+            return map(self.take, parts)
+        rows = torch.cat(parts).cpu()  # sync: once a pass over rows that do not fit on the device
+        return map(self.take, rows.split([len(part) for part in parts]))
+
+    @property
+    def is_resident(self) -> bool:
+        """Whether the rows are where batches are wanted."""
+        return self.x.device.type == self.device.type
 
     def close(self) -> None:
         """Nothing reads ahead."""

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from noisyflywheel.em.counts import class_counts
 from noisyflywheel.exceptions import FlywheelWarning
 from noisyflywheel.loop.state import Settings
 
@@ -89,7 +90,7 @@ class Guard:
 
 def class_shares(labels: Tensor, n_classes: int) -> Tensor:
     """Share of each class among labels (n,): shape (K,), sums to 1."""
-    return torch.bincount(labels, minlength=n_classes).double() / max(1, len(labels))
+    return class_counts(labels, n_classes).double() / max(1, len(labels))
 
 
 def cautious_settings(settings: Settings, agreement: float) -> Settings:

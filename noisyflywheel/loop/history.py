@@ -7,11 +7,13 @@ import time
 import torch
 from torch import Tensor
 
+from noisyflywheel.em.counts import class_counts
+
 
 def history_row(f_prob: Tensor, given: Tensor) -> dict[str, float]:
     """Agreement with ``given`` (B,), largest share of a class and mean entropy of ``f_prob`` (B, K)."""
     classes = f_prob.argmax(1)
-    shares = torch.bincount(classes, minlength=f_prob.shape[1]) / len(given)
+    shares = class_counts(classes, f_prob.shape[1]) / len(given)
     entropy = -torch.xlogy(f_prob, f_prob).sum(1).mean()
     return {  # sync: three scalars a cycle
         "agreement": float((classes == given).float().mean()),

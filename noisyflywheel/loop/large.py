@@ -17,6 +17,7 @@ from torch import Tensor
 from noisyflywheel import em
 from noisyflywheel.em.calibration import TEMPERATURES
 from noisyflywheel.em.corruption import row_normalised
+from noisyflywheel.em.counts import class_counts
 from noisyflywheel.loop import auxiliary_em, main_em
 from noisyflywheel.loop.closing import Closing, clean_posterior
 from noisyflywheel.loop.flywheel import Flywheel
@@ -127,7 +128,7 @@ class LargeFlywheel(Flywheel):
             mass = mass if weights is None else mass * weights[at, None]
             corrupted.index_add_(0, self.given[index], mass)
         clean = s.q[rows] if weights is None else s.q[rows] * weights
-        refurbished = corrupted.T + torch.diag(torch.bincount(self.given[rows], clean, minlength=k))
+        refurbished = corrupted.T + torch.diag(class_counts(self.given[rows], k, clean))
         return row_normalised(refurbished), row_normalised(corrupted.T)
 
     def _resample(self, rows: Tensor) -> None:
@@ -159,7 +160,7 @@ class LargeFlywheel(Flywheel):
             entropy -= float(torch.xlogy(f_prob, f_prob).sum())
         return {
             "agreement": float((classes == self.given[rows]).float().mean()),
-            "max_class_share": float(torch.bincount(classes, minlength=self.n_classes).max()) / len(rows),
+            "max_class_share": float(class_counts(classes, self.n_classes).max()) / len(rows),
             "f_entropy": entropy / len(rows),
         }
 

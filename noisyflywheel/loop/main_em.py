@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from noisyflywheel import em
+from noisyflywheel.em.counts import class_counts
 from noisyflywheel.em.losses import confidence_regularizer, limited_weight, main_loss
 from noisyflywheel.loop.loader import ViewLoader
 from noisyflywheel.nets.trainer import Batch, Trainer
@@ -87,7 +88,7 @@ def is_overconfident(log_g: Tensor, f_prob: Tensor) -> bool:
 
 def class_prior(labels: Tensor, n_classes: int, sample_weight: Tensor | None = None) -> Tensor:
     """``p_data(y^)`` of Eq. (9): shares of the classes among ``labels`` (B,), one row added to each: (K,), float32."""
-    counts = torch.bincount(labels, sample_weight, minlength=n_classes).float()
+    counts = class_counts(labels, n_classes, sample_weight).float()
     return (counts + 1) / (counts + 1).sum()
 
 

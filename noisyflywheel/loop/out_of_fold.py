@@ -166,9 +166,9 @@ class OutOfFoldFlywheel(Flywheel):
         s, given = self.state, self.given[rows]
         log_g = self._unseen(self.main).mean(0)[rows].clamp_min(1e-30).log()
         s.temperature, gamma = em.calibrate_with_clean_rate(log_g, given, s.eps[rows], self._weights_of(rows))
+        s.gamma = torch.full((), gamma, dtype=torch.float64, device=given.device)
         g_given = em.tempered_given(log_g, given, s.temperature).double()
-        s.q[rows] = em.clean_posterior(g_given, gamma, s.eps[rows])
-        s.gamma = torch.as_tensor(gamma, dtype=torch.float64, device=given.device)
+        s.q[rows] = em.clean_posterior(g_given, s.gamma, s.eps[rows])
 
     def _e_step_auxiliary(self, rows: Tensor) -> None:
         """Step 2: f's guess is that of the last step 4, or of the end of the warm-up."""

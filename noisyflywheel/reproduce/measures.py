@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from noisyflywheel.data import Source, channels_first, to_tensor
+from noisyflywheel.em.counts import class_counts
 from noisyflywheel.estimator.inputs import is_dataset, make_source
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.loader import predict_plain
@@ -102,7 +102,7 @@ class CycleMeasures:
     def _train(self, flywheel: Flywheel) -> Row:
         """What is known about the training rows against the truth."""
         s = flywheel.state
-        counts = torch.bincount(s.y_hat, minlength=s.n_classes)
+        counts = class_counts(s.y_hat, s.n_classes)
         measured = {"largest_class": float(counts.max() / counts.sum())}
         if self.y_true is None or self.right is None:
             return measured

@@ -164,8 +164,8 @@ class VectorViews(BaseEstimator):
         """Rows with more noise and some features at their mean: (B, d) -> (B, d), float32."""
         noisy = self._noisy(x.float(), self.noise_ * self.strong_noise, generator)
         drawn = torch.rand(x.shape, generator=generator, device=x.device)
-        return torch.where(drawn < self.mask, self.mean_.to(x.device), noisy)
+        return torch.where(drawn < self.mask, self.mean_.to(x.device, non_blocking=True), noisy)
 
     def _noisy(self, x: Tensor, strength: float, generator: torch.Generator | None) -> Tensor:
         drawn = torch.randn(x.shape, generator=generator, device=x.device)
-        return torch.addcmul(x, drawn, self.scale_.to(x.device), value=strength)
+        return torch.addcmul(x, drawn, self.scale_.to(x.device, non_blocking=True), value=strength)

@@ -36,7 +36,16 @@ HOST = {
     "views/randaugment:blend_ratio",  # a constant
 }
 
-_OPERATIONS = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "_unique2", "unique_dim")
+_OPERATIONS = (
+    "_local_scalar_dense",
+    "nonzero",
+    "is_nonzero",
+    "equal",
+    "bincount",
+    "masked_select",
+    "_unique2",
+    "unique_dim",
+)
 
 
 class HostReads:
@@ -52,7 +61,7 @@ class HostReads:
             self._open = [warnings.catch_warnings()]
             self._open[0].__enter__()
             warnings.simplefilter("always")
-            warnings.showwarning = lambda message, *rest: self.take("synchronizing" in str(message))
+            warnings.showwarning = lambda message, *rest: self.take(str(message).startswith("called a synchronizing"))
             torch.cuda.set_sync_debug_mode("warn")
         else:
             self._open = [_Operations(self), _Methods(self)]

@@ -36,8 +36,8 @@ def test_read_without_cuda(device, tmp_path):
     np.save(tmp_path / "rows.npy", X)
     (tmp_path / "pickled").write_bytes(pickle.dumps(clf))
     clf.save(tmp_path / "saved")
-    root = Path(__file__).parents[2]
-    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", READ, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -26,6 +26,16 @@ def test_array_source_gives_rows_without_copying_the_whole():
     torch.testing.assert_close(source.take(torch.tensor([5, 0])), torch.tensor([[10.0, 11.0], [0.0, 1.0]]))
 
 
+def test_rows_that_do_not_fit_on_the_device_are_gathered_in_host_memory(monkeypatch):
+    x = torch.arange(24, dtype=torch.uint8).reshape(6, 2, 2)
+    parts = [torch.tensor([5, 0, 0]), torch.tensor([2])]
+    monkeypatch.setattr(ArraySource, "is_resident", False)
+    source = ArraySource(x, CPU)
+    assert [rows.tolist() for rows in source.stream(iter(parts))] == [x[part].tolist() for part in parts]
+    assert list(source.stream([])) == []
+    assert source.take(parts[0]).dtype == torch.uint8
+
+
 @pytest.mark.parametrize("shape", [(5, 4), (5, 3, 8, 8), (5, 8, 8, 3), (5, 8, 8)])
 def test_dataset_source_equals_array_source(shape):
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0))

@@ -131,6 +131,13 @@ def test_rows_of_one_forward(own, scheduled, numbers, expected):
     assert prediction_batch(table_trainer(G_PROB, batch_size=own, scheduled=scheduled), numbers) == expected
 
 
+@pytest.mark.parametrize(("own", "numbers", "expected"), [(16, 1, 64), (256, 64, 512), (32, 3 * 224 * 224, 32)])
+def test_a_gpu_is_given_more_rows_than_a_training_step(own, numbers, expected):
+    trainer = table_trainer(G_PROB, batch_size=own, scheduled=False)
+    trainer.device = torch.device("cuda")
+    assert prediction_batch(trainer, numbers) == expected
+
+
 def test_views_draw_from_a_generator_of_their_own_where_they_want_it():
     class Meta(Neighbours):
         generator_device = "cpu"
