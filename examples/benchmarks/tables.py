@@ -1,6 +1,7 @@
 """Claim: one set of defaults holds its own on tables that nobody tuned it to, with and without wrong labels.
 
-Ours, a forest, histogram gradient boosting and logistic regression, cleanlab's CleanLearning of each of these three,
+Ours, a forest, histogram gradient boosting and logistic regression, RealMLP and TabM with their published defaults
+(where pytabkit is installed), cleanlab's CleanLearning of the first three of these peers,
 and our cross-validated audit of them ("audit forest", beside the AUROC of the forest's own out-of-fold probability), on
 every table of a folder (files of X and y) or on scikit-learn's small sets, with four kinds of labels (see
 `table_data`) and several seeds. Each run is one line of ``--out``; a second call goes on where the first stopped.
@@ -13,6 +14,7 @@ import argparse
 import json
 import time
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +42,13 @@ def bases(seed):
     }
 
 
+def deep(name, seed):
+    import pytabkit
+
+    kind = {"realmlp": pytabkit.RealMLP_TD_Classifier, "tabm": pytabkit.TabM_D_Classifier}[name]
+    return kind(device="cpu", random_state=seed, n_threads=torch.get_num_threads(), verbosity=0)
+
+
 def ours(table, seed, params):
     clf = FlywheelClassifier(random_state=seed, **params).fit(table.X, table.given)
     found = {"suspects": int(clf.get_label_issues()["is_label_issue"].sum()), "decisions": chosen(clf)}
@@ -53,6 +62,12 @@ def chosen(clf):
 
 def plain(table, base):
     return base.fit(table.X, table.given).predict(table.X_test), None, {}
+
+
+def quiet(table, base):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return plain(table, base)
 
 
 def clean_learning(table, base):
@@ -92,6 +107,8 @@ def methods(names, params):
         found[base] = lambda table, seed, base=base: plain(table, bases(seed)[base])
         found[f"audit {base}"] = lambda table, seed, base=base: audited(table, bases(seed)[base], seed)
         found[f"cleanlab {base}"] = lambda table, seed, base=base: clean_learning(table, bases(seed)[base])
+    for name in ("realmlp", "tabm") if names or find_spec("pytabkit") else ():
+        found[name] = lambda table, seed, name=name: quiet(table, deep(name, seed))
     return {name: found[name] for name in names.split(",")} if names else found
 
 

@@ -135,6 +135,7 @@ def test_with_checkpoints_the_last_cycle_counts(digits, tmp_path):
     np.testing.assert_array_equal(proba, fitted.predict_proba(X[test]))
 
 
+@pytest.mark.processes
 def test_flywheels_of_folds_side_by_side(digits):
     X, given, y = digits
     X, given = X[:300], given[:300]

@@ -276,6 +276,7 @@ def test_a_checkpoint_that_fits_nothing_is_refused(tmp_path):
         FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y)
 
 
+@pytest.mark.processes
 def test_grid_search_in_parallel_never_mixes(tmp_path):
     grid = {"cr_weight": [0.5, 3.0]}
     searches = []

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def said(folder):

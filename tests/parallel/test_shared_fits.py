@@ -11,6 +11,8 @@ import torch.distributed as dist
 from launching import torchrun
 from shared_fits import EQUAL
 
+pytestmark = pytest.mark.processes
+
 SCRIPT = Path(shared_fits.__file__)
 
 
