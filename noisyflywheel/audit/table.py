@@ -72,9 +72,16 @@ class TableAudit:
 
 
 def with_missing(table: pd.DataFrame, markers: Collection[str] = ()) -> pd.DataFrame:
-    """Copy in which empty text, and text equal to one of some markers, is None."""
-    empty = {"", *markers}
-    return table.apply(lambda c: c if pd.api.types.is_numeric_dtype(c.dtype) else c.mask(c.isin(empty), None))
+    """Copy in which empty text, and text equal to one of some markers but for blanks around it, is None."""
+    marked = {marker.strip() for marker in markers}
+
+    def marks(column: pd.Series) -> pd.Series:
+        if pd.api.types.is_numeric_dtype(column.dtype):
+            return column
+        bare = column.map(lambda cell: cell.strip() if isinstance(cell, str) else cell)
+        return column.mask(column.isin({""}) | bare.isin(marked), None)
+
+    return table.apply(marks)
 
 
 def class_labels(labels: pd.Series) -> pd.Series:

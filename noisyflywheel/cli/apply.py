@@ -53,6 +53,12 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.folder, arguments.policy, arguments.min_confidence, arguments.decisions, arguments.input
     )
     counts = applied.changes["action"].value_counts()
-    print(f"{counts.get('set', 0):,} labels changed, {counts.get('drop', 0):,} rows dropped.")
+    changed, dropped = counts.get("set", 0), counts.get("drop", 0)
+    print(f"{number_of(changed, 'label')} changed, {number_of(dropped, 'row')} dropped.")
     print(f"{applied.cleaned}; each change is in {applied.log}")
     return 0
+
+
+def number_of(count: int, what: str) -> str:
+    """A count with its noun: "1 row", "2 rows"."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

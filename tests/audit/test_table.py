@@ -126,6 +126,7 @@ def test_missing_is_empty_or_marked():
     raw = pd.read_csv(io.StringIO("a,b\nNA,1\n?,2\n,3\n"), dtype=str, keep_default_na=False)
     assert with_missing(raw, ["?"]).a.isna().tolist() == [False, True, True]
     assert with_missing(raw).a.isna().tolist() == [False, False, True]
+    assert with_missing(pd.DataFrame({"a": ["x ", "x", "xx"]}), ["x "]).a.isna().tolist() == [True, True, False]
     assert with_missing(pd.DataFrame({"a": [1, 2]})).a.tolist() == [1, 2]
 
 

@@ -260,7 +260,7 @@ def test_from_audit_to_the_cleaned_file(run, table, tmp_path):
     (out / "decisions.csv").write_text(f"row,decision,new_label\n{row},set,egg\n")
     code, said, err = run("apply", out)
     assert code == 0, err
-    assert "1 labels changed, 0 rows dropped." in said
+    assert "1 label changed, 0 rows dropped." in said
     before, after = ((p).read_text().splitlines() for p in (tmp_path / "t.csv", out / "cleaned.csv"))
     assert [i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b] == [row]
     assert after[row] == before[row].rsplit(",", 1)[0] + ",egg"
