@@ -89,6 +89,20 @@ def test_a_compiled_net_keeps_the_names_of_its_weights():
     )
 
 
+def test_the_stages_are_one_graph():
+    net, graphs = SmallResNet(width=8, n_stages=2), []
+
+    def backend(module, inputs):
+        graphs.append(sum(node.op == "call_function" for node in module.graph.nodes))
+        return module
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the compiler
+        net.stages.compile(backend=backend)
+        net(torch.randn(2, 3, 8, 8)).sum().backward()
+    assert len(graphs) == 1 and graphs[0] >= 10  # two blocks of five operations at least
+
+
 @pytest.mark.slow
 def test_a_compiled_net_gives_what_the_net_gives():
     torch.manual_seed(0)

@@ -1,0 +1,171 @@
+"""Claim: no constant of the default loop decides on its own; each may be halved or doubled at little cost.
+
+Every constant is set to half and to twice its value, one at a time, and default estimators are fitted to the tables of
+a folder (``.npz`` files of X and y), every other one with labels of "sym30" and of "asym30" (`table_data`). The form
+with folds is the default for tables; the form without (``n_folds=1``), which has constants of its own, that for pixels
+and embeddings. One line of ``--out`` for each fit; a second call goes on where the first stopped.
+
+    python examples/benchmarks/constants.py --data DIR --form folds --rows 400 --out constants.jsonl
+    python examples/benchmarks/constants.py --out constants.jsonl --show
+"""
+
+import argparse
+import json
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+import table_data
+import torch
+from sklearn.metrics import roc_auc_score
+
+from noisyflywheel import FlywheelClassifier
+from noisyflywheel.backbones import FoldedMLP, encodings
+from noisyflywheel.em import losses, sharpness
+from noisyflywheel.loop import closing, decide, guard, main_em, out_of_fold, warmup
+from noisyflywheel.loop.flywheel import Flywheel
+
+FORMS = {"folds": {}, "plain": {"n_folds": 1}}
+NAMED = {
+    "folds": [
+        (out_of_fold, "MOST_STEPS", 200, 800),
+        (out_of_fold, "PATIENCE", 4, 16),
+        (out_of_fold, "RISE", 3, 12),
+        (out_of_fold, "MOST_WARM_UP_RATE", 1.0, 4.0),
+        (out_of_fold, "MOST_RATE", 2.5, 10.0),
+        (sharpness, "MOST_FLAT", 2.0, 8.0),
+        (sharpness, "SHARPER", 1.0, 4.0),
+        (sharpness, "ANCHORS", 0.125, 0.5),
+        (sharpness, "CHEAPER", 2.0, 8.0),
+        (encodings, "CLIP", 1.5, 6.0),
+    ],
+    "plain": [
+        (closing, "BAYES_SHARE", 0.15, 0.6),
+        (main_em, "F_SHARE", 0.05, 0.2),
+        (main_em, "OVERCONFIDENT", 0.04, 0.16),
+        (guard, "DRIFT_MOST", 0.15, 0.6),
+        (guard, "GAMMA_FALL", 0.165, 0.66),
+        (Flywheel, "hold", 0.2, 0.8),
+        (warmup, "PATIENCE", 2, 10),
+        (warmup, "MAX_EPOCHS", 15, 60),
+        (warmup, "HELD_SHARE", 0.05, 0.2),
+        (losses, "SLACK", 0.125, 0.5),
+    ],
+}
+"""Where a constant lives, its name, half and twice its value."""
+
+
+def net(width=128, dropout=0.1):
+    return mock.patch.object(FoldedMLP.__init__, "__defaults__", (5, width, dropout, None))
+
+
+def bins(n):
+    return mock.patch.object(encodings.bin_edges, "__defaults__", (n,))
+
+
+def clearly(needs):
+    return mock.patch.object(out_of_fold, "compare", partial(decide.compare, needs=needs))
+
+
+@contextmanager
+def parameter(name, value):
+    """A parameter of the estimator instead of a constant."""
+    yield {name: value}
+
+
+OTHERS = {
+    "folds": {
+        "width": (lambda: net(64), lambda: net(256)),
+        "dropout": (lambda: net(dropout=0.05), lambda: net(dropout=0.2)),
+        "N_BINS": (lambda: bins(8), lambda: bins(32)),
+        "CLEARLY": (lambda: clearly(0.5), lambda: clearly(2.0)),
+        "n_cycles": (lambda: parameter("n_cycles", 8), lambda: parameter("n_cycles", 32)),
+        "n_folds": (lambda: parameter("n_folds", 3), lambda: parameter("n_folds", 10)),
+    },
+    "plain": {
+        "n_cycles": (lambda: parameter("n_cycles", 25), lambda: parameter("n_cycles", 100)),
+    },
+}
+"""Constants that are default values, and parameters: what sets half and twice."""
+
+
+def variants(form):
+    """(name, "half" or "twice") -> context manager factory; first the defaults."""
+    found = {("defaults", ""): nullcontext}
+    for place, name, half, twice in NAMED[form]:
+        shown = f"{place.__name__.rsplit('.', 1)[-1]}.{name}"
+        for how, value in (("half", half), ("twice", twice)):
+            found[shown, how] = partial(mock.patch.object, place, name, value)
+    for name, (half, twice) in OTHERS[form].items():
+        found[name, "half"], found[name, "twice"] = half, twice
+    return found
+
+
+def fit(table, form, change):
+    """Test accuracy, and AUROC of the wrong labels."""
+    with change() as params:
+        settings = FORMS[form] | (params if isinstance(params, dict) else {})
+        clf = FlywheelClassifier(random_state=0, **settings).fit(table.X, table.given)
+        test = float(clf.score(table.X_test, table.y_test))
+    return {"test": test, "auroc": float(roc_auc_score(table.given == table.y, clf.label_quality_))}
+
+
+def load(folder, name, position, rows):
+    """A table with at most so many training rows."""
+    table = table_data.load(name, ("sym30", "asym30")[position % 2], 0, folder)
+    kept = np.random.default_rng(0).permutation(len(table.y))[:rows]
+    return table._replace(X=table.X[kept], y=table.y[kept], given=table.given[kept])
+
+
+def show(rows):
+    """Mean change against the defaults over the sets, with its standard error, and the worst set."""
+    for form, frame in pd.DataFrame(rows).groupby("form", sort=False):
+        frame = frame.drop_duplicates(["table", "constant", "how"], keep="last")
+        base = frame[frame["constant"] == "defaults"].set_index("table")
+        found = []
+        for (constant, how), part in frame[frame["constant"] != "defaults"].groupby(["constant", "how"], sort=False):
+            change = part.set_index("table")[["test", "auroc"]] - base[["test", "auroc"]]
+            change = change.dropna()
+            line = {"constant": constant, "value": how, "sets": len(change)}
+            for name in change:
+                line |= {name: change[name].mean(), f"{name} s.e.": change[name].std() / max(1, len(change)) ** 0.5}
+                line |= {f"{name} changed": int((change[name].abs() > 1e-12).sum())}
+            found.append(line | {"worst test": change["test"].min(), "on": change["test"].idxmin()})
+        means = base[["test", "auroc"]].mean()
+        print(f"\nForm: {form}; defaults {means['test']:.4f} / {means['auroc']:.4f} on {len(base)} sets")
+        print(pd.DataFrame(found).round(4).to_string(index=False))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default=None, help="folder of .npz files; without it scikit-learn's small sets")
+    parser.add_argument("--tables", default=None, help="names, comma-separated")
+    parser.add_argument("--form", choices=tuple(FORMS), default="folds")
+    parser.add_argument("--rows", type=int, default=400, help="training rows at most")
+    parser.add_argument("--out", required=True, help="JSON lines; runs that are there are not repeated")
+    parser.add_argument("--show", action="store_true", help="only show what is there")
+    args = parser.parse_args()
+    path = Path(args.out)
+    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    done = {(row["form"], row["table"], row["constant"], row["how"]) for row in rows}
+    for position, name in enumerate([] if args.show else table_data.names(args.data)):
+        if args.tables and name not in args.tables.split(","):
+            continue
+        table = load(args.data, name, position, args.rows)
+        for (constant, how), change in variants(args.form).items():
+            if (args.form, name, constant, how) in done:
+                continue
+            row = {"form": args.form, "table": name, "rows": len(table.y), "constant": constant, "how": how}
+            row |= {"torch": torch.__version__} | fit(table, args.form, change)
+            rows.append(row)
+            with path.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+        print(name, flush=True)
+    show(rows)
+
+
+if __name__ == "__main__":
+    main()
