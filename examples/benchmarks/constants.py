@@ -24,7 +24,7 @@ from sklearn.metrics import roc_auc_score
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.backbones import FoldedMLP, encodings
-from noisyflywheel.em import losses, sharpness
+from noisyflywheel.em import sharpness
 from noisyflywheel.loop import closing, decide, guard, main_em, out_of_fold, warmup
 from noisyflywheel.loop.flywheel import Flywheel
 
@@ -49,10 +49,8 @@ NAMED = {
         (guard, "DRIFT_MOST", 0.15, 0.6),
         (guard, "GAMMA_FALL", 0.165, 0.66),
         (Flywheel, "hold", 0.2, 0.8),
-        (warmup, "PATIENCE", 2, 10),
+        (warmup, "PATIENCE", 2, 9),  # ten are more than the fewest epochs have
         (warmup, "MAX_EPOCHS", 15, 60),
-        (warmup, "HELD_SHARE", 0.05, 0.2),
-        (losses, "SLACK", 0.125, 0.5),
     ],
 }
 """Where a constant lives, its name, half and twice its value."""
@@ -85,9 +83,7 @@ OTHERS = {
         "n_cycles": (lambda: parameter("n_cycles", 8), lambda: parameter("n_cycles", 32)),
         "n_folds": (lambda: parameter("n_folds", 3), lambda: parameter("n_folds", 10)),
     },
-    "plain": {
-        "n_cycles": (lambda: parameter("n_cycles", 25), lambda: parameter("n_cycles", 100)),
-    },
+    "plain": {},
 }
 """Constants that are default values, and parameters: what sets half and twice."""
 
