@@ -1,4 +1,4 @@
-"""Claim: no constant of the default loop decides on its own; each may be halved or doubled at little cost.
+"""Claim: no constant of the default loop decides on its own; most may be halved or doubled at little cost.
 
 Every constant is set to half and to twice its value, one at a time, and default estimators are fitted to the tables of
 a folder (``.npz`` files of X and y), every other one with labels of "sym30" and of "asym30" (`table_data`). The form

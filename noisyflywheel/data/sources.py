@@ -74,9 +74,11 @@ class ArraySource:
 
     def stream(self, parts: Iterable[Tensor]) -> Iterator[Tensor]:
         """`take` of each part; rows in host memory are asked for by indices that come to the host all at once."""
-        parts = list(parts)
-        if self.is_resident or not parts:
+        if self.is_resident:
             return map(self.take, parts)
+        parts = list(parts)
+        if not parts:
+            return iter(())
         rows = torch.cat(parts).cpu()  # sync: once a pass over rows that do not fit on the device
         return map(self.take, rows.split([len(part) for part in parts]))
 
