@@ -43,18 +43,21 @@ class FitsProgress:
             disable=not (has_bar(self.file) if show is None else show),
             bar_format="{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} cycles, {remaining} left{postfix}",
         )
+        self.further = 0  # cycles of rounds after the first
         self.n, self.start, self.last = 0, time.monotonic(), time.monotonic()
 
     def __call__(self, flywheel: Any, row: dict[str, float]) -> None:
         """One cycle of one fit is done."""
         n_cycles = flywheel.settings.n_cycles
-        total = self.n_fits * n_cycles
+        self.further += flywheel.n_rounds > 1
+        total = self.n_fits * n_cycles + self.further
         self.n = min(self.n + 1, total)
         if self.bar.disable:
             self._say(total)
             return
         self.bar.total = total
-        self.bar.set_postfix_str(f"fit {min(1 + self.n // n_cycles, self.n_fits)} of {self.n_fits}", refresh=False)
+        fit = min(1 + (self.n - self.further) // n_cycles, self.n_fits)
+        self.bar.set_postfix_str(f"fit {fit} of {self.n_fits}", refresh=False)
         self.bar.update(self.n - self.bar.n)
 
     def _say(self, total: int) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from noisyflywheel.loop.decide import Decision
 from noisyflywheel.loop.out_of_fold import MANY_ROWS
+from noisyflywheel.loop.rounds import MOST_ROUNDS
 from noisyflywheel.loop.state import Settings
 from noisyflywheel.views.vectors import share_a_unit
 
@@ -23,16 +24,21 @@ embeddings and tables time to memorise the given labels; small convolutional net
 weights averaged."""
 
 
+FEW_ROWS = 5_000
+"""Rows up to which cycles may be repeated (`noisyflywheel.loop.rounds`): more rows have enough steps in one round."""
+
+
 def make_settings(params: dict[str, Any], image: bool, n_folds: int = 1, n_rows: int = 0) -> Settings:
     """The loop's settings from checked parameters, every "auto" resolved but that of the warm-up."""
-    values = {name: params[name] for name in Settings.__dataclass_fields__}
+    values = {name: params[name] for name in Settings.__dataclass_fields__ if name != "n_rounds"}
     folds = AUTO_MANY_ROWS if n_rows > MANY_ROWS else AUTO_FOLDS
     auto: dict[str, Any] = AUTO_IMAGES if image else folds if n_folds > 1 else AUTO_VECTORS
     n_cycles = auto["n_cycles"] if params["n_cycles"] == "auto" else params["n_cycles"]
     for name, value in (auto | {"cr_ramp": max(1, int(n_cycles * auto["cr_ramp"]))}).items():
         if isinstance(values[name], str):
             values[name] = value
-    return Settings(**values)
+    again = n_folds > 1 and params["n_cycles"] == "auto" and n_rows <= FEW_ROWS
+    return Settings(**values, n_rounds=MOST_ROUNDS if again else 1)
 
 
 WIDE = 32
@@ -41,7 +47,7 @@ WIDE = 32
 MANY_FLAGS = 0.25
 """From this share of two-valued features on rows are a table with encoded categories, whatever their variances are."""
 
-FOLDS = ((5_000, 5), (MANY_ROWS, 3), (None, 2))
+FOLDS = ((FEW_ROWS, 5), (MANY_ROWS, 3), (None, 2))
 """Rows up to which there are so many folds: with more rows each member sees enough without many folds."""
 
 IN_SAMPLE: dict[str, tuple[Any, ...]] = {

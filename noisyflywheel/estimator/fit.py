@@ -71,7 +71,7 @@ def fit_flywheel(estimator: Any, data: LabelledRows, X: Any, y: Any, ranks: Rank
         shown = FitProgress(estimator.verbose if ranks.rank == 0 else 0, flywheel.settings.n_cycles)
         with closing(flywheel.loader.source), shown as progress:
             run = FlywheelRun(flywheel, progress, checkpoints, estimator.on_cycle, ranks)
-            fit_in_run(estimator, run, data, trained, FitTask(estimator, flywheel.settings.n_cycles, X, y))
+            fit_in_run(estimator, run, data, trained, FitTask(estimator, flywheel.settings, X, y))
 
 
 def fit_in_run(estimator: Any, run: FlywheelRun, data: LabelledRows, trained: WeightedRows, task: FitTask) -> None:

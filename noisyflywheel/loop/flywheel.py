@@ -47,6 +47,8 @@ class Flywheel:
     """
 
     is_guarded = True
+    n_rounds = 1
+    """Rounds of cycles begun so far."""
     hold = HOLD
     """Share of the cycles of nets on vectors before their learning rate's cosine."""
 
@@ -313,6 +315,21 @@ class Flywheel:
     def _weights_of(self, rows: Tensor) -> Tensor | None:
         return None if self.sample_weight is None else self.sample_weight[rows]
 
+    # ---- rounds
+
+    @property
+    def n_cycles_of_round(self) -> int:
+        """Cycles of the last round."""
+        return self.settings.n_cycles
+
+    def undo_round(self) -> bool:
+        """After the last cycle of a round: go back to the round before, if that was better; whether it was."""
+        return False
+
+    def begin_round(self) -> bool:
+        """After the last cycle of a round: whether another round is worth it; it begins then."""
+        return False
+
     # ---- parts
 
     def _first_f_prob(self) -> Tensor | None:
@@ -363,6 +380,11 @@ class Flywheel:
             self.head.load_state_dict(saved["head"])
         for trainer, own in zip(self.trainers, saved["nets"], strict=True):
             trainer.load_state_dict(own)
+
+    def go_on_from(self, saved: dict[str, Any]) -> None:
+        """Begin where another fit ended: ``saved`` is its `state_dict`."""
+        self.load_state_dict(saved)
+        self.first_cycle = self.state.cycle
 
 
 def rows_above_zero(given: Tensor, sample_weight: Tensor | None) -> Tensor:

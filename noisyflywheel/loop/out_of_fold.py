@@ -21,6 +21,7 @@ from noisyflywheel.loop.closing import Closing, close_unseen, mixed
 from noisyflywheel.loop.decide import compare
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.folds import Folds
+from noisyflywheel.loop.rounds import Rounds
 from noisyflywheel.loop.schedules import learning_rate_share
 from noisyflywheel.loop.state import FlywheelState
 from noisyflywheel.nets.trainer import Trainer
@@ -51,6 +52,7 @@ class OutOfFoldFlywheel(Flywheel):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.n_warm_up_epochs, self.learnt_epochs = 0, 0.0  # the latter of f, see `held_out_record`
+        self.rounds = Rounds()
         module: Any = self.main.net.module_
         drawn = Folds.draw(self.given, self.all_rows, module.n_folds, len(module.families), self.loader.order)
         self._leave_out(drawn)
@@ -61,7 +63,11 @@ class OutOfFoldFlywheel(Flywheel):
         self.training_weights = weights if self.sample_weight is None else weights * self.sample_weight.float()
 
     def state_dict(self) -> dict[str, Any]:
-        """That of `Flywheel`, the folds, and how long the nets learnt."""
+        """That of `Flywheel`, the folds, how long the nets learnt, and the rounds."""
+        return self._state_of_round() | {"rounds": self.rounds.state_dict()}
+
+    def _state_of_round(self) -> dict[str, Any]:
+        """`state_dict` but for the rounds."""
         learnt = {"n_warm_up_epochs": self.n_warm_up_epochs, "learnt_epochs": self.learnt_epochs}
         return super().state_dict() | {"fold": self.folds.fold.clone()} | learnt
 
@@ -70,6 +76,13 @@ class OutOfFoldFlywheel(Flywheel):
         super().load_state_dict(saved)
         self.n_warm_up_epochs, self.learnt_epochs = saved["n_warm_up_epochs"], saved["learnt_epochs"]
         self._leave_out(Folds(saved["fold"].to(self.given.device), self.folds.n_folds))
+        if "rounds" in saved:
+            self.rounds.load_state_dict(saved["rounds"])
+
+    def go_on_from(self, saved: dict[str, Any]) -> None:
+        """That of `Flywheel`, with rounds of its own."""
+        super().go_on_from(saved)
+        self.rounds = Rounds()
 
     # ---- warm-up
 
@@ -151,15 +164,17 @@ class OutOfFoldFlywheel(Flywheel):
     # ---- Figure 2
 
     def _schedule_learning_rates(self) -> None:
-        """A cosine over the cycles that adds up to as many epochs as f took to learn what carries over to unseen rows.
+        """A cosine over a round's cycles that adds up to as many epochs as f took to learn what helps on unseen rows.
 
         Rows whose labels can be learnt long before nets learn them by heart bear, and need, many steps in the cycles;
         where a few epochs were too many already, as many again would confirm what they learnt.
         """
-        in_all = self.first_cycle + self.settings.n_cycles
-        rate = min(MOST_RATE, 2 * self.learnt_epochs / in_all)
+        earlier = self.first_cycle  # cycles of earlier fits, that the first round goes on from
+        rate = min(MOST_RATE, 2 * self.learnt_epochs / (earlier + self.settings.n_cycles))
+        in_all = self.n_cycles_of_round + (earlier if self.n_rounds == 1 else 0)
+        share = learning_rate_share(self.state.cycle - self.rounds.start, in_all, self.hold)
         for trainer in self.trainers:
-            trainer.scale_lr(rate * learning_rate_share(self.state.cycle, in_all, self.hold))
+            trainer.scale_lr(rate * share)
 
     def _e_step_main(self, rows: Tensor) -> None:
         """Step 1: Eqs. (4) and (6); g's temperature and gamma make the labels of unseen rows most likely."""
@@ -192,6 +207,42 @@ class OutOfFoldFlywheel(Flywheel):
         if self.settings.noise_model == "class":
             s.eps[rows] = em.error_probability(s.f_prob[rows], s.corruption, given).double()
 
+    # ---- rounds
+
+    @property
+    def n_rounds(self) -> int:  # type: ignore[override]
+        """Rounds of cycles begun so far."""
+        return self.rounds.n
+
+    @property
+    def n_cycles_of_round(self) -> int:
+        """Cycles of the last round."""
+        return self.rounds.length(self.settings.n_cycles)
+
+    def undo_round(self) -> bool:
+        """Back to the nets and labels before a round that agrees less with labels of unseen rows; whether it does.
+
+        The count of the cycles goes on.
+        """
+        if self.settings.n_rounds == 1:
+            return False
+        rows, earlier, cycle = self.all_rows, self.rounds.before, self.state.cycle
+        f_prob = self._early_guess() if earlier is None else earlier["state"]["f_prob"].to(self.given.device)
+        self.rounds.compare(self.state.f_prob[rows], f_prob[rows], self.given[rows])
+        if earlier is None or not self.rounds.last_was_worse:
+            return False
+        self.load_state_dict(earlier)
+        self.state.cycle, self.rounds.before = cycle, None
+        return True
+
+    def begin_round(self) -> bool:
+        """Whether the last round won so many labels of unseen rows that another one is worth it; it begins then."""
+        self.rounds.before = None
+        if self.n_rounds == self.settings.n_rounds or not self.rounds.last_was_worth_it:
+            return False
+        self.rounds.begin(self._state_of_round())
+        return True
+
     def close(self) -> Closing:
         """Weigh the cycles against the warm-up, both judged by labels of unseen rows, and mix what they found.
 
@@ -200,12 +251,12 @@ class OutOfFoldFlywheel(Flywheel):
         the cycles know which class is labelled as which.
         """
         aux: Any = self.aux.net.module_
-        f_prob, early = self._guess(), self._unseen(self.aux, kept=True).mean(0)
+        f_prob, early = self._guess(), self._early_guess()
         rows = self.all_rows
         both = (f_prob[rows], early[rows], self.given[rows])
         prediction = compare("prediction", "cycles", "warm-up", *both)
         labels = compare("labels", "cycles", "warm-up", *both, needs=0.0)
-        self.decisions.extend([prediction, labels])
+        self.decisions.extend([*self.rounds.decisions, prediction, labels])
         aux.kept_share.fill_(1 - prediction.share)
         judged = (self.given, self.state.corruption, self.sample_weight)
         before, after = (close_unseen(prob, *judged) for prob in (early, f_prob))
@@ -217,6 +268,10 @@ class OutOfFoldFlywheel(Flywheel):
     def _guess(self) -> Tensor:
         """f's prediction of every row by members that have not seen it: (N, K)."""
         return self._unseen(self.aux).mean(0)
+
+    def _early_guess(self) -> Tensor:
+        """That of the members kept from the warm-up, of both nets: (N, K)."""
+        return self._unseen(self.aux, kept=True).mean(0)
 
     def _unseen(self, trainer: Trainer, kept: bool = False) -> Tensor:
         """Probabilities of every row by members that have not seen it: (families, N, K)."""

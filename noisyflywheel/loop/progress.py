@@ -57,6 +57,12 @@ class FitProgress:
         if self.is_shown:
             self._bar = tqdm(desc="cycles", total=self.n_cycles, initial=cycles, bar_format=FORM, file=sys.stderr)
 
+    def more(self, cycles: int) -> None:
+        """So many cycles follow after all."""
+        self.n_cycles += cycles
+        if self._bar is not None:
+            self._bar.total = self.n_cycles
+
     def cycle(self, row: dict[str, float]) -> None:
         """One cycle is done; ``row`` is its row of the history."""
         self.cycles_done += 1

@@ -75,6 +75,7 @@ class FlywheelRun:
         self.flywheel, self.progress, self.checkpoints, self.on_cycle = flywheel, progress, checkpoints, on_cycle
         self.history: list[dict[str, float]] = []
         self.n_cycles_done, self.n_warmup_epochs = 0, 0
+        self.n_cycles_planned = flywheel.settings.n_cycles
         self.stopped = False
         self.guard: Guard | None = None
         self.last_good_state: dict[str, Any] | None = None
@@ -98,8 +99,7 @@ class FlywheelRun:
         self.progress.skip(self.n_cycles_done)
 
     def _continue(self, earlier: dict[str, Any]) -> None:
-        self.flywheel.load_state_dict(earlier["snapshot"])
-        self.flywheel.first_cycle = self.flywheel.state.cycle
+        self.flywheel.go_on_from(earlier["snapshot"])
         self.history.extend(earlier["history"])
         self.n_warmup_epochs = earlier["n_warmup_epochs"]
 
@@ -156,7 +156,7 @@ class FlywheelRun:
     def run_cycles(self, task: CycleTask) -> None:
         """The cycles that are left, each checked, recorded and, when it is time, written down."""
         flywheel = self.flywheel
-        while self.n_cycles_done < flywheel.settings.n_cycles and not self.stopped:
+        while self.n_cycles_done < self.n_cycles_planned and not self.stopped:
             subtask = task.cycle_begin()
             so_far = self._so_far or flywheel.steps_to_resampling()
             if self.checkpoints.due(LONG):
@@ -166,7 +166,7 @@ class FlywheelRun:
             self._end_cycle(row | ((self.on_cycle and self.on_cycle(flywheel, row)) or {}))
             self.progress.cycle(row)
             self.stopped |= self.ranks.any(task.cycle_end(subtask))
-            if self.stopped or self.n_cycles_done == flywheel.settings.n_cycles or self.checkpoints.due():
+            if self.stopped or self.n_cycles_done == self.n_cycles_planned or self.checkpoints.due():
                 self.checkpoints.save(self.state_dict())
 
     def _end_cycle(self, row: dict[str, float]) -> None:
@@ -179,8 +179,20 @@ class FlywheelRun:
             self._go_back(complaint)
         self.history.append(row | {"undone": bool(complaint)})
         self.n_cycles_done += 1
+        if self.n_cycles_done == self.n_cycles_planned:
+            self._end_round()
         self._so_far = None
         self.last_good_state = flywheel.state_dict()
+
+    def _end_round(self) -> None:
+        """Leave the last round out of the result, or begin another one."""
+        flywheel = self.flywheel
+        if flywheel.undo_round():
+            for row in self.history[-flywheel.n_cycles_of_round :]:
+                row["undone"] = True
+        elif flywheel.begin_round():
+            self.n_cycles_planned += flywheel.n_cycles_of_round
+            self.progress.more(flywheel.n_cycles_of_round)
 
     def _go_back(self, complaint: str) -> None:
         """Undo the last cycle, which still counts; go on with cautious settings, or stop the second time."""
@@ -220,6 +232,7 @@ class FlywheelRun:
             "guard": None if self.guard is None else self.guard.state_dict(),
             "history": self.history,
             "n_cycles_done": self.n_cycles_done,
+            "n_cycles_planned": self.n_cycles_planned,
             "stopped": self.stopped,
             "n_warmup_epochs": self.n_warmup_epochs,
         }
@@ -237,6 +250,7 @@ class FlywheelRun:
         self.guard = None if saved["guard"] is None else Guard.from_state_dict(saved["guard"], device)
         self.history[:] = saved["history"]
         self.n_cycles_done, self.stopped = saved["n_cycles_done"], saved["stopped"]
+        self.n_cycles_planned = saved.get("n_cycles_planned", flywheel.settings.n_cycles)
         self.n_warmup_epochs = saved["n_warmup_epochs"]
         return True
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass
 class Settings:
-    """The flywheel's parameters after validation; names as in `FlywheelClassifier`."""
+    """The flywheel's parameters after validation; names as in `FlywheelClassifier`, and rounds of cycles at most."""
 
     n_warmup_epochs: int | str
     n_cycles: int
@@ -27,6 +27,7 @@ class Settings:
     calibrate: bool | str
     guard: bool
     refurbish: bool
+    n_rounds: int = 1
 
 
 @dataclass
