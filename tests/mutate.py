@@ -51,6 +51,8 @@ HEAVY = [
 ALSO = {
     "noisyflywheel/em": ["test_properties.py"],
     "noisyflywheel/loop/flywheel.py": ["test_run.py"],
+    "noisyflywheel/loop/parts.py": ["test_flywheel.py", "test_run.py", "test_rounds.py"],
+    "noisyflywheel/loop/out_of_fold.py": ["test_rounds.py"],
     "noisyflywheel/loop/loader.py": ["test_out_of_fold.py", "test_large.py"],
 }
 """Further tests of a file, or of every file of a folder."""
@@ -145,8 +147,8 @@ def tests_of(path: Path, tests: Path) -> list[str]:
     """The test files of one source file, its own first."""
     own = [tests / name for name in (f"test_{path.stem}.py", f"test_{tests.name}_{path.stem}.py")]
     named = [str(test) for test in (*own, tests / f"test_{path.stem}_by_hand.py") if test.exists()]
-    further = [*ALSO.get(path.as_posix(), ()), *ALSO.get(path.parent.as_posix(), ())]
-    also = [str(tests / name) for name in further]
+    named += [str(tests / name) for name in ALSO.get(path.as_posix(), ())]
+    also = [str(tests / name) for name in ALSO.get(path.parent.as_posix(), ())]
     return [*named, *also] if named else [str(tests)]
 
 

@@ -2,8 +2,8 @@
 
 Every constant is set to half and to twice its value, one at a time, and default estimators are fitted to the tables of
 a folder (``.npz`` files of X and y), every other one with labels of "sym30" and of "asym30" (`table_data`). The form
-with folds is the default for tables; the form without (``n_folds=1``), which has constants of its own, that for pixels
-and embeddings. One line of ``--out`` for each fit; a second call goes on where the first stopped.
+with folds is the default for tables, here with one round of cycles, or ("rounds") with as many as it takes; the form
+without (``n_folds=1``), which has constants of its own, is that for pixels and embeddings. One line of ``--out`` for each fit; a second call goes on where the first stopped.
 
     python examples/benchmarks/constants.py --data DIR --form folds --rows 400 --out constants.jsonl
     python examples/benchmarks/constants.py --out constants.jsonl --show
@@ -25,13 +25,14 @@ from sklearn.metrics import roc_auc_score
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.backbones import FoldedMLP, encodings
 from noisyflywheel.em import sharpness
-from noisyflywheel.loop import closing, decide, guard, main_em, out_of_fold, warmup
+from noisyflywheel.estimator import defaults
+from noisyflywheel.loop import closing, decide, guard, main_em, out_of_fold, rounds, warmup
 from noisyflywheel.loop.flywheel import Flywheel
 
-FORMS = {"folds": {}, "plain": {"n_folds": 1}}
+FORMS = {"folds": {"n_cycles": 16}, "rounds": {}, "plain": {"n_folds": 1}}
 NAMED = {
     "folds": [
-        (out_of_fold, "MOST_STEPS", 200, 800),
+        (out_of_fold, "MOST_STEPS", 400, 1600),
         (out_of_fold, "PATIENCE", 4, 16),
         (out_of_fold, "RISE", 3, 12),
         (out_of_fold, "MOST_WARM_UP_RATE", 1.0, 4.0),
@@ -41,6 +42,12 @@ NAMED = {
         (sharpness, "ANCHORS", 0.125, 0.5),
         (sharpness, "CHEAPER", 2.0, 8.0),
         (encodings, "CLIP", 1.5, 6.0),
+    ],
+    "rounds": [
+        (defaults, "MOST_ROUNDS", 2, 6),
+        (rounds, "LATER_SHARE", 0.25, 1.0),
+        (rounds, "WORTH", 1.5, 6.0),
+        (rounds, "STILL_WORTH", 0.5, 2.0),
     ],
     "plain": [
         (closing, "BAYES_SHARE", 0.15, 0.6),
@@ -83,6 +90,7 @@ OTHERS = {
         "n_cycles": (lambda: parameter("n_cycles", 8), lambda: parameter("n_cycles", 32)),
         "n_folds": (lambda: parameter("n_folds", 3), lambda: parameter("n_folds", 10)),
     },
+    "rounds": {},
     "plain": {},
 }
 """Constants that are default values, and parameters: what sets half and twice."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -11,68 +10,20 @@ import torch
 from torch import Tensor
 
 from noisyflywheel import em
-from noisyflywheel.data import balanced_rows
 from noisyflywheel.loop import auxiliary_em, main_em, warmup
 from noisyflywheel.loop.closing import Closing, close_cycles
-from noisyflywheel.loop.decide import Decision
 from noisyflywheel.loop.history import Clock, history_row
-from noisyflywheel.loop.loader import ViewLoader
-from noisyflywheel.loop.schedules import HOLD, cr_weight_of_cycle, learning_rate_share
-from noisyflywheel.loop.state import FlywheelState, Settings
-from noisyflywheel.nets.average import WeightAverage
-from noisyflywheel.nets.features import make_head
+from noisyflywheel.loop.parts import FlywheelParts
+from noisyflywheel.loop.state import FlywheelState
 from noisyflywheel.nets.trainer import Batch, Trainer
 
 
-class Flywheel:
-    """Two interlocked EM cycles over two nets (Sec. 3, Figure 2).
+class Flywheel(FlywheelParts):
+    """Two interlocked EM cycles over two nets (Sec. 3, Figure 2); parameters as of `FlywheelParts`.
 
     The steps themselves are functions in `main_em` and `auxiliary_em`; here they are put in order, and what they return
     is put into the state.
-
-    Parameters
-    ----------
-    main, aux : Trainer
-        g and f. Without an auxiliary network (Eq. 7) both are the same trainer.
-    loader : ViewLoader
-        The rows and their views.
-    given : Tensor of shape (N,), int64
-        Given labels, 0..K-1.
-    n_classes : int
-        K.
-    settings : Settings
-        Validated parameters.
-    sample_weight : Tensor of shape (N,), optional
-        At least 0, of mean 1 over the rows above 0; the others take no part before `close`.
     """
-
-    is_guarded = True
-    n_rounds = 1
-    """Rounds of cycles begun so far."""
-    hold = HOLD
-    """Share of the cycles of nets on vectors before their learning rate's cosine."""
-
-    def __init__(
-        self,
-        main: Trainer,
-        aux: Trainer,
-        loader: ViewLoader,
-        given: Tensor,
-        n_classes: int,
-        settings: Settings,
-        sample_weight: Tensor | None = None,
-    ) -> None:
-        self.main, self.aux, self.loader = main, aux, loader
-        self.trainers = [main] if main is aux else [main, aux]
-        self.given, self.n_classes, self.sample_weight = given, n_classes, sample_weight
-        self.settings = settings
-        self.training_weights = sample_weight  # (N,), or (M, N) for the members of each net
-        self.first_cycle, self.has_held_out = 0, False
-        self.decisions: list[Decision] = []
-        self.all_rows = rows_above_zero(given, sample_weight)
-        self.state = FlywheelState.start(given, n_classes, 1.0 / n_classes, self._first_f_prob())
-        self.head = self._projection_head()
-        self._average_weights()
 
     # ---- Figure 2
 
@@ -267,54 +218,6 @@ class Flywheel:
         self.state.gamma = em.main.clip_clean_rate(self.state.gamma)
         self.state.f_prob[rows] = f_prob
 
-    # ---- plans
-
-    def cr_weight(self) -> float:
-        """lambda of this cycle."""
-        return cr_weight_of_cycle(self.state.cycle, self.settings.cr_weight, self.settings.cr_ramp)
-
-    def _schedule_learning_rates(self) -> None:
-        """Cosine annealing over all cycles, those of an earlier fit that this one continues included."""
-        in_all = self.first_cycle + self.settings.n_cycles
-        share = learning_rate_share(self.state.cycle, in_all, self.hold if self.loader.vectors else 0.0)
-        for trainer in self.trainers:
-            trainer.scale_lr(share)
-
-    def _draw_rows(self) -> Tensor:
-        """The rows of this cycle: all, or ``cycle_size`` class-balanced ones."""
-        size = self.settings.cycle_size
-        if size is None:
-            return self.all_rows
-        return self.all_rows[balanced_rows(self.given[self.all_rows], self.n_classes, size, self.loader.order)]
-
-    def _holds_gamma(self) -> bool:
-        """Whether gamma is still the agreement of f with the given labels, as after the warm-up (Sec. 4.1).
-
-        Until the regularizer has its weight g explains wrong labels nearly as well as right ones, above all those that
-        depend on the class, and the mean of q runs to 1: the trivial solution of Sec. 3.1.
-        """
-        settings = self.settings
-        return settings.calibrate == "auto" and settings.refurbish and self.state.cycle < settings.cr_ramp
-
-    def _calibrates(self, log_g: Tensor, f_prob: Tensor) -> bool:
-        """Whether g is tempered: always, never, or where it is surer than its agreement with f warrants.
-
-        Nets whose weights are averaged are compared from the first cycle on; others sway, and with them their
-        agreement, until the regularizer has its weight.
-        """
-        if self.settings.calibrate != "auto":
-            return bool(self.settings.calibrate)
-        return self._has_settled() and main_em.is_overconfident(log_g, f_prob)
-
-    def _has_settled(self) -> bool:
-        """Whether "auto" may temper g in this cycle."""
-        settings = self.settings
-        settled = settings.average_epochs > 0 or self.state.cycle - self.first_cycle >= settings.cr_ramp
-        return settings.refurbish and settled
-
-    def _weights_of(self, rows: Tensor) -> Tensor | None:
-        return None if self.sample_weight is None else self.sample_weight[rows]
-
     # ---- rounds
 
     @property
@@ -329,66 +232,3 @@ class Flywheel:
     def begin_round(self) -> bool:
         """After the last cycle of a round: whether another round is worth it; it begins then."""
         return False
-
-    # ---- parts
-
-    def _first_f_prob(self) -> Tensor | None:
-        """Where the predictions of f are kept: (N, K); None is float32."""
-        return None
-
-    def f_labels(self) -> Tensor:
-        """f's most likely class of each row that takes part: (B,)."""
-        return self.state.f_prob[self.all_rows].argmax(1)
-
-    def _projection_head(self) -> torch.nn.Module | None:
-        """The head of the contrastive loss, trained by f's optimizer; None where there is no such loss."""
-        settings, aux = self.settings, self.aux
-        if not (settings.refurbish and settings.contrastive_weight > 0 and aux.features.available):
-            return None
-        head = make_head(aux.features, self.loader.plain(self.loader.source.take(self.all_rows[:2])), aux.device)
-        aux.add_module(head)
-        return head
-
-    def _average_weights(self) -> None:
-        """Start the moving averages of the nets' weights, over ``average_epochs``."""
-        if self.settings.average_epochs <= 0:
-            return
-        for trainer in self.trainers:
-            steps = max(1.0, len(self.given) / max(1, trainer.net.batch_size))
-            trainer.average = WeightAverage(trainer.net.module_, self.settings.average_epochs * steps)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nets, optimizers, learning rates, EM state and random states, copied, as nested plain values and tensors."""
-        saved: dict[str, Any] = {
-            "state": self.state.state_dict(),
-            "head": None if self.head is None else copy.deepcopy(self.head.state_dict()),
-            "nets": [trainer.state_dict() for trainer in self.trainers],
-            "global": torch.get_rng_state(),
-        }
-        if self.main.device.type == "cuda":
-            saved["cuda"] = torch.cuda.get_rng_state(self.main.device)
-        return saved | self.loader.state_dict()
-
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Go to where the flywheel was when `state_dict` was called, on it or on one built the same way."""
-        self.state.load_state_dict(saved["state"])
-        self.loader.load_state_dict(saved)
-        torch.set_rng_state(saved["global"])
-        if "cuda" in saved and self.main.device.type == "cuda":
-            torch.cuda.set_rng_state(saved["cuda"], self.main.device)
-        if self.head is not None and saved["head"] is not None:
-            self.head.load_state_dict(saved["head"])
-        for trainer, own in zip(self.trainers, saved["nets"], strict=True):
-            trainer.load_state_dict(own)
-
-    def go_on_from(self, saved: dict[str, Any]) -> None:
-        """Begin where another fit ended: ``saved`` is its `state_dict`."""
-        self.load_state_dict(saved)
-        self.first_cycle = self.state.cycle
-
-
-def rows_above_zero(given: Tensor, sample_weight: Tensor | None) -> Tensor:
-    """Indices of the rows that take part, on the device of ``given`` (N,): int64."""
-    if sample_weight is None:
-        return torch.arange(len(given), device=given.device)
-    return sample_weight.nonzero().squeeze(1)

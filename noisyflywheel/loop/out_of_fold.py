@@ -26,7 +26,7 @@ from noisyflywheel.loop.schedules import learning_rate_share
 from noisyflywheel.loop.state import FlywheelState
 from noisyflywheel.nets.trainer import Trainer
 
-MOST_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 400, 20, 100
+MOST_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 800, 20, 100
 """Length of the warm-up if nothing ends it earlier: so many steps, within these bounds in epochs."""
 
 MANY_ROWS = 30_000

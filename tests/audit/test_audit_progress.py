@@ -12,7 +12,7 @@ from noisyflywheel import FlywheelClassifier
 from noisyflywheel.audit import audit_table, cross_val_audit, progress
 from noisyflywheel.audit.progress import FitsProgress, Uncounted, counted, duration, has_bar
 
-WHEEL = SimpleNamespace(settings=SimpleNamespace(n_cycles=4))
+FLYWHEEL = SimpleNamespace(settings=SimpleNamespace(n_cycles=4), n_rounds=1)
 
 
 def test_lines_where_there_is_no_terminal(monkeypatch):
@@ -20,7 +20,7 @@ def test_lines_where_there_is_no_terminal(monkeypatch):
     file = io.StringIO()
     with FitsProgress(2, file=file) as count:
         for _ in range(8):
-            count(WHEEL, {})
+            count(FLYWHEEL, {})
     lines = file.getvalue().splitlines()
     assert len(lines) == 8
     assert lines[0].startswith("training: 1 of 8 cycles, about ")
@@ -30,7 +30,7 @@ def test_lines_where_there_is_no_terminal(monkeypatch):
 def test_lines_are_few():
     file = io.StringIO()
     with FitsProgress(1, file=file) as count:
-        count(WHEEL, {})
+        count(FLYWHEEL, {})
     assert file.getvalue() == ""
 
 
@@ -38,7 +38,7 @@ def test_a_bar_with_the_time_that_is_left():
     file = io.StringIO()
     with FitsProgress(2, show=True, file=file) as count:
         for _ in range(5):
-            count(WHEEL, {})
+            count(FLYWHEEL, {})
         count.bar.refresh()
     last = file.getvalue().split("\r")[-1]
     assert "5/8 cycles" in last
@@ -49,8 +49,18 @@ def test_a_bar_with_the_time_that_is_left():
 def test_repeated_cycles_do_not_overflow():
     with FitsProgress(1, file=io.StringIO()) as count:
         for _ in range(6):
-            count(WHEEL, {})
+            count(FLYWHEEL, {})
         assert count.n == 4
+
+
+def test_cycles_of_further_rounds_are_counted_on_top():
+    again = SimpleNamespace(settings=FLYWHEEL.settings, n_rounds=2)
+    file = io.StringIO()
+    with FitsProgress(2, show=True, file=file) as count:
+        for flywheel in [FLYWHEEL] * 4 + [again] * 2 + [FLYWHEEL]:
+            count(flywheel, {})
+        assert (count.n, count.bar.total) == (7, 10)
+        assert "fit 2 of 2" in count.bar.postfix
 
 
 def test_clones_count_together_other_processes_do_not():
@@ -58,7 +68,7 @@ def test_clones_count_together_other_processes_do_not():
         assert clone(FlywheelClassifier(on_cycle=count)).on_cycle is count
         other = pickle.loads(pickle.dumps(count))
         assert isinstance(other, Uncounted)
-        assert other(WHEEL, {}) is None
+        assert other(FLYWHEEL, {}) is None
 
 
 def test_the_estimator_is_as_before():

@@ -28,7 +28,8 @@ from torch.testing import assert_close
 from noisyflywheel import em
 from noisyflywheel.em.losses import contrastive_loss, soft_target_cross_entropy
 from noisyflywheel.loop import main_em
-from noisyflywheel.loop.flywheel import Flywheel, rows_above_zero
+from noisyflywheel.loop.flywheel import Flywheel
+from noisyflywheel.loop.parts import rows_above_zero
 
 AGREEMENT = float((F_PROB.argmax(1) == GIVEN).double().mean())
 EPS = torch.linspace(0.1, 0.6, N, dtype=torch.float64)

@@ -131,10 +131,10 @@ def losses_by_hand(made):
 
 @pytest.mark.parametrize(
     ("n_rows", "batch_size", "epochs"),
-    [(320, 32, 40), (100, 32, 100), (64, 64, 100), (3200, 32, 20), (30_000, 64, 20), (30_001, 64, 10), (10, -1, 40)],
+    [(320, 32, 80), (100, 32, 100), (64, 64, 100), (3200, 32, 20), (30_000, 64, 20), (30_001, 64, 10), (10, -1, 80)],
 )
 def test_length_of_the_warm_up_by_rows_and_batch(n_rows, batch_size, epochs):
-    """400 steps, within 20 and 100 epochs, 10 for many rows."""
+    """800 steps, within 20 and 100 epochs, 10 for many rows."""
     made = out_of_fold()
     made.all_rows, made.aux.net.batch_size = torch.arange(n_rows), batch_size
     assert made.n_epochs_at_most == epochs
