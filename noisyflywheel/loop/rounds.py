@@ -53,8 +53,8 @@ class Rounds:
 
     @property
     def last_was_worse(self) -> bool:
-        """Whether the last round, not the first one, lost more labels than it won."""
-        return self.n > 1 and self.decisions[-1].z < 0
+        """Whether the last round lost more labels than it won."""
+        return self.decisions[-1].z < 0
 
     @property
     def last_was_worth_it(self) -> bool:

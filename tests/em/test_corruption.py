@@ -3,7 +3,10 @@
 import pytest
 import torch
 
+from torch.testing import assert_close
+
 from noisyflywheel.em import corruption_matrix, error_probability, refurbish, transition_matrix
+from noisyflywheel.em.corruption import row_normalised
 
 F_PROB = torch.tensor([[0.5, 0.5], [0.25, 0.75], [1.0, 0.0]], dtype=torch.float64)
 GIVEN = torch.tensor([0, 1, 1])
@@ -95,3 +98,13 @@ def test_gradients_through_an_empty_row_are_finite():
 
 def test_error_probability_has_the_precision_of_f():
     assert error_probability(F_PROB.float(), torch.eye(2).double(), GIVEN).dtype == torch.float32
+
+
+def test_rows_of_several_matrices_are_normalised_each():
+    mass = torch.arange(18, dtype=torch.float64).reshape(2, 3, 3)
+    mass[1, 2] = 0
+    found = row_normalised(mass)
+    for one, other in zip(found, mass, strict=True):
+        assert torch.equal(one, row_normalised(other))
+    assert_close(found.sum(-1), torch.ones(2, 3, dtype=torch.float64))
+    assert torch.equal(found[1, 2], torch.full((3,), 1 / 3, dtype=torch.float64))

@@ -191,3 +191,31 @@ def test_weights_may_be_of_single_precision():
 def test_shares_of_the_anchors_rise_to_all_of_them():
     shares = sharpness.SHARES
     assert list(shares) == sorted(set(shares)) and shares[0] > 0 and shares[-1] == 1
+
+
+def test_temperatures_go_up_to_four():
+    prob, given = double([0.6, 0.4], [0.1, 0.9]), torch.tensor([0, 1])
+    found = [*sharpness.at_temperatures(prob, given, torch.ones(2, dtype=torch.float64))]
+    assert len(found) == 17, "from 1/4 to 4, four in each octave"
+
+
+def test_rows_need_not_sum_to_1_exactly_and_may_be_certain():
+    prob = torch.softmax(torch.randn(60, 3, generator=torch.Generator().manual_seed(4), dtype=torch.float64), 1)
+    prob[:5] = torch.eye(3, dtype=torch.float64)[[0, 1, 2, 0, 1]]
+    given = drawn(prob)
+    found, scaled = em.averaged_posterior(prob, given), em.averaged_posterior(3 * prob, given)
+    for one, other in zip(found, scaled, strict=True):
+        assert one.isfinite().all()
+        assert_close(one, other)
+
+
+def test_evidence_is_above_0():
+    prob, T = double([1, 0]), torch.eye(2, dtype=torch.float64)
+    assert sharpness.evidence_of(prob, T, torch.tensor([1])) > 0
+
+
+def test_division_begins_where_it_is_told_to():
+    p, start = double([0.7, 0.3]), double([0.2, 0.8])
+    T = torch.eye(2, dtype=torch.float64)
+    assert torch.equal(sharpness.divided_out(p, T, n_steps=0), p)
+    assert torch.equal(sharpness.divided_out(p, T, n_steps=0, start=start), start)

@@ -50,5 +50,5 @@ def test_a_memory_map_is_not_loaded(tmp_path, dtype):
 
 @pytest.mark.slow
 def test_20_gb_under_2_gb(tmp_path):
-    found = succeeded(run(tmp_path, "float32", 20_000, 268_435, limit=2 * GB))
+    found = succeeded(run(tmp_path, "float32", 20_000, 268_436, limit=2 * GB))
     assert found["bytes"] > 20 * GB and found["accuracy"] > 0.9

@@ -32,6 +32,7 @@ def test_another_round_follows_a_first_one_that_won_three_deviations(n_rows, wor
     made.compare(right_on(n_rows), right_on(0), GIVEN)  # z = sqrt(n_rows): 9 is three
     assert made.last_was_worth_it == worth and not made.last_was_worse
     assert made.decisions[0].z == pytest.approx(math.sqrt(n_rows))
+    assert made.decisions[0].share == pytest.approx(0.5 + 0.5 * math.erf(math.sqrt(n_rows / 2))), "half where none wins"
     assert made.decisions[0].decision == "round 1" and made.decisions[0].alternative == "warm-up"
 
 
@@ -46,9 +47,18 @@ def test_later_rounds_need_one_deviation_and_must_not_lose(n_rows, worth, worse)
     assert made.decisions[0].decision == "round 2" and made.decisions[0].alternative == "round 1"
 
 
+def test_two_rows_won_and_one_lost_are_not_worth_a_third_round():
+    made, won = Rounds(), right_on(7)
+    won[0] = right_on(0)[0]
+    made.begin({"state": {"cycle": 4}})
+    made.compare(won, right_on(5), GIVEN)
+    assert made.decisions[0].z == pytest.approx(1 / math.sqrt(3))
+    assert not made.last_was_worth_it and not made.last_was_worse
+
+
 def test_later_rounds_are_half_as_long():
     made = Rounds()
-    assert made.length(16) == 16
+    assert made.length(16) == 16 and made.start == 0
     made.begin({"state": {"cycle": 16}})
     assert (made.n, made.start, made.length(16), made.length(1)) == (2, 16, 8, 1)
 
