@@ -53,6 +53,7 @@ ALSO = {
     "noisyflywheel/loop/flywheel.py": ["test_run.py"],
     "noisyflywheel/loop/parts.py": ["test_flywheel.py", "test_run.py", "test_rounds.py"],
     "noisyflywheel/loop/out_of_fold.py": ["test_rounds.py"],
+    "noisyflywheel/loop/run.py": ["test_rounds.py"],
     "noisyflywheel/loop/loader.py": ["test_out_of_fold.py", "test_large.py"],
 }
 """Further tests of a file, or of every file of a folder."""

@@ -3,7 +3,8 @@
 Every constant is set to half and to twice its value, one at a time, and default estimators are fitted to the tables of
 a folder (``.npz`` files of X and y), every other one with labels of "sym30" and of "asym30" (`table_data`). The form
 with folds is the default for tables, here with one round of cycles, or ("rounds") with as many as it takes; the form
-without (``n_folds=1``), which has constants of its own, is that for pixels and embeddings. One line of ``--out`` for each fit; a second call goes on where the first stopped.
+without (``n_folds=1``), which has constants of its own, is that for pixels and embeddings. One line of ``--out`` for
+each fit; a second call goes on where the first stopped.
 
     python examples/benchmarks/constants.py --data DIR --form folds --rows 400 --out constants.jsonl
     python examples/benchmarks/constants.py --out constants.jsonl --show

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-
 from torch.testing import assert_close
 
 from noisyflywheel.em import corruption_matrix, error_probability, refurbish, transition_matrix

@@ -191,3 +191,11 @@ def test_the_rate_of_a_later_round_begins_anew():
 def test_the_bar_grows_with_the_rounds():
     made = turned([9] * 4 + [9, 10] + [10] * 9)
     assert made.progress.n_cycles == 8 == made.progress.cycles_done
+
+
+def test_the_first_round_of_a_fit_that_goes_on_is_in_the_middle_of_its_cosine():
+    made = out_of_fold(n_cycles=4, lr=0.25)
+    made.start_cycles()
+    made.aux.scheduled, made.learnt_epochs, made.first_cycle, made.state.cycle = True, 6.0, 4, 4
+    made._schedule_learning_rates()
+    assert made.aux.net.optimizer_.param_groups[0]["lr"] == pytest.approx(0.25 * (2 * 6 / 8) * 0.5), "half of 4 + 4"
