@@ -45,10 +45,9 @@ NAMED = {
         (encodings, "CLIP", 1.5, 6.0),
     ],
     "rounds": [
-        (defaults, "MOST_ROUNDS", 2, 6),
+        (defaults, "MOST_ROUNDS", 1, 4),
         (rounds, "LATER_SHARE", 0.25, 1.0),
         (rounds, "WORTH", 1.5, 6.0),
-        (rounds, "STILL_WORTH", 0.5, 2.0),
     ],
     "plain": [
         (closing, "BAYES_SHARE", 0.15, 0.6),

@@ -13,15 +13,16 @@ from torch import Tensor
 
 from noisyflywheel.loop.decide import Decision, compare
 
-MOST_ROUNDS = 3
-"""Rounds at most, where the number of cycles is not asked for."""
+MOST_ROUNDS = 2
+"""Rounds at most, where the number of cycles is not asked for: a third one costs time and wins nothing more on the
+twenty tables of docs/constants.md."""
 
 LATER_SHARE = 0.5
 """Length of the later rounds, as a share of the first one's cycles."""
 
-WORTH, STILL_WORTH = 3.0, 1.0
-"""Labels of unseen rows won less those lost, in standard deviations of chance, for which a round follows the first one
-(beside the warm-up), and the later ones (beside the round before)."""
+WORTH = 3.0
+"""Labels of unseen rows that a round won less those it lost, in standard deviations of chance, for which another one
+follows."""
 
 
 class Rounds:
@@ -59,7 +60,7 @@ class Rounds:
     @property
     def last_was_worth_it(self) -> bool:
         """Whether the last round won so many labels that another one may win more."""
-        return self.decisions[-1].z >= (WORTH if self.n == 1 else STILL_WORTH)
+        return self.decisions[-1].z >= WORTH
 
     def begin(self, before: dict[str, Any]) -> None:
         """Another round, from the state ``before``."""

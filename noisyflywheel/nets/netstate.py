@@ -10,6 +10,7 @@ import numpy as np
 from skorch import NeuralNet
 from torch import Tensor
 
+_UNCHANGING = (type(None), bool, int, float, str)
 _PLAIN = (type(None), bool, int, float, str, np.generic, np.ndarray, Tensor)
 
 
@@ -44,6 +45,20 @@ def restore_net(net: NeuralNet, state: dict[str, Any]) -> None:
     net.history[:] = copy.deepcopy(state["history"])
     for name, callback in net.callbacks_:
         _restore_callback(callback, copy.deepcopy(state["callbacks"][name]))
+
+
+def copied(value: Any) -> Any:
+    """A copy of nested values as `net_state` returns them; faster than `copy.deepcopy` on many small tensors."""
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if isinstance(value, dict):
+        new = copy.copy(value)  # of its own type, with the versions that a module's ``state_dict`` carries
+        for key, item in value.items():
+            new[key] = copied(item)
+        return new
+    if isinstance(value, list):
+        return [copied(item) for item in value]
+    return value if type(value) in _UNCHANGING else copy.deepcopy(value)
 
 
 def _part_names(net: NeuralNet) -> list[str]:

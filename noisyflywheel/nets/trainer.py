@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ from noisyflywheel.nets.criterion import output_kind, warm_up_loss
 from noisyflywheel.nets.devices import net_device
 from noisyflywheel.nets.features import Features
 from noisyflywheel.nets.memory import naming_batch_size
-from noisyflywheel.nets.netstate import net_state, restore_net
+from noisyflywheel.nets.netstate import copied, net_state, restore_net
 from noisyflywheel.nets.parallel.gradients import gather
 from noisyflywheel.nets.parallel.ranks import ALONE, Ranks
 from noisyflywheel.nets.parallel.training import SharedTraining
@@ -93,7 +92,7 @@ class Trainer(Predicting):
     def state_dict(self) -> dict[str, Any]:
         """Modules, optimizers, schedules, callbacks, history and averages, copied."""
         return {
-            "net": copy.deepcopy(net_state(self.net)),
+            "net": copied(net_state(self.net)),
             "average": None if self.average is None else self.average.state_dict(),
         }
 

@@ -1,5 +1,8 @@
 """A net's whole state: training goes on from it bit by bit, schedules and callbacks included."""
 
+import copy
+
+import numpy as np
 import pytest
 import torch
 from skorch import NeuralNetClassifier
@@ -9,7 +12,7 @@ from torch.nn import functional as F
 
 from noisyflywheel.backbones import MLP
 from noisyflywheel.nets import Batch, Trainer, prepare_net
-from noisyflywheel.nets.netstate import net_state, restore_net
+from noisyflywheel.nets.netstate import copied, net_state, restore_net
 from noisyflywheel.persistence import load_checkpoint, save_checkpoint
 
 X = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
@@ -88,3 +91,25 @@ def test_a_state_of_another_net_is_refused(tmp_path):
     saved = net_state(make(0).net)
     with pytest.raises((KeyError, ValueError)):
         restore_net(make(0, callbacks=[EarlyStopping("train_loss")]).net, saved)
+
+
+def test_a_copy_is_equal_and_shares_nothing():
+    module = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2)).to(
+        memory_format=torch.channels_last
+    )
+    value = {"module": module.state_dict(), "rows": [{"loss": 1.0, "array": np.ones(2)}], "pair": (torch.ones(1), "x")}
+    found = copied(value)
+    assert type(found["module"]) is type(value["module"])
+    assert found["module"]._metadata == value["module"]._metadata
+    assert found["module"]["0.weight"].stride() == module[0].weight.stride()
+    assert found["rows"] is not value["rows"] and found["rows"][0] is not value["rows"][0]
+    before = copy.deepcopy(value)
+    with torch.no_grad():
+        for tensor in [*value["module"].values(), value["pair"][0]]:
+            tensor += 1
+    value["rows"][0]["array"] += 1
+    value["rows"][0]["loss"] = 2.0
+    for name, tensor in before["module"].items():
+        assert torch.equal(found["module"][name], tensor)
+    assert torch.equal(found["pair"][0], torch.ones(1)) and found["pair"][1] == "x"
+    assert found["rows"][0]["loss"] == 1.0 and found["rows"][0]["array"].tolist() == [1.0, 1.0]
