@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from noisyflywheel.loop.rounds import most_cycles
 from noisyflywheel.loop.state import Settings
 
 try:  # scikit-learn >= 1.9
@@ -28,7 +29,9 @@ class FitTask:
         self.estimator, self.X, self.y = estimator, X, y
         self.context = None
         if HAS_CALLBACKS:
-            self.context = estimator._init_callback_context(max_subtasks=settings.n_cycles * settings.n_rounds)
+            self.context = estimator._init_callback_context(
+                max_subtasks=most_cycles(settings.n_cycles, settings.n_rounds)
+            )
             self.context.call_on_fit_task_begin(estimator=estimator, X=X, y=y)
 
     def cycle_begin(self) -> Any:

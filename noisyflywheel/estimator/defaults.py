@@ -24,7 +24,7 @@ embeddings and tables time to memorise the given labels; small convolutional net
 weights averaged."""
 
 
-FEW_ROWS = 5_000
+SMALL_TABLE = 5_000
 """Rows up to which cycles may be repeated (`noisyflywheel.loop.rounds`): more rows have enough steps in one round."""
 
 
@@ -37,7 +37,7 @@ def make_settings(params: dict[str, Any], image: bool, n_folds: int = 1, n_rows:
     for name, value in (auto | {"cr_ramp": max(1, int(n_cycles * auto["cr_ramp"]))}).items():
         if isinstance(values[name], str):
             values[name] = value
-    again = n_folds > 1 and params["n_cycles"] == "auto" and n_rows <= FEW_ROWS
+    again = n_folds > 1 and params["n_cycles"] == "auto" and n_rows <= SMALL_TABLE
     return Settings(**values, n_rounds=MOST_ROUNDS if again else 1)
 
 
@@ -47,7 +47,7 @@ WIDE = 32
 MANY_FLAGS = 0.25
 """From this share of two-valued features on rows are a table with encoded categories, whatever their variances are."""
 
-FOLDS = ((FEW_ROWS, 5), (MANY_ROWS, 3), (None, 2))
+FOLDS = ((SMALL_TABLE, 5), (MANY_ROWS, 3), (None, 2))
 """Rows up to which there are so many folds: with more rows each member sees enough without many folds."""
 
 IN_SAMPLE: dict[str, tuple[Any, ...]] = {

@@ -25,6 +25,16 @@ WORTH = 3.0
 follows."""
 
 
+def later_length(n_cycles: int) -> int:
+    """Cycles of a later round, where the first one has ``n_cycles``."""
+    return max(1, int(LATER_SHARE * n_cycles))
+
+
+def most_cycles(n_cycles: int, n_rounds: int) -> int:
+    """Cycles of so many rounds, where the first one has ``n_cycles``."""
+    return n_cycles + (n_rounds - 1) * later_length(n_cycles)
+
+
 class Rounds:
     """The rounds so far.
 
@@ -45,7 +55,7 @@ class Rounds:
 
     def length(self, n_cycles: int) -> int:
         """Cycles of the last round, where the first one has ``n_cycles``."""
-        return n_cycles if self.n == 1 else max(1, int(LATER_SHARE * n_cycles))
+        return n_cycles if self.n == 1 else later_length(n_cycles)
 
     def compare(self, f_prob: Tensor, earlier: Tensor, given: Tensor) -> None:
         """Note how predictions (n, K) after the last round agree with labels (n,), beside those before it."""

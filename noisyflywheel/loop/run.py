@@ -96,6 +96,7 @@ class FlywheelRun:
         if self.last_good_state is None:
             self._set_guard()
             self.last_good_state = self.flywheel.state_dict()
+        self.progress.more(self.n_cycles_planned - self.flywheel.settings.n_cycles)
         self.progress.skip(self.n_cycles_done)
 
     def _continue(self, earlier: dict[str, Any]) -> None:

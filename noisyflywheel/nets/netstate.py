@@ -11,7 +11,7 @@ from skorch import NeuralNet
 from torch import Tensor
 
 _UNCHANGING = (type(None), bool, int, float, str)
-_PLAIN = (type(None), bool, int, float, str, np.generic, np.ndarray, Tensor)
+_PLAIN = (*_UNCHANGING, np.generic, np.ndarray, Tensor)
 
 
 def net_state(net: NeuralNet) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from test_out_of_fold import out_of_fold
 from test_run import Kept, Task, figures, run
 from torch.testing import assert_close
 
-from noisyflywheel.estimator.defaults import FEW_ROWS, make_settings
+from noisyflywheel.estimator.defaults import SMALL_TABLE, make_settings
 from noisyflywheel.loop import rounds as module
 from noisyflywheel.loop.rounds import Rounds
 from noisyflywheel.loop.state import Settings
@@ -50,6 +50,7 @@ def test_later_rounds_are_half_as_long():
     assert made.length(16) == 16 and made.start == 0
     made.begin({"state": {"cycle": 16}})
     assert (made.n, made.start, made.length(16), made.length(1)) == (2, 16, 8, 1)
+    assert [module.most_cycles(16, n_rounds) for n_rounds in (1, 2, 3)] == [16, 24, 32]
 
 
 def test_a_record_comes_back():
@@ -65,11 +66,11 @@ def test_only_small_tables_with_folds_whose_cycles_are_not_asked_for_have_rounds
     auto = dict.fromkeys(("cr_ramp", "contrastive_weight", "mixup_alpha", "average_epochs", "n_cycles"), "auto")
     params = dict.fromkeys(Settings.__dataclass_fields__, 1) | auto
 
-    def most(n_folds=5, n_rows=FEW_ROWS, **changes):
+    def most(n_folds=5, n_rows=SMALL_TABLE, **changes):
         return make_settings(params | changes, False, n_folds, n_rows).n_rounds
 
     assert most() == module.MOST_ROUNDS == 2
-    assert most(n_rows=FEW_ROWS + 1) == most(n_folds=1) == most(n_cycles=16) == 1
+    assert most(n_rows=SMALL_TABLE + 1) == most(n_folds=1) == most(n_cycles=16) == 1
 
 
 # ---- runs
@@ -160,8 +161,17 @@ def test_a_run_with_rounds_goes_on_from_any_checkpoint(at):
     saved = next(state for state in whole.all if state["phase"] == "cycles" and state["n_cycles_done"] == at)
     again = turned(agreements, checkpoints=Kept(saved))
     assert figures(again.history) == figures(made.history)
-    assert again.flywheel.n_rounds == 2 and again.n_cycles_planned == 6
+    assert again.flywheel.n_rounds == 2 and again.n_cycles_planned == 6 == again.progress.n_cycles
     assert_close(again.flywheel.state.q, made.flywheel.state.q)
+
+
+def test_a_checkpoint_from_before_there_were_rounds_is_one_of_one_round():
+    whole = Kept(when=lambda seconds: seconds == 0.0)
+    turned([8] * 4, checkpoints=whole)
+    saved = next(state for state in whole.all if state["phase"] == "cycles" and state["n_cycles_done"] == 2)
+    del saved["n_cycles_planned"], saved["snapshot"]["rounds"], saved["settings"]["n_rounds"]
+    again = turned([8] * 4, checkpoints=Kept(saved))
+    assert len(again.history) == 4 and again.flywheel.n_rounds == 1
 
 
 def test_a_fit_that_goes_on_begins_with_rounds_of_its_own():
