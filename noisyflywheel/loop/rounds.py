@@ -14,8 +14,8 @@ from torch import Tensor
 from noisyflywheel.loop.decide import Decision, compare
 
 MOST_ROUNDS = 2
-"""Rounds at most, where the number of cycles is not asked for: a third one costs time and wins nothing more on the
-twenty tables of docs/constants.md."""
+"""Rounds at most, where the number of cycles is not asked for: four are the same on the twenty tables of
+docs/constants.md, and cost time on others."""
 
 LATER_SHARE = 0.5
 """Length of the later rounds, as a share of the first one's cycles."""
