@@ -42,6 +42,8 @@ def to_onnx(clf: FlywheelClassifier, path: Path, n_features: int) -> None:
     """Write f of a classifier of vectors with logits as outputs (default nets, `CrossEntropyLoss`)."""
     if clf.input_offset_ is not None:
         raise ValueError("columns were centred in float64 first (input_offset_): centre them before ONNX too")
+    if clf.input_features_ is not None:
+        raise ValueError("rows with missing cells were encoded first (input_features_): encode them before ONNX too")
     module = Probabilities(clf.aux_net_.module_).eval()
     rows = torch.zeros(7, n_features)
     shapes = {"x": {0: torch.export.Dim("n")}}

@@ -40,7 +40,7 @@ def shorten(text: Any, most: int = MAX_TEXT) -> str:
 
 def plain_value(value: Any) -> str:
     """A cell for people: four significant digits, empty for missing."""
-    if value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
+    if value is None or value is pd.NaT or (isinstance(value, float | np.floating) and np.isnan(value)):
         return "–"
     return f"{value:.4g}" if isinstance(value, float | np.floating) else shorten(value, 60)
 

@@ -54,7 +54,7 @@ def to_float32(x: NDArray[Any], centring: Centring | None = None) -> NDArray[np.
             return x.astype(np.float32, copy=False)
         offset, scale = centring
         out = np.empty_like(x, dtype=np.float32)
-        for rows in _blocks(x):
+        for rows in row_blocks(x):
             out[rows] = (x[rows].astype(np.float64) - offset) / scale
     return out
 
@@ -67,7 +67,7 @@ def _rounding(x: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]
     first = x[0].astype(np.float64)
     lost, total, square = np.zeros_like(first), np.zeros_like(first), np.zeros_like(first)
     with np.errstate(over="ignore", invalid="ignore"):
-        for rows in _blocks(x):
+        for rows in row_blocks(x):
             block = x[rows].astype(np.float64)  # (b, d)
             np.maximum(lost, np.abs(block - block.astype(np.float32)).max(0), out=lost)
             block -= first
@@ -77,7 +77,7 @@ def _rounding(x: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]
         return lost, first + shift, np.sqrt(np.maximum(square / len(x) - shift**2, 0.0))
 
 
-def _blocks(x: NDArray[Any]) -> Iterator[slice]:
+def row_blocks(x: NDArray[Any]) -> Iterator[slice]:
     """Slices of rows of about `NUMBERS` numbers."""
     size = max(1, NUMBERS // max(1, x.shape[1]))
     return (slice(start, start + size) for start in range(0, len(x), size))

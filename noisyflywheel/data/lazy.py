@@ -113,6 +113,11 @@ def as_stored_type(x: NDArray[Any], centring: Centring | None) -> NDArray[Any]:
     return to_float32(x, centring)
 
 
+def is_large_map(X: Any) -> bool:
+    """Whether X is a `numpy.memmap` of rows that is not to be read as a whole."""
+    return isinstance(X, np.memmap) and X.ndim > 1 and X.size * 4 > COPIED_BYTES
+
+
 def lazy_rows(X: Any) -> LazyRows | None:
     """X as rows that are read when they are asked for; None where it is in memory, or small.
 
@@ -121,7 +126,7 @@ def lazy_rows(X: Any) -> LazyRows | None:
     package = type(X).__module__.partition(".")[0]
     if package in ("h5py", "zarr") and hasattr(X, "dtype") and len(getattr(X, "shape", ())) > 1:
         return LazyRows(OnDisk(X))
-    if not isinstance(X, np.memmap) or X.ndim < 2 or X.size * 4 <= COPIED_BYTES:
+    if not is_large_map(X):
         return None
     shares = X.dtype == np.float32 or (X.dtype == np.uint8 and X.ndim > 2)
     return None if shares else LazyRows(OnDisk(X))

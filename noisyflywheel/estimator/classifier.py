@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
@@ -137,7 +138,11 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
     input_offset_, input_scale_ : ndarray of shape (d,) or None
         Centre and scale of columns that float32 cannot hold otherwise, such as timestamps.
     encoder_ : TableEncoder or None
-        Where X is a DataFrame with categories, texts, dates or missing cells: how it became numbers.
+        Where X is a DataFrame with categories, texts or dates: how it became numbers.
+    input_features_ : DataFrame or None
+        Where X is numbers with missing cells: the features made of them (`noisyflywheel.data.encoder.numbers`).
+    input_medians_ : ndarray of shape (d,) or None
+        Where no number is missing: what stands for NaN in `predict`.
     n_features_in_ : int
         ``X.shape[1]``.
     feature_names_in_ : ndarray of shape (d,)
@@ -215,6 +220,12 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
         self.verbose = verbose
         self.random_state = random_state
 
+    def __sklearn_tags__(self) -> Tags:
+        """What scikit-learn may expect: NaN is a missing cell."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
     @with_callbacks
     def fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> FlywheelClassifier:
         """Learn from noisy labels and judge each of them.
@@ -222,7 +233,7 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
         Parameters
         ----------
         X : {array-like, DataFrame} of shape (n, d), images, Tensor or Dataset
-            Rows (n, d), of a DataFrame also with categories, texts, dates and missing cells (such a fit is kept by
+            Rows (n, d), NaN for missing cells, of a DataFrame also with categories, texts, dates (such a fit is kept by
             pickle, not by `save`); images (n, H, W), (n, H, W, C) or (n, C, H, W), uint8 or floating; a torch Tensor of
             these shapes; a torch ``Dataset`` or skorch ``SliceDataset`` whose items are ``(x, ...)`` or ``x``.
         y : array-like of shape (n,)

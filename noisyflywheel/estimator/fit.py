@@ -60,7 +60,8 @@ def fit_flywheel(estimator: Any, data: LabelledRows, X: Any, y: Any, ranks: Rank
     trained = weighted_rows(data.rows, data.codes, data.weights)
     n_taking_part = len(trained.codes) if trained.weights is None else int((trained.weights > 0).sum())
     sample = sample_of(trained, first_row(data.rows))
-    n_folds, decision = choose_n_folds(params, sample, n_taking_part, is_table=estimator.encoder_ is not None)
+    is_table = estimator.encoder_ is not None or estimator.input_features_ is not None
+    n_folds, decision = choose_n_folds(params, sample, n_taking_part, is_table)
     nets = choose_nets(params, sample.ndim > 2, n_taking_part, n_folds, distributed=not ranks.alone)
     check_ranks(ranks, params, nets, trained)
     threads = 1 if nets.are_default and sample.ndim == 2 and n_taking_part <= FEW_ROWS else None

@@ -24,8 +24,8 @@ from torch.utils.data import Dataset
 from noisyflywheel.data import ArraySource, DatasetSource, Source, as_row, channels_first, float64_device, to_tensor
 from noisyflywheel.data.arrow import row_names, table_rows
 from noisyflywheel.data.centring import learn_centring, to_float32
-from noisyflywheel.data.lazy import LazyRows, lazy_rows
-from noisyflywheel.estimator.tables import has_to_be_encoded, read_table
+from noisyflywheel.data.lazy import LazyRows, is_large_map, lazy_rows
+from noisyflywheel.estimator.tables import has_to_be_encoded, read_missing, read_table
 
 NUMBERS = (np.float64, np.float32, np.float16, *(np.dtype(code).type for code in np.typecodes["AllInteger"]), np.bool_)
 """Types of 2-D rows that are read as they are; others become the first."""
@@ -48,20 +48,25 @@ def read_rows(estimator: Any, X: Any, *, reset: bool) -> Tensor | Dataset:
         ``input_scale_`` are set to what `learn_centring` gives, or None; afterwards they are applied.
     X : see `FlywheelClassifier.fit`
         2-D rows become float32, without a copy if they are that; images keep uint8 and become (n, C, H, W). DataFrames
-        with categories, texts, dates or missing cells are encoded (`noisyflywheel.estimator.tables`).
+        with categories, texts or dates and rows with missing cells are encoded (`noisyflywheel.estimator.tables`).
     reset : bool
         True in fit, False afterwards.
 
     Raises
     ------
     ValueError
-        For NaN or infinite values, wrong shapes, too few rows, or another number of features than in fit.
+        For infinite values, NaN where it is no missing cell, wrong shapes, too few rows, or another number of features
+        than in fit.
     """
     if reset:
-        estimator.input_offset_ = estimator.input_scale_ = estimator.encoder_ = None
+        estimator.input_offset_ = estimator.input_scale_ = None
+        estimator.encoder_ = estimator.input_features_ = estimator.input_medians_ = None
     if has_to_be_encoded(X) if reset else getattr(estimator, "encoder_", None) is not None:
         return read_table(estimator, X, reset=reset)
     lazy = table_rows(X) or lazy_rows(X)
+    on_disk = lazy is not None or is_dataset(X) or is_large_map(X)
+    if on_disk and getattr(estimator, "input_features_", None) is not None:
+        raise TypeError(f"X is a {type(X).__name__}, but the fit was on rows with missing cells: pass an array.")
     if isinstance(lazy, LazyRows):
         return _read_lazy(estimator, lazy, reset)
     if lazy is not None or is_dataset(X):
@@ -73,8 +78,12 @@ def read_rows(estimator: Any, X: Any, *, reset: bool) -> Tensor | Dataset:
 
 
 def _read_vectors(estimator: Any, X: Any, reset: bool) -> Tensor:
-    """2-D rows as float32; columns that would lose their digits in it are centred and scaled first."""
-    checked = validate_data(estimator, X, reset=reset, dtype=NUMBERS, ensure_min_samples=2 if reset else 1)
+    """2-D rows as float32, missing cells filled; columns that would lose their digits are centred and scaled first."""
+    least = 2 if reset else 1
+    checked = validate_data(
+        estimator, X, reset=reset, dtype=NUMBERS, ensure_min_samples=least, ensure_all_finite="allow-nan"
+    )
+    checked = read_missing(estimator, checked, reset=reset, in_memory=not is_large_map(X))
     if reset and (learnt := learn_centring(checked)) is not None:
         estimator.input_offset_, estimator.input_scale_ = learnt
     offset = getattr(estimator, "input_offset_", None)  # files of earlier versions have none

@@ -1,24 +1,29 @@
-"""DataFrames with categories, texts, dates or missing cells: encoded by a `TableEncoder` that belongs to the fit."""
+"""Tables: DataFrames with categories, texts or dates, and numbers with missing cells.
+
+The first are encoded by a `TableEncoder` that belongs to the fit, the others by the numbers that one learnt.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
+from numpy.typing import NDArray
+from pandas.api.types import is_float_dtype, is_numeric_dtype
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
 from noisyflywheel.data import to_tensor
+from noisyflywheel.data.centring import row_blocks, to_float32
 from noisyflywheel.data.encoder.encode import TableEncoder
+from noisyflywheel.data.encoder.numbers import encode_numbers, fill_missing, has_missing, learn_features, medians
 
 
 def has_to_be_encoded(X: Any) -> bool:
-    """Whether X is a DataFrame with a column that holds no numbers, or with a missing cell."""
-    if not isinstance(X, pd.DataFrame):
-        return False
-    return not all(map(is_numeric_dtype, X.dtypes)) or bool(X.isna().any(axis=None))
+    """Whether X is a DataFrame with a column that holds no numbers."""
+    return isinstance(X, pd.DataFrame) and not all(map(is_numeric_dtype, X.dtypes))
 
 
 def read_table(estimator: Any, X: Any, *, reset: bool) -> Tensor:
@@ -37,8 +42,50 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Tensor:
     if len(X) < least:
         raise ValueError(f"Found a DataFrame with {len(X)} sample(s) while a minimum of {least} is required.")
     validate_data(estimator, X, reset=reset, skip_check_array=True)
+    for _, column in X.items():
+        if is_float_dtype(column.dtype):
+            _check_no_infinity(column.to_numpy(np.float64, na_value=np.nan)[:, None])
     if reset:
         estimator.encoder_ = TableEncoder()
     encoded = estimator.encoder_.fit_transform(X) if reset else estimator.encoder_.transform(X)
     assert_all_finite(encoded, input_name="X")
     return to_tensor(encoded)
+
+
+def read_missing(estimator: Any, x: NDArray[Any], *, reset: bool, in_memory: bool) -> NDArray[Any]:
+    """Rows x (n, d) of numbers or NaN as rows without NaN: encoded, with medians for NaN, or as they are.
+
+    In fit ``input_features_`` are learnt where there is a NaN, else ``input_medians_``; afterwards they are applied.
+    So a fit without missing cells is what it was, and still takes some in `predict`. Neither is learnt from a large map
+    (``in_memory`` False).
+
+    Raises
+    ------
+    ValueError
+        If there is a NaN, and rows on disk or a fit that learnt no medians do not allow it, or a cell is infinite.
+    """
+    if not reset and getattr(estimator, "input_features_", None) is not None:
+        return encode_numbers(x, estimator.input_features_)
+    missing = has_missing(x)
+    if reset and in_memory and missing:
+        _check_no_infinity(x)
+        names = getattr(estimator, "feature_names_in_", None)
+        table = x if names is None else pd.DataFrame(x, columns=names)
+        encoded, estimator.input_features_ = learn_features(table)
+        return encoded
+    if reset and in_memory:
+        estimator.input_medians_ = medians(x)
+    if not missing:
+        return x
+    fill = getattr(estimator, "input_medians_", None)
+    if not in_memory or fill is None:
+        where = "rows on disk" if not in_memory else "a classifier whose fit learnt no medians"
+        raise ValueError(f"Input X contains NaN. Missing cells are not filled in {where}.")
+    return fill_missing(x, fill)
+
+
+def _check_no_infinity(x: NDArray[Any]) -> None:
+    """Raise scikit-learn's ValueError if a cell of x (n, d) is infinite, also after rounding to float32."""
+    for rows in row_blocks(x):
+        assert_all_finite(x[rows], input_name="X", allow_nan=True)
+        assert_all_finite(to_float32(x[rows]), input_name="X", allow_nan=True)

@@ -38,6 +38,9 @@ def with_value(array, value, at=(5, 1)):
     return changed
 
 
+GAPS = with_value(X, np.nan)
+
+
 class Stream(IterableDataset):
     def __iter__(self):
         return iter(X)
@@ -133,7 +136,10 @@ NAMES = [f"{i}-{next(iter(row[0]))}" for i, row in enumerate(PARAMETERS)]
 
 # 2. rows and labels: (X, y, exception, words)
 DATA = [
-    (with_value(X, np.nan), Y, ValueError, "Input X contains NaN"),
+    (with_value(GAPS, np.inf, (6, 1)), Y, ValueError, "Input X contains infinity"),
+    (pd.DataFrame(with_value(GAPS, np.inf, (6, 1))), Y, ValueError, "Input X contains infinity"),
+    (with_value(GAPS.astype(np.float64), 1e300, (6, 1)), Y, ValueError, "infinity or a value too large"),
+    (np.full((N, 2), np.nan), Y, ValueError, "no column is left to learn from"),
     (with_value(X, np.inf), Y, ValueError, "Input X contains infinity"),
     (with_value(X, -np.inf), Y, ValueError, "Input X contains infinity"),
     (with_value(X.astype(np.float64), 1e300), Y, ValueError, "infinity or a value too large"),
@@ -151,7 +157,8 @@ DATA = [
     (np.zeros((N, 8, 8, 5), np.float32), Y, ValueError, "neither the last axis nor axis 1"),
     (with_value(PICTURES.astype(np.float32), np.nan, (3, 1, 1, 0)), Y, ValueError, "Input X contains NaN"),
     (np.zeros((N, 0, 8, 3), np.uint8), Y, ValueError, "X has an axis of length 0"),
-    (torch.from_numpy(with_value(X, np.nan)), Y, ValueError, "Input X contains NaN"),
+    (scipy.sparse.csr_matrix(GAPS), Y, TypeError, "[Ss]parse data was passed"),
+    (torch.from_numpy(with_value(PICTURES.astype(np.float32), np.nan)), Y, ValueError, "Input X contains NaN"),
     (torch.from_numpy(X)[:, 0], Y, ValueError, "Expected 2D array"),
     (torch.from_numpy(X).to_sparse(), Y, TypeError, "sparse tensor"),
     (torch.from_numpy(X).to(torch.complex64), Y, ValueError, "Complex data not supported"),
@@ -184,7 +191,7 @@ DATA = [
 # 3. after fit: (call, exception, words)
 AFTERWARDS = [
     (lambda c: c.predict(X[:, :3]), ValueError, "X has 3 features, but FlywheelClassifier is expecting 4"),
-    (lambda c: c.predict_proba(with_value(X, np.nan)), ValueError, "Input X contains NaN"),
+    (lambda c: c.predict_proba(with_value(X, np.inf)), ValueError, "Input X contains infinity"),
     (lambda c: c.predict(X[0]), ValueError, "Expected 2D array, got 1D array"),
     (lambda c: c.predict(X[:0]), ValueError, "Found array with 0 sample"),
     (lambda c: c.predict(PICTURES), ValueError, "fitted with rows of shape|is expecting 4 features"),
@@ -262,6 +269,11 @@ FINE = {
     "integers": (RNG.integers(9, size=(N, 4)), Y),
     "bools": (X > 0, Y),
     "lists": (X.tolist(), Y.tolist()),
+    "missing cells": (GAPS, Y),
+    "a column of missing cells": (with_value(X, np.nan, np.s_[:, 2]), Y),
+    "a row of missing cells": (with_value(X, np.nan, 2), Y),
+    "None in lists": ([[None, 1.0, i] for i in range(N - 1, -1, -1)], Y),
+    "tensor with missing cells": (torch.from_numpy(GAPS), Y),
     "fortran order": (np.asfortranarray(X), Y),
     "reversed memory": (X[::-1, ::-1], Y),
     "tensor with gradient": (torch.from_numpy(X).requires_grad_(), torch.from_numpy(Y)),

@@ -72,8 +72,8 @@ def test_numbers_alone_are_taken_as_they_are():
     array = FlywheelClassifier(random_state=0, n_warmup_epochs=1, n_cycles=1).fit(X.to_numpy(), y)
     assert frame.encoder_ is None
     np.testing.assert_array_equal(frame.predict_proba(X), array.predict_proba(X.to_numpy()))
-    with pytest.raises(ValueError, match="NaN"):
-        frame.predict(X.where(X > 0.5))
+    gaps = X.where(X > 0.5)
+    np.testing.assert_array_equal(frame.predict_proba(gaps), frame.predict_proba(gaps.fillna(X.median())))
 
 
 def test_a_second_fit_forgets_the_encoder(fitted):
@@ -105,6 +105,16 @@ def test_flags_make_a_table():
     "column", [pd.array([None, *range(59)], dtype="Int64"), pd.date_range("2020", periods=60), ["x", "y", "z"] * 20]
 )
 def test_columns_of_other_kinds_are_read(column):
-    X = pd.DataFrame({"number": np.arange(60.0), "other": column})
+    X = pd.DataFrame({"number": np.arange(60.0) ** 2, "other": column})
     clf = FlywheelClassifier(n_warmup_epochs=1, n_cycles=1, random_state=0).fit(X, np.arange(60) % 2)
-    assert clf.predict_proba(X).shape == (60, 2) and len(clf.encoder_.columns_) == 2
+    assert clf.predict_proba(X).shape == (60, 2)
+    columns = clf.input_features_["column"].nunique() if clf.encoder_ is None else len(clf.encoder_.columns_)
+    assert columns == 2
+
+
+def test_an_infinite_cell_is_refused(fitted):
+    clf, X, *_ = fitted
+    X = X.assign(size=X["size"].where(X["size"] < 1, np.inf))
+    for call in (lambda: clf.predict(X), lambda: clone(clf).fit(X, np.arange(120) % 2)):
+        with pytest.raises(ValueError, match="Input X contains infinity"):
+            call()

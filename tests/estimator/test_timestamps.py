@@ -78,7 +78,7 @@ def test_float32_rows_are_not_copied_and_doubles_are_rounded_only():
 
 def test_an_estimator_of_an_earlier_version_reads_as_before():
     clf = fit(HOURS)
-    del clf.input_offset_, clf.input_scale_
+    del clf.input_offset_, clf.input_scale_, clf.input_medians_, clf.input_features_
     assert clf.predict(HOURS).shape == (120,)
 
 
