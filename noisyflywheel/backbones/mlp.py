@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from noisyflywheel.data.devices import float64_device
-from noisyflywheel.views.vectors import feature_scale
+from noisyflywheel.views.tails import signed_log
+from noisyflywheel.views.vectors import feature_scale, heavy_tails
 
 
 class MLP(nn.Module):
@@ -28,6 +30,9 @@ class MLP(nn.Module):
 
     mean: Tensor
     scale: Tensor
+    knee: Tensor
+    bends = False
+    """Whether ``knee`` is above 0, known without asking the device."""
 
     def __init__(
         self, n_features: int, n_classes: int, hidden: Sequence[int] = (256, 256), dropout: float = 0.0
@@ -35,6 +40,7 @@ class MLP(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.zeros(n_features))
         self.register_buffer("scale", torch.ones(n_features))
+        self.register_buffer("knee", torch.zeros(()))
         layers: list[nn.Module] = []
         width = n_features
         for size in hidden:
@@ -47,12 +53,17 @@ class MLP(nn.Module):
 
     def adapt(self, x: Tensor) -> None:
         """Learn the standardisation from rows ``x`` of shape (n, n_features); called once by ``fit``."""
-        mean, scale = feature_scale(x.to(float64_device(x.device)))
+        x = x.to(float64_device(x.device))
+        knee = heavy_tails(x)
+        mean, scale = feature_scale(signed_log(x, knee) if knee else x)
         self.mean.copy_(mean)
         self.scale.copy_(scale)
+        self.knee.fill_(knee)
+        self.bends = knee > 0
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Penultimate features: (n, n_features) -> (n, feature_dim)."""
+        x = signed_log(x, self.knee) if self.bends else x
         return self.body((x - self.mean) / self.scale)
 
     def forward_head(self, features: Tensor) -> Tensor:
@@ -62,3 +73,9 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits of rows: (n, n_features) -> (n, n_classes)."""
         return self.forward_head(self.forward_features(x))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        """As torch does it; weights of earlier versions have no ``knee``."""
+        knee = state_dict.setdefault(f"{prefix}knee", torch.zeros(()))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+        self.bends = bool(knee > 0)
