@@ -1,4 +1,4 @@
-"""One fit: from checked rows and labels to the fitted attributes of the estimator."""
+"""One fit: from rows and labels to the fitted attributes of the estimator."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from torch.utils.data import Dataset
 from noisyflywheel.estimator.assemble import assemble, choose_nets, first_row, sample_of
 from noisyflywheel.estimator.callbacks import FitTask
 from noisyflywheel.estimator.defaults import choose_n_folds
+from noisyflywheel.estimator.inputs import read_labels, read_rows
 from noisyflywheel.estimator.random_states import draw_seeds, isolated
 from noisyflywheel.estimator.ranks import check_ranks
 from noisyflywheel.estimator.result import fitted_arrays
 from noisyflywheel.estimator.result_warnings import warn_of_result
-from noisyflywheel.estimator.sample_weight import WeightedRows, weighted_rows
+from noisyflywheel.estimator.sample_weight import WeightedRows, check_sample_weight, weighted_rows
 from noisyflywheel.loop.checkpoints import fit_checkpoints
 from noisyflywheel.loop.decide import Decision
 from noisyflywheel.loop.progress import FitProgress
@@ -51,6 +52,17 @@ class LabelledRows(NamedTuple):
         if self.weights is not None:
             codes = np.concatenate([codes, self.weights.view(np.int64)])
         return data_fingerprint(self.rows, codes, self.classes)
+
+
+def labelled_rows(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LabelledRows:
+    """What `FlywheelClassifier.fit` was given, checked; ``estimator`` learns what there is to know of X's columns."""
+    if y is None:
+        name = type(estimator).__name__
+        raise ValueError(f"{name} requires y to be passed, but the target y is None: labels are what it audits.")
+    rows = read_rows(estimator, X, reset=True)
+    labels, classes, codes = read_labels(X if hasattr(X, "shape") or hasattr(X, "__len__") else rows, y)
+    row_names = next((data.index for data in (X, y) if isinstance(data, (pd.DataFrame, pd.Series))), None)
+    return LabelledRows(rows, labels, classes, codes, check_sample_weight(sample_weight, codes), row_names)
 
 
 def fit_flywheel(estimator: Any, data: LabelledRows, X: Any, y: Any, ranks: Ranks = ALONE) -> None:
