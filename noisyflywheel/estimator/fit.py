@@ -76,22 +76,30 @@ def fit_flywheel(estimator: Any, data: LabelledRows, X: Any, y: Any, ranks: Rank
     nets = choose_nets(params, sample.ndim > 2, n_taking_part, n_folds, distributed=not ranks.alone)
     check_ranks(ranks, params, nets, trained)
     threads = 1 if nets.are_default and sample.ndim == 2 and n_taking_part <= FEW_ROWS else None
-    checkpointing = fit_checkpoints(estimator, data.fingerprint, seeds, ranks)
+    earlier = earlier_fit(estimator, data)
+    checkpointing = fit_checkpoints(params, data.fingerprint, seeds, len(earlier["history"]) if earlier else 0, ranks)
     with at_most_threads(threads), isolated(nets.devices), checkpointing as checkpoints:
         flywheel = assemble(params, nets, trained, len(data.classes), seeds, sample, ranks)
         flywheel.decisions.append(decision)
         shown = FitProgress(estimator.verbose if ranks.rank == 0 else 0, flywheel.settings.n_cycles)
         with closing(flywheel.loader.source), shown as progress:
             run = FlywheelRun(flywheel, progress, checkpoints, estimator.on_cycle, ranks)
-            fit_in_run(estimator, run, data, trained, FitTask(estimator, flywheel.settings, X, y))
+            fit_in_run(estimator, run, data, trained, FitTask(estimator, flywheel.settings, X, y), earlier)
 
 
-def fit_in_run(estimator: Any, run: FlywheelRun, data: LabelledRows, trained: WeightedRows, task: FitTask) -> None:
-    """Warm-up and cycles, then the fitted attributes; after Ctrl-C those of the last whole cycle."""
+def fit_in_run(
+    estimator: Any,
+    run: FlywheelRun,
+    data: LabelledRows,
+    trained: WeightedRows,
+    task: FitTask,
+    earlier: dict[str, Any] | None,
+) -> None:
+    """Warm-up, or what ``earlier`` left, and cycles, then the fitted attributes; after Ctrl-C those so far."""
     try:
         for trainer in run.flywheel.trainers:
             trainer.begin()
-        run.start(earlier_fit(estimator, data))
+        run.start(earlier)
         run.run_cycles(task)
         for trainer in run.flywheel.trainers:
             trainer.end()
