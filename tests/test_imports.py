@@ -88,6 +88,14 @@ def test_what_the_mathematics_needs(room):
             assert not other, f"{path} imports {other}"
 
 
+def test_the_loop_is_given_no_estimator():
+    for path, tree in SOURCES.items():
+        if path.startswith("loop/"):
+            names = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+            names |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+            assert "estimator" not in names, path
+
+
 def test_no_import_inside_a_function():
     found = [
         f"{path}:{line} {name}"

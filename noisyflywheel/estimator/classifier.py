@@ -5,26 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
 from noisyflywheel.estimator.callbacks import CallbackSupportMixin, with_callbacks
-from noisyflywheel.estimator.fit import LabelledRows, fit_flywheel
-from noisyflywheel.estimator.inputs import is_dataset, labels_of_dataset, read_labels, read_rows
-from noisyflywheel.estimator.issues import class_summary, label_issues_frame
+from noisyflywheel.estimator.fit import fit_flywheel, labelled_rows
+from noisyflywheel.estimator.inputs import is_dataset, labels_of_dataset
 from noisyflywheel.estimator.parameters import check_parameters
-from noisyflywheel.estimator.result import predict_rows
-from noisyflywheel.estimator.sample_weight import check_sample_weight
-from noisyflywheel.nets.parallel import Ranks, joined
+from noisyflywheel.estimator.result import FittedMixin
+from noisyflywheel.nets.parallel import joined
 from noisyflywheel.persistence.estimator import Persistent
 
 
-class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Classifier for data whose labels are partly wrong: the LNL-flywheel on two skorch networks.
 
     Two EM cycles take turns. The main network g tells which given labels are clean; the auxiliary network f
@@ -261,72 +256,6 @@ class FlywheelClassifier(Persistent, CallbackSupportMixin, ClassifierMixin, Base
         """
         with joined(self.distributed) as ranks:
             check_parameters(self.get_params(deep=False))
-            self._fit(X, y, sample_weight, ranks)
+            y = labels_of_dataset(X) if y is None and is_dataset(X) else y
+            fit_flywheel(self, labelled_rows(self, X, y, sample_weight), X, y, ranks)
         return self
-
-    def _fit(self, X: Any, y: Any, sample_weight: Any, ranks: Ranks) -> None:
-        """`fit`, with those who share it."""
-        if y is None and is_dataset(X):
-            y = labels_of_dataset(X)
-        rows = read_rows(self, X, reset=True) if y is not None else self._no_labels(X)
-        labels, classes, codes = read_labels(X if hasattr(X, "shape") or hasattr(X, "__len__") else rows, y)
-        index = next((data.index for data in (X, y) if isinstance(data, (pd.DataFrame, pd.Series))), None)
-        weights = check_sample_weight(sample_weight, codes)
-        fit_flywheel(self, LabelledRows(rows, labels, classes, codes, weights, index), X=X, y=y, ranks=ranks)
-
-    def _no_labels(self, X: Any) -> Any:
-        raise ValueError(
-            f"{type(self).__name__} requires y to be passed, but the target y is None: labels are what it audits."
-        )
-
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Class probabilities by the auxiliary network f alone (Sec. 4.1, Inference).
-
-        Parameters
-        ----------
-        X : as in `fit`
-
-        Returns
-        -------
-        ndarray of shape (n, K), float64
-            Columns in the order of ``classes_``; rows sum to 1.
-        """
-        check_is_fitted(self)
-        net = getattr(self, "aux_net_", self.main_net_)
-        return predict_rows(net, self.views_, self._amp, self._default_nets, read_rows(self, X, reset=False))
-
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Class of each row, in the caller's label type: ndarray of shape (n,)."""
-        best = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[best]
-
-    def get_label_issues(self) -> pd.DataFrame:
-        """Verdict on each label of the training data.
-
-        Returns
-        -------
-        DataFrame of n rows, with the index of the caller's X or y
-            ``is_label_issue`` (bool; as many as ``1 - clean_proba_`` sums to, the lowest qualities),
-            ``label_quality`` (in [0, 1], higher = more likely right), ``given_label``, ``predicted_label`` and
-            ``predicted_confidence`` (by f), ``refurbished_label`` and ``refurbished_confidence`` (Eq. 11).
-        """
-        check_is_fitted(self)
-        return label_issues_frame(
-            self._given,
-            self.classes_,
-            self.label_quality_,
-            self.clean_proba_,
-            self._train_proba,
-            self.refurbished_proba_,
-            self._index,
-        )
-
-    def get_class_summary(self) -> pd.DataFrame:
-        """What happened to each class of the training data.
-
-        Returns
-        -------
-        DataFrame of K rows, the worst noise rate first
-            See `noisyflywheel.estimator.issues.class_summary`.
-        """
-        return class_summary(self.get_label_issues(), self.classes_, self.transition_matrix_, self.clean_proba_)

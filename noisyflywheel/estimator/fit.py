@@ -1,4 +1,4 @@
-"""One fit: from checked rows and labels to the fitted attributes of the estimator."""
+"""One fit: from rows and labels to the fitted attributes of the estimator."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from torch.utils.data import Dataset
 from noisyflywheel.estimator.assemble import assemble, choose_nets, first_row, sample_of
 from noisyflywheel.estimator.callbacks import FitTask
 from noisyflywheel.estimator.defaults import choose_n_folds
+from noisyflywheel.estimator.inputs import read_labels, read_rows
 from noisyflywheel.estimator.random_states import draw_seeds, isolated
 from noisyflywheel.estimator.ranks import check_ranks
 from noisyflywheel.estimator.result import fitted_arrays
 from noisyflywheel.estimator.result_warnings import warn_of_result
-from noisyflywheel.estimator.sample_weight import WeightedRows, weighted_rows
+from noisyflywheel.estimator.sample_weight import WeightedRows, check_sample_weight, weighted_rows
 from noisyflywheel.loop.checkpoints import fit_checkpoints
 from noisyflywheel.loop.decide import Decision
 from noisyflywheel.loop.progress import FitProgress
@@ -53,6 +54,17 @@ class LabelledRows(NamedTuple):
         return data_fingerprint(self.rows, codes, self.classes)
 
 
+def labelled_rows(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LabelledRows:
+    """What `FlywheelClassifier.fit` was given, checked; ``estimator`` learns what there is to know of X's columns."""
+    if y is None:
+        name = type(estimator).__name__
+        raise ValueError(f"{name} requires y to be passed, but the target y is None: labels are what it audits.")
+    rows = read_rows(estimator, X, reset=True)
+    labels, classes, codes = read_labels(X if hasattr(X, "shape") or hasattr(X, "__len__") else rows, y)
+    row_names = next((data.index for data in (X, y) if isinstance(data, (pd.DataFrame, pd.Series))), None)
+    return LabelledRows(rows, labels, classes, codes, check_sample_weight(sample_weight, codes), row_names)
+
+
 def fit_flywheel(estimator: Any, data: LabelledRows, X: Any, y: Any, ranks: Ranks = ALONE) -> None:
     """Fit ``estimator`` in place; global random states are as before, also after an exception."""
     params = estimator.get_params(deep=False)
@@ -65,22 +77,30 @@ def fit_flywheel(estimator: Any, data: LabelledRows, X: Any, y: Any, ranks: Rank
     nets = choose_nets(params, sample.ndim > 2, n_taking_part, n_folds, distributed=not ranks.alone)
     check_ranks(ranks, params, nets, trained)
     threads = 1 if nets.are_default and sample.ndim == 2 and n_taking_part <= FEW_ROWS else None
-    checkpointing = fit_checkpoints(estimator, data.fingerprint, seeds, ranks)
+    earlier = earlier_fit(estimator, data)
+    checkpointing = fit_checkpoints(params, data.fingerprint, seeds, len(earlier["history"]) if earlier else 0, ranks)
     with at_most_threads(threads), isolated(nets.devices), checkpointing as checkpoints:
         flywheel = assemble(params, nets, trained, len(data.classes), seeds, sample, ranks)
         flywheel.decisions.append(decision)
         shown = FitProgress(estimator.verbose if ranks.rank == 0 else 0, flywheel.settings.n_cycles)
         with closing(flywheel.loader.source), shown as progress:
             run = FlywheelRun(flywheel, progress, checkpoints, estimator.on_cycle, ranks)
-            fit_in_run(estimator, run, data, trained, FitTask(estimator, flywheel.settings, X, y))
+            fit_in_run(estimator, run, data, trained, FitTask(estimator, flywheel.settings, X, y), earlier)
 
 
-def fit_in_run(estimator: Any, run: FlywheelRun, data: LabelledRows, trained: WeightedRows, task: FitTask) -> None:
-    """Warm-up and cycles, then the fitted attributes; after Ctrl-C those of the last whole cycle."""
+def fit_in_run(
+    estimator: Any,
+    run: FlywheelRun,
+    data: LabelledRows,
+    trained: WeightedRows,
+    task: FitTask,
+    earlier: dict[str, Any] | None,
+) -> None:
+    """Warm-up, or what ``earlier`` left, and cycles, then the fitted attributes; after Ctrl-C those so far."""
     try:
         for trainer in run.flywheel.trainers:
             trainer.begin()
-        run.start(earlier_fit(estimator, data))
+        run.start(earlier)
         run.run_cycles(task)
         for trainer in run.flywheel.trainers:
             trainer.end()

@@ -1,4 +1,4 @@
-"""From the final state of a flywheel to the fitted attributes of the estimator, and predictions from those."""
+"""From the final state of a flywheel to the fitted attributes of the estimator, and what it answers from those."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from contextlib import closing
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+from skorch import NeuralNet
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from noisyflywheel.estimator.inputs import make_source
+from noisyflywheel.estimator.inputs import make_source, read_rows
+from noisyflywheel.estimator.issues import class_summary, label_issues_frame
 from noisyflywheel.estimator.label_quality import calibrated
 from noisyflywheel.loop.closing import Closing
 from noisyflywheel.loop.large import LARGE
@@ -21,6 +25,75 @@ from noisyflywheel.loop.loader import plain_parts
 from noisyflywheel.nets import Trainer
 from noisyflywheel.nets.workers import worker_options
 from noisyflywheel.views.adapter import ViewAdapter
+
+
+class FittedMixin:
+    """What a fitted `FlywheelClassifier` answers: classes of rows, and judgements of the given labels."""
+
+    main_net_: NeuralNet
+    views_: ViewAdapter
+    classes_: NDArray[Any]
+    label_quality_: NDArray[np.float64]
+    clean_proba_: NDArray[np.float64]
+    refurbished_proba_: NDArray[np.float64]
+    transition_matrix_: NDArray[np.float64]
+    _given: NDArray[Any]
+    _index: pd.Index | None
+    _train_proba: NDArray[np.float64]
+    _amp: bool
+    _default_nets: bool
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Class probabilities by the auxiliary network f alone (Sec. 4.1, Inference).
+
+        Parameters
+        ----------
+        X : as in `fit`
+
+        Returns
+        -------
+        ndarray of shape (n, K), float64
+            Columns in the order of ``classes_``; rows sum to 1.
+        """
+        check_is_fitted(self)
+        net = getattr(self, "aux_net_", self.main_net_)
+        return predict_rows(net, self.views_, self._amp, self._default_nets, read_rows(self, X, reset=False))
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Class of each row, in the caller's label type: ndarray of shape (n,)."""
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
+
+    def get_label_issues(self) -> pd.DataFrame:
+        """Verdict on each label of the training data.
+
+        Returns
+        -------
+        DataFrame of n rows, with the index of the caller's X or y
+            ``is_label_issue`` (bool; as many as ``1 - clean_proba_`` sums to, the lowest qualities),
+            ``label_quality`` (in [0, 1], higher = more likely right), ``given_label``, ``predicted_label`` and
+            ``predicted_confidence`` (by f), ``refurbished_label`` and ``refurbished_confidence`` (Eq. 11).
+        """
+        check_is_fitted(self)
+        return label_issues_frame(
+            self._given,
+            self.classes_,
+            self.label_quality_,
+            self.clean_proba_,
+            self._train_proba,
+            self.refurbished_proba_,
+            self._index,
+        )
+
+    def get_class_summary(self) -> pd.DataFrame:
+        """What happened to each class of the training data.
+
+        Returns
+        -------
+        DataFrame of K rows, the worst noise rate first
+            See `noisyflywheel.estimator.issues.class_summary`.
+        """
+        return class_summary(self.get_label_issues(), self.classes_, self.transition_matrix_, self.clean_proba_)
 
 
 def fitted_arrays(closing: Closing) -> dict[str, Any]:

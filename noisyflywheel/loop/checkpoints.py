@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -125,28 +125,39 @@ class FitCheckpoints:
 
 @contextlib.contextmanager
 def fit_checkpoints(
-    estimator: Any, fingerprint: Callable[[], str], seeds: list[int], ranks: Ranks = ALONE
+    params: Mapping[str, Any],
+    fingerprint: Callable[[], str],
+    seeds: list[int],
+    n_cycles_before: int = 0,
+    ranks: Ranks = ALONE,
 ) -> Iterator[FitCheckpoints]:
-    """The checkpoints of a fit of ``estimator``, locked against other processes until the end.
+    """The checkpoints of a fit, locked against other processes until the end.
 
-    Data, of which ``fingerprint`` gives the digest, and parameters decide the folder inside ``checkpoint_dir``, so fits
-    that differ never meet. A fit that ``warm_start`` continues has a folder of its own.
+    Data and parameters decide the folder inside ``checkpoint_dir``, so fits that differ never meet.
+
+    Parameters
+    ----------
+    params : mapping of str to object
+        As `FlywheelClassifier` has them.
+    fingerprint : callable
+        Returns the digest of the data.
+    seeds : list of int
+        Drawn for the fit.
+    n_cycles_before : int
+        Cycles of the fit that ``warm_start`` continues; it has another folder.
+    ranks : Ranks
+        As in `FitCheckpoints`.
 
     Raises
     ------
     CheckpointError
         If ``checkpoint_dir`` cannot be written.
     """
-    if estimator.checkpoint_dir is None or ranks.rank > 0:
+    if params["checkpoint_dir"] is None or ranks.rank > 0:
         yield FitCheckpoints(ranks=ranks)
         return
-    kept = getattr(estimator, "_kept", None) if estimator.warm_start else None
-    done = 0 if kept is None else len(kept["history"])
-    drawn = None if estimator.random_state is None else [*seeds, done]
-    fingerprints = {
-        "data": fingerprint(),
-        "parameters": parameter_fingerprint(estimator.get_params(deep=False), drawn),
-    }
-    key = fit_key(fingerprints["data"], f"{fingerprints['parameters']} {done}")
-    with fit_folder(estimator.checkpoint_dir, key) as folder:
+    drawn = None if params["random_state"] is None else [*seeds, n_cycles_before]
+    fingerprints = {"data": fingerprint(), "parameters": parameter_fingerprint(params, drawn)}
+    key = fit_key(fingerprints["data"], f"{fingerprints['parameters']} {n_cycles_before}")
+    with fit_folder(params["checkpoint_dir"], key) as folder:
         yield FitCheckpoints(folder, fingerprints, ranks)

@@ -1,4 +1,4 @@
-"""The guard: notices a loop that turns against itself, and holds it back.
+"""The guard: notices a loop that turns against itself, and holds it back, or one that diverges.
 
 A healthy loop changes labels, not the proportions of the classes, and keeps a good part of the labels that f agreed
 with after the warm-up. A loop that replaces labels by worse guesses shows it without clean labels: one class takes over
@@ -8,6 +8,7 @@ not help it stops there.
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import replace
 from typing import Any
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from noisyflywheel.em.counts import class_counts
-from noisyflywheel.exceptions import FlywheelWarning
+from noisyflywheel.exceptions import ADVICE, DivergenceError, FlywheelWarning
 from noisyflywheel.loop.state import Settings
 
 LEAST_ROWS = 200
@@ -100,6 +101,18 @@ def cautious_settings(settings: Settings, agreement: float) -> Settings:
     """
     weight = min(settings.cr_weight, 1.0 - agreement)
     return replace(settings, calibrate=True, cr_weight=weight, mixup_alpha=0.0, resample="posterior")
+
+
+def check_finite(row: dict[str, float], refurbish: bool) -> None:
+    """Raise `DivergenceError` if a loss of the cycle with this row, gamma or a prediction is NaN or infinite."""
+    for name in ("main_loss", "gamma", "f_entropy", *(["auxiliary_loss"] if refurbish else [])):
+        check_number(name, row[name], f"cycle {int(row['cycle'])}")
+
+
+def check_number(name: str, value: float, when: str) -> None:
+    """Raise `DivergenceError` if ``value`` is NaN or infinite; ``when`` is the cycle or epoch."""
+    if not math.isfinite(value):
+        raise DivergenceError(f"{name} became {value} in {when}: {ADVICE}")
 
 
 def warn_of_turning(message: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -10,11 +9,10 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from noisyflywheel.exceptions import ADVICE, DivergenceError
 from noisyflywheel.loop import warmup
 from noisyflywheel.loop.checkpoints import FitCheckpoints
 from noisyflywheel.loop.flywheel import Flywheel
-from noisyflywheel.loop.guard import Guard, cautious_settings, warn_of_turning
+from noisyflywheel.loop.guard import Guard, cautious_settings, check_finite, check_number, warn_of_turning
 from noisyflywheel.loop.progress import FitProgress
 from noisyflywheel.loop.state import Settings
 from noisyflywheel.nets.parallel.ranks import ALONE, Ranks
@@ -87,11 +85,9 @@ class FlywheelRun:
         """To the first cycle: from a checkpoint, from an earlier fit (see `kept`), or by the warm-up."""
         with self.checkpoints.trusting() as saved:
             resumed = self._resume(saved)
-        if resumed:
-            pass
-        elif earlier is not None:
+        if not resumed and earlier is not None:
             self._continue(earlier)
-        else:
+        elif not resumed:
             self._warm_up()
         if self.last_good_state is None:
             self._set_guard()
@@ -122,8 +118,7 @@ class FlywheelRun:
         while epoch < most and not self.ranks.of_first(lambda: self.flywheel.warm_up_is_over(agreement)):
             loss = self.flywheel.warm_up_epoch(held_out)
             epoch += 1
-            if not math.isfinite(loss):
-                raise DivergenceError(f"The loss became {loss} in warm-up epoch {epoch}: {ADVICE}")
+            check_number("The loss", loss, f"warm-up epoch {epoch}")
             self.progress.warm_up(epoch, loss)
             if held_out is not None:
                 agreement.append(self.flywheel.held_out_record(held_out, agreement))
@@ -146,11 +141,10 @@ class FlywheelRun:
         return 0, flywheel.hold_out() if automatic else None, []
 
     def _set_guard(self) -> None:
-        settings, s = self.flywheel.settings, self.flywheel.state
-        if settings.guard and settings.refurbish and self.flywheel.is_guarded:
-            self.guard = Guard.after_warm_up(
-                s.given[self.flywheel.all_rows], self.flywheel.f_labels(), s.n_classes, s.gamma
-            )
+        flywheel, s = self.flywheel, self.flywheel.state
+        if flywheel.settings.guard and flywheel.settings.refurbish and flywheel.is_guarded:
+            given = s.given[flywheel.all_rows]
+            self.guard = Guard.after_warm_up(given, flywheel.f_labels(), s.n_classes, s.gamma)
 
     # ---- the cycles
 
@@ -254,11 +248,3 @@ class FlywheelRun:
         self.n_cycles_planned = saved.get("n_cycles_planned", flywheel.settings.n_cycles)
         self.n_warmup_epochs = saved["n_warmup_epochs"]
         return True
-
-
-def check_finite(row: dict[str, float], refurbish: bool) -> None:
-    """Raise if a loss of this cycle, gamma or a prediction is NaN or infinite."""
-    names = ["main_loss", "gamma", "f_entropy", *(["auxiliary_loss"] if refurbish else [])]
-    for name in names:
-        if not math.isfinite(row[name]):
-            raise DivergenceError(f"{name} became {row[name]} in cycle {int(row['cycle'])}: {ADVICE}")

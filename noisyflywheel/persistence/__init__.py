@@ -1,13 +1,8 @@
-"""Checkpoints and saved estimators: files that are whole or not there, checked before they are believed.
-
-A state is one nested plain dict, written by ``torch.save`` behind a line with its SHA-256 and read with
-``weights_only=True``: reading one never imports or executes anything.
-"""
+"""Checkpoints and saved estimators: files that are whole or not there, checked before they are believed."""
 
 from noisyflywheel.exceptions import CheckpointError
 from noisyflywheel.persistence.fingerprint import data_fingerprint, fit_key, parameter_fingerprint
-from noisyflywheel.persistence.folders import fit_folder
-from noisyflywheel.persistence.store import has_checkpoint, load_checkpoint, save_checkpoint
+from noisyflywheel.persistence.store import fit_folder, has_checkpoint, load_checkpoint, save_checkpoint
 
 __all__ = [
     "CheckpointError",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copyreg
 import os
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -13,11 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
 from noisyflywheel.exceptions import CheckpointError
-from noisyflywheel.persistence.fitted import GIVEN, describe_views, fitted_state, make_views, on_cpu, restore_fitted
+from noisyflywheel.persistence.fitted import GIVEN, NETS, describe, fitted_state, make, on_cpu, restore_fitted
 from noisyflywheel.persistence.store import load_checkpoint, pack, save_checkpoint, unpack
 
 KIND = "estimator"
-NETS = ("main_net", "aux_net")
 
 
 class Persistent:
@@ -37,7 +35,7 @@ class Persistent:
         CheckpointError
             If ``path`` cannot be written.
         TypeError
-            If labels, index or a parameter are of a kind that cannot be stored.
+            If labels, index, a parameter or a fitted value of the views is of a kind that cannot be stored.
         """
         check_is_fitted(self)
         save_checkpoint(path, {"kind": KIND, "params": _plain_params(self), "fitted": fitted_state(self)})
@@ -58,10 +56,8 @@ class Persistent:
         ----------
         path : path-like
             The directory.
-        main_net, aux_net : skorch NeuralNet, optional
-            Uninitialised nets like those the estimator was fitted with, where it was.
-        views : object, optional
-            The same for a view object that is not the library's own.
+        main_net, aux_net, views : objects, optional
+            Uninitialised nets, and views that are not the library's own, like those the estimator was fitted with.
         device : str, default="cpu"
             Where the nets go.
 
@@ -73,14 +69,17 @@ class Persistent:
             If a net or views object that the estimator was fitted with is not handed in.
         """
         state = load_checkpoint(path)
-        if state.get("kind") != KIND:
+        params, given = state.get("params"), {"main_net": main_net, "aux_net": aux_net, "views": views}
+        if state.get("kind") != KIND or not isinstance(params, dict) or not given.keys() <= params.keys():
             raise CheckpointError(path, "holds no saved estimator (a checkpoint of an unfinished fit?)")
-        given = {"main_net": main_net, "aux_net": aux_net, "views": views}
+        for name, value in given.items():
+            if value is None and isinstance(params[name], dict) and GIVEN in params[name]:
+                fitted_with = f"{name} of class {params[name][GIVEN]!r}"
+                raise ValueError(f"{path}: was fitted with {fitted_with}: pass {name}= to load it")
         try:
-            estimator = cls(**_fill_in(state["params"], given) | {"device": device})
+            made = {name: make(params[name], None) if value is None else value for name, value in given.items()}
+            estimator = cls(**params | made | {"device": device})
             restore_fitted(estimator, state["fitted"], device)
-        except _MissingError as missing:
-            raise ValueError(f"{path}: {missing}") from None
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise CheckpointError(path, f"does not belong to this estimator ({error})") from error
         return estimator
@@ -93,56 +92,33 @@ class Persistent:
     def __getstate__(self) -> dict[str, Any]:
         """For skops: parameters, and what was fitted as the bytes of a file of ours."""
         params = self.get_params(deep=False)  # type: ignore[attr-defined]
-        for name in NETS:
-            if params[name] is not None:
-                params[name] = {"class": type(params[name]), "params": params[name].get_params(deep=False)}
+        nets = {name: params[name] for name in NETS if params[name] is not None}
+        nets = {name: {"class": type(net), "params": net.get_params(deep=False)} for name, net in nets.items()}
         fitted = np.frombuffer(b"".join(pack(fitted_state(self))), np.uint8) if hasattr(self, "views_") else None
-        return {"plain": True, "params": params, "fitted": fitted}
+        return {"plain": True, "params": params | nets, "fitted": fitted}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """From pickle's or skops' state."""
+        """From the state of a pickle or of skops."""
         if not state.get("plain"):
             super().__setstate__(state)  # type: ignore[misc]
             return
-        params = dict(state["params"])
-        for name in NETS:
-            if params[name] is not None:
-                params[name] = params[name]["class"](**params[name]["params"])
-        vars(self).update(params)
+        nets = {name: state["params"][name] for name in NETS if state["params"][name] is not None}
+        vars(self).update(state["params"] | {name: net["class"](**net["params"]) for name, net in nets.items()})
         if state["fitted"] is not None:
-            cuda = str(params["device"]).startswith("cuda") and torch.cuda.is_available()
             fitted = unpack(state["fitted"].tobytes(), "the state of a skops file")
-            restore_fitted(self, fitted, str(params["device"]) if cuda else "cpu")
-
-
-class _MissingError(Exception):
-    """A net or views object that the caller has to hand in."""
+            device = str(state["params"]["device"])
+            cuda = device.startswith("cuda") and torch.cuda.is_available()
+            restore_fitted(self, fitted, device if cuda else "cpu")
 
 
 def _plain_params(estimator: Any) -> dict[str, Any]:
     """Parameters as plain values; nets and foreign views are only named."""
     params = estimator.get_params(deep=False)
-    nets = {name: {GIVEN: type(params[name]).__name__} for name in NETS if params[name] is not None}
     seed, folder = params["random_state"], params["checkpoint_dir"]
-    return (
-        params
-        | nets
-        | {
-            "views": describe_views(params["views"]),
-            "random_state": int(seed) if isinstance(seed, (int, np.integer)) else None,
-            "on_cycle": None,
-            "device": str(params["device"]),
-            "checkpoint_dir": None if folder is None else str(Path(folder)),
-        }
-    )
-
-
-def _fill_in(params: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Stored parameters with the caller's objects in their places."""
-    params = dict(params)
-    for name, value in given.items():
-        stored = params[name]
-        if value is None and isinstance(stored, dict) and GIVEN in stored:
-            raise _MissingError(f"was fitted with {name} of class {stored[GIVEN]!r}: pass {name}= to load it")
-        params[name] = make_views(stored, value) if value is None else value
-    return params
+    params |= {name: describe(params[name]) for name in (*NETS, "views")}
+    return params | {
+        "random_state": int(seed) if isinstance(seed, (int, np.integer)) else None,
+        "on_cycle": None,
+        "device": str(params["device"]),
+        "checkpoint_dir": None if folder is None else os.fspath(folder),
+    }

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from noisyflywheel.data import as_row
 from noisyflywheel.data.workers import OPTIONS
 
 CHUNK = 1 << 24
@@ -23,6 +24,9 @@ _PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic, np.ndar
 
 N_ITEMS = 256
 """Items of a Dataset that are hashed."""
+
+WORKER_OPTIONS = {f"iterator_{use}__{option}" for use in ("train", "valid") for option in OPTIONS}
+"""Parameters of a net that say how rows are read, which changes none of them."""
 
 UNRELATED = ("verbose", "checkpoint_dir", "on_cycle", "device", "random_state", "distributed")
 """Parameters that change no result, or (random_state) that the seeds stand for."""
@@ -62,11 +66,10 @@ def _describe_tensor(x: Tensor) -> list[Any]:
 
 
 def _describe_items(dataset: Any) -> list[Any]:
-    """Length and evenly spaced items of a Dataset; of each its first part."""
+    """Length and evenly spaced items of a Dataset, without their labels."""
     n = len(dataset)
-    items = (dataset[i] for i in sorted({round(j) for j in np.linspace(0, n - 1, min(n, N_ITEMS))}))
-    parts = (item[0] if isinstance(item, (tuple, list)) else item for item in items)
-    return [n, *(_describe_tensor(x if isinstance(x, Tensor) else torch.from_numpy(np.array(x))) for x in parts)]
+    spaced = sorted({round(i) for i in np.linspace(0, n - 1, min(n, N_ITEMS))})
+    return [n, *(_describe_tensor(as_row(dataset[i])) for i in spaced)]
 
 
 def _describe(value: Any) -> Any:
@@ -92,16 +95,10 @@ def _content(value: Any) -> dict[str, Any]:
     if isinstance(value, nn.Module):
         return dict(value.state_dict())
     if hasattr(value, "get_params"):
-        params = {name: item for name, item in value.get_params(deep=False).items() if _is_no_worker_option(name)}
+        params = {name: item for name, item in value.get_params(deep=False).items() if name not in WORKER_OPTIONS}
         named = params.get("_params_to_validate")  # skorch's list of what was set by double underscores
-        return params if named is None else params | {"_params_to_validate": set(filter(_is_no_worker_option, named))}
+        return params if named is None else params | {"_params_to_validate": set(named) - WORKER_OPTIONS}
     return {name: item for name, item in getattr(value, "__dict__", {}).items() if _is_plain(item)}
-
-
-def _is_no_worker_option(name: str) -> bool:
-    """Whether a net's parameter says more than how rows are read, which changes none of them."""
-    prefix, _, option = name.partition("__")
-    return prefix not in ("iterator_train", "iterator_valid") or option not in OPTIONS
 
 
 def _is_plain(value: Any) -> bool:

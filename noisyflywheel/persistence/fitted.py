@@ -12,7 +12,6 @@ from skorch import NeuralNet
 from torch import Tensor
 
 from noisyflywheel.nets.prepare import default_net, prepare_net
-from noisyflywheel.persistence.values import encode
 from noisyflywheel.views import ImageViews, VectorViews
 from noisyflywheel.views.adapter import ViewAdapter
 
@@ -22,25 +21,24 @@ VIEWS: dict[str, Any] = {"VectorViews": VectorViews, "ImageViews": ImageViews}
 GIVEN = "given by the caller"
 """Stands in a file for a net or views object of the user's own."""
 
-NETS = ("main_net_", "aux_net_")
+NETS = ("main_net", "aux_net")
 
+PRIVATE = ("_amp", "_default_nets", "_given", "_index", "_kept", "_n_folds", "_train_proba")
+"""Private attributes of a fit; others are scikit-learn's."""
 
 WIDTHS = ("n_features", "n_classes", "in_channels", "n_encoded")
 """Parameters of a module that a fit fills in."""
 
 
 def fitted_state(estimator: Any) -> dict[str, Any]:
-    """Fitted attributes, weights and views of an estimator, for `noisyflywheel.persistence.values.encode`.
-
-    Private attributes of a kind that cannot be stored are left out.
-    """
-    names = vars(estimator).keys() - estimator.get_params(deep=False) - {"views_", *NETS}
-    attributes = {name: vars(estimator)[name] for name in sorted(names)}
-    device = next((p.device.type for p in estimator.main_net_.module_.parameters()), "cpu")
+    """Fitted attributes, weights and views of an estimator, for `noisyflywheel.persistence.values.encode`."""
+    nets = [f"{name}_" for name in NETS if hasattr(estimator, f"{name}_")]
+    names = vars(estimator).keys() - estimator.get_params(deep=False) - {"views_", *nets}
+    kept = sorted(name for name in names if name in PRIVATE or not name.startswith("_"))
     return {
-        "attributes": {name: v for name, v in attributes.items() if not name.startswith("_") or _can_be_stored(v)},
-        "nets": {name: _net_state(getattr(estimator, name)) for name in NETS if hasattr(estimator, name)},
-        "device": device,
+        "attributes": {name: vars(estimator)[name] for name in kept},
+        "nets": {name: _net_state(getattr(estimator, name)) for name in nets},
+        "device": next((p.device.type for p in estimator.main_net_.module_.parameters()), "cpu"),
         "views": _views_state(estimator.views_),
     }
 
@@ -48,10 +46,7 @@ def fitted_state(estimator: Any) -> dict[str, Any]:
 def restore_fitted(estimator: Any, state: dict[str, Any], device: str) -> None:
     """Make ``estimator``, whose parameters are set, the fitted one of `fitted_state`, on ``device``.
 
-    Raises
-    ------
-    AttributeError, KeyError, TypeError, ValueError, RuntimeError
-        If the state does not belong to these nets and views.
+    Raises a KeyError, TypeError, ValueError, RuntimeError or AttributeError if the state is of other nets or views.
     """
     _set_attributes(estimator, state["attributes"])
     estimator._amp = bool(estimator._amp) and torch.device(device).type == state["device"]
@@ -61,18 +56,16 @@ def restore_fitted(estimator: Any, state: dict[str, Any], device: str) -> None:
     _set_attributes(estimator, nets)
 
 
-def describe_views(views: Any) -> Any:
-    """A views object as plain values: class and parameters of ours, the class's name of the user's."""
-    if views is None or isinstance(views, str):
-        return views
-    name = type(views).__name__
-    if VIEWS.get(name) is not type(views):
-        return {GIVEN: name}
-    return {"class": name, "params": views.get_params(deep=False)}
+def describe(value: Any) -> Any:
+    """A net or views parameter as plain values: class and parameters of our views, the class's name of the user's."""
+    if value is None or isinstance(value, str):
+        return value
+    name = type(value).__name__
+    return {"class": name, "params": value.get_params(deep=False)} if VIEWS.get(name) is type(value) else {GIVEN: name}
 
 
-def make_views(described: Any, given: Any) -> Any:
-    """The views object of `describe_views`; ``given`` where it is the user's own."""
+def make(described: Any, given: Any) -> Any:
+    """What was given to `describe`; ``given`` where that was the user's own."""
     if not isinstance(described, dict):
         return described
     return given if GIVEN in described else VIEWS[described["class"]](**described["params"])
@@ -94,14 +87,6 @@ def on_cpu(value: Any) -> Any:
     return value
 
 
-def _can_be_stored(value: Any) -> bool:
-    try:
-        encode(value)
-    except TypeError:
-        return False
-    return True
-
-
 def _set_attributes(target: Any, values: dict[str, Any]) -> None:
     """Set attributes, none of which the class has."""
     for name, value in values.items():
@@ -120,15 +105,9 @@ def _net_state(net: NeuralNet) -> dict[str, Any]:
 
 def _restore_net(estimator: Any, name: str, state: dict[str, Any], device: str) -> NeuralNet:
     """The net for ``main_net_`` or ``aux_net_`` as fit would make it, with the weights of `_net_state`."""
-    main, aux = estimator.main_net, estimator.aux_net
-    first, second = (main, aux) if name == "main_net_" else (aux, main)
-    net = first if first is not None else second
-    shape = tuple(estimator.views_.row_shape)
-    image = len(shape) > 1
-    if net is None:
-        net = default_net(
-            image, len(estimator._given), device, auxiliary=name == "aux_net_", n_folds=estimator._n_folds
-        )
+    image, is_aux = len(estimator.views_.row_shape) > 1, name == "aux_net_"
+    net = (estimator.aux_net if is_aux else estimator.main_net) or estimator.main_net or estimator.aux_net
+    net = net or default_net(image, len(estimator._given), device, is_aux, estimator._n_folds)
     if np.ndim(estimator.classes_) != 1 or state["widths"].get("n_classes") not in (None, len(estimator.classes_)):
         raise ValueError("classes_ are not those of the nets")
     net = prepare_net(net, state["widths"], device, image)
@@ -141,17 +120,17 @@ def _restore_net(estimator: Any, name: str, state: dict[str, Any], device: str) 
 
 def _views_state(adapter: ViewAdapter) -> dict[str, Any]:
     """The views, their fitted attributes and those of their adapter."""
-    views = adapter.views
-    fitted = {name: v for name, v in getattr(views, "__dict__", {}).items() if name.endswith("_") and _can_be_stored(v)}
-    own = {name: value for name, value in vars(adapter).items() if name != "views"}
-    return {"views": describe_views(views), "fitted": fitted, "adapter": own}
+    own = dict(vars(adapter))
+    views = own.pop("views")
+    fitted = {name: value for name, value in getattr(views, "__dict__", {}).items() if name.endswith("_")}
+    return {"views": describe(views), "fitted": fitted, "adapter": own}
 
 
 def _restore_views(given: Any, state: dict[str, Any]) -> ViewAdapter:
     """An adapter as fit left it."""
     adapter = ViewAdapter.__new__(ViewAdapter)
     _set_attributes(adapter, state["adapter"])
-    adapter.views = make_views(state["views"], clone(given, safe=False))
+    adapter.views = make(state["views"], clone(given, safe=False))
     if adapter.views is not None:
         _set_attributes(adapter.views, state["fitted"])
     return adapter

@@ -1,4 +1,4 @@
-"""One state on the disk: a line with format, version and SHA-256, then what ``torch.save`` writes."""
+"""States on the disk, one a folder: a line with format, version and SHA-256, then what ``torch.save`` writes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import io
+import itertools
 import os
 import re
 import uuid
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from noisyflywheel.exceptions import CheckpointError
 from noisyflywheel.persistence.values import decode, encode
@@ -30,50 +32,44 @@ def save_checkpoint(directory: str | os.PathLike[str], state: dict[str, Any]) ->
     """Write a state into ``directory``; the one before is there until the new one is whole on the disk.
 
     It is written and fsynced under a hidden name and renamed, then ``directory``, which is made, is fsynced. Returns
-    the path of the file.
-
-    Raises
-    ------
-    CheckpointError
-        If the disk is full, or the directory cannot be written.
-    TypeError
-        If ``state`` holds what cannot be stored (see `noisyflywheel.persistence.values.encode`).
+    the path of the file. Raises `CheckpointError` if the disk is full or the directory cannot be written, TypeError if
+    ``state`` holds what cannot be stored (see `noisyflywheel.persistence.values.encode`).
     """
     parts = pack(state)
-    path = Path(directory) / FILE
-    with os_errors(path.parent, "cannot be written"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with os_errors(path, "cannot be written"):
-        for left in path.parent.glob(f"{_UNFINISHED}*"):  # of writers that were killed
+    directory = Path(directory)
+    with _os_errors(directory, "cannot be written"):
+        directory.mkdir(parents=True, exist_ok=True)
+    path, hidden = directory / FILE, directory / f"{_UNFINISHED}{uuid.uuid4().hex}"
+    with _os_errors(path, "cannot be written"):
+        for left in directory.glob(f"{_UNFINISHED}*"):  # of writers that were killed
             left.unlink(missing_ok=True)
-        _replace(path, parts)
-        sync_directory(path.parent)
+        try:
+            _write(hidden, parts)
+            os.replace(hidden, path)
+        finally:
+            hidden.unlink(missing_ok=True)
+        sync_directory(directory)
     return path
 
 
 def load_checkpoint(directory: str | os.PathLike[str]) -> dict[str, Any]:
     """Read the state in ``directory``, tensors on the CPU; nothing is imported or executed.
 
-    Every byte is compared with the SHA-256 before it is parsed.
-
-    Raises
-    ------
-    CheckpointError
-        If there is none, it is empty, truncated or changed, or of another format.
+    Every byte is compared with the SHA-256 before it is parsed. Raises `CheckpointError` if there is none, or it is
+    empty, truncated, changed or of another format.
     """
     path = Path(directory) / FILE
-    if not has_checkpoint(directory):
-        refuse_format_1(directory, "generation-*")
-        raise CheckpointError(directory, "holds no checkpoint")
-    with os_errors(path, "cannot be read"):
-        content = path.read_bytes()
-    return unpack(content, path)
+    with _os_errors(path, "cannot be read"):
+        if path.exists():
+            return unpack(path.read_bytes(), path)
+    _refuse_format_1(directory, "generation-*")
+    raise CheckpointError(directory, "holds no checkpoint")
 
 
 def has_checkpoint(directory: str | os.PathLike[str]) -> bool:
     """Whether ``directory`` holds a checkpoint, whole or not."""
     path = Path(directory) / FILE
-    with os_errors(path, "cannot be read"):
+    with _os_errors(path, "cannot be read"):
         return path.exists()
 
 
@@ -108,7 +104,30 @@ def unpack(content: bytes, path: str | os.PathLike[str]) -> dict[str, Any]:
     return state
 
 
-def refuse_format_1(directory: str | os.PathLike[str], pattern: str) -> None:
+@contextlib.contextmanager
+def fit_folder(root: str | os.PathLike[str], key: str) -> Iterator[Path]:
+    """The folder of one fit inside ``root``, the ``checkpoint_dir``, held by this process until the end.
+
+    Fits that differ in data or parameters have different keys (`fit_key`), so different folders. Fits that do not, and
+    run at the same time, take ``key``, ``key-1``, ``key-2`` ...: the first that no living process holds. The lock goes
+    with its process, also when that is killed. Raises `CheckpointError` if ``root`` is a file, cannot be written, or
+    holds checkpoints of the first format.
+    """
+    _refuse_format_1(root, "*/generation-*")
+    for i in itertools.count():
+        folder = Path(root) / (key[:16] if i == 0 else f"{key[:16]}-{i}")
+        with _os_errors(folder, "checkpoint_dir cannot be written"):
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                lock = FileLock(folder / "lock").acquire(timeout=0)
+            except Timeout:  # another process holds it
+                continue
+        with lock:
+            yield folder
+        return
+
+
+def _refuse_format_1(directory: str | os.PathLike[str], pattern: str) -> None:
     """Raise `CheckpointError` if files of the first format match ``pattern`` in ``directory``."""
     old = next(Path(directory).glob(pattern), None)
     if old is not None:
@@ -117,7 +136,7 @@ def refuse_format_1(directory: str | os.PathLike[str], pattern: str) -> None:
 
 
 @contextlib.contextmanager
-def os_errors(path: str | os.PathLike[str], what: str) -> Iterator[None]:
+def _os_errors(path: str | os.PathLike[str], what: str) -> Iterator[None]:
     """Errors of the operating system as `CheckpointError` that names ``path``."""
     try:
         yield
@@ -127,23 +146,12 @@ def os_errors(path: str | os.PathLike[str], what: str) -> Iterator[None]:
 
 def sync_directory(directory: Path) -> None:
     """Put the entries of a directory on the disk (nothing to do where directories cannot be opened)."""
-    if os.name == "nt":
-        return
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _replace(path: Path, parts: tuple[bytes, memoryview]) -> None:
-    """Make ``path`` a file of ``parts``, all at once."""
-    hidden = path.with_name(f"{_UNFINISHED}{uuid.uuid4().hex}")
-    try:
-        _write(hidden, parts)
-        os.replace(hidden, path)
-    finally:
-        hidden.unlink(missing_ok=True)
+    if os.name != "nt":
+        handle = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _write(path: Path, parts: tuple[bytes, memoryview]) -> None:

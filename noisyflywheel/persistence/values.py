@@ -30,31 +30,29 @@ def encode(value: Any, where: str = "state") -> Any:
         value = value.item()
     if type(value) in PLAIN:
         return value
-    for kind, encoder in _ENCODERS.items():
-        if isinstance(value, kind):
-            return encoder(value, where)
+    if isinstance(value, Mapping):
+        return {_encode_key(key, where): encode(item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        items = [encode(item, f"{where}.{i}") for i, item in enumerate(value)]
+        return items if isinstance(value, list) else tuple(items)
+    if isinstance(value, Tensor):
+        tensor = value.detach().cpu().as_subclass(Tensor)
+        is_part = tensor.untyped_storage().nbytes() != tensor.numel() * tensor.element_size()
+        return tensor.clone() if is_part else tensor  # a part would bring the memory of the whole
+    if isinstance(value, np.ndarray):
+        return _encode_array(value, where)
+    if isinstance(value, pd.Index):
+        return _encode_index(value, where)
+    if isinstance(value, pd.DataFrame):
+        columns = [(name, value[name].to_numpy()) for name in value.columns]
+        return OrderedDict(frame=encode([columns, value.index], where))
     raise TypeError(f"{where} is a {type(value).__name__}, which cannot be stored")
 
 
-def decode(value: Any) -> Any:
-    """The inverse of `encode`; an error (KeyError, TypeError, ValueError) if ``value`` is none of its results."""
-    if type(value) in PLAIN or type(value) is Tensor and value.is_cpu and value.layout == torch.strided:
-        return value
-    if isinstance(value, OrderedDict):
-        ((kind, parts),) = value.items()
-        return _DECODERS[kind](*decode(parts))
-    if type(value) is dict:
-        return {decode(key): decode(item) for key, item in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(decode(item) for item in value)
-    raise TypeError(f"a {type(value).__name__} is no stored value")
-
-
-def _encode_tensor(tensor: Tensor, where: str) -> Tensor:
-    """On the CPU; without the rest of the memory that it is a part of."""
-    tensor = tensor.detach().cpu().as_subclass(Tensor)
-    whole = tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
-    return tensor if whole else tensor.clone()
+def _encode_key(key: Any, where: str) -> Any:
+    if not isinstance(key, (str, int, tuple)):
+        raise TypeError(f"{where} has the key {key!r}, which cannot be stored")
+    return encode(key, where)
 
 
 def _encode_array(array: NDArray[Any], where: str) -> OrderedDict[str, Any]:
@@ -82,50 +80,26 @@ def _encode_index(index: pd.Index, where: str) -> OrderedDict[str, Any]:
     return OrderedDict(index=[encode(index.to_numpy(), where), names])
 
 
-def _encode_frame(frame: pd.DataFrame, where: str) -> OrderedDict[str, Any]:
-    columns = [(name, frame[name].to_numpy()) for name in frame.columns]
-    return OrderedDict(frame=encode([columns, frame.index], where))
-
-
-def _encode_mapping(mapping: Mapping[Any, Any], where: str) -> dict[Any, Any]:
-    for key in mapping:
-        if not isinstance(key, (str, int, tuple)):
-            raise TypeError(f"{where} has the key {key!r}, which cannot be stored")
-    return {encode(key, where): encode(item, f"{where}.{key}") for key, item in mapping.items()}
-
-
-def _encode_sequence(items: list[Any] | tuple[Any, ...], where: str) -> list[Any] | tuple[Any, ...]:
-    encoded = [encode(item, f"{where}.{i}") for i, item in enumerate(items)]
-    return encoded if isinstance(items, list) else tuple(encoded)
-
-
-_ENCODERS: dict[Any, Callable[[Any, str], Any]] = {
-    Tensor: _encode_tensor,
-    np.ndarray: _encode_array,
-    pd.Index: _encode_index,
-    pd.DataFrame: _encode_frame,
-    Mapping: _encode_mapping,
-    (list, tuple): _encode_sequence,
-}
-
-
-def _decode_objects(*items: Any) -> NDArray[Any]:
-    array = np.empty(len(items), dtype=object)
-    array[:] = items
-    return array
-
-
-def _named(index: pd.Index, names: list[Any]) -> pd.Index:
-    index.names = names
-    return index
+def decode(value: Any) -> Any:
+    """The inverse of `encode`; an error (KeyError, TypeError, ValueError) if ``value`` is none of its results."""
+    if type(value) in PLAIN or type(value) is Tensor and value.is_cpu and value.layout == torch.strided:
+        return value
+    if isinstance(value, OrderedDict):
+        ((kind, parts),) = value.items()
+        return _DECODERS[kind](*decode(parts))
+    if type(value) is dict:
+        return {decode(key): decode(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(decode(item) for item in value)
+    raise TypeError(f"a {type(value).__name__} is no stored value")
 
 
 _DECODERS: dict[str, Callable[..., Any]] = {
     "array": lambda dtype, shape, raw: raw.numpy().view(dtype).reshape(shape),  # numpy lets no bytes be objects
-    "objects": _decode_objects,
-    "range": lambda start, stop, step, names: _named(pd.RangeIndex(start, stop, step), names),
+    "objects": lambda *items: np.fromiter(items, dtype=object),
+    "range": lambda start, stop, step, names: pd.RangeIndex(start, stop, step).set_names(names),
     "levels": lambda levels, names: pd.MultiIndex.from_arrays(levels, names=names),
-    "times": lambda times, zone, names: _named(pd.DatetimeIndex(times, tz="UTC").tz_convert(zone), names),
-    "index": lambda values, names: _named(pd.Index(values), names),
+    "times": lambda times, zone, names: pd.DatetimeIndex(times, tz="UTC").tz_convert(zone).set_names(names),
+    "index": lambda values, names: pd.Index(values).set_names(names),
     "frame": lambda columns, index: pd.DataFrame(dict(columns), index=index),
 }

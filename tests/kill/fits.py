@@ -62,7 +62,7 @@ def fit(directory, result):
     clf.fit(X, Y)
     history = clf.history_.drop(columns=[name for name in clf.history_ if name.endswith("_seconds")])
     arrays = {name: value for name, value in vars(clf).items() if isinstance(value, np.ndarray)}
-    np.savez(result, proba=clf.predict_proba(X), history=history.to_numpy(), **arrays)
+    np.savez(result, proba=clf.predict_proba(X), history=history.to_numpy(float), **arrays)
 
 
 def main():

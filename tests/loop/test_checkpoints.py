@@ -148,20 +148,12 @@ def test_a_first_checkpoint_that_cannot_be_written_is_an_error_and_a_later_one_a
     assert found(tmp_path)["phase"] == "cycles"
 
 
-class Estimator:
-    def __init__(self, checkpoint_dir, random_state=0, warm_start=False, kept=None, **params):
-        self.checkpoint_dir, self.random_state, self.warm_start = checkpoint_dir, random_state, warm_start
-        self.params = params
-        if kept is not None:
-            self._kept = {"history": [{}] * kept}
-
-    def get_params(self, deep):
-        assert deep is False
-        return {"checkpoint_dir": self.checkpoint_dir, "random_state": self.random_state} | self.params
+def params(checkpoint_dir, random_state=0, **others):
+    return {"checkpoint_dir": checkpoint_dir, "random_state": random_state} | others
 
 
-def folder_of(*args, data="data", seeds=(1, 2, 3), **kwargs):
-    with fit_checkpoints(Estimator(*args, **kwargs), lambda: data, list(seeds)) as kept:
+def folder_of(*args, data="data", seeds=(1, 2, 3), before=0, **kwargs):
+    with fit_checkpoints(params(*args, **kwargs), lambda: data, list(seeds), before) as kept:
         return kept.folder
 
 
@@ -172,24 +164,23 @@ def test_data_and_parameters_decide_the_folder(tmp_path):
         folder_of(tmp_path, data="others"),
         folder_of(tmp_path, seeds=(1, 2, 4)),
         folder_of(tmp_path, n_cycles=3),
-        folder_of(tmp_path, warm_start=True, kept=2),
-        folder_of(tmp_path, warm_start=True, kept=3),
+        folder_of(tmp_path, before=2),
+        folder_of(tmp_path, before=3),
     ]
     assert len({folder, *others}) == 6
-    assert folder_of(tmp_path, warm_start=True) == folder_of(tmp_path, kept=2) == folder
 
 
 def test_unseeded_fits_share_their_folder_and_warm_starts_have_their_own(tmp_path):
     first, second = (folder_of(tmp_path, random_state=None, seeds=seeds) for seeds in ((1, 2, 3), (4, 5, 6)))
     assert first == second
-    assert first != folder_of(tmp_path, random_state=None, warm_start=True, kept=2)
+    assert first != folder_of(tmp_path, random_state=None, before=2)
 
 
 def test_fingerprints_are_of_data_and_parameters(tmp_path):
-    with fit_checkpoints(Estimator(tmp_path), lambda: "data", [1, 2, 3]) as kept:
+    with fit_checkpoints(params(tmp_path), lambda: "data", [1, 2, 3]) as kept:
         assert kept.fingerprints["data"] == "data" and set(kept.fingerprints) == {"data", "parameters"}
         kept.save(STATE)
-    with fit_checkpoints(Estimator(tmp_path), lambda: "data", [1, 2, 3]) as again, again.trusting() as state:
+    with fit_checkpoints(params(tmp_path), lambda: "data", [1, 2, 3]) as again, again.trusting() as state:
         assert state["phase"] == "cycles"
 
 
@@ -197,5 +188,5 @@ def test_without_a_directory_no_fingerprint_is_made():
     def never():
         raise AssertionError("the data were read")
 
-    with fit_checkpoints(Estimator(None), never, []) as kept:
+    with fit_checkpoints(params(None), never, []) as kept:
         assert kept.folder is None

@@ -1,12 +1,15 @@
 """The guard's eyes: class proportions of y^ and the fall of gamma, on labels made by hand."""
 
+import math
+
 import pytest
 import torch
 from tables import settings
 from torch.testing import assert_close
 
+from noisyflywheel.exceptions import DivergenceError
 from noisyflywheel.loop import guard as module
-from noisyflywheel.loop.guard import Guard, cautious_settings, class_shares
+from noisyflywheel.loop.guard import Guard, cautious_settings, check_finite, class_shares
 
 CPU = torch.device("cpu")
 
@@ -98,3 +101,15 @@ def test_cautious_settings():
     )
     assert cautious_settings(settings(cr_weight=0.25), 0.6).cr_weight == 0.25
     assert bold.cr_weight == 3.0  # a copy
+
+
+@pytest.mark.parametrize("name", ["main_loss", "gamma", "f_entropy", "auxiliary_loss"])
+def test_a_figure_that_is_not_finite_is_an_error(name):
+    row = {"main_loss": 1.0, "gamma": 0.5, "f_entropy": 0.1, "auxiliary_loss": 2.0, "cycle": 7, "other": math.nan}
+    check_finite(row, True)
+    with pytest.raises(DivergenceError, match=f"{name} became nan in cycle 7"):
+        check_finite(row | {name: math.nan}, True)
+
+
+def test_without_f_there_is_no_loss_of_f():
+    check_finite({"main_loss": 1.0, "gamma": 0.5, "f_entropy": 0.1, "auxiliary_loss": math.nan, "cycle": 7}, False)

@@ -205,9 +205,27 @@ def test_what_cannot_be_saved(fitted, tmp_path):
     with pytest.raises(TypeError, match="extra_ is a object, which cannot be stored"):
         clf.save(tmp_path / "x")
     assert not (tmp_path / "x").exists()
+    clf = copy.copy(fitted[0])
+    clf._index = pd.period_range("2020-01", periods=150, freq="M")
+    with pytest.raises(TypeError, match="an item of .*_index is a Period, which cannot be stored"):
+        clf.save(tmp_path / "x")
+    clf = copy.deepcopy(fitted[0])
+    clf.views_.views = UserViews().fit(torch.eye(3))
+    clf.views_.views.scaler_ = object()
+    with pytest.raises(TypeError, match="scaler_ is a object, which cannot be stored"):
+        clf.save(tmp_path / "x")
     (tmp_path / "file").write_text("")
     with pytest.raises(CheckpointError, match="file: cannot be"):
         fitted[0].save(tmp_path / "file")
+
+
+def test_private_attributes_of_others_are_left_out(fitted, tmp_path):
+    clf = copy.copy(fitted[0])
+    clf._of_scikit_learn = object()
+    clf.save(tmp_path)
+    loaded = FlywheelClassifier.load(tmp_path)
+    assert vars(clf).keys() - vars(loaded) == {"_of_scikit_learn"}
+    assert_same(clf, loaded, fitted[1])
 
 
 def test_a_checkpoint_of_a_fit_is_no_estimator(tmp_path):

@@ -11,7 +11,7 @@ from noisyflywheel.persistence import CheckpointError, fit_folder
 
 HOLD = """
 import sys
-from noisyflywheel.persistence.folders import fit_folder
+from noisyflywheel.persistence import fit_folder
 with fit_folder(sys.argv[1], "f" * 32) as folder:
     print(folder, flush=True)
     sys.stdin.read()
