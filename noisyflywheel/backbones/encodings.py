@@ -97,18 +97,23 @@ def count_bins(x: Tensor) -> int:
 def bin_edges(x: Tensor, n_bins: int = N_BINS) -> list[Tensor]:
     """Edges of the bins of each column of ``x`` (n, d): its values where they are few, otherwise quantiles."""
     n_bins = max(2, min(n_bins, MOST_INPUTS // x.shape[1]))
-    cuts = quantiles(x, torch.linspace(0, 1, n_bins + 1, dtype=torch.float64)).T.to(x.dtype)  # (d, n_bins + 1)
+    ordered = x.sort(dim=0).values
+    cuts = of_ordered(ordered, torch.linspace(0, 1, n_bins + 1, dtype=torch.float64)).T.to(x.dtype)  # (d, n_bins + 1)
     found = []
     for j, own in enumerate(cuts):
-        values = x[:, j].unique()
+        values = ordered[:, j].unique_consecutive()
         found.append(values if len(values) <= n_bins else own.unique())
     return found
 
 
 def quantiles(x: Tensor, at: Tensor) -> Tensor:
     """Quantiles of each column of ``x`` (n, d) at shares ``at`` (m,), linear in between: (m, d), float64."""
-    ordered = x.double().sort(dim=0).values
-    position = at.to(ordered) * (len(x) - 1)
+    return of_ordered(x.sort(dim=0).values, at)
+
+
+def of_ordered(ordered: Tensor, at: Tensor) -> Tensor:
+    """`quantiles` of columns whose values are in order."""
+    position = at.to(ordered.device) * (len(ordered) - 1)
     low = position.floor().long()
-    high = (low + 1).clamp_max(len(x) - 1)
-    return torch.lerp(ordered[low], ordered[high], (position - low)[:, None])
+    high = (low + 1).clamp_max(len(ordered) - 1)
+    return torch.lerp(ordered[low].double(), ordered[high].double(), (position - low)[:, None])

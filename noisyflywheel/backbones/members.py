@@ -83,6 +83,9 @@ class FoldedMLP(nn.Module):
     n_encoded : int, optional
         Length of the piecewise-linear encoding (`noisyflywheel.backbones.encodings.count_bins`); by default as many as
         columns of many values need. ``fit`` fills it in.
+    only_own : bool, default=False
+        Whether a step of training sends each member only the rows that it trains on: with two folds half the work of
+        all rows, with more folds hardly less. The gradient is the same, dropout draws other masks.
     """
 
     kept_share: Tensor
@@ -95,9 +98,10 @@ class FoldedMLP(nn.Module):
         width: int = 128,
         dropout: float = 0.1,
         n_encoded: int | None = None,
+        only_own: bool = False,
     ) -> None:
         super().__init__()
-        self.n_folds = n_folds
+        self.n_folds, self.only_own = n_folds, only_own
         self.scale = QuantileScale(n_features)
         n_encoded = N_BINS * n_features if n_encoded is None else n_encoded
         self.bins = PiecewiseLinear(n_features, n_encoded)
@@ -122,8 +126,17 @@ class FoldedMLP(nn.Module):
         scaled = self.scale(x)
         return [scaled, torch.cat([scaled, self.bins(x)], 1)]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits of every member (M, B, K) in training, of the whole (B, K) in eval mode."""
+    def encoding(self, family: int, x: Tensor) -> Tensor:
+        """Input of one family: (B, n_features) -> (B, n_inputs)."""
+        return self.scale(x) if family == 0 else self.encodings(x)[family]
+
+    def forward(self, x: Tensor, trains: Tensor | None = None) -> Tensor:
+        """Logits of every member (M, B, K) in training, of the whole (B, K) in eval mode.
+
+        With ``trains``, bool (M, B), those of the rows that a member does not train on may be anything finite.
+        """
+        if trains is not None and self.training:
+            return self._of_own_rows(x, trains)
         encoded = self.encodings(x)
         logits = torch.cat([family(part) for family, part in zip(self.families, encoded, strict=True)])
         if self.training:
@@ -134,10 +147,19 @@ class FoldedMLP(nn.Module):
             prob = torch.lerp(prob, kept.softmax(-1).mean(0), self.kept_share)
         return prob.clamp_min(1e-30).log()
 
+    def _of_own_rows(self, x: Tensor, trains: Tensor) -> Tensor:
+        """Logits (M, B, K) where a member trains on a row; 0, or what was computed to fill up, elsewhere."""
+        most = int(trains.sum(1).max())  # sync: one scalar a step, why `only_own` is for the CPU
+        rows = trains.byte().argsort(dim=1, descending=True, stable=True)[:, :most]  # (M, s), a member's own ones first
+        logits = self.apart(x[rows])  # (M, s, K)
+        return logits.new_zeros(len(rows), len(x), logits.shape[2]).scatter(
+            1, rows[..., None].expand_as(logits), logits
+        )
+
     def apart(self, x: Tensor, kept: bool = False) -> Tensor:
         """Logits of every member on rows of its own: (M, B, n_features) -> (M, B, K), of the kept ones (2 M, B, K)."""
-        encoded = [part.unflatten(0, x.shape[:2]) for part in self.encodings(x.flatten(0, 1))]
-        own = [part[i * self.n_folds : (i + 1) * self.n_folds] for i, part in enumerate(encoded)]
+        own = [self.encoding(family, part.flatten(0, 1)) for family, part in enumerate(x.split(self.n_folds))]
+        own = [part.unflatten(0, (self.n_folds, -1)) for part in own]
         families = self.kept if kept else self.families
         parts = own * 2 if kept else own
         return torch.cat([family.apart(part) for family, part in zip(families, parts, strict=True)])

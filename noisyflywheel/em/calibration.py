@@ -7,6 +7,7 @@ from torch import Tensor
 
 from noisyflywheel.em.main import PROB_MIN, weighted_average
 from noisyflywheel.em.mixture import objective
+from noisyflywheel.em.some_rows import MANY_ROWS, some_rows
 
 TEMPERATURES = tuple(0.25 * 2 ** (i / 4) for i in range(25))
 """Grid of temperatures, 0.25 to 16, a quarter of an octave apart."""
@@ -63,7 +64,7 @@ def calibrate(
 def calibrate_with_clean_rate(
     log_g: Tensor, given: Tensor, eps: Tensor, sample_weight: Tensor | None = None
 ) -> tuple[float, float]:
-    """Temperature of g and gamma that together make the given labels most likely: objective (3).
+    """Temperature of g and gamma that together make the given labels, of up to `MANY_ROWS`, most likely: objective (3).
 
     Only for rows that g was not trained on: elsewhere a net that has learnt wrong labels by heart explains them, and
     gamma runs to 1, the trivial solution of Sec. 3.1.
@@ -86,11 +87,15 @@ def calibrate_with_clean_rate(
     gamma : float
         On a grid of fiftieths within (0, 1).
     """
+    if len(given) > MANY_ROWS:
+        rows = some_rows(len(given), given.device)
+        log_g, given, eps = log_g[rows], given[rows], eps[rows]
+        sample_weight = None if sample_weight is None else sample_weight[rows]
     gammas = torch.arange(1, CLEAN_RATES, dtype=torch.float64, device=eps.device)[:, None] / CLEAN_RATES
-    values = []
+    values, corrupted = [], (1 - gammas) * eps
     for temperature in TEMPERATURES:
         g_given = tempered_given(log_g, given, temperature).double()
-        log_p = torch.log((gammas * g_given + (1 - gammas) * eps).clamp_min(PROB_MIN))  # (rates, N)
+        log_p = (gammas * g_given).add_(corrupted).clamp_min_(PROB_MIN).log_()  # (rates, N)
         values.append(log_p.mean(1) if sample_weight is None else (log_p * sample_weight).sum(1) / sample_weight.sum())
     at = int(torch.stack(values).argmax())  # sync: one scalar
     return TEMPERATURES[at // len(gammas)], (at % len(gammas) + 1) / CLEAN_RATES

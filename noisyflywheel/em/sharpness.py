@@ -134,7 +134,9 @@ def averaged_posterior(prob: Tensor, given: Tensor, sample_weight: Tensor | None
     found = [*at_temperatures(*tried), *without_anchors(*tried)]
     share = torch.softmax(torch.stack([explanation.score for explanation in found]), 0)
     refurbished, guess = torch.zeros_like(p), torch.zeros_like(p)
-    for s, explanation in zip(share, found, strict=True):
+    for s, explanation in zip(share.tolist(), found, strict=True):  # sync: one read
+        if s == 0:  # with many rows most are out of the question
+            continue
         of_all = explanation.guess(p)
         guess += s * of_all
         refurbished += s * posterior_through(of_all, explanation.transition, given)

@@ -138,11 +138,11 @@ def make_trainers(
     ranks: Ranks = ALONE,
 ) -> list[Trainer]:
     """g and f, or g alone where there is no auxiliary network, initialised and tried on two rows."""
-    trainers = []
+    trainers, filled_in = [], widths(sample, n_classes, nets.n_folds)
     named = [("main_net", nets.main, seeds[0]), ("aux_net", nets.aux, seeds[1])]
     for name, net, seed in named if params["refurbish"] else named[:1]:
         seed_global(seed, nets.devices)
-        ready = prepare_net(net, widths(sample, n_classes, nets.n_folds), nets.device, image)
+        ready = prepare_net(net, filled_in, nets.device, image)
         if hasattr(ready.module_, "adapt"):
             ready.module_.adapt(views.plain(sample).to(nets.home))
         amp = image and bf16_pays(nets.home)

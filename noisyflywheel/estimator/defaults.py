@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
+from noisyflywheel.em.some_rows import MANY_ROWS
 from noisyflywheel.loop.decide import Decision
-from noisyflywheel.loop.out_of_fold import MANY_ROWS
 from noisyflywheel.loop.rounds import MOST_ROUNDS
 from noisyflywheel.loop.state import Settings
 from noisyflywheel.views.vectors import share_a_unit

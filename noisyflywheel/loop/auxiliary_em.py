@@ -84,7 +84,7 @@ def m_step(
             x, q_y = loader.mixed(torch.cat(made[:copies]), q_y, mixup_alpha, sizes)
             strong, of_strong = made[copies:], loader.sizes(len(index))
             loss = auxiliary_loss(trainer, q_y, head, strong, contrastive_weight, w, of_strong)
-            yield Batch(x, given[all_views], loss, sum(map(len, strong)), sizes)
+            yield Batch(x, given[all_views], loss, sum(map(len, strong)), sizes, w)
 
     return trainer.epoch(steps())
 

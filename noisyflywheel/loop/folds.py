@@ -34,7 +34,8 @@ class Folds:
         self.trains = (takes_part & ~left_out).float() * (n_folds / (n_folds - 1))
         parts = [own.nonzero().squeeze(1) for own in left_out]
         position = torch.arange(max(len(part) for part in parts), device=fold.device)
-        self.own = torch.stack([part[position % len(part)] for part in parts])
+        filled = [part if len(part) else part.new_zeros(1) for part in parts]  # of `thinned` folds some may be empty
+        self.own = torch.stack([part[position % len(part)] for part in filled])
         self.counts = torch.stack([(position < len(part)).double() for part in parts])
 
     @classmethod
@@ -44,6 +45,12 @@ class Folds:
         for family in fold:
             family[rows] = draw_folds(given[rows].cpu(), n_folds, generator).to(given.device)
         return cls(fold, n_folds)
+
+    def thinned(self, rows: Tensor) -> Folds:
+        """These folds of some ``rows`` (n,) only."""
+        fold = torch.full_like(self.fold, -1)
+        fold[:, rows] = self.fold[:, rows]
+        return Folds(fold, self.n_folds)
 
     def mean_by_row(self, prob: Tensor, n_rows: int) -> Tensor:
         """One prediction of each row for each family, (families, N, K), from those of own folds (M, s, K)."""

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from noisyflywheel import em
+from noisyflywheel.em.some_rows import MANY_ROWS, some_rows
 from noisyflywheel.loop import auxiliary_em
 from noisyflywheel.loop.closing import Closing, close_unseen, mixed
 from noisyflywheel.loop.decide import compare
@@ -27,10 +28,8 @@ from noisyflywheel.loop.state import FlywheelState
 from noisyflywheel.nets.trainer import Trainer
 
 MOST_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 800, 20, 100
-"""Length of the warm-up if nothing ends it earlier: so many steps, within these bounds in epochs."""
-
-MANY_ROWS = 30_000
-"""Beyond so many rows half of ``FEWEST_EPOCHS`` are enough."""
+"""Length of the warm-up if nothing ends it earlier: so many steps, within these bounds in epochs; beyond ``MANY_ROWS``
+rows half of the fewest are enough."""
 
 PATIENCE = 8
 """Epochs without a better loss on unseen rows that end the warm-up."""
@@ -61,6 +60,9 @@ class OutOfFoldFlywheel(Flywheel):
         """Train each member on the rows outside its own fold."""
         self.folds, weights = folds, folds.trains
         self.training_weights = weights if self.sample_weight is None else weights * self.sample_weight.float()
+        self.judged_rows = self.all_rows[some_rows(len(self.all_rows), self.all_rows.device)]
+        is_all = len(self.judged_rows) == len(self.all_rows)
+        self.judged_folds = folds if is_all else folds.thinned(self.judged_rows)
 
     def state_dict(self) -> dict[str, Any]:
         """That of `Flywheel`, the folds, how long the nets learnt, and the rounds."""
@@ -108,15 +110,16 @@ class OutOfFoldFlywheel(Flywheel):
         return []
 
     def held_out_record(self, held_out: list[Tensor], earlier: list[Tensor]) -> Tensor:
-        """Mean loss of given labels of unseen rows, for each net and family: (nets, families).
+        """Mean loss of given labels of unseen rows, of up to `MANY_ROWS`, for each net and family: (nets, families).
 
         Members whose loss, over two epochs, is the least so far are kept; ``learnt_epochs`` is how long f learnt up to
         these, in epochs at the nets' own rate, the mean over the families.
         """
-        given = self.given[self.all_rows]
+        given = self.given[self.judged_rows]
         losses = []
         for trainer in self.trainers:
-            unseen = self._unseen(trainer)[:, self.all_rows].clamp_min(1e-6).log()
+            prob = self.loader.predict_unseen(trainer, self.judged_folds)[:, self.judged_rows]
+            unseen = prob.clamp_min(1e-6).log()
             losses.append([float(F.nll_loss(log_p, given)) for log_p in unseen])  # sync: one scalar a family
         record = torch.tensor(losses)
         best = smoothed([*earlier, record]).argmin(0)  # (nets, families)

@@ -34,10 +34,10 @@ class Predicting:
         """The precision of forwards."""
         return torch.autocast(self.device.type, torch.bfloat16) if self.amp else nullcontext()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The module's output for views ``x``, float32, shape (B, K)."""
+    def forward(self, x: Tensor, **more: Tensor) -> Tensor:
+        """The module's output for views ``x``, float32, shape (B, K); ``more`` is handed to the module."""
         with self.autocast():
-            output = self.net.infer(x)
+            output = self.net.infer(x, **more)
         output = output[0] if isinstance(output, tuple) else output
         return output.float()
 

@@ -14,6 +14,7 @@ from skorch.dataset import ValidSplit
 from torch import nn
 
 from noisyflywheel.backbones import MLP, FoldedMLP, SmallResNet
+from noisyflywheel.em.some_rows import MANY_ROWS
 from noisyflywheel.nets.criterion import check_training_steps
 
 _SILENCED = ("train_loss", "valid_loss", "valid_acc", "print_log")
@@ -42,9 +43,10 @@ def default_net(
     if image:
         return _default(SmallResNet, torch.optim.SGD, 0.05, 64, device, momentum=0.9, nesterov=True, weight_decay=5e-4)
     if n_folds > 1:
-        size = batch_of(n_rows, 6) if n_rows <= 30_000 else 1024
+        size = batch_of(n_rows, 6) if n_rows <= MANY_ROWS else 1024
         net = _default(FoldedMLP, torch.optim.AdamW, 0.002, size, device, weight_decay=0.01, fused=True)
-        return net.set_params(module__n_folds=n_folds)
+        skips = n_folds == 2 and n_rows > MANY_ROWS and torch.device(device).type == "cpu"
+        return net.set_params(module__n_folds=n_folds, **({"module__only_own": True} if skips else {}))
     lr = 0.015 if auxiliary else 0.01
     return _default(MLP, torch.optim.SGD, lr, batch_of(n_rows, 20), device, momentum=0.9, weight_decay=5e-4)
 

@@ -35,6 +35,8 @@ class Batch(NamedTuple):
     """Rows beside ``x`` that the loss sends through the net."""
     sizes: list[int] | None = None
     """How many rows of the batch each rank has, where ``x`` is only this rank's share of it."""
+    weights: Tensor | None = None
+    """Of the rows in the loss: (B,), or (M, B) for each member of the module."""
 
 
 class Trainer(Predicting):
@@ -160,12 +162,18 @@ class Trainer(Predicting):
     def _training_forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The module's output of this process's rows, and log-probabilities of the whole batch."""
         if self.shared is None:
-            output = self.forward(batch.x)
+            output = self.forward(batch.x, **self._who_trains(batch))
             return output, self.log_probs(output)
         x, sizes = self.shared.share(batch.x, batch.sizes)
         with self.shared.forwards(x), self.shared.norms.on():
             output = self.forward(x)
         return output, gather(self.log_probs(output), self.ranks, sizes, dim=-2)
+
+    def _who_trains(self, batch: Batch) -> dict[str, Tensor]:
+        """For a module whose members skip rows without weight: (M, B), whether a member trains on a row."""
+        if batch.weights is None or not getattr(self.net.module_, "only_own", False):
+            return {}
+        return {"trains": batch.weights > 0}
 
     def features_of(self, views: list[Tensor], sizes: list[int] | None = None) -> Tensor:
         """Features of all rows of several views of a batch, one view after the other: (B * views, d).

@@ -5,6 +5,7 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from noisyflywheel.backbones import FoldedMLP
+from noisyflywheel.em.losses import cross_entropy
 
 D, K, FOLDS = 3, 4, 2
 
@@ -40,6 +41,21 @@ def test_rows_of_their_own():
     for m in range(2 * FOLDS):
         assert_close(apart[m], module.train()(x[m])[m])
     assert module.apart(x, kept=True).shape == (4 * FOLDS, 7, K)
+
+
+def test_members_skip_rows_that_they_do_not_train_on():
+    """The loss and every gradient are those of all members on all rows, where the others' weight is 0."""
+    x, target = torch.randn(9, D), torch.randint(K, (9,))
+    first = torch.rand(2, 1, 9) < 0.6
+    trains = torch.cat([first, ~first], 1).flatten(0, 1)  # (M, B): of each family one member per row
+
+    def gradients(**how):
+        module = made().train()
+        loss = cross_entropy(module(x, **how).log_softmax(-1), target, 2.0 * trains)
+        loss.backward()
+        return loss.detach(), [p.grad for p in module.families.parameters()]
+
+    assert_close(gradients(trains=trains), gradients())
 
 
 def test_the_whole_is_the_mean_probability():

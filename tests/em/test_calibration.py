@@ -137,6 +137,16 @@ def test_calibrate_with_clean_rate_takes_the_best_of_both_grids():
     assert calibrate_with_clean_rate(log_g, given, eps, weights) != calibrate_with_clean_rate(log_g, given, eps)
 
 
+def test_some_of_many_rows_are_enough(mixture, monkeypatch):
+    log_p, given, eps = mixture
+    weights = torch.rand(len(given), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    some = torch.arange(0, len(given), 5)
+    expected = calibrate_with_clean_rate(log_p[some], given[some], eps[some], weights[some])
+    monkeypatch.setattr("noisyflywheel.em.calibration.MANY_ROWS", len(given) - 1)
+    monkeypatch.setattr("noisyflywheel.em.calibration.some_rows", lambda n, device: some)
+    assert calibrate_with_clean_rate(log_p, given, eps, weights) == expected
+
+
 def test_clean_rates_are_fiftieths_within_0_and_1():
     sure = torch.log(torch.tensor([[0.999, 0.001]], dtype=torch.float64))
     never = torch.full((1,), 1e-6, dtype=torch.float64)

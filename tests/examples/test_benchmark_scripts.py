@@ -55,3 +55,17 @@ def test_bench_ranks(tmp_path):
     assert "rows a second, ratio" in said
     found = json.loads(out.read_text())["fits"]["small ResNet"]
     assert set(found["rows_per_second"]) == {"1", "2"}
+
+
+@pytest.mark.slow
+def test_time_table(tmp_path):
+    out = tmp_path / "out.json"
+    said = run("time_table.py", "--rows", 200, 400, "--json", out)
+    assert said.count("folds") == 4 and said.count("plain") == 2
+    assert run("time_table.py", "--rows", 200, 400, "--json", out) == said  # cells that are there are not run again
+    assert [(cell["rows"], cell["nets"]) for cell in json.loads(out.read_text())["cells"]] == [
+        (200, "folds"),
+        (400, "folds"),
+        (200, "plain"),
+        (400, "plain"),
+    ]

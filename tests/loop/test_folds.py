@@ -92,3 +92,12 @@ def test_means_keep_the_precision_of_the_predictions(folds):
 def test_folds_are_made_where_the_labels_are():
     folds = Folds.draw(GIVEN, ROWS, 4, 2, generator())
     assert folds.trains.device == folds.own.device == GIVEN.device
+
+
+def test_thinned_folds_leave_the_rows_where_they_were(folds):
+    rows = ROWS[:3]  # fewer than there are folds
+    thinned = folds.thinned(rows)
+    assert (thinned.counts.sum(1) == 0).any()
+    assert torch.equal(thinned.fold[:, rows], folds.fold[:, rows])
+    for members in (range(4), range(4, 8)):
+        assert sorted(torch.cat([own_rows(thinned, member) for member in members]).tolist()) == rows.tolist()

@@ -159,6 +159,18 @@ def test_records_are_losses_on_unseen_rows_and_the_best_members_are_kept():
     assert kept == [(0, 0), (1, 0)]  # the second families were better before
 
 
+def test_some_of_many_rows_tell_when_the_warm_up_ends(monkeypatch):
+    made = out_of_fold()
+    some = torch.arange(0, N, 2)
+    monkeypatch.setattr("noisyflywheel.loop.out_of_fold.some_rows", lambda n, device: some)
+    made._leave_out(made.folds)
+    expected = [
+        -unseen(made, tables_of(trainer))[:, some, GIVEN[some]].clamp_min(1e-6).log().mean(1)
+        for trainer in made.trainers
+    ]
+    assert_close(made.held_out_record([], []), torch.stack(expected))
+
+
 def test_impossible_labels_of_unseen_rows_cost_a_finite_loss():
     made = out_of_fold()
     for trainer in made.trainers:

@@ -27,6 +27,14 @@ def test_default_nets():
     assert default_net(True, 500, "cpu").module is SmallResNet
 
 
+@pytest.mark.parametrize(
+    ("n_rows", "n_folds", "device", "skips"),
+    [(30_001, 2, "cpu", True), (30_000, 2, "cpu", False), (30_001, 3, "cpu", False), (30_001, 2, "cuda", False)],
+)
+def test_members_skip_rows_where_it_pays(n_rows, n_folds, device, skips):
+    assert default_net(False, n_rows, device, n_folds=n_folds).get_params().get("module__only_own", False) is skips
+
+
 def test_prepare_fills_unset_widths_and_leaves_the_users_net():
     mine = net()
     ready = prepare_net(mine, WIDTHS | {"in_channels": 1}, None, False)

@@ -191,3 +191,26 @@ def test_predict_is_eval_mode_in_order_and_free_of_batch_size():
     expected = torch.log_softmax(trainer.net.module_(X[rows]), 1)
     torch.testing.assert_close(whole, expected.detach())
     torch.testing.assert_close(predicted(trainer, source, lambda x: x, rows, 2), expected.detach())
+
+
+class Members(nn.Module):
+    """Two members that note which rows they are asked to train on."""
+
+    def __init__(self, only_own):
+        super().__init__()
+        self.only_own, self.asked = only_own, []
+        self.bias = nn.Parameter(torch.zeros(3))
+
+    def forward(self, x, trains=None):
+        self.asked.append(trains)
+        return self.bias.expand(2, len(x), 3)
+
+
+@pytest.mark.parametrize("only_own", [True, False])
+def test_members_are_told_which_rows_have_weight(only_own):
+    net = NeuralNetClassifier(Members(only_own), criterion=nn.CrossEntropyLoss, train_split=None)
+    trainer = Trainer(prepare_net(net, {}, None, False))
+    weights = torch.tensor([[2.0, 0.0, 2.0], [0.0, 2.0, 0.0]])
+    trainer.epoch([Batch(X[:3], Y[:3], lambda log_p: -log_p.mean(), weights=weights)])
+    (asked,) = trainer.net.module_.asked
+    assert torch.equal(asked, weights > 0) if only_own else asked is None
