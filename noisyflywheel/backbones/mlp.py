@@ -16,6 +16,8 @@ from noisyflywheel.views.vectors import feature_scale, heavy_tails
 class MLP(nn.Module):
     """Multilayer perceptron with BatchNorm for tables and embeddings; returns logits.
 
+    Features of one unit with heavy tails (activations, counts) are replaced by their signed logarithm first.
+
     Parameters
     ----------
     n_features : int
