@@ -125,8 +125,8 @@ def _at_least_zero(value: Any) -> bool:
 class VectorViews(BaseEstimator):
     """Views of a vector: Gaussian noise, and more noise with masked features.
 
-    Where the features share a unit and have heavy tails (kurtosis above 10), as activations and counts do, both are those
-    of their signed logarithm.
+    Where the features share a unit and have heavy tails (kurtosis above 10), as activations and counts do, both are
+    those of their signed logarithm.
 
     Parameters
     ----------
