@@ -187,8 +187,10 @@ class VectorViews(BaseEstimator):
         return torch.addcmul(self._bend(x), drawn, self.scale_.to(x.device, non_blocking=True), value=strength)
 
     def _bend(self, x: Tensor) -> Tensor:
-        """Heavy tails drawn in."""
-        return signed_log(x, self.knee_) if self.knee_ else x
+        """Heavy tails drawn in; views that an earlier version fitted know of none."""
+        knee = getattr(self, "knee_", 0.0)
+        return signed_log(x, knee) if knee else x
 
     def _unbend(self, z: Tensor) -> Tensor:
-        return signed_exp(z, self.knee_) if self.knee_ else z
+        knee = getattr(self, "knee_", 0.0)
+        return signed_exp(z, knee) if knee else z

@@ -104,3 +104,11 @@ def test_weights_take_the_knee_along_and_those_without_one_load():
     earlier = {name: value for name, value in net.state_dict().items() if name != "knee"}
     other.load_state_dict(earlier)
     assert not other.bends and not other(x).equal(net(x))
+
+
+def test_views_that_an_earlier_version_fitted_have_no_logarithm():
+    x = torch.randn(200, 40, generator=torch.Generator().manual_seed(0))
+    views = VectorViews().fit(x)
+    made = views.weak(x, torch.Generator().manual_seed(1))
+    del views.knee_
+    assert views.weak(x, torch.Generator().manual_seed(1)).equal(made)
