@@ -84,6 +84,13 @@ def test_warm_start_wants_the_same_rows():
         clf.fit(X, Y, sample_weight=np.arange(300) + 1.0)
 
 
+def test_without_warm_start_what_an_earlier_fit_left_is_not_gone_on_from():
+    clf = FlywheelClassifier(**QUICK, warm_start=True).fit(X, Y)
+    data = labelled_rows(clf, X, Y, None)
+    assert earlier_fit(clf, data) is clf._kept
+    assert earlier_fit(clf.set_params(warm_start=False), data) is None
+
+
 def test_warm_start_trains():
     """Ten cycles and forty are as good as fifty; ten alone are worse (`-m slow` has five seeds)."""
     given = symmetric(Y, 0.5, random_state=0)
