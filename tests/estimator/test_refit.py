@@ -10,6 +10,7 @@ from torch import nn
 
 from noisyflywheel import FlywheelClassifier, FlywheelWarning
 from noisyflywheel.backbones import MLP
+from noisyflywheel.estimator.fit import earlier_fit, labelled_rows
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.nets.trainer import Trainer
 from noisyflywheel.noise import symmetric
