@@ -32,6 +32,7 @@ LITERAL: dict[str, Any] = {
     "calibrate": False,
     "cr_ramp": 0,
     "guard": False,
+    "distribution_alignment": 0,
     "average_epochs": 0,
 }
 """The loop exactly as the paper writes it."""

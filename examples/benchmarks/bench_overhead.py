@@ -61,6 +61,7 @@ def with_library(X: np.ndarray, given: np.ndarray, n_cycles: int, seed: int) -> 
         n_cycles=n_cycles,
         cr_weight=LAMBDA,
         cr_ramp=RAMP,
+        distribution_alignment=0,
         average_epochs=0,
         calibrate=False,
         device="cpu",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -98,7 +99,8 @@ def inception_resnet_v2(n_classes: int = 10, in_channels: int = 3, weights: str 
     except ImportError as error:
         message = "inception_resnet_v2 needs timm; install it with: pip install 'noisyflywheel[timm]'"
         raise ImportError(message) from error
-    body = timm.create_model("inception_resnet_v2", pretrained=weights is not None, num_classes=0, in_chans=in_channels)
+    make: Any = timm.create_model  # its parameters are untyped or typed, by version
+    body = make("inception_resnet_v2", pretrained=weights is not None, num_classes=0, in_chans=in_channels)
     return BodyAndHead(body, body.num_features, n_classes)
 
 

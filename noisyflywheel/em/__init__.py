@@ -4,7 +4,14 @@ Every function takes and returns tensors on one device and never sees a network.
 class and columns = given class.
 """
 
-from noisyflywheel.em.auxiliary import auxiliary_likelihood, marginal_true_class, posterior_through, refurbish
+from noisyflywheel.em.auxiliary import (
+    auxiliary_likelihood,
+    marginal_true_class,
+    posterior_through,
+    refurbish,
+    rescaled,
+    share_factors,
+)
 from noisyflywheel.em.calibration import agreement, calibrate, calibrate_with_clean_rate, overconfidence, tempered_given
 from noisyflywheel.em.corruption import corruption_matrix, error_probability, transition_matrix
 from noisyflywheel.em.label_posterior import bayes_posterior, mean_posterior
@@ -37,7 +44,9 @@ __all__ = [
     "overconfidence",
     "posterior_through",
     "refurbish",
+    "rescaled",
     "reweighted_cross_entropy",
+    "share_factors",
     "tempered_given",
     "transition_matrix",
     "update_clean_rate",

@@ -76,6 +76,33 @@ def posterior_through(f_prob: Tensor, transition: Tensor, given: Tensor) -> Tens
     return torch.where(evidence > 0, joint / evidence.clamp_min(PROB_MIN), f_prob)
 
 
+def share_factors(mass: Tensor, counts: Tensor) -> Tensor:
+    """By what predictions have to be multiplied for the classes to have the shares of the given labels.
+
+    Distribution alignment (Berthelot et al., "ReMixMatch", ICLR 2020): where the labels of a class go astray in about
+    every second row, f may give all its rows to the class that they are labelled as; its share then falls far below
+    that of its given labels. One row is added to each class.
+
+    Parameters
+    ----------
+    mass : Tensor of shape (K,)
+        Sum of f's predictions of the rows.
+    counts : Tensor of shape (K,)
+        Rows given each label.
+
+    Returns
+    -------
+    Tensor of shape (K,), above 0, of the type of ``mass``
+    """
+    return (counts.to(mass.dtype) + 1) / (mass + 1)
+
+
+def rescaled(prob: Tensor, factors: Tensor) -> Tensor:
+    """Predictions (N, K) times ``factors`` (K,), rows sum to 1."""
+    scaled = prob * factors.to(prob.dtype)
+    return scaled / scaled.sum(1, keepdim=True)
+
+
 def auxiliary_likelihood(q_y: Tensor, f_prob: Tensor, transition: Tensor, given: Tensor) -> Tensor:
     """Objective of the auxiliary M-step.
 

@@ -64,6 +64,10 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
         keeps f behind g. The recipes set 4.
     sharpen_temperature : float in (0, 10], default=1.0
         Temperature of f's guess in the training targets (Eq. 11); below 1 sharpens.
+    distribution_alignment : "auto" or float in [0, 1], default="auto"
+        Share of the cycles, from the first one on, in which f's guess is scaled to the class shares of the given labels
+        (`noisyflywheel.em.share_factors`), so that no class is swallowed by one that it is often labelled as; 0 is the
+        paper's loop. "auto" is 0.2, and 0 with folds and with ``resample="argmax"``.
     average_epochs : "auto" or float, default="auto"
         E-steps and prediction use a moving average of each net's weights over about this many epochs; 0 uses the
         weights as they are, as the paper. "auto" is 5 for images and 0 for vectors.
@@ -173,6 +177,7 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
         contrastive_weight: float | str = "auto",
         mixup_alpha: float | str = "auto",
         sharpen_temperature: float = 1.0,
+        distribution_alignment: float | str = "auto",
         average_epochs: float | str = "auto",
         noise_model: str = "class",
         resample: str = "posterior",
@@ -200,6 +205,7 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
         self.contrastive_weight = contrastive_weight
         self.mixup_alpha = mixup_alpha
         self.sharpen_temperature = sharpen_temperature
+        self.distribution_alignment = distribution_alignment
         self.average_epochs = average_epochs
         self.noise_model = noise_model
         self.resample = resample

@@ -12,16 +12,16 @@ from noisyflywheel.loop.rounds import MOST_ROUNDS
 from noisyflywheel.loop.state import Settings
 from noisyflywheel.views.vectors import share_a_unit
 
-AUTO = {"mixup_alpha": 0.0, "contrastive_weight": 0.0}
-AUTO_VECTORS = AUTO | {"average_epochs": 0.0, "cr_ramp": 0.1, "n_cycles": 50}
-AUTO_IMAGES = AUTO | {"average_epochs": 5.0, "cr_ramp": 0.4, "n_cycles": 50}
+AUTO = {"mixup_alpha": 0.0, "contrastive_weight": 0.0, "distribution_alignment": 0.0}
+AUTO_VECTORS = AUTO | {"average_epochs": 0.0, "cr_ramp": 0.1, "n_cycles": 50, "distribution_alignment": 0.2}
+AUTO_IMAGES = AUTO | {"average_epochs": 5.0, "cr_ramp": 0.4, "n_cycles": 50, "distribution_alignment": 0.2}
 AUTO_FOLDS = AUTO | {"average_epochs": 0.0, "cr_ramp": 0.5, "n_cycles": 16}
 AUTO_MANY_ROWS = AUTO_FOLDS | {"n_cycles": 8}
 """What "auto" stands for, without folds and with them (fewer cycles beyond ``MANY_ROWS`` rows, where each has many
 steps); ``cr_ramp`` as a share of the cycles. In the tens of epochs that a default fit has, MixUp and the contrastive
 loss cost more than they give: f stays behind g, on tables and embeddings as on pictures. A long ramp leaves nets on
 embeddings and tables time to memorise the given labels; small convolutional nets underfit, want a long one and their
-weights averaged."""
+weights averaged. Which class is labelled as which is settled in the first cycles, where f's guess is aligned."""
 
 
 SMALL_TABLE = 5_000
@@ -33,6 +33,7 @@ def make_settings(params: dict[str, Any], image: bool, n_folds: int = 1, n_rows:
     values = {name: params[name] for name in Settings.__dataclass_fields__ if name != "n_rounds"}
     folds = AUTO_MANY_ROWS if n_rows > MANY_ROWS else AUTO_FOLDS
     auto: dict[str, Any] = AUTO_IMAGES if image else folds if n_folds > 1 else AUTO_VECTORS
+    auto = auto | {"distribution_alignment": 0.0} if params["resample"] == "argmax" else auto
     n_cycles = auto["n_cycles"] if params["n_cycles"] == "auto" else params["n_cycles"]
     for name, value in (auto | {"cr_ramp": max(1, int(n_cycles * auto["cr_ramp"]))}).items():
         if isinstance(values[name], str):
@@ -43,6 +44,10 @@ def make_settings(params: dict[str, Any], image: bool, n_folds: int = 1, n_rows:
 
 WIDE = 32
 """So many features of one unit are pixels or an embedding: what views of noise are for."""
+
+BY_HEART = 1.5
+"""Rows for each feature up to which any labels can be learnt by heart: a line separates half of all ways to label two
+classes where there are twice as many rows as features (Cover 1965), and most of them with a quarter fewer."""
 
 MANY_FLAGS = 0.25
 """From this share of two-valued features on rows are a table with encoded categories, whatever their variances are."""
@@ -58,6 +63,7 @@ IN_SAMPLE: dict[str, tuple[Any, ...]] = {
     "contrastive_weight": ("auto", 0),
     "mixup_alpha": ("auto", 0),
     "sharpen_temperature": (1,),
+    "distribution_alignment": ("auto", 0),
     "average_epochs": ("auto", 0),
     "resample": ("posterior",),
     "calibrate": ("auto",),
@@ -89,11 +95,14 @@ def choose_n_folds(params: dict[str, Any], sample: Tensor, n_rows: int, is_table
     if not vectors or against:
         reason = f"{against[0]} is set" if against else "no vectors"
         return 1, Decision("n_folds", "1", reason=reason)
-    if not is_table and sample.shape[1] >= WIDE and is_of_one_unit(sample):
-        return 1, Decision("n_folds", "1", reason=f"{sample.shape[1]} features in one unit: views of noise")
+    width, what = sample.shape[1], f"a table of {n_rows} rows"
+    if not is_table and width >= WIDE and is_of_one_unit(sample):
+        if n_rows >= BY_HEART * width:
+            return 1, Decision("n_folds", "1", reason=f"{width} features in one unit: views of noise")
+        what = f"{n_rows} rows of {width} features: labels can be learnt by heart"
     n_folds = next(folds for most, folds in FOLDS if most is None or n_rows <= most)
     n_folds = min(n_folds, n_rows)
-    return n_folds, Decision("n_folds", str(n_folds), reason=f"a table of {n_rows} rows")
+    return n_folds, Decision("n_folds", str(n_folds), reason=what)
 
 
 def is_of_one_unit(sample: Tensor) -> bool:

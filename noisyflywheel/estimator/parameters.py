@@ -69,6 +69,11 @@ _CHECKS: dict[str, _Check] = {
     "contrastive_weight": _AUTO_OR_NUMBER,
     "mixup_alpha": _AUTO_OR_NUMBER,
     "sharpen_temperature": ("a number in (0, 10]", _is_real, lambda v: 0 < v <= 10),
+    "distribution_alignment": (
+        "'auto' or a number in [0, 1]",
+        lambda v: _is_real(v) or isinstance(v, str),
+        lambda v: v == "auto" or (_is_real(v) and 0 <= v <= 1),
+    ),
     "average_epochs": _AUTO_OR_NUMBER,
     "noise_model": _one_of("class", "uniform"),
     "resample": _one_of("posterior", "argmax"),

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from noisyflywheel import em
+from noisyflywheel.em.counts import class_counts
 from noisyflywheel.em.losses import contrastive_loss, soft_target_cross_entropy
 from noisyflywheel.loop.loader import ViewLoader
 from noisyflywheel.nets.trainer import Batch, Trainer
@@ -23,6 +24,13 @@ def e_step(trainer: Trainer, loader: ViewLoader, rows: Tensor, n_classes: int) -
     for name in loader.views.guess:
         total += loader.predict(trainer, rows, None if name == "plain" else loader.weak).exp()
     return total / len(loader.views.guess)
+
+
+def aligned(guess: Tensor, given: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+    """A guess (B, K) whose classes have about the shares of the given labels (B,), see `em.share_factors`: (B, K)."""
+    exact = guess.double()  # so that a weight counts as a repetition does
+    mass = exact.sum(0) if sample_weight is None else sample_weight.double() @ exact
+    return em.rescaled(guess, em.share_factors(mass, class_counts(given, guess.shape[1], sample_weight)))
 
 
 def matrices(q: Tensor, f_prob: Tensor, given: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:

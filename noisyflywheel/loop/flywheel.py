@@ -91,7 +91,12 @@ class Flywheel(FlywheelParts):
         """
         known = self.settings.cycle_size is None and self.state.cycle > 0
         if self.settings.refurbish and not known:
-            self.state.f_prob[rows] = auxiliary_em.e_step(self.aux, self.loader, rows, self.n_classes)
+            self.state.f_prob[rows] = self._guess_of(rows)
+
+    def _guess_of(self, rows: Tensor) -> Tensor:
+        """f's guess of the true class, in the first cycles with the class shares of the given labels: (B, K)."""
+        guess = auxiliary_em.e_step(self.aux, self.loader, rows, self.n_classes)
+        return auxiliary_em.aligned(guess, self.given[rows], self._weights_of(rows)) if self._aligns else guess
 
     def _m_step_auxiliary(self, rows: Tensor) -> float:
         """Step 3: train f on the refurbished labels (Eq. 13); T and T_c in closed form."""
@@ -120,7 +125,7 @@ class Flywheel(FlywheelParts):
         """Step 4: resampled labels y^ and corruption probabilities (Eq. 14), with the updated f."""
         s, given = self.state, self.given[rows]
         if self.settings.refurbish:
-            s.f_prob[rows] = auxiliary_em.e_step(self.aux, self.loader, rows, self.n_classes)
+            s.f_prob[rows] = self._guess_of(rows)
             s.y_hat[rows] = auxiliary_em.resample(s.q[rows], given, s.f_prob[rows], self.settings.resample)
             if self.settings.noise_model == "class":
                 s.eps[rows] = em.error_probability(s.f_prob[rows], s.corruption, given).double()

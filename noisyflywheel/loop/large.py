@@ -50,6 +50,8 @@ class LargeFlywheel(Flywheel):
 
     _source: Tensor | str | None = None
     """Of f's prediction: "plain" rows, or the state of the views' generator before the last guess."""
+    _source_aligned = False
+    """Whether that guess was aligned."""
 
     def _first_f_prob(self) -> Tensor:
         n, k = len(self.given), self.n_classes
@@ -104,16 +106,29 @@ class LargeFlywheel(Flywheel):
     def _e_step_auxiliary(self, rows: Tensor) -> None:
         known = self.settings.cycle_size is None and self.state.cycle > 0
         if self.settings.refurbish and not known:
-            self._guess(rows)
+            self._guess(rows, self._aligns)
 
-    def _guess(self, rows: Tensor) -> None:
+    def _guess(self, rows: Tensor, align: bool = False) -> None:
         """f's guess of the true class (Eq. 11), the mean over its views."""
         f_prob, views = self.state.f_prob, self.loader.views.guess
-        self._source = self.loader.augment.get_state()
+        self._source, self._source_aligned = self.loader.augment.get_state(), align
         for i, name in enumerate(views):
             for at, log_f in self.loader.predict_parts(self.aux, rows, None if name == "plain" else self.loader.weak):
                 share = log_f.exp() / len(views)
                 f_prob[rows[at]] = (share if i == 0 else f_prob[rows[at]].float() + share).to(self.storage)
+        if align:
+            self._align(rows)
+
+    def _align(self, rows: Tensor) -> None:
+        """As `auxiliary_em.aligned` does it."""
+        f_prob, weights, k = self.state.f_prob, self._weights_of(rows), self.n_classes
+        mass = torch.zeros(k, dtype=torch.float64, device=f_prob.device)
+        for at in self._blocks(len(rows)):
+            part = f_prob[rows[at]].double()
+            mass += part.sum(0) if weights is None else weights[at].double() @ part
+        factors = em.share_factors(mass, class_counts(self.given[rows], k, weights))
+        for at in self._blocks(len(rows)):
+            f_prob[rows[at]] = em.rescaled(f_prob[rows[at]].float(), factors).to(self.storage)
 
     def _matrices(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         return self._matrices_of(rows, self._weights_of(rows))
@@ -135,7 +150,7 @@ class LargeFlywheel(Flywheel):
         """Step 4: as `Flywheel` does it."""
         s, settings = self.state, self.settings
         if settings.refurbish:
-            self._guess(rows)
+            self._guess(rows, self._aligns)
         else:
             self._store(self.main, rows)
         for at in self._blocks(len(rows)) if settings.refurbish else ():
@@ -226,13 +241,14 @@ class LargeFlywheel(Flywheel):
         f_prob = self.state.f_prob
         self.state.f_prob = f_prob[:0] if self._can_predict_again else f_prob
         try:
-            return super().state_dict() | {"source": self._source}
+            return super().state_dict() | {"source": self._source, "source_aligned": self._source_aligned}
         finally:
             self.state.f_prob = f_prob
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go to where the flywheel was when `state_dict` was called; f predicts anew."""
         f_prob, self._source = self.state.f_prob, saved["source"]
+        self._source_aligned = saved.get("source_aligned", False)
         super().load_state_dict(saved)
         if not self._can_predict_again:
             return
@@ -242,7 +258,7 @@ class LargeFlywheel(Flywheel):
         elif self._source is not None:
             now = self.loader.augment.get_state()
             self.loader.augment.set_state(self._source)
-            self._guess(self.all_rows)
+            self._guess(self.all_rows, self._source_aligned)
             self.loader.augment.set_state(now)
 
 

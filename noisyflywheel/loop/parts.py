@@ -111,6 +111,11 @@ class FlywheelParts:
         settled = settings.average_epochs > 0 or self.state.cycle - self.first_cycle >= settings.cr_ramp
         return settings.refurbish and settled
 
+    @property
+    def _aligns(self) -> bool:
+        """Whether f's guess is aligned with the shares of the given labels in this cycle."""
+        return self.state.cycle < self.settings.distribution_alignment * (self.first_cycle + self.settings.n_cycles)
+
     def _weights_of(self, rows: Tensor) -> Tensor | None:
         return None if self.sample_weight is None else self.sample_weight[rows]
 

@@ -27,6 +27,7 @@ class Settings:
     calibrate: bool | str
     guard: bool
     refurbish: bool
+    distribution_alignment: float = 0.0
     n_rounds: int = 1
 
 

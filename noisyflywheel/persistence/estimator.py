@@ -98,7 +98,8 @@ class Persistent:
         return {"plain": True, "params": params | nets, "fitted": fitted}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """From the state of a pickle or of skops."""
+        """From the state of a pickle or of skops; parameters that an earlier version did not have are the defaults."""
+        vars(self).update(type(self)().get_params(deep=False))  # type: ignore[attr-defined]
         if not state.get("plain"):
             super().__setstate__(state)  # type: ignore[misc]
             return

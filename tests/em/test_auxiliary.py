@@ -5,7 +5,15 @@ import math
 import pytest
 import torch
 
-from noisyflywheel.em import auxiliary_likelihood, marginal_true_class, posterior_through, refurbish, transition_matrix
+from noisyflywheel.em import (
+    auxiliary_likelihood,
+    marginal_true_class,
+    posterior_through,
+    refurbish,
+    rescaled,
+    share_factors,
+    transition_matrix,
+)
 
 F_PROB = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]], dtype=torch.float64)
 GIVEN = torch.tensor([0, 1])
@@ -116,3 +124,20 @@ def test_posterior_through_maximises_the_auxiliary_likelihood_less_its_entropy()
     best = bound(posterior_through(f_prob, T, given))
     for _ in range(20):
         assert bound(torch.softmax(torch.randn(20, 3, generator=rng).double(), 1)) < best
+
+
+def test_share_factors_by_hand():
+    factors = share_factors(torch.tensor([0.5, 2.0, 7.5], dtype=torch.float64), torch.tensor([2, 2, 6]))
+    torch.testing.assert_close(factors, torch.tensor([3 / 1.5, 3 / 3, 7 / 8.5], dtype=torch.float64))
+    weighted = share_factors(torch.tensor([1.0, 3.0]), torch.tensor([0.0, 4.0], dtype=torch.float64))
+    torch.testing.assert_close(weighted, torch.tensor([0.5, 1.25]))
+
+
+def test_rescaled_by_hand():
+    found = rescaled(F_PROB, torch.tensor([2.0, 1.0, 0.5]))
+    expected = torch.tensor([[1.0 / 1.4, 0.3 / 1.4, 0.1 / 1.4], [0.2 / 0.7, 0.1 / 0.7, 0.4 / 0.7]], dtype=torch.float64)
+    torch.testing.assert_close(found, expected)
+
+
+def test_predictions_with_the_shares_of_the_labels_stay():
+    torch.testing.assert_close(rescaled(F_PROB, share_factors(F_PROB.sum(0), F_PROB.sum(0))), F_PROB)

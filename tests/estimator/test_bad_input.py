@@ -86,6 +86,8 @@ PARAMETERS = [
     ({"contrastive_weight": -0.1}, ValueError, "contrastive_weight"),
     ({"mixup_alpha": None}, TypeError, "mixup_alpha"),
     ({"sharpen_temperature": 0}, ValueError, r"sharpen_temperature must be a number in \(0, 10\]"),
+    ({"distribution_alignment": 1.5}, ValueError, r"distribution_alignment must be 'auto' or a number in \[0, 1\]"),
+    ({"distribution_alignment": None}, TypeError, "distribution_alignment"),
     ({"average_epochs": -1}, ValueError, "average_epochs"),
     ({"noise_model": "instance"}, ValueError, "noise_model must be 'class' or 'uniform'"),
     ({"noise_model": None}, TypeError, "noise_model"),

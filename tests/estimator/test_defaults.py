@@ -31,6 +31,14 @@ def test_many_features_in_one_unit_have_views_instead():
     assert choose_n_folds(params(), rows(32, loudest=1000.0), 1000)[0] == 5
 
 
+def test_few_rows_of_many_features_have_folds():
+    found, decision = choose_n_folds(params(), rows(32, n=47), 47)
+    assert found == 5 and decision.reason == "47 rows of 32 features: labels can be learnt by heart"
+    assert choose_n_folds(params(), rows(32, n=48), 48)[0] == 1
+    assert choose_n_folds(params(views=VectorViews()), rows(32, n=47), 47)[0] == 1
+    assert choose_n_folds(params(n_folds=1), rows(32, n=47), 47)[0] == 1
+
+
 def test_pictures_have_none():
     assert choose_n_folds(params(), torch.zeros(50, 1, 8, 8), 50)[0] == 1
 
@@ -40,6 +48,7 @@ FORMS = [
     {"views": None},
     {"mixup_alpha": 4.0},
     {"contrastive_weight": 0.025},
+    {"distribution_alignment": 0.3},
     {"average_epochs": 3},
     {"resample": "argmax"},
     {"calibrate": False},
@@ -73,6 +82,9 @@ def test_settings():
     folds, vectors, images = (make_settings(params(), *kind) for kind in ((False, 5), (False, 1), (True, 1)))
     assert (folds.n_cycles, folds.cr_ramp) == (16, 8)
     assert (vectors.n_cycles, vectors.cr_ramp, vectors.average_epochs) == (50, 5, 0.0)
+    assert [made.distribution_alignment for made in (folds, vectors, images)] == [0, 0.2, 0.2]
+    assert make_settings(params(resample="argmax"), False).distribution_alignment == 0  # the paper's form
+    assert make_settings(params(resample="argmax", distribution_alignment=0.2), False).distribution_alignment == 0.2
     assert (images.n_cycles, images.cr_ramp, images.average_epochs) == (50, 20, 5.0)
     assert [make_settings(params(), False, 2, n_rows).n_cycles for n_rows in (30_000, 30_001)] == [16, 8]
     assert make_settings(params(n_cycles=20, cr_ramp=3, mixup_alpha=4.0), False).cr_ramp == 3

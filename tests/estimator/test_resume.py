@@ -22,7 +22,7 @@ from noisyflywheel.persistence.store import FILE
 
 X, Y = load_digits(return_X_y=True)
 X, Y = X[:90], Y[:90]
-QUICK = {"n_warmup_epochs": 3, "n_cycles": 4, "random_state": 0, "guard": False}
+QUICK = {"n_warmup_epochs": 3, "n_cycles": 4, "n_folds": 1, "random_state": 0, "guard": False}
 
 
 @functools.cache

@@ -242,6 +242,45 @@ def test_e_step_of_f_is_its_guess_and_is_known_after_the_first_cycle():
     assert not made.state.f_prob.any()
 
 
+def aligned(prob, given, weights=None):
+    """By hand: what `distribution_alignment` makes of a guess."""
+    w = torch.ones(len(given)) if weights is None else weights.float()
+    counts = torch.stack([w[given == k].sum() for k in range(K)])
+    scaled = prob * (counts + 1) / ((w[:, None] * prob).sum(0) + 1)
+    return scaled / scaled.sum(1, keepdim=True)
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["even", "weighted"])
+def test_the_guess_of_f_is_aligned_with_the_given_labels(weights):
+    made = after_warm_up(distribution_alignment=0.5, n_cycles=4, sample_weight=weights)
+    made._e_step_auxiliary(ROWS)
+    expected = aligned(F_PROB, GIVEN, weights)
+    assert_close(made.state.f_prob, expected)
+    assert (expected - F_PROB).abs().max() > 0.05
+    made._resample(ROWS)
+    assert_close(made.state.f_prob, expected)
+
+
+def test_the_guess_is_aligned_in_the_first_cycles_of_both_fits():
+    made = after_warm_up(distribution_alignment=0.5, n_cycles=4)
+    cycles = {}
+    for made.first_cycle in (0, 2):
+        cycles[made.first_cycle] = []
+        for cycle in range(6):
+            made.state.cycle = cycle
+            made._resample(ROWS)
+            if not torch.allclose(made.state.f_prob, F_PROB):
+                cycles[made.first_cycle].append(cycle)
+    assert cycles == {0: [0, 1], 2: [0, 1, 2]}
+
+
+def test_the_guess_of_drawn_rows_is_aligned_with_their_labels():
+    made = after_warm_up(distribution_alignment=1.0, cycle_size=6)
+    rows = torch.tensor([2, 4, 5])
+    made._e_step_auxiliary(rows)
+    assert_close(made.state.f_prob[rows], aligned(F_PROB[rows], GIVEN[rows]))
+
+
 def test_e_step_of_f_is_made_in_every_cycle_that_draws_its_rows():
     made = after_warm_up(cycle_size=6)
     made.state.cycle, made.state.f_prob = 1, torch.zeros(N, K)

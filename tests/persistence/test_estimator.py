@@ -321,6 +321,14 @@ def test_round_trips(fitted, tmp_path, through):
     clone(again).fit(X[:60], Y[:60])
 
 
+def test_a_pickle_of_an_earlier_version_lacks_a_parameter(fitted):
+    clf, frame = copy.copy(fitted[0]), fitted[1]
+    del clf.distribution_alignment
+    again = copy.copy(clf)
+    assert again.get_params() == fitted[0].get_params()
+    assert_same(fitted[0], again, frame)
+
+
 def test_unfitted_round_trips():
     clf = FlywheelClassifier(user_net(), views=VectorViews(noise=0.1), n_cycles=3)
     for again in (
