@@ -67,7 +67,7 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
     distribution_alignment : "auto" or float in [0, 1], default="auto"
         Share of the cycles, from the first one on, in which f's guess is scaled to the class shares of the given labels
         (`noisyflywheel.em.share_factors`), so that no class is swallowed by one that it is often labelled as; 0 is the
-        paper's loop. "auto" is 0.2, and 0 with folds and with ``resample="argmax"``.
+        paper's loop. "auto" is 0.3, and 0 with folds and with ``resample="argmax"``.
     average_epochs : "auto" or float, default="auto"
         E-steps and prediction use a moving average of each net's weights over about this many epochs; 0 uses the
         weights as they are, as the paper. "auto" is 5 for images and 0 for vectors.

@@ -13,8 +13,8 @@ from noisyflywheel.loop.state import Settings
 from noisyflywheel.views.vectors import share_a_unit
 
 AUTO = {"mixup_alpha": 0.0, "contrastive_weight": 0.0, "distribution_alignment": 0.0}
-AUTO_VECTORS = AUTO | {"average_epochs": 0.0, "cr_ramp": 0.1, "n_cycles": 50, "distribution_alignment": 0.2}
-AUTO_IMAGES = AUTO | {"average_epochs": 5.0, "cr_ramp": 0.4, "n_cycles": 50, "distribution_alignment": 0.2}
+AUTO_VECTORS = AUTO | {"average_epochs": 0.0, "cr_ramp": 0.1, "n_cycles": 50, "distribution_alignment": 0.3}
+AUTO_IMAGES = AUTO | {"average_epochs": 5.0, "cr_ramp": 0.4, "n_cycles": 50, "distribution_alignment": 0.3}
 AUTO_FOLDS = AUTO | {"average_epochs": 0.0, "cr_ramp": 0.5, "n_cycles": 16}
 AUTO_MANY_ROWS = AUTO_FOLDS | {"n_cycles": 8}
 """What "auto" stands for, without folds and with them (fewer cycles beyond ``MANY_ROWS`` rows, where each has many

@@ -82,7 +82,7 @@ def test_settings():
     folds, vectors, images = (make_settings(params(), *kind) for kind in ((False, 5), (False, 1), (True, 1)))
     assert (folds.n_cycles, folds.cr_ramp) == (16, 8)
     assert (vectors.n_cycles, vectors.cr_ramp, vectors.average_epochs) == (50, 5, 0.0)
-    assert [made.distribution_alignment for made in (folds, vectors, images)] == [0, 0.2, 0.2]
+    assert [made.distribution_alignment for made in (folds, vectors, images)] == [0, 0.3, 0.3]
     assert make_settings(params(resample="argmax"), False).distribution_alignment == 0  # the paper's form
     assert make_settings(params(resample="argmax", distribution_alignment=0.2), False).distribution_alignment == 0.2
     assert (images.n_cycles, images.cr_ramp, images.average_epochs) == (50, 20, 5.0)
