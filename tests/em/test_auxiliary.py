@@ -137,6 +137,7 @@ def test_rescaled_by_hand():
     found = rescaled(F_PROB, torch.tensor([2.0, 1.0, 0.5]))
     expected = torch.tensor([[1.0 / 1.4, 0.3 / 1.4, 0.1 / 1.4], [0.2 / 0.7, 0.1 / 0.7, 0.4 / 0.7]], dtype=torch.float64)
     torch.testing.assert_close(found, expected)
+    assert rescaled(F_PROB.float(), torch.ones(3, dtype=torch.float64)).dtype == torch.float32
 
 
 def test_predictions_with_the_shares_of_the_labels_stay():
