@@ -9,7 +9,11 @@ CLIP = 3.0
 """Where the smooth clip of `QuantileScale` levels off, in interquartile ranges."""
 
 N_BINS = 16
-"""Bins of a column at most."""
+"""Bins of a column at most, where there are few rows or many columns."""
+
+MOST_BINS, ROOMY_INPUTS, ROWS_A_BIN = 48, 384, 64
+"""With so many rows for each of them a column has more bins, so many at most, as long as the encoding of all columns is
+no longer than this: in few columns much hangs on where exactly a number lies."""
 
 MOST_INPUTS = 4096
 """Wide tables get fewer bins a column, so that their encoding is no longer than this."""
@@ -94,9 +98,15 @@ def count_bins(x: Tensor) -> int:
     return sum(len(own) - 1 for own in bin_edges(x))
 
 
-def bin_edges(x: Tensor, n_bins: int = N_BINS) -> list[Tensor]:
+def bins_of_a_column(n_rows: int, n_columns: int) -> int:
+    """Bins of a column at most."""
+    more = min(MOST_BINS, ROOMY_INPUTS // n_columns, n_rows // ROWS_A_BIN)
+    return max(2, min(max(N_BINS, more), MOST_INPUTS // n_columns))
+
+
+def bin_edges(x: Tensor, n_bins: int | None = None) -> list[Tensor]:
     """Edges of the bins of each column of ``x`` (n, d): its values where they are few, otherwise quantiles."""
-    n_bins = max(2, min(n_bins, MOST_INPUTS // x.shape[1]))
+    n_bins = bins_of_a_column(*x.shape) if n_bins is None else n_bins
     ordered = x.sort(dim=0).values
     cuts = of_ordered(ordered, torch.linspace(0, 1, n_bins + 1, dtype=torch.float64)).T.to(x.dtype)  # (d, n_bins + 1)
     found = []

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from noisyflywheel.backbones.encodings import N_BINS, PiecewiseLinear, QuantileScale
+from noisyflywheel.backbones.encodings import PiecewiseLinear, QuantileScale, bins_of_a_column
 
 
 class Family(nn.Module):
@@ -103,7 +104,7 @@ class FoldedMLP(nn.Module):
         super().__init__()
         self.n_folds, self.only_own = n_folds, only_own
         self.scale = QuantileScale(n_features)
-        n_encoded = N_BINS * n_features if n_encoded is None else n_encoded
+        n_encoded = n_features * bins_of_a_column(sys.maxsize, n_features) if n_encoded is None else n_encoded
         self.bins = PiecewiseLinear(n_features, n_encoded)
         inputs = [n_features, n_features + n_encoded]
         self.families: Any = nn.ModuleList(Family(n_folds, n, n_classes, width, dropout) for n in inputs)

@@ -5,7 +5,14 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from noisyflywheel.backbones.encodings import PiecewiseLinear, QuantileScale, bin_edges, count_bins, quantiles
+from noisyflywheel.backbones.encodings import (
+    PiecewiseLinear,
+    QuantileScale,
+    bin_edges,
+    bins_of_a_column,
+    count_bins,
+    quantiles,
+)
 
 
 def test_quantiles_are_numpys():
@@ -53,6 +60,20 @@ def test_many_values_make_as_many_bins_of_equal_counts():
     (edges,) = bin_edges(x, n_bins=4)
     counts = torch.histogram(x[:, 0], edges).hist
     assert len(edges) == 5 and counts.min() >= 249
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "n_columns", "bins"),
+    [(500, 5, 16), (1100, 5, 17), (2560, 5, 40), (3200, 5, 48), (10**6, 5, 48), (10**6, 16, 24), (10**6, 50, 16)],
+)
+def test_many_rows_of_few_columns_have_more_bins(n_rows, n_columns, bins):
+    assert bins_of_a_column(n_rows, n_columns) == bins
+
+
+def test_rows_are_encoded_with_the_bins_that_suit_them():
+    x = torch.rand(3200, 2, generator=torch.Generator().manual_seed(0))
+    assert count_bins(x) == 2 * 48
+    assert count_bins(x[:500]) == 2 * 16
 
 
 @pytest.mark.parametrize("d", [10, 500, 5000])
