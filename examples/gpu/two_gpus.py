@@ -50,6 +50,7 @@ def worker(rank: int, world: int, kind: str, tiny: bool, batch: int, steps: int,
         net = (SmallResNet(width=8) if tiny else PreActResNet18()).to(device, memory_format=torch.channels_last)
         seconds = train(DistributedDataParallel(net), device, batch, steps)
         Path(folder, f"{rank}.seconds").write_text(str(seconds))
+        distributed.barrier()  # one that leaves while the other still talks to it may abort it
     finally:
         distributed.destroy_process_group()
 
