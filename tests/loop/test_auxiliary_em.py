@@ -37,6 +37,23 @@ def test_guess_is_the_mean_over_the_named_views():
     assert_close(guess, (F_PROB + 2 * F_PROB.roll(-1, 0)) / 3)
 
 
+def test_a_guess_is_aligned_with_the_given_labels_by_hand():
+    guess, given = torch.tensor([[0.8, 0.2], [0.6, 0.4]]), torch.tensor([0, 1])
+    scaled = guess * torch.tensor([2 / 2.4, 2 / 1.6])  # a row of each class, and one more
+    assert_close(auxiliary_em.aligned(guess, given), scaled / scaled.sum(1, keepdim=True))
+    scaled = guess * torch.tensor([1.5 / 2.3, 2.5 / 1.7])
+    weights = torch.tensor([0.5, 1.5], dtype=torch.float64)
+    assert_close(auxiliary_em.aligned(guess, given, weights), scaled / scaled.sum(1, keepdim=True))
+
+
+def test_a_weight_aligns_as_a_repetition_to_the_last_bit():
+    guess = torch.rand(1000, 3, generator=torch.Generator().manual_seed(0)).softmax(1)
+    given, weights = torch.arange(1000) % 3, torch.arange(1000, dtype=torch.float64) % 4
+    rows = torch.arange(1000).repeat_interleave(weights.long())
+    repeated = auxiliary_em.aligned(guess[rows], given[rows])
+    assert torch.equal(auxiliary_em.aligned(guess, given, weights)[rows], repeated)
+
+
 # T and T_c
 
 
