@@ -46,8 +46,8 @@ WIDE = 32
 """So many features of one unit are pixels or an embedding: what views of noise are for."""
 
 BY_HEART = 1.5
-"""Rows for each feature up to which any labels can be learnt by heart: a line separates half of all ways to label two
-classes where there are twice as many rows as features (Cover 1965), and most of them with a quarter fewer."""
+"""Rows for each feature below which any labels can be learnt by heart: where there are twice as many rows as features a
+hyperplane separates half of all ways to label two classes, with clearly fewer rows nearly all of them (Cover 1965)."""
 
 MANY_FLAGS = 0.25
 """From this share of two-valued features on rows are a table with encoded categories, whatever their variances are."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copyreg
+import inspect
 import os
 from typing import Any, Self
 
@@ -99,7 +100,8 @@ class Persistent:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """From the state of a pickle or of skops; parameters that an earlier version did not have are the defaults."""
-        vars(self).update(type(self)().get_params(deep=False))  # type: ignore[attr-defined]
+        known = inspect.signature(type(self)).parameters.values()
+        vars(self).update({p.name: p.default for p in known if p.default is not p.empty})
         if not state.get("plain"):
             super().__setstate__(state)  # type: ignore[misc]
             return

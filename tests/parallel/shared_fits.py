@@ -97,9 +97,8 @@ def of_digits(n=600, **params):
 
 def pictures():
     X, y, _ = digits(120)
-    with mock.patch(
-        "noisyflywheel.estimator.assemble.bf16_pays", lambda device: False
-    ):  # three digits are too few here
+    # bf16 has three digits, too few to compare two processes to 1e-4
+    with mock.patch("noisyflywheel.estimator.assemble.bf16_pays", lambda device: False):
         return fitted(X.reshape(-1, 8, 8).astype(np.float32) / 16, y, main_net=net(Pictures), **QUICK)
 
 

@@ -329,6 +329,18 @@ def test_a_pickle_of_an_earlier_version_lacks_a_parameter(fitted):
     assert_same(fitted[0], again, frame)
 
 
+class Named(FlywheelClassifier):
+    """A user's own estimator, which cannot be made without a name."""
+
+    def __init__(self, name, *, n_cycles=3):
+        super().__init__(n_cycles=n_cycles)
+        self.name = name
+
+
+def test_an_estimator_with_a_parameter_that_must_be_given_round_trips():
+    assert pickle.loads(pickle.dumps(Named("audit", n_cycles=5))).get_params() == {"name": "audit", "n_cycles": 5}
+
+
 def test_unfitted_round_trips():
     clf = FlywheelClassifier(user_net(), views=VectorViews(noise=0.1), n_cycles=3)
     for again in (
