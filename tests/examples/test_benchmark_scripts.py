@@ -1,11 +1,13 @@
 """The benchmark scripts run as they stand, on very little."""
 
+import gzip
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "examples" / "benchmarks"
@@ -18,6 +20,34 @@ def run(name, *arguments):
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_wide_sets(tmp_path):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(2100, 6)).astype(np.float32), rng.integers(0, 4, 2100)
+    np.savez(tmp_path / "noisyagnews_minilm.npz", X_train=X, y_train_clean=y)
+    np.savez(tmp_path / "labelme_vgg.npz", X_train=X[:30], y_train_clean=y[:30], X_test=X[30:], y_test=y[30:])
+    pixels = rng.integers(0, 256, (3000, 4)).astype(np.uint8)
+    for name, head, content in (("images-idx3", 16, pixels), ("labels-idx1", 8, pixels[:, 0] % 10)):
+        packed = gzip.compress(bytes(head) + content.tobytes())
+        (tmp_path / f"t10k-{name}-ubyte.gz").write_bytes(packed)
+    said = run("wide_sets.py", "--data", tmp_path, "--out", tmp_path / "few")
+    assert "left out" in said and "banking77_minilm.npz" in said
+    run("wide_sets.py", "--data", tmp_path, "--out", tmp_path / "more", "--more")
+    sizes = {path.stem: len(np.load(path)["y"]) for path in tmp_path.glob("*/*.npz")}
+    assert sizes == {
+        "news400": 400,
+        "news1000": 1000,
+        "scenes30": 30,
+        "scenes458": 458,
+        "mnist1000": 1000,
+        "mnist2000": 2000,
+    }
+    found = np.load(tmp_path / "few" / "mnist1000.npz")
+    assert np.array_equal(found["X"][:, 0] % 10, found["y"])
+    rows = {row.tobytes(): label for row, label in zip(X, y, strict=True)}
+    found = np.load(tmp_path / "more" / "news1000.npz")
+    assert all(rows[row.tobytes()] == label for row, label in zip(found["X"], found["y"], strict=True))
 
 
 @pytest.mark.slow
