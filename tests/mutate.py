@@ -50,7 +50,9 @@ HEAVY = [
 
 ALSO = {
     "noisyflywheel/em": ["test_properties.py"],
-    "noisyflywheel/loop/flywheel.py": ["test_run.py"],
+    "noisyflywheel/loop/auxiliary_em.py": ["test_steps_of_ranks.py"],
+    "noisyflywheel/loop/main_em.py": ["test_steps_of_ranks.py"],
+    "noisyflywheel/loop/flywheel.py": ["test_run.py", "test_steps_of_ranks.py"],
     "noisyflywheel/loop/parts.py": ["test_flywheel.py", "test_run.py", "test_rounds.py"],
     "noisyflywheel/loop/out_of_fold.py": ["test_rounds.py"],
     "noisyflywheel/loop/run.py": ["test_rounds.py"],

@@ -4,11 +4,12 @@ import torch
 from skorch import NeuralNetClassifier
 from torch import nn
 
-from noisyflywheel.data import ArraySource
+from noisyflywheel.data import ArraySource, DatasetSource
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.loader import ViewLoader
 from noisyflywheel.loop.state import Settings
 from noisyflywheel.nets import Trainer, prepare_net
+from noisyflywheel.nets.parallel import Ranks
 from noisyflywheel.views.adapter import ViewAdapter
 
 N, K = 10, 3
@@ -94,6 +95,18 @@ def move_of_one_step(trainer, before):
 
 def loader(views=None, seed=0, x=X):
     return ViewLoader(ArraySource(x, torch.device("cpu")), ViewAdapter(views, x), seed)
+
+
+def numbered(rank, size):
+    """One of several ranks, for what needs no more of them than their numbers."""
+    ranks = Ranks()
+    ranks.rank, ranks.size = rank, size
+    return ranks
+
+
+def read_loader(rank=0, size=2, views=None, seed=0):
+    """The loader of one rank for rows that are read one by one."""
+    return ViewLoader(DatasetSource(X, torch.device("cpu")), ViewAdapter(views, X), seed, numbered(rank, size))
 
 
 def settings(**changes):

@@ -5,11 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from tables import numbered
 
-from noisyflywheel.exceptions import CheckpointError, FlywheelWarning
+from noisyflywheel.exceptions import CheckpointError, FlywheelWarning, RanksError
 from noisyflywheel.loop import checkpoints as module
 from noisyflywheel.loop.checkpoints import FitCheckpoints, fit_checkpoints
-from noisyflywheel.persistence import save_checkpoint
+from noisyflywheel.persistence import fit_key, save_checkpoint
 
 STATE = {"phase": "cycles", "q": torch.tensor([0.5, 0.25])}
 MINE = {"data": "d", "parameters": "p"}
@@ -127,6 +128,32 @@ def test_what_fails_in_the_use_of_a_checkpoint_is_its_fault(tmp_path, error):
         raise error("why")
 
 
+def test_a_rank_that_ended_is_not_the_checkpoints_fault(tmp_path):
+    FitCheckpoints(tmp_path, MINE).save(STATE)
+    with pytest.raises(RanksError), FitCheckpoints(tmp_path, MINE).trusting():
+        raise RanksError("a sum over ranks", 0, 2, "connection closed")
+
+
+def test_ranks_go_on_from_what_the_first_one_found(tmp_path):
+    ranks, told = numbered(1, 2), []
+    ranks.of_first = lambda make, what: told.append(what) or STATE
+    with fit_checkpoints(params(tmp_path), lambda: "data", [1], ranks=ranks) as kept:
+        assert kept.folder is None and not kept.due()
+        with kept.trusting() as state:
+            assert state is STATE
+    assert told == ["reading a checkpoint"]
+    with fit_checkpoints(params(None), lambda: "data", [1], ranks=ranks) as kept, kept.trusting() as state:
+        assert state is STATE
+    first = numbered(0, 2)
+    with fit_checkpoints(params(tmp_path), lambda: "data", [1], ranks=first) as kept:
+        assert kept.folder is not None and kept.ranks is first
+
+
+def test_the_first_checkpoint_is_due_at_once(tmp_path, clock):
+    clock.seconds = 0.0
+    assert FitCheckpoints(tmp_path).due()
+
+
 def refuse(folder, state):
     raise CheckpointError(folder, "the disk is full")
 
@@ -168,6 +195,13 @@ def test_data_and_parameters_decide_the_folder(tmp_path):
         folder_of(tmp_path, before=3),
     ]
     assert len({folder, *others}) == 6
+
+
+def test_the_folders_name_comes_from_data_first(tmp_path):
+    with fit_checkpoints(params(tmp_path), lambda: "data", [1, 2, 3], 4) as kept:
+        assert fit_key("data", f"{kept.fingerprints['parameters']} 4").startswith(kept.folder.name)
+    with fit_checkpoints(params(tmp_path), lambda: "data", [1, 2, 3]) as kept:
+        assert fit_key("data", f"{kept.fingerprints['parameters']} 0").startswith(kept.folder.name)
 
 
 def test_unseeded_fits_share_their_folder_and_warm_starts_have_their_own(tmp_path):

@@ -7,9 +7,9 @@ import torch
 from tables import settings
 from torch.testing import assert_close
 
-from noisyflywheel.exceptions import DivergenceError
+from noisyflywheel.exceptions import DivergenceError, FlywheelWarning
 from noisyflywheel.loop import guard as module
-from noisyflywheel.loop.guard import Guard, cautious_settings, check_finite, class_shares
+from noisyflywheel.loop.guard import Guard, cautious_settings, check_finite, class_shares, warn_of_turning
 
 CPU = torch.device("cpu")
 
@@ -113,3 +113,8 @@ def test_a_figure_that_is_not_finite_is_an_error(name):
 
 def test_without_f_there_is_no_loss_of_f():
     check_finite({"main_loss": 1.0, "gamma": 0.5, "f_entropy": 0.1, "auxiliary_loss": math.nan, "cycle": 7}, False)
+
+
+def test_a_loop_that_turned_is_told():
+    with pytest.warns(FlywheelWarning, match=r"turned against itself: gamma fell\. Look at history_"):
+        warn_of_turning("gamma fell")

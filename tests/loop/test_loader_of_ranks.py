@@ -2,25 +2,17 @@
 
 import pytest
 import torch
-from tables import G_PROB, ROWS, K, N, Neighbours, X, table_trainer
+from tables import G_PROB, ROWS, K, N, Neighbours, X, numbered, read_loader, table_trainer
 from torch.testing import assert_close
 
-from noisyflywheel.data import ArraySource, DatasetSource
+from noisyflywheel.data import ArraySource
 from noisyflywheel.loop import loader as module
 from noisyflywheel.loop.folds import Folds
 from noisyflywheel.loop.loader import ViewLoader
-from noisyflywheel.nets.parallel import Ranks
 from noisyflywheel.views.adapter import ViewAdapter
 from noisyflywheel.views.mixup import mixup
 
 CPU = torch.device("cpu")
-
-
-def numbered(rank, size):
-    """One of several ranks; a loader asks them for nothing but numbers."""
-    ranks = Ranks()
-    ranks.rank, ranks.size = rank, size
-    return ranks
 
 
 class Drawn(Neighbours):
@@ -33,23 +25,18 @@ class Drawn(Neighbours):
         return x + torch.rand(x.shape, generator=generator) / 4
 
 
-def read_rows(rank=0, size=2, views=None, seed=0):
-    """A loader of rows that are read one by one."""
-    return ViewLoader(DatasetSource(X, CPU), ViewAdapter(views, X), seed, numbered(rank, size))
-
-
 def held_rows(rank=0, size=2, views=None, seed=0):
     """A loader of rows in memory."""
     return ViewLoader(ArraySource(X, CPU), ViewAdapter(views, X), seed, numbered(rank, size))
 
 
 def test_rows_that_are_read_are_shared_and_rows_in_memory_are_not():
-    assert read_rows().shares_reading and not held_rows().shares_reading
-    assert not read_rows(size=1).shares_reading and not held_rows(size=1).shares_reading
+    assert read_loader().shares_reading and not held_rows().shares_reading
+    assert not read_loader(size=1).shares_reading and not held_rows(size=1).shares_reading
 
 
 def test_each_rank_sees_views_of_its_share_of_the_same_batches():
-    first, second = (list(made.batches(ROWS, 4, made.plain)) for made in (read_rows(0), read_rows(1)))
+    first, second = (list(made.batches(ROWS, 4, made.plain)) for made in (read_loader(0), read_loader(1)))
     held = held_rows()
     alone = list(held.batches(ROWS, 4, held.plain))
     for (index, x), (same, y), (expected, _) in zip(first, second, alone, strict=True):
@@ -59,7 +46,7 @@ def test_each_rank_sees_views_of_its_share_of_the_same_batches():
 
 
 def test_a_rank_without_a_share_sees_one_row():
-    made = read_rows(2, 3)
+    made = read_loader(2, 3)
     ((index, x),) = made.batches(ROWS[:2], 4, made.plain)
     assert len(index) == 2 and x.flatten().tolist() == [float(index[0])]
 
@@ -79,31 +66,31 @@ def draws(made, view):
 
 @pytest.mark.parametrize("view", ["weak", "strong"])
 def test_views_of_rows_that_are_read_follow_the_rank_the_pass_and_the_seed(view):
-    made = read_rows(0, 2, Drawn())
+    made = read_loader(0, 2, Drawn())
     first, later = draws(made, view), draws(made, view)
-    again = read_rows(0, 2, Drawn())
+    again = read_loader(0, 2, Drawn())
     assert_close(draws(again, view), first)
     assert_close(draws(again, view), later)
     assert not torch.allclose(first, later)
-    assert not torch.allclose(draws(read_rows(1, 2, Drawn()), view), first)
-    assert not torch.allclose(draws(read_rows(0, 2, Drawn(), seed=1), view), first)
+    assert not torch.allclose(draws(read_loader(1, 2, Drawn()), view), first)
+    assert not torch.allclose(draws(read_loader(0, 2, Drawn(), seed=1), view), first)
 
 
 def test_a_passs_views_are_seeded_by_the_common_draw_and_the_ranks_number():
     for rank in (0, 1):
         seed = int(torch.randint(2**31, (), generator=torch.Generator().manual_seed(7)))
         own = torch.Generator().manual_seed(seed + rank)
-        assert_close(draws(read_rows(rank, 2, Drawn(), seed=7), "weak"), torch.rand(5, generator=own) / 2)
+        assert_close(draws(read_loader(rank, 2, Drawn(), seed=7), "weak"), torch.rand(5, generator=own) / 2)
 
 
 def test_ranks_keep_the_same_generators():
     saved = []
     for rank in (0, 1):
-        made = read_rows(rank, 2, Drawn())
+        made = read_loader(rank, 2, Drawn())
         draws(made, "weak")
         saved.append(made.state_dict())
     assert torch.equal(saved[0]["order"], saved[1]["order"]) and torch.equal(saved[0]["augment"], saved[1]["augment"])
-    untouched = read_rows(0, 2, Drawn()).state_dict()
+    untouched = read_loader(0, 2, Drawn()).state_dict()
     assert not torch.equal(saved[0]["augment"], untouched["augment"])
 
 
@@ -116,8 +103,8 @@ def test_rows_in_memory_leave_the_generator_of_views_to_the_views():
 
 def test_sizes_and_order_of_several_views_of_each_row():
     index = torch.tensor([5, 3, 8, 1, 2])
-    assert read_rows().sizes(5) == [3, 2] and read_rows().sizes(5, 2) == [6, 4] and held_rows().sizes(5, 2) is None
-    assert read_rows().in_copies(index, 2).tolist() == [5, 3, 8, 5, 3, 8, 1, 2, 1, 2]
+    assert read_loader().sizes(5) == [3, 2] and read_loader().sizes(5, 2) == [6, 4] and held_rows().sizes(5, 2) is None
+    assert read_loader().in_copies(index, 2).tolist() == [5, 3, 8, 5, 3, 8, 1, 2, 1, 2]
     assert held_rows().in_copies(index, 2).tolist() == [5, 3, 8, 1, 2] * 2
 
 
@@ -134,7 +121,7 @@ def test_mixup_alone_is_that_of_the_whole_batch():
 
 def test_without_mixup_nothing_is_drawn():
     for sizes in (None, [3, 2]):
-        made = read_rows()
+        made = read_loader()
         before = made.state_dict()["order"]
         x, target = made.mixed(BATCH[:3], TARGET, 0.0, sizes)
         assert torch.equal(x, BATCH[:3]) and torch.equal(target, TARGET)
@@ -143,7 +130,7 @@ def test_without_mixup_nothing_is_drawn():
 
 def test_mixup_stays_inside_each_ranks_share_and_all_ranks_have_all_targets():
     parts = BATCH.split([3, 2])
-    mixed = [read_rows(rank).mixed(parts[rank], TARGET, 1.0, [3, 2]) for rank in (0, 1)]
+    mixed = [read_loader(rank).mixed(parts[rank], TARGET, 1.0, [3, 2]) for rank in (0, 1)]
     generator = torch.Generator().manual_seed(0)
     expected = [mixup(part, target, 1.0, generator) for part, target in zip(parts, TARGET.split([3, 2]), strict=True)]
     targets = torch.cat([target for _, target in expected])
@@ -155,7 +142,7 @@ def test_mixup_stays_inside_each_ranks_share_and_all_ranks_have_all_targets():
 
 
 def test_the_row_of_an_empty_share_is_not_mixed():
-    made = read_rows(2, 3)
+    made = read_loader(2, 3)
     x, target = made.mixed(BATCH[:1], TARGET[:2], 1.0, [1, 1, 0])
     assert torch.equal(x, BATCH[:1]) and torch.equal(target, TARGET[:2])  # a share of one row mixes with itself
 
@@ -195,7 +182,7 @@ def test_members_are_asked_for_as_many_rows_as_views_may_hold(monkeypatch, most_
 
 
 def test_predictions_of_views_are_seeded_anew_each_time_and_of_plain_rows_are_not():
-    trainer, made = table_trainer(G_PROB), read_rows(0, 2)
+    trainer, made = table_trainer(G_PROB), read_loader(0, 2)
     before = made.state_dict()["augment"]
     assert_close(made.predict(trainer, ROWS).exp(), G_PROB)
     assert torch.equal(before, made.state_dict()["augment"])
