@@ -56,6 +56,7 @@ ALSO = {
     "noisyflywheel/loop/parts.py": ["test_flywheel.py", "test_run.py", "test_rounds.py"],
     "noisyflywheel/loop/out_of_fold.py": ["test_rounds.py"],
     "noisyflywheel/loop/run.py": ["test_rounds.py"],
+    "noisyflywheel/loop/large.py": ["test_large_steps.py"],
     "noisyflywheel/loop/loader.py": ["test_loader_of_ranks.py", "test_out_of_fold.py", "test_large.py"],
 }
 """Further tests of a file, or of every file of a folder."""

@@ -2,15 +2,17 @@
 
 Every constant is set to half and to twice its value, one at a time, and default estimators are fitted to the tables of
 a folder (``.npz`` files of X and y), every other one with labels of "sym30" and of "asym30" (`table_data`). The form
-with folds is the default for tables, here with one round of cycles, or ("rounds") with as many as it takes; the form
-without (``n_folds=1``), which has constants of its own, is that for pixels and embeddings. One line of ``--out`` for
-each fit; a second call goes on where the first stopped.
+with folds is the default for tables, here with one round of cycles, or ("rounds") with as many as it takes; "roomy" has
+the numbers that act on tables of few columns and many rows. The form without (``n_folds=1``) has constants of its own:
+"plain" measures them on any table, "wide" on pixels and embeddings, for which it is the default. One line of ``--out``
+for each fit; a second call goes on where the first stopped.
 
     python examples/benchmarks/constants.py --data DIR --form folds --rows 400 --out constants.jsonl
     python examples/benchmarks/constants.py --out constants.jsonl --show
 """
 
 import argparse
+import inspect
 import json
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -29,8 +31,9 @@ from noisyflywheel.em import sharpness
 from noisyflywheel.estimator import defaults
 from noisyflywheel.loop import closing, decide, guard, main_em, out_of_fold, rounds, warmup
 from noisyflywheel.loop.flywheel import Flywheel
+from noisyflywheel.views import tails, vectors
 
-FORMS = {"folds": {"n_cycles": 16}, "rounds": {}, "plain": {"n_folds": 1}}
+FORMS = {"folds": {"n_cycles": 16}, "rounds": {}, "roomy": {}, "plain": {"n_folds": 1}, "wide": {}}
 NAMED = {
     "folds": [
         (out_of_fold, "MOST_STEPS", 400, 1600),
@@ -59,16 +62,37 @@ NAMED = {
         (warmup, "PATIENCE", 2, 9),  # ten are more than the fewest epochs have
         (warmup, "MAX_EPOCHS", 15, 60),
     ],
+    "roomy": [
+        (encodings, "MOST_BINS", 24, 96),
+        (encodings, "ROOMY_INPUTS", 192, 768),
+        (encodings, "ROWS_A_BIN", 32, 128),
+    ],
+    "wide": [
+        (defaults, "BY_HEART", 0.75, 3.0),
+        (vectors, "BEYOND_NEIGHBOUR", 0.65, 2.6),
+        (tails, "HEAVY", 5.0, 20.0),
+        (tails, "KNEE", 0.125, 0.5),
+        (Flywheel, "hold", 0.2, 0.8),
+        (warmup, "MAX_EPOCHS", 15, 60),
+        (main_em, "OVERCONFIDENT", 0.04, 0.16),
+        (main_em, "F_SHARE", 0.05, 0.2),
+    ],
 }
 """Where a constant lives, its name, half and twice its value."""
 
 
-def net(width=128, dropout=0.1):
-    return mock.patch.object(FoldedMLP.__init__, "__defaults__", (5, width, dropout, None))
+def net(**changes):
+    parameters = inspect.signature(FoldedMLP.__init__).parameters.values()
+    usual = {parameter.name: parameter.default for parameter in parameters if parameter.default is not parameter.empty}
+    return mock.patch.object(FoldedMLP.__init__, "__defaults__", tuple((usual | changes).values()))
 
 
 def bins(n):
     return mock.patch.object(encodings, "N_BINS", n)
+
+
+def of_vectors(**changes):
+    return mock.patch.dict(defaults.AUTO_VECTORS, changes)
 
 
 def clearly(needs):
@@ -83,7 +107,7 @@ def parameter(name, value):
 
 OTHERS = {
     "folds": {
-        "width": (lambda: net(64), lambda: net(256)),
+        "width": (lambda: net(width=64), lambda: net(width=256)),
         "dropout": (lambda: net(dropout=0.05), lambda: net(dropout=0.2)),
         "N_BINS": (lambda: bins(8), lambda: bins(32)),
         "CLEARLY": (lambda: clearly(0.5), lambda: clearly(2.0)),
@@ -91,7 +115,13 @@ OTHERS = {
         "n_folds": (lambda: parameter("n_folds", 3), lambda: parameter("n_folds", 10)),
     },
     "rounds": {},
+    "roomy": {},
     "plain": {},
+    "wide": {
+        "alignment": (lambda: of_vectors(distribution_alignment=0.15), lambda: of_vectors(distribution_alignment=0.6)),
+        "cr_ramp": (lambda: of_vectors(cr_ramp=0.05), lambda: of_vectors(cr_ramp=0.2)),
+        "n_cycles": (lambda: of_vectors(n_cycles=25), lambda: of_vectors(n_cycles=100)),
+    },
 }
 """Constants that are default values, and parameters: what sets half and twice."""
 

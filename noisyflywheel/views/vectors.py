@@ -15,6 +15,9 @@ LOUDEST = 1000.0
 """Features share a unit where the largest variance is at most so many times the median one. Measured: at most 104 on
 pixels, embeddings and measurements in one unit, at least 45,000 on tables of mixed units."""
 
+BEYOND_NEIGHBOUR = 1.3
+"""How far noise moves a row, in distances to its 5th neighbour."""
+
 DISTANCES, FEWEST = 200_000_000, 200
 """Most distances that `neighbour_noise` looks at, unless that were for fewer queries than these."""
 
@@ -65,8 +68,8 @@ def share_a_unit(variances: Tensor) -> bool:
 def neighbour_noise(z: Tensor, queries: int = 2000, neighbour: int = 5) -> float:
     """Strength of noise that moves a row somewhat farther than its near neighbours are.
 
-    1.3 times the median distance to the 5th neighbour, divided by the root of the number of features that vary: a
-    view then stays among rows that are likely to share its class. Duplicate rows do not count as neighbours.
+    `BEYOND_NEIGHBOUR` times the median distance to the 5th neighbour, divided by the root of the number of features that
+    vary: a view then stays among rows that are likely to share its class. Duplicate rows do not count as neighbours.
 
     Parameters
     ----------
@@ -89,7 +92,7 @@ def neighbour_noise(z: Tensor, queries: int = 2000, neighbour: int = 5) -> float
     finite = distance[torch.isfinite(distance)]  # sync: once a fit
     if not len(finite):
         return 0.05
-    return float((1.3 * finite.median() / varying**0.5).clamp(0.05, 2.0))
+    return float((BEYOND_NEIGHBOUR * finite.median() / varying**0.5).clamp(0.05, 2.0))
 
 
 def neighbour_distance(rows: Tensor, among: Tensor, k: int, least: float) -> Tensor:

@@ -57,6 +57,7 @@ def test_views_of_several_batches_are_made_in_one_call(monkeypatch):
     assert sizes_of_view_calls(monkeypatch, 2, most_rows=5) == [4, 4, 2]  # two batches at a time
     assert sizes_of_view_calls(monkeypatch, 2, numbers=6) == [6, 4]
     assert sizes_of_view_calls(monkeypatch, 4, most_rows=3) == [4, 4, 2]  # a batch is never cut
+    assert sizes_of_view_calls(monkeypatch, 4, most_rows=5) == [4, 4, 2]  # the first batch counts, not the last
 
 
 def test_rows_of_many_numbers_are_viewed_fewer_at_a_time(monkeypatch):
@@ -112,6 +113,15 @@ def test_pictures_are_never_filled_up():
     seen.clear()
     predict_plain(trainer, ArraySource(pictures, torch.device("cpu")), lambda x: x)
     assert [shape[0] for shape in seen] == [4, 4, 2]
+
+
+def test_large_pictures_are_predicted_fewer_at_a_time(monkeypatch):
+    monkeypatch.setattr(module, "VIEW_NUMBERS", 96)
+    trainer = table_trainer(G_PROB, batch_size=2, scheduled=True)
+    trainer.net.module_ = OneOutput()
+    seen = forwards(trainer)
+    predict_plain(trainer, ArraySource(torch.zeros(10, 3, 2, 2), torch.device("cpu")), lambda x: x)
+    assert [shape[0] for shape in seen] == [4, 4, 2]  # four rows of twelve numbers
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """What a loader does for one rank of several: shares of rows that are read, views of their own, MixUp inside shares."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from tables import G_PROB, ROWS, K, N, Neighbours, X, numbered, read_loader, table_trainer
@@ -76,11 +78,19 @@ def test_views_of_rows_that_are_read_follow_the_rank_the_pass_and_the_seed(view)
     assert not torch.allclose(draws(read_loader(0, 2, Drawn(), seed=1), view), first)
 
 
-def test_a_passs_views_are_seeded_by_the_common_draw_and_the_ranks_number():
+@pytest.mark.parametrize("seed", range(6))
+def test_a_passs_views_are_seeded_by_the_common_draw_and_the_ranks_number(seed):
     for rank in (0, 1):
-        seed = int(torch.randint(2**31, (), generator=torch.Generator().manual_seed(7)))
-        own = torch.Generator().manual_seed(seed + rank)
-        assert_close(draws(read_loader(rank, 2, Drawn(), seed=7), "weak"), torch.rand(5, generator=own) / 2)
+        common = int(torch.randint(2**31, (), generator=torch.Generator().manual_seed(seed)))
+        own = torch.Generator().manual_seed(common + rank)
+        assert_close(draws(read_loader(rank, 2, Drawn(), seed=seed), "weak"), torch.rand(5, generator=own) / 2)
+
+
+@pytest.mark.parametrize(("view", "share"), [("weak", 2), ("strong", 4)])
+def test_views_of_rows_in_memory_are_drawn_by_the_common_generator(view, share):
+    drawn = torch.rand(N, 1, generator=torch.Generator().manual_seed(3)) / share
+    ((index, seen),) = (made := held_rows(views=Drawn(), seed=3)).batches(ROWS, N, getattr(made, view))
+    assert_close(seen, index[:, None] + drawn)
 
 
 def test_ranks_keep_the_same_generators():
@@ -188,3 +198,30 @@ def test_predictions_of_views_are_seeded_anew_each_time_and_of_plain_rows_are_no
     assert torch.equal(before, made.state_dict()["augment"])
     made.predict(trainer, ROWS, made.plain)
     assert not torch.equal(before, made.state_dict()["augment"])
+
+
+class Asked:
+    """A trainer of a net of batches of four that notes how it is asked for predictions: filled up, by all ranks."""
+
+    net, scheduled, device = SimpleNamespace(batch_size=4), False, CPU
+
+    def predict_parts(self, source, view, rows, size, padded, everywhere):
+        self.asked = padded, everywhere
+        return iter(G_PROB[rows].log().split(size))
+
+
+@pytest.mark.parametrize(
+    ("made", "plain", "of_views"),
+    [
+        (held_rows(), (True, False), (False, True)),  # all ranks draw the same views
+        (read_loader(), (True, False), (False, False)),
+        (held_rows(size=1), (True, False), (False, True)),
+    ],
+    ids=["in memory", "read", "alone"],
+)
+def test_which_rank_sees_which_views_of_a_prediction(made, plain, of_views):
+    trainer = Asked()
+    for view, expected in ((None, plain), (made.weak, of_views)):
+        parts = list(made.predict_parts(trainer, ROWS, view))
+        assert trainer.asked == expected
+        assert [at.tolist() for at, _ in parts] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
