@@ -83,6 +83,13 @@ def at_first_cycle(**changes):
     return made
 
 
+def test_three_folds_of_two_families(monkeypatch):
+    monkeypatch.setattr(Tables, "n_folds", 3)
+    trainers = [tables_trainer(seed, 1.0) for seed in (1, 2)]
+    made = OutOfFoldFlywheel(*trainers, loader(), GIVEN, K, settings(guard=False), sample_weight=WEIGHTS)
+    assert made.folds.n_folds == 3 and made.folds.trains.shape == (6, N) and made.sample_weight is WEIGHTS
+
+
 def test_members_train_without_their_folds_and_with_the_weights_of_the_rows():
     made = out_of_fold()
     assert made.training_weights is made.folds.trains and made.folds.trains.shape == (M, N)
@@ -163,7 +170,9 @@ def test_some_of_many_rows_tell_when_the_warm_up_ends(monkeypatch):
     made = out_of_fold()
     some = torch.arange(0, N, 2)
     monkeypatch.setattr("noisyflywheel.loop.out_of_fold.some_rows", lambda n, device: some)
+    assert made.judged_folds is made.folds and torch.equal(made.judged_rows, ROWS)
     made._leave_out(made.folds)
+    assert torch.equal(made.judged_rows, some) and int(made.judged_folds.counts.sum()) == 2 * len(some)
     expected = [
         -unseen(made, tables_of(trainer))[:, some, GIVEN[some]].clamp_min(1e-6).log().mean(1)
         for trainer in made.trainers
