@@ -29,7 +29,7 @@ from noisyflywheel import FlywheelClassifier
 from noisyflywheel.backbones import FoldedMLP, encodings
 from noisyflywheel.em import sharpness
 from noisyflywheel.estimator import defaults
-from noisyflywheel.loop import closing, decide, guard, main_em, out_of_fold, rounds, warmup
+from noisyflywheel.loop import closing, decide, guard, main_em, out_of_fold, rounds, view_strength, warmup
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.views import tails, vectors
 
@@ -70,6 +70,10 @@ NAMED = {
     "wide": [
         (defaults, "BY_HEART", 0.75, 3.0),
         (vectors, "BEYOND_NEIGHBOUR", 0.65, 2.6),
+        (view_strength, "LEARNT_BY_HEART", 0.15, 0.6),
+        (view_strength, "CHANCE_BELOW", 0.25, 1.0),
+        (view_strength, "STRONGEST", 1.0, 3.2),
+        (view_strength, "WEAKEST", 0.175, 0.7),
         (tails, "HEAVY", 5.0, 20.0),
         (tails, "KNEE", 0.125, 0.5),
         (Flywheel, "hold", 0.2, 0.8),
@@ -93,6 +97,13 @@ def bins(n):
 
 def of_vectors(**changes):
     return mock.patch.dict(defaults.AUTO_VECTORS, changes)
+
+
+@contextmanager
+def fixed_views():
+    """Views as strong as they are at first."""
+    with mock.patch.object(view_strength, "WEAKEST", 1.0), mock.patch.object(view_strength, "STRONGEST", 1.0):
+        yield None
 
 
 def clearly(needs):
@@ -133,8 +144,10 @@ def variants(form):
         shown = f"{place.__name__.rsplit('.', 1)[-1]}.{name}"
         for how, value in (("half", half), ("twice", twice)):
             found[shown, how] = partial(mock.patch.object, place, name, value)
-    for name, (half, twice) in OTHERS[form].items():
-        found[name, "half"], found[name, "twice"] = half, twice
+    for name, changes in OTHERS[form].items():
+        found |= {(name, how): change for how, change in zip(("half", "twice"), changes, strict=False)}
+    if form == "wide":
+        found["view strength", "fixed"] = fixed_views
     return found
 
 

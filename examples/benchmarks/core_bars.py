@@ -24,6 +24,7 @@ from sklearn.model_selection import train_test_split
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.cli.demo import plain_accuracy
+from noisyflywheel.loop import view_strength
 from noisyflywheel.noise import asymmetric, symmetric
 
 DIGITS_NOISE = {"clean": 0.0, "sym-20": 0.2, "sym-50": 0.5, "sym-80": 0.8, "asym-40": 0.4}
@@ -105,8 +106,11 @@ def main():
     parser.add_argument("--data", default=None, help="folder of the embedding sets")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--params", default="{}", help="JSON of FlywheelClassifier parameters; {} = defaults")
+    parser.add_argument("--fixed-views", action="store_true", help="keep views as strong as they are at first")
     parser.add_argument("--out", default=None)
     args = parser.parse_args()
+    if args.fixed_views:
+        view_strength.WEAKEST = view_strength.STRONGEST = 1.0
     machine = f"{torch.get_num_threads()} threads, {platform.machine()}"
     print(f"torch {torch.__version__}, scikit-learn {sklearn.__version__}, {machine}")
     rows = []

@@ -35,6 +35,7 @@ class Flywheel(FlywheelParts):
         """Steps 1 to 4: both E-steps, f's M-step, the resampling; returns what is known of the cycle so far."""
         clock = Clock(self.main.device)
         self._schedule_learning_rates()
+        self._set_view_strength()
         rows = self._draw_rows()
         self._e_step_main(rows)
         clock.lap("main_e_seconds")
@@ -59,9 +60,11 @@ class Flywheel(FlywheelParts):
             "main_loss": main_loss,
             "cr_weight": self.cr_weight(),
             "temperature": self.state.temperature,
+            "view_strength": self.state.view_strength,
         }
-        rows = so_far["rows"]
-        return figures | self._history_of(rows) | so_far["laps"] | clock.laps
+        figures |= self._history_of(so_far["rows"])
+        self.state.agreement = figures["agreement"]
+        return figures | so_far["laps"] | clock.laps
 
     def _history_of(self, rows: Tensor) -> dict[str, float]:
         """Figures of f's prediction."""
@@ -155,6 +158,7 @@ class Flywheel(FlywheelParts):
         for trainer in self.trainers:
             if trainer.average is not None:
                 trainer.average.copy_to_module()
+        self._record_view_strength()
         return self._closing()
 
     def _closing_e_step(self, predicts: Trainer, every: Tensor) -> None:

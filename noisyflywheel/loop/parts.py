@@ -14,6 +14,7 @@ from noisyflywheel.loop.decide import Decision
 from noisyflywheel.loop.loader import ViewLoader
 from noisyflywheel.loop.schedules import HOLD, cr_weight_of_cycle, learning_rate_share
 from noisyflywheel.loop.state import FlywheelState, Settings
+from noisyflywheel.loop.view_strength import Unseen, next_strength
 from noisyflywheel.nets.average import WeightAverage
 from noisyflywheel.nets.features import make_head
 from noisyflywheel.nets.trainer import Trainer
@@ -61,6 +62,7 @@ class FlywheelParts:
         self.training_weights = sample_weight  # (N,), or (M, N) for the members of each net
         self.first_cycle, self.has_held_out = 0, False
         self.decisions: list[Decision] = []
+        self.unseen: Unseen | None = None  # see `view_strength`
         self.all_rows = rows_above_zero(given, sample_weight)
         self.state = FlywheelState.start(given, n_classes, 1.0 / n_classes, self._first_f_prob())
         self.head = self._projection_head()
@@ -119,6 +121,38 @@ class FlywheelParts:
     def _weights_of(self, rows: Tensor) -> Tensor | None:
         return None if self.sample_weight is None else self.sample_weight[rows]
 
+    # ---- views
+
+    @property
+    def _adapts_views(self) -> bool:
+        """Whether the loop decides how strong views are: it needs rows that the warm-up left out, and all others."""
+        is_whole = self.settings.cycle_size is None and self.settings.refurbish
+        return self.unseen is not None and is_whole and self.loader.views.strength is not None
+
+    def _set_view_strength(self) -> None:
+        """Views of this cycle by f's agreement after the last one."""
+        s, unseen = self.state, self.unseen
+        if unseen is not None and self._adapts_views:
+            seen, settled = (s.view_strength, s.agreement), s.cycle - self.first_cycle >= self.settings.cr_ramp
+            s.view_strength = self.loader.ranks.of_first(lambda: next_strength(*seen, unseen, settled))
+            self.loader.views.strength = s.view_strength
+
+    def _record_view_strength(self) -> None:
+        """A row of ``decisions_``: the last strength, and both agreements that it came from."""
+        s, unseen = self.state, self.unseen
+        if unseen is not None and self._adapts_views:
+            found = Decision(
+                "view strength",
+                f"{s.view_strength:.2f}",
+                "labels learnt by heart or hidden: agreement on seen rows, beside that on unseen ones",
+                candidate="seen",
+                alternative="unseen",
+                agreement=s.agreement,
+                alternative_agreement=unseen.agreement,
+                n_rows=unseen.n_rows,
+            )
+            self.decisions.append(found)
+
     # ---- parts
 
     def _first_f_prob(self) -> Tensor | None:
@@ -152,6 +186,7 @@ class FlywheelParts:
             "state": self.state.state_dict(),
             "head": None if self.head is None else copy.deepcopy(self.head.state_dict()),
             "nets": [trainer.state_dict() for trainer in self.trainers],
+            "unseen": None if self.unseen is None else tuple(self.unseen),
             "global": torch.get_rng_state(),
         }
         if self.main.device.type == "cuda":
@@ -162,6 +197,9 @@ class FlywheelParts:
         """Go to where the flywheel was when `state_dict` was called, on it or on one built the same way."""
         self.state.load_state_dict(saved["state"])
         self.loader.load_state_dict(saved)
+        self.unseen = None if saved.get("unseen") is None else Unseen(*saved["unseen"])
+        if self.loader.views.strength is not None:
+            self.loader.views.strength = self.state.view_strength
         torch.set_rng_state(saved["global"])
         if "cuda" in saved and self.main.device.type == "cuda":
             torch.cuda.set_rng_state(saved["cuda"], self.main.device)

@@ -15,6 +15,7 @@ from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.guard import Guard, cautious_settings, check_finite, check_number, warn_of_turning
 from noisyflywheel.loop.progress import FitProgress
 from noisyflywheel.loop.state import Settings
+from noisyflywheel.loop.view_strength import best_of_warm_up
 from noisyflywheel.nets.parallel.ranks import ALONE, Ranks
 
 LONG = 60.0
@@ -125,6 +126,8 @@ class FlywheelRun:
             if self.checkpoints.due():
                 now = {"phase": "warm-up", "snapshot": self.flywheel.state_dict()}
                 self.checkpoints.save(now | {"epoch": epoch, "held_out": held_out, "agreement": agreement})
+        if self.flywheel.loader.views.strength is not None:
+            self.flywheel.unseen = best_of_warm_up(agreement)
         self.flywheel.start_cycles()
         self.progress.warm_up_done(epoch)
         self.n_warmup_epochs = epoch

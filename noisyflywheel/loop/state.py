@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -61,6 +62,10 @@ class FlywheelState:
         The calibrated temperature of g; 1 leaves g as it is.
     cycle : int
         Cycles done.
+    agreement : float
+        Share of the given labels that f predicted after the last cycle; NaN before the first one.
+    view_strength : float
+        How strong views are, in units of their own noise, where the loop may change it (`loop.view_strength`).
     """
 
     given: Tensor
@@ -78,6 +83,8 @@ class FlywheelState:
     n_late: Tensor
     temperature: float = 1.0
     cycle: int = 0
+    agreement: float = math.nan
+    view_strength: float = 1.0
 
     @classmethod
     def start(cls, given: Tensor, n_classes: int, gamma: float, f_prob: Tensor | None = None) -> FlywheelState:

@@ -42,6 +42,15 @@ class ViewAdapter:
         """Where the views' generator lives: the device of the rows, unless the views want another."""
         return torch.device(getattr(self.views, "generator_device", device))
 
+    @property
+    def strength(self) -> float | None:
+        """How strong views are, in units of their own noise; None where that is not for the loop to change."""
+        return getattr(self.views, "strength_", None)
+
+    @strength.setter
+    def strength(self, value: float) -> None:
+        self.views.strength_ = value
+
     def plain(self, x: Tensor) -> Tensor:
         """The rows without augmentation: (B, ...) -> (B, ...), floating point."""
         if hasattr(self.views, "plain"):

@@ -68,8 +68,8 @@ def share_a_unit(variances: Tensor) -> bool:
 def neighbour_noise(z: Tensor, queries: int = 2000, neighbour: int = 5) -> float:
     """Strength of noise that moves a row somewhat farther than its near neighbours are.
 
-    `BEYOND_NEIGHBOUR` times the median distance to the 5th neighbour, divided by the root of the number of features that
-    vary: a view then stays among rows that are likely to share its class. Duplicate rows do not count as neighbours.
+    `BEYOND_NEIGHBOUR` times the median distance to the 5th neighbour, divided by the root of the number of features
+    that vary: a view then stays among rows that are likely to share its class. Duplicate rows do not count.
 
     Parameters
     ----------
@@ -135,11 +135,20 @@ class VectorViews(BaseEstimator):
     ----------
     noise : "auto" or float, default="auto"
         Standard deviation of the weak view's noise, in units of `feature_scale`. "auto" takes it from the
-        distances between neighbours, see `neighbour_noise`.
+        distances between neighbours, see `neighbour_noise`, and lets the loop change it (``strength_``).
     strong_noise : float, default=1.5
         Noise of the strong view, in units of the weak view's.
     mask : float in [0, 1), default=0.2
         Share of the features that the strong view replaces by their mean, drawn per row.
+
+    Attributes
+    ----------
+    noise_ : float
+        The weak view's noise, in units of `feature_scale`.
+    strength_ : float
+        Times this noise that views have now; there with ``noise="auto"`` only. The loop makes views weaker that hide
+        what nets of the warm-up could see, and stronger ones where labels are learnt by heart
+        (`noisyflywheel.loop.view_strength`).
     """
 
     guess = ("weak", "weak", "plain")
@@ -157,7 +166,9 @@ class VectorViews(BaseEstimator):
         bent = self._bend(x.float())
         self.mean_, self.scale_ = feature_scale(bent)
         self.noise_ = neighbour_noise((bent - self.mean_) / self.scale_)
-        if self.noise != "auto":
+        if self.noise == "auto":
+            self.strength_ = 1.0
+        else:
             self.noise_ = float(self.noise)
         return self
 
@@ -186,8 +197,13 @@ class VectorViews(BaseEstimator):
 
     def _noisy(self, x: Tensor, strength: float, generator: torch.Generator | None) -> Tensor:
         """Rows with noise, in the numbers to which it is added."""
-        drawn = torch.randn(x.shape, generator=generator, device=x.device)
+        drawn, strength = torch.randn(x.shape, generator=generator, device=x.device), strength * self._strength
         return torch.addcmul(self._bend(x), drawn, self.scale_.to(x.device, non_blocking=True), value=strength)
+
+    @property
+    def _strength(self) -> float:
+        """1 where ``noise`` is a number, and in views that an earlier version fitted."""
+        return getattr(self, "strength_", 1.0)
 
     def _bend(self, x: Tensor) -> Tensor:
         """Heavy tails drawn in; views that an earlier version fitted know of none."""

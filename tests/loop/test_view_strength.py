@@ -1,0 +1,233 @@
+"""How strong views are: what the agreements say, by hand, and what the loop makes of it."""
+
+import math
+
+import pytest
+import torch
+from sklearn.datasets import load_digits, make_blobs
+from tables import GIVEN, K, flywheel, linear_trainer, loader, settings
+from torch.testing import assert_close
+
+from noisyflywheel import FlywheelClassifier
+from noisyflywheel.exceptions import FlywheelWarning
+from noisyflywheel.loop import view_strength
+from noisyflywheel.loop.flywheel import Flywheel
+from noisyflywheel.loop.view_strength import Unseen, best_of_warm_up, next_strength
+from noisyflywheel.noise import symmetric
+from noisyflywheel.views import VectorViews
+
+HALF = Unseen(0.5, 100)
+"""Standard error .05: within .475 and .65 nothing changes."""
+
+
+def test_the_best_two_epochs_count():
+    right = [torch.arange(10) < n for n in (2, 8, 5, 6, 6)]
+    found = best_of_warm_up(right)
+    assert found.agreement == pytest.approx(0.65) and found.n_rows == 10  # 8 and 5, not 8 alone
+    assert best_of_warm_up(right[:1]) is None and best_of_warm_up([]) is None
+
+
+def test_the_standard_error_by_hand():
+    assert HALF.standard_error == pytest.approx(0.05)
+    assert Unseen(0.9, 900).standard_error == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize(
+    ("agreement", "factor"),
+    [
+        (0.47, 1 / 1.15),
+        (0.48, 1.0),
+        (0.5, 1.0),
+        (0.64, 1.0),
+        (0.66, 1.15),
+        (1.0, 1.15),
+        (0.0, 1 / 1.15),
+        (math.nan, 1.0),
+    ],
+)
+def test_views_change_where_labels_are_hidden_or_learnt_by_heart(agreement, factor):
+    assert next_strength(1.0, agreement, HALF) == pytest.approx(factor)
+
+
+def test_of_few_rows_chance_is_told_apart():
+    few = Unseen(0.5, 25)  # standard error .1: up to .7
+    assert next_strength(1.0, 0.69, few) == 1.0 and next_strength(1.0, 0.71, few) == 1.15
+    assert next_strength(1.0, 0.46, few) == 1.0 and next_strength(1.0, 0.44, few) < 1
+
+
+def test_until_lambda_has_its_weight_views_only_become_weaker():
+    assert next_strength(1.0, 0.9, HALF, settled=False) == 1.0 and next_strength(1.0, 0.1, HALF, settled=False) < 1
+
+
+def test_all_changes_together_have_bounds():
+    strength = 1.0
+    for _ in range(10):
+        strength = next_strength(strength, 1.0, HALF)
+    assert strength == 1.6
+    for _ in range(20):
+        strength = next_strength(strength, 0.0, HALF)
+    assert strength == 0.35
+
+
+def adaptive(**changes):
+    """At the first cycle, with noise that the loop may change, and a warm-up that half of the labels agreed with."""
+    main, chosen = linear_trainer(), settings(**{"cr_ramp": 0} | changes)
+    aux = linear_trainer() if chosen.refurbish else main
+    made = Flywheel(main, aux, loader(VectorViews()), GIVEN, K, chosen)
+    made.start_cycles()
+    made.unseen = HALF
+    return made
+
+
+def test_a_cycle_sets_the_strength_by_the_last_agreement():
+    made = adaptive()
+    for agreement, expected in ((math.nan, 1.0), (0.9, 1.15), (0.5, 1.15), (0.1, 1.0)):
+        made.state.agreement = agreement
+        made._set_view_strength()
+        assert made.state.view_strength == pytest.approx(expected)
+        assert made.loader.views.strength == made.loader.views.views.strength_ == made.state.view_strength
+
+
+@pytest.mark.parametrize(("cycle", "expected"), [(3, 1.0), (4, 1.15), (5, 1.15)])
+def test_lambda_has_its_weight_after_its_ramp(cycle, expected):
+    made = adaptive(cr_ramp=2)
+    made.first_cycle, made.state.cycle, made.state.agreement = 2, cycle, 0.9
+    made._set_view_strength()
+    assert made.state.view_strength == pytest.approx(expected)
+
+
+def test_a_cycle_notes_its_agreement_and_strength():
+    made = adaptive()
+    made.state.agreement = 0.9
+    row = made.cycle()
+    assert row["view_strength"] == pytest.approx(1.15) and made.state.agreement == row["agreement"]
+
+
+@pytest.mark.parametrize("changes", [{"cycle_size": 6}, {"refurbish": False}], ids=str)
+def test_parts_of_the_rows_and_g_alone_leave_views_as_they_are(changes):
+    made = adaptive(**changes)
+    made.state.agreement = 0.9
+    made._set_view_strength()
+    made._record_view_strength()
+    assert made.state.view_strength == made.loader.views.strength == 1.0 and made.decisions == []
+
+
+def test_without_rows_left_out_or_with_other_views_nothing_changes():
+    made = adaptive()
+    made.unseen, made.state.agreement = None, 0.9
+    made._set_view_strength()
+    assert made.state.view_strength == 1.0
+    other = flywheel()
+    other.start_cycles()
+    other.unseen, other.state.agreement = HALF, 0.9
+    other._set_view_strength()
+    assert other.state.view_strength == 1.0 and other.loader.views.strength is None
+
+
+def test_strength_and_what_decides_it_are_part_of_a_saved_state():
+    made, other = adaptive(), adaptive()
+    made.state.agreement = 0.9
+    made._set_view_strength()
+    other.unseen = None
+    other.load_state_dict(made.state_dict())
+    assert other.unseen == HALF and other.state.agreement == 0.9
+    assert other.state.view_strength == other.loader.views.strength == pytest.approx(1.15)
+
+
+def test_a_state_of_before_comes_back_without():
+    made = adaptive()
+    saved = made.state_dict()
+    del saved["unseen"], saved["state"]["view_strength"], saved["state"]["agreement"]
+    made.load_state_dict(saved)
+    assert made.unseen is None and made.state.view_strength == 1.0
+
+
+def test_the_end_says_what_was_decided():
+    made = adaptive()
+    made.state.agreement = 0.9
+    made._set_view_strength()
+    made._record_view_strength()
+    (found,) = made.decisions
+    assert found.decision == "view strength" and found.chosen == "1.15" and found.n_rows == 100
+    assert (found.agreement, found.alternative_agreement) == (0.9, 0.5)
+
+
+# views
+
+
+def test_noise_follows_the_strength_in_both_views():
+    x = torch.randn(400, 30, generator=torch.Generator().manual_seed(1))
+    views = VectorViews(mask=0.0).fit(x)
+    for view in (views.weak, views.strong):
+        views.strength_ = 1.0
+        usual = view(x, torch.Generator().manual_seed(0)) - x
+        views.strength_ = 0.5
+        assert_close(view(x, torch.Generator().manual_seed(0)) - x, usual / 2, rtol=1e-3, atol=1e-5)
+
+
+def test_noise_that_was_asked_for_stays_as_it_is():
+    x = torch.randn(40, 3, generator=torch.Generator().manual_seed(1))
+    assert not hasattr(VectorViews(noise=0.7).fit(x), "strength_")
+    assert VectorViews().fit(x).strength_ == 1.0
+    views = VectorViews(noise=0.7).fit(x)
+    assert_close((views.weak(x, torch.Generator().manual_seed(0)) - x).std(0), 0.7 * views.scale_, rtol=0.4, atol=0)
+
+
+# fits
+
+
+def fitted(X, y, **params):
+    return FlywheelClassifier(n_folds=1, n_cycles=12, random_state=0, **params).fit(X, y)
+
+
+def test_views_that_hide_the_classes_become_weaker():
+    """Two classes a third of the spread of their thirty other features apart: noise of that size hides them."""
+    X, true = make_blobs(600, 30, centers=[[-1.0] * 30, [1.0] * 30], cluster_std=4.0, random_state=0)
+    clf = fitted(X, true)
+    found = clf.decisions_.set_index("decision").loc["view strength"]
+    assert float(found["chosen"]) < 1 and clf.history_["view_strength"].iloc[0] == 1
+    assert clf.history_["view_strength"].is_monotonic_decreasing
+
+
+def test_labels_learnt_by_heart_make_views_stronger():
+    """Random labels of few rows in many features can only be learnt by heart."""
+    rng = torch.Generator().manual_seed(0)
+    X, y = torch.randn(300, 100, generator=rng).numpy(), torch.randint(2, (300,), generator=rng).numpy()
+    with pytest.warns(FlywheelWarning, match="labels may be useless"):
+        clf = fitted(X, y)
+    assert clf.history_["view_strength"].max() > 1
+
+
+def test_a_fit_that_needs_no_change_has_none():
+    X, true = load_digits(return_X_y=True)
+    clf = fitted(X, symmetric(true, 0.3, random_state=0))
+    assert (clf.history_["view_strength"] == 1).all()
+
+
+def test_nothing_is_decided_of_noise_that_was_asked_for():
+    X, true = load_digits(return_X_y=True)
+    clf = fitted(X[:300], true[:300], views=VectorViews(noise=0.5))
+    assert "view strength" not in set(clf.decisions_["decision"])
+    assert (clf.history_["view_strength"] == 1).all()
+
+
+def test_a_fit_goes_on_with_the_strength_that_it_had(tmp_path, monkeypatch):
+    class Death(Exception):
+        pass
+
+    def die(wheel, row):
+        if row["cycle"] == 6:
+            raise Death
+
+    monkeypatch.setattr("noisyflywheel.loop.checkpoints.SHARE", 1e9)
+    monkeypatch.setattr(view_strength, "LEARNT_BY_HEART", 0.0)
+    monkeypatch.setattr(view_strength, "CHANCE_ABOVE", 0.0)
+    X, true = load_digits(return_X_y=True)
+    X, given = X[:300], symmetric(true[:300], 0.3, random_state=0)
+    whole = fitted(X, given)
+    assert (whole.history_["view_strength"] != 1).any()
+    with pytest.raises(Death):
+        fitted(X, given, checkpoint_dir=tmp_path, on_cycle=die)
+    again = fitted(X, given, checkpoint_dir=tmp_path)
+    assert (again.clean_proba_ == whole.clean_proba_).all()
+    assert again.history_["view_strength"].tolist() == whole.history_["view_strength"].tolist()
