@@ -31,7 +31,7 @@ from noisyflywheel.em import sharpness
 from noisyflywheel.estimator import defaults
 from noisyflywheel.loop import closing, decide, guard, main_em, out_of_fold, rounds, view_strength, warmup
 from noisyflywheel.loop.flywheel import Flywheel
-from noisyflywheel.views import tails, vectors
+from noisyflywheel.views import vectors
 
 FORMS = {"folds": {"n_cycles": 16}, "rounds": {}, "roomy": {}, "plain": {"n_folds": 1}, "wide": {}}
 NAMED = {
@@ -74,12 +74,7 @@ NAMED = {
         (view_strength, "CHANCE_BELOW", 0.25, 1.0),
         (view_strength, "STRONGEST", 1.0, 3.2),
         (view_strength, "WEAKEST", 0.175, 0.7),
-        (tails, "HEAVY", 5.0, 20.0),
-        (tails, "KNEE", 0.125, 0.5),
         (Flywheel, "hold", 0.2, 0.8),
-        (warmup, "MAX_EPOCHS", 15, 60),
-        (main_em, "OVERCONFIDENT", 0.04, 0.16),
-        (main_em, "F_SHARE", 0.05, 0.2),
     ],
 }
 """Where a constant lives, its name, half and twice its value."""
