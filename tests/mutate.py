@@ -21,6 +21,7 @@ import importlib
 import importlib.machinery
 import importlib.util
 import os
+import re
 import shlex
 import signal
 import sys
@@ -250,10 +251,23 @@ class MutantLoader(importlib.machinery.SourceFileLoader):
 
 def explain(jobs: list[Job]) -> None:
     """Survivors that are equivalent to the source."""
-    reasons = tomllib.loads(EXPLAINED.read_text("utf-8")) if EXPLAINED.exists() else {}
+    reasons = explanations()
     for job in jobs:
-        if job.verdict == "survived" and job.mutant.name in reasons.get(job.path.as_posix(), {}):
+        if job.verdict == "survived" and reason_of(job, reasons):
             job.verdict = "explained"
+
+
+def explanations() -> dict[str, dict[str, str]]:
+    """Reasons by file and name of a mutant, and those ``everywhere`` by a pattern of its change."""
+    return tomllib.loads(EXPLAINED.read_text("utf-8")) if EXPLAINED.exists() else {}
+
+
+def reason_of(job: Job, reasons: dict[str, dict[str, str]]) -> str | None:
+    """Why a mutant is equivalent to the source, where that is known."""
+    own = reasons.get(job.path.as_posix(), {}).get(job.mutant.name)
+    change = job.mutant.name.split(": ", 1)[1]
+    general = (why for pattern, why in reasons["everywhere"].items() if re.fullmatch(pattern, change))
+    return own or next(general, None)
 
 
 def table(jobs: list[Job]) -> list[str]:
@@ -276,10 +290,10 @@ def row(name: str, jobs: list[Job]) -> str:
 
 def survivors(jobs: list[Job]) -> list[str]:
     """What no test noticed, with the reasons of those that are equivalent."""
-    reasons = tomllib.loads(EXPLAINED.read_text("utf-8")) if EXPLAINED.exists() else {}
+    reasons = explanations()
     alive = [f"alive: {job.path.as_posix()}: {job.mutant.name}" for job in jobs if job.verdict == "survived"]
     equal = [
-        f"equal: {job.path.as_posix()}: {job.mutant.name}\n       {reasons[job.path.as_posix()][job.mutant.name]}"
+        f"equal: {job.path.as_posix()}: {job.mutant.name}\n       {reason_of(job, reasons)}"
         for job in jobs
         if job.verdict == "explained"
     ]

@@ -90,6 +90,7 @@ def test_gamma_starts_off_both_ends():
 def test_there_is_one_round():
     made = flywheel(n_cycles=7)
     assert made.undo_round() is False and made.begin_round() is False and made.n_cycles_of_round == 7
+    assert made.n_rounds == 1
 
 
 def test_a_warm_up_epoch_is_cross_entropy_of_both_nets_on_the_given_labels():

@@ -138,7 +138,16 @@ def losses_by_hand(made):
 
 @pytest.mark.parametrize(
     ("n_rows", "batch_size", "epochs"),
-    [(320, 32, 80), (100, 32, 100), (64, 64, 100), (3200, 32, 20), (30_000, 64, 20), (30_001, 64, 10), (10, -1, 80)],
+    [
+        (320, 32, 80),
+        (100, 32, 100),
+        (64, 64, 100),
+        (3200, 32, 20),
+        (30_000, 64, 20),
+        (30_001, 64, 10),
+        (10, -1, 80),
+        (10, 64, 100),
+    ],
 )
 def test_length_of_the_warm_up_by_rows_and_batch(n_rows, batch_size, epochs):
     """800 steps, within 20 and 100 epochs, 10 for many rows."""
@@ -359,6 +368,12 @@ def test_the_end_mixes_cycles_and_warm_up_as_sure_as_unseen_labels_are(sample_we
         assert_close(one, other)
 
 
+def test_one_round_is_neither_undone_nor_followed_by_another():
+    made = at_first_cycle()
+    assert made.settings.n_rounds == 1 and made.undo_round() is False and made.begin_round() is False
+    assert made.rounds.decisions == []
+
+
 def test_a_cycle_runs_through():
     made = at_first_cycle()
     row = made.cycle()
@@ -371,4 +386,5 @@ def test_folds_are_part_of_a_saved_state():
     assert not torch.equal(other.training_weights, made.training_weights)
     other.load_state_dict(made.state_dict())
     assert torch.equal(other.folds.own, made.folds.own)
+    assert made.state_dict()["fold"] is not made.folds.fold  # a copy
     assert_close(other.training_weights, made.folds.trains * WEIGHTS.float())

@@ -87,3 +87,38 @@ def test_the_kernel_of_a_notebook_has_bars(config, expected, monkeypatch):
 
 def test_this_is_no_notebook():
     assert not in_notebook() and not has_bar(io.StringIO()) and has_bar(Terminal())
+
+
+def test_counts_follow_while_nothing_is_shown():
+    progress = FitProgress(0, 7)
+    assert (progress.epochs_done, progress.cycles_done, progress.is_shown) == (0, 0, False)
+    progress.warm_up(3, 0.5)
+    assert progress.epochs_done == 3
+    progress.warm_up_done(4)
+    assert progress.epochs_done == 4
+    progress.more(2)
+    assert progress.n_cycles == 9
+
+
+def test_a_second_round_makes_the_bar_longer(terminal):
+    with FitProgress(1, 2) as progress:
+        progress.more(1)  # before there is a bar
+        progress.skip(0)
+        progress.cycle(ROW)
+        progress.more(4)
+        progress.cycle(ROW)
+    assert "| 2/7, " in lines(terminal)[0]
+
+
+def test_spared_cycles_are_there_from_the_start(terminal):
+    with FitProgress(1, 9) as progress:
+        progress.skip(4)
+        assert "| 4/9, " in lines(terminal)[0]
+
+
+def test_a_bar_that_is_over_is_gone(terminal):
+    progress = FitProgress(1, 2)
+    progress.warm_up(1, 0.5)
+    bar = progress._bar
+    progress.warm_up_done(1)
+    assert progress._bar is None and bar.disable  # a closed bar draws no more

@@ -428,3 +428,24 @@ def test_a_warm_up_goes_on_with_the_rows_it_held_out(monkeypatch):
 def test_warnings_point_out_what_to_do():
     with pytest.warns(FlywheelWarning, match="loop turned against itself: why. Look at history_, try a longer warm-up"):
         module.warn_of_turning("why")
+
+
+def test_a_checkpoint_counts_more_than_an_earlier_fit():
+    wheel = run()
+    wheel._resume = lambda saved: True
+    wheel.last_good_state = {}
+    wheel._continue = wheel._warm_up = None  # neither is called
+    wheel.start({"snapshot": {}})
+
+
+def test_what_is_kept_for_a_later_fit_is_a_copy():
+    wheel = started()
+    assert wheel.kept()["history"] is not wheel.history and wheel.kept()["history"] == wheel.history
+
+
+def test_a_flywheel_that_weighs_its_cycles_itself_has_no_guard():
+    made = flywheel()
+    assert started(made).guard is not None
+    unguarded = flywheel()
+    unguarded.is_guarded = False
+    assert started(unguarded).guard is None

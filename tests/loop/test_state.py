@@ -1,6 +1,7 @@
 """The EM state after the warm-up, its sums, and its copies."""
 
 import torch
+from tables import settings
 from torch.testing import assert_close
 
 from noisyflywheel.loop.state import FlywheelState
@@ -28,6 +29,15 @@ def test_state_after_the_warm_up():
     for name in ("quality_sum", "n_scored", "q_sum", "f_given_sum", "n_late"):
         assert_close(getattr(s, name), double(0, 0, 0, 0))
     assert (s.temperature, s.cycle, s.n_classes) == (1.0, 0, 3)
+
+
+def test_a_prediction_of_ones_own_is_kept_as_it_is():
+    f_prob = torch.full((4, 3), 1 / 3, dtype=torch.float16)
+    assert FlywheelState.start(GIVEN, 3, 0.6, f_prob).f_prob is f_prob
+
+
+def test_what_settings_leave_out():
+    assert settings().distribution_alignment == 0.0 and settings().n_rounds == 1
 
 
 def test_no_two_parts_of_the_state_share_memory():
