@@ -71,7 +71,7 @@ NAMED = {
         (defaults, "BY_HEART", 0.75, 3.0),
         (vectors, "BEYOND_NEIGHBOUR", 0.65, 2.6),
         (view_strength, "LEARNT_BY_HEART", 0.15, 0.6),
-        (view_strength, "CHANCE_BELOW", 0.25, 1.0),
+        (view_strength, "CHANCE_BELOW", 0.5, 2.0),
         (view_strength, "STRONGEST", 1.0, 3.2),
         (view_strength, "WEAKEST", 0.175, 0.7),
         (Flywheel, "hold", 0.2, 0.8),

@@ -14,12 +14,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-LEARNT_BY_HEART = 0.3
-"""Views become stronger where f predicts more than this share of the given labels that other rows do not tell."""
+LEARNT_BY_HEART, AT_LEAST = 0.3, 0.05
+"""Views become stronger where f predicts more than this share of the given labels that other rows do not tell, if these
+are so many of all labels."""
 
-CHANCE_ABOVE, CHANCE_BELOW = 2.0, 0.5
+CHANCE_ABOVE, CHANCE_BELOW = 2.0, 1.0
 """How far above or below the agreement on unseen rows has to be passed, in its standard errors: it is the best of
-several epochs, and so a little high itself."""
+several epochs, and so about one of them high itself."""
 
 STEP, WEAKEST, STRONGEST = 1.15, 0.35, 1.6
 """Factor of a change, once a cycle, and bounds of all changes together."""
@@ -64,6 +65,6 @@ def next_strength(strength: float, agreement: float, unseen: Unseen, settled: bo
     above, error = agreement - unseen.agreement, unseen.standard_error
     if above < -CHANCE_BELOW * error:
         strength /= STEP
-    elif settled and above > max(LEARNT_BY_HEART * (1 - unseen.agreement), CHANCE_ABOVE * error):
+    elif settled and above > max(AT_LEAST, LEARNT_BY_HEART * (1 - unseen.agreement), CHANCE_ABOVE * error):
         strength *= STEP
     return min(max(strength, WEAKEST), STRONGEST)
