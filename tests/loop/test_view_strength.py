@@ -24,6 +24,7 @@ def test_the_best_two_epochs_count():
     right = [torch.arange(10) < n for n in (2, 8, 5, 6, 6)]
     found = best_of_warm_up(right)
     assert found.agreement == pytest.approx(0.65) and found.n_rows == 10  # 8 and 5, not 8 alone
+    assert best_of_warm_up(right[:2]) == (0.5, 10) and best_of_warm_up([right[0][:5], right[1][:5]]).n_rows == 5
     assert best_of_warm_up(right[:1]) is None and best_of_warm_up([]) is None
 
 
