@@ -135,6 +135,7 @@ def test_strength_and_what_decides_it_are_part_of_a_saved_state():
     made.state.agreement = 0.9
     made._set_view_strength()
     other.unseen = None
+    assert type(made.state_dict()["unseen"]) is tuple  # plain values, for checkpoints
     other.load_state_dict(made.state_dict())
     assert other.unseen == HALF and other.state.agreement == 0.9
     assert other.state.view_strength == other.loader.views.strength == pytest.approx(1.15)
@@ -155,7 +156,8 @@ def test_the_end_says_what_was_decided():
     made._record_view_strength()
     (found,) = made.decisions
     assert found.decision == "view strength" and found.chosen == "1.15" and found.n_rows == 100
-    assert (found.agreement, found.alternative_agreement) == (0.9, 0.5)
+    assert (found.candidate, found.agreement) == ("seen", 0.9)
+    assert (found.alternative, found.alternative_agreement) == ("unseen", 0.5)
 
 
 # views
