@@ -24,8 +24,8 @@ def three_rows(monkeypatch):
 def made(kind, sample_weight=None, f_prob=F_PROB, **changes):
     """At the first cycle, with eps and q that differ from row to row."""
     chosen = settings(**changes)
-    main = table_trainer(G_PROB)
-    aux = table_trainer(f_prob) if chosen.refurbish else main
+    main = table_trainer(G_PROB, batch_size=4)
+    aux = table_trainer(f_prob, batch_size=4) if chosen.refurbish else main
     wheel = kind(main, aux, loader(Neighbours()), GIVEN, K, chosen, sample_weight)
     wheel.start_cycles()
     wheel.state.eps, wheel.state.q = EPS.clone(), Q.clone()

@@ -1,5 +1,8 @@
 """The out-of-fold flywheel on stacks of tables: what each row is judged by, and what the members learn."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 import torch
 from skorch import NeuralNetClassifier
@@ -372,6 +375,22 @@ def test_one_round_is_neither_undone_nor_followed_by_another():
     made = at_first_cycle()
     assert made.settings.n_rounds == 1 and made.undo_round() is False and made.begin_round() is False
     assert made.rounds.decisions == []
+
+
+def test_a_first_round_that_lost_is_not_undone():
+    made = out_of_fold()
+    made.settings = replace(made.settings, n_rounds=2)
+    made.start_cycles()
+    made.rounds.compare = lambda *args: made.rounds.decisions.append(SimpleNamespace(z=-9.0))
+    assert made.undo_round() is False and made.begin_round() is False
+
+
+def test_a_later_round_has_a_cosine_of_its_own_after_an_earlier_fit():
+    made = at_first_cycle(n_cycles=4, lr=0.25)
+    made.aux.scheduled, made.learnt_epochs, made.first_cycle = True, 4.0, 4
+    made.rounds.n, made.rounds.start, made.state.cycle = 2, 8, 9  # one of two cycles of the second round is done
+    made._schedule_learning_rates()
+    assert made.aux.net.optimizer_.param_groups[0]["lr"] == pytest.approx(0.25 * (2 * 4 / 8) * 0.5)
 
 
 def test_a_cycle_runs_through():

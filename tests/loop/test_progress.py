@@ -86,7 +86,7 @@ def test_the_kernel_of_a_notebook_has_bars(config, expected, monkeypatch):
 
 
 def test_this_is_no_notebook():
-    assert not in_notebook() and not has_bar(io.StringIO()) and has_bar(Terminal())
+    assert not in_notebook() and not has_bar(io.StringIO()) and has_bar(Terminal()) and not has_bar(object())
 
 
 def test_counts_follow_while_nothing_is_shown():

@@ -45,6 +45,14 @@ def test_later_rounds_must_not_lose(n_rows, worse):
     assert made.decisions[0].decision == "round 2" and made.decisions[0].alternative == "round 1"
 
 
+def test_the_last_round_counts_not_the_first():
+    made = Rounds()
+    made.compare(right_on(9), right_on(0), GIVEN)
+    made.begin({"state": {"cycle": 4}})
+    made.compare(right_on(9), right_on(9), GIVEN)
+    assert not made.last_was_worth_it and not made.last_was_worse
+
+
 def test_later_rounds_are_half_as_long():
     made = Rounds()
     assert made.length(16) == 16 and made.start == 0

@@ -430,6 +430,11 @@ def test_warnings_point_out_what_to_do():
         module.warn_of_turning("why")
 
 
+def test_nothing_is_done_before_the_start():
+    wheel = run()
+    assert (wheel.n_cycles_done, wheel.n_warmup_epochs, wheel.history) == (0, 0, [])
+
+
 def test_a_checkpoint_counts_more_than_an_earlier_fit():
     wheel = run()
     wheel._resume = lambda saved: True
