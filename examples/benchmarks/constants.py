@@ -139,8 +139,8 @@ def variants(form):
         shown = f"{place.__name__.rsplit('.', 1)[-1]}.{name}"
         for how, value in (("half", half), ("twice", twice)):
             found[shown, how] = partial(mock.patch.object, place, name, value)
-    for name, changes in OTHERS[form].items():
-        found |= {(name, how): change for how, change in zip(("half", "twice"), changes, strict=False)}
+    for name, (half, twice) in OTHERS[form].items():
+        found[name, "half"], found[name, "twice"] = half, twice
     if form == "wide":
         found["view strength", "fixed"] = fixed_views
     return found
