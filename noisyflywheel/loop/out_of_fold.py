@@ -19,6 +19,7 @@ from noisyflywheel import em
 from noisyflywheel.em.some_rows import MANY_ROWS, some_rows
 from noisyflywheel.loop import auxiliary_em
 from noisyflywheel.loop.closing import Closing, close_unseen, mixed
+from noisyflywheel.loop.columns import JUDGED_ROWS, weigh_columns
 from noisyflywheel.loop.decide import compare
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.folds import Folds
@@ -55,14 +56,34 @@ class OutOfFoldFlywheel(Flywheel):
         module: Any = self.main.net.module_
         drawn = Folds.draw(self.given, self.all_rows, module.n_folds, len(module.families), self.loader.order)
         self._leave_out(drawn)
+        self._weigh_columns()
 
     def _leave_out(self, folds: Folds) -> None:
         """Train each member on the rows outside its own fold."""
-        self.folds, weights = folds, folds.trains
-        self.training_weights = weights if self.sample_weight is None else weights * self.sample_weight.float()
+        self.folds = folds
+        self.training_weights = self._weights_of_members
         self.judged_rows = self.all_rows[some_rows(len(self.all_rows), self.all_rows.device)]
         is_all = len(self.judged_rows) == len(self.all_rows)
         self.judged_folds = folds if is_all else folds.thinned(self.judged_rows)
+
+    @property
+    def _weights_of_members(self) -> Tensor:
+        """Weight of each row (N,) for each member (M,): 0 in its own fold."""
+        trains = self.folds.trains
+        return trains if self.sample_weight is None else trains * self.sample_weight.float()
+
+    def _weigh_columns(self) -> None:
+        """Weigh the columns of those members that do so, by the labels that each trains on."""
+        module: Any = self.main.net.module_
+        members = module.weighted_members
+        rows = self.all_rows[some_rows(len(self.all_rows), self.all_rows.device, JUDGED_ROWS)]
+        x = self.loader.plain(self.loader.source.take(rows))
+        weights = self._weights_of_members[:, rows]
+        columns = torch.ones(len(weights), x.shape[1], device=x.device)
+        columns[members], decision = weigh_columns(x, module.scale(x), self.given[rows], weights[members])
+        self.decisions.append(decision)
+        for trainer in self.trainers:
+            trainer.net.module_.weigh(columns)
 
     def state_dict(self) -> dict[str, Any]:
         """That of `Flywheel`, the folds, how long the nets learnt, and the rounds."""

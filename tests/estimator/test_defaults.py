@@ -26,17 +26,17 @@ def test_folds_of_tables_by_their_rows(n, folds):
 
 
 def test_many_features_in_one_unit_have_views_instead():
-    assert choose_n_folds(params(), rows(32), 1000)[0] == 1
-    assert choose_n_folds(params(), rows(31), 1000)[0] == 5
-    assert choose_n_folds(params(), rows(32, loudest=1000.0), 1000)[0] == 5
+    assert choose_n_folds(params(), rows(64), 1000)[0] == 1
+    assert choose_n_folds(params(), rows(63), 1000)[0] == 5
+    assert choose_n_folds(params(), rows(64, loudest=1000.0), 1000)[0] == 5
 
 
 def test_few_rows_of_many_features_have_folds():
-    found, decision = choose_n_folds(params(), rows(32, n=47), 47)
-    assert found == 5 and decision.reason == "47 rows of 32 features: labels can be learnt by heart"
-    assert choose_n_folds(params(), rows(32, n=48), 48)[0] == 1
-    assert choose_n_folds(params(views=VectorViews()), rows(32, n=47), 47)[0] == 1
-    assert choose_n_folds(params(n_folds=1), rows(32, n=47), 47)[0] == 1
+    found, decision = choose_n_folds(params(), rows(64, n=95), 95)
+    assert found == 5 and decision.reason == "95 rows of 64 features: labels can be learnt by heart"
+    assert choose_n_folds(params(), rows(64, n=96), 96)[0] == 1
+    assert choose_n_folds(params(views=VectorViews()), rows(64, n=95), 95)[0] == 1
+    assert choose_n_folds(params(n_folds=1), rows(64, n=95), 95)[0] == 1
 
 
 def test_pictures_have_none():
@@ -93,6 +93,6 @@ def test_settings():
 def test_decisions_are_told():
     X = rows(3, n=60).numpy()
     clf = FlywheelClassifier(n_warmup_epochs=2, n_cycles=2, random_state=0).fit(X, (X[:, 0] > 0).astype(int))
-    assert list(clf.decisions_["decision"]) == ["n_folds", "prediction", "labels"]
-    labels = clf.decisions_.iloc[1]
+    assert list(clf.decisions_["decision"]) == ["n_folds", "weights of columns", "prediction", "labels"]
+    labels = clf.decisions_.iloc[-1]
     assert labels["n_rows"] == 60 and 0 <= labels["share"] <= 1 and np.isfinite(labels["z"])

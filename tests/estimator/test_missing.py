@@ -81,8 +81,8 @@ def test_a_user_net_sees_numbers_and_flags():
 
 
 def test_an_array_with_a_missing_cell_is_a_table_however_wide_it_is(short_fits):
-    x = np.random.default_rng(0).normal(size=(60, 40))
-    y = np.arange(60) % 2
+    x = np.random.default_rng(0).normal(size=(100, 64))
+    y = np.arange(100) % 2
     assert FlywheelClassifier(random_state=0).fit(x, y).decisions_.set_index("decision")["chosen"]["n_folds"] == "1"
     x[3, 5] = np.nan
     assert FlywheelClassifier(random_state=0).fit(x, y).decisions_.set_index("decision")["chosen"]["n_folds"] == "5"

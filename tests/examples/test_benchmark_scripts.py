@@ -22,6 +22,33 @@ def run(name, *arguments):
     return done.stdout
 
 
+def test_arff_tables(tmp_path):
+    """Numbers, two and three values, a constant, a column that is mostly missing; a class of nine rows is left out."""
+    head = """% made
+@relation small
+@ATTRIBUTE 'the size' real
+@attribute two {yes,no}
+@attribute three {'a, b',c,d}
+@attribute same numeric
+@attribute gone numeric
+@attribute class {k,l,m}
+@data
+"""
+    third = ["'a, b'" if i % 5 == 0 else "cd"[i % 2] for i in range(12)]
+    lines = [f"{i},{('yes', 'no')[i % 2]},{third[i]},1,?,k" for i in range(12)]
+    lines += [f"{'?' if i == 0 else i},no,c,1,{i if i < 5 else '?'},l" for i in range(11)] + ["1,no,c,1,?,m"] * 9
+    (tmp_path / "small.arff").write_text(head + "\n".join(lines) + "\n\n")
+    said = run("arff_tables.py", "--data", tmp_path, "--out", tmp_path / "tables")
+    assert said == "small: 23 rows, 5 columns, 2 classes\n"
+    found = np.load(tmp_path / "tables" / "small.npz")
+    assert found["y"].tolist() == [0] * 12 + [1] * 11
+    size = np.r_[np.arange(12), np.arange(11), [1] * 9].astype(float)
+    median = np.median(np.delete(size, 12))
+    np.testing.assert_allclose(found["X"][:, 0], np.r_[np.arange(12), median, np.arange(1, 11)])
+    assert found["X"][:3, 1].tolist() == [1, 0, 1]  # yes
+    assert found["X"][:3, 2:].tolist() == [[1, 0, 0], [0, 0, 1], [0, 1, 0]]
+
+
 def test_wide_sets(tmp_path):
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(2100, 6)).astype(np.float32), rng.integers(0, 4, 2100)

@@ -10,9 +10,11 @@ from tables import GIVEN, ROWS, WEIGHTS, K, N, loader, settings
 from torch import nn
 from torch.testing import assert_close
 
+import noisyflywheel.loop.out_of_fold as out_of_fold_module
 from noisyflywheel import em
+from noisyflywheel.em.some_rows import some_rows
 from noisyflywheel.loop.closing import close_unseen, mixed
-from noisyflywheel.loop.decide import compare
+from noisyflywheel.loop.decide import Decision, compare
 from noisyflywheel.loop.folds import Folds
 from noisyflywheel.loop.out_of_fold import OutOfFoldFlywheel, smoothed
 from noisyflywheel.nets import Trainer, prepare_net
@@ -24,6 +26,7 @@ class Tables(nn.Module):
     """Four tables of logits (4, N, K), two families of one per fold, and those that are kept."""
 
     n_folds, families = FOLDS, ("first", "second")
+    weighted_members = [1, 3]
 
     def __init__(self):
         super().__init__()
@@ -40,6 +43,12 @@ class Tables(nn.Module):
         tables = self.kept if kept else self.logits
         index = index.repeat(2, 1) if kept else index
         return tables[torch.arange(len(tables))[:, None], index]
+
+    def scale(self, x):
+        return 10 * x
+
+    def weigh(self, columns):
+        self.columns = columns
 
     def keep(self, family):
         members = slice(FOLDS * family, FOLDS * family + FOLDS)
@@ -100,6 +109,28 @@ def test_members_train_without_their_folds_and_with_the_weights_of_the_rows():
     weighted = out_of_fold(sample_weight=WEIGHTS)
     assert_close(weighted.training_weights, weighted.folds.trains * WEIGHTS.float())
     assert made.hold_out() == [] and not made.is_guarded and made.hold == 0.0
+
+
+@pytest.mark.parametrize("most", [N, 6])
+def test_columns_are_weighed_by_the_labels_that_a_member_trains_on(most, monkeypatch):
+    asked, decision = [], Decision("weights of columns", "by a forest")
+
+    def weigh(*args):
+        asked.append(args)
+        return torch.tensor([[2.0], [3.0]]), decision
+
+    monkeypatch.setattr(out_of_fold_module, "weigh_columns", weigh)
+    monkeypatch.setattr(out_of_fold_module, "JUDGED_ROWS", most)
+    made = out_of_fold(sample_weight=WEIGHTS)
+    rows = some_rows(N, GIVEN.device, most)
+    ((x, encoded, given, weights),) = asked
+    assert len(rows) == most and made.decisions == [decision]
+    assert_close(x[:, 0].long(), ROWS[rows])
+    assert_close(encoded, 10 * x)
+    assert_close(given, GIVEN[rows])
+    assert_close(weights, made.folds.trains[1::2, rows] * WEIGHTS.float()[rows])
+    for trainer in made.trainers:
+        assert trainer.net.module_.columns.tolist() == [[1], [2], [1], [3]]
 
 
 def test_a_warm_up_epoch_moves_members_on_the_rows_of_other_folds():
@@ -360,7 +391,7 @@ def test_the_end_mixes_cycles_and_warm_up_as_sure_as_unseen_labels_are(sample_we
     both = ("cycles", "warm-up", f_prob, early, GIVEN)
     prediction, labels = compare("prediction", *both), compare("labels", *both, needs=0.0)
     assert prediction.chosen == labels.chosen == "cycles" and 0.5 < prediction.share < labels.share < 1
-    for one, other in zip(made.decisions, (prediction, labels), strict=True):
+    for one, other in zip(made.decisions[-2:], (prediction, labels), strict=True):
         assert one[:9] == other[:9] and one.log_likelihood == pytest.approx(other.log_likelihood)
     assert float(made.aux.net.module_.kept_share) == pytest.approx(1 - prediction.share)
     judged = (GIVEN, made.state.corruption, sample_weight)

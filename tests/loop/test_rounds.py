@@ -153,7 +153,8 @@ def test_what_was_found_of_rounds_is_among_the_decisions():
     del made._resample
     made._early_guess = type(made)._early_guess.__get__(made)
     made.close()
-    assert [found.decision for found in made.decisions] == ["round 1", "round 2", "prediction", "labels"]
+    found = [each.decision for each in made.decisions]
+    assert found == ["weights of columns", "round 1", "round 2", "prediction", "labels"]
 
 
 def test_without_rounds_nothing_is_compared():
