@@ -5,7 +5,8 @@ Perceptrons lose to trees where most columns tell nothing: their first layer see
 
 from __future__ import annotations
 
-import numpy as np
+import warnings
+
 import torch
 from sklearn.ensemble import ExtraTreesClassifier
 from torch import Tensor
@@ -38,7 +39,10 @@ def column_weights(x: Tensor, given: Tensor, sample_weight: Tensor) -> Tensor:
     forest = ExtraTreesClassifier(
         N_TREES, min_samples_leaf=max(ROWS_A_LEAF, len(rows) // MOST_LEAVES), max_features="sqrt", random_state=0
     )
-    forest.fit(x[rows].cpu().numpy(), given[rows].cpu().numpy(), sample_weight[rows].cpu().numpy().astype(np.float64))
+    own, labels, weights = (part[rows].cpu().numpy() for part in (x, given, sample_weight.double()))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # they are classes
+        forest.fit(own, labels, weights)
     share = torch.from_numpy(forest.feature_importances_) * x.shape[1]
     weight = share.clamp(LEAST**2, MOST**2).sqrt()  # rounding leaves some importances just below 0
     return (weight / weight.square().mean().sqrt()).float()

@@ -24,15 +24,16 @@ class Family(nn.Module):
         Length of the encoding, K, and width of both hidden layers.
     dropout : float in [0, 1)
         After each hidden layer.
-    weighted : bool, default=False
-        Whether each member has a weight for each input (`weigh`).
+
+    Attributes
+    ----------
+    input_weight : Tensor of shape (n_inputs, M)
+        What each input is multiplied by for each member; not trained, 1 at first.
     """
 
-    input_weight: Tensor | None
+    input_weight: Tensor
 
-    def __init__(
-        self, n_members: int, n_inputs: int, n_classes: int, width: int, dropout: float, weighted: bool = False
-    ) -> None:
+    def __init__(self, n_members: int, n_inputs: int, n_classes: int, width: int, dropout: float) -> None:
         super().__init__()
         self.n_members, self.width, self.dropout = n_members, width, dropout
         self.w1 = uniform(n_inputs, n_members * width, fan_in=n_inputs)
@@ -40,17 +41,16 @@ class Family(nn.Module):
         self.w2, self.b2 = uniform(n_members, width, width, fan_in=width), uniform(n_members, 1, width, fan_in=width)
         self.w3 = uniform(n_members, width, n_classes, fan_in=width)
         self.b3 = uniform(n_members, 1, n_classes, fan_in=width)
-        self.register_buffer("input_weight", torch.ones(n_inputs, n_members) if weighted else None)
+        self.register_buffer("input_weight", torch.ones(n_inputs, n_members))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """A family pickled before there were weights has none."""
+        """A family pickled before there were weights has weights of 1."""
         super().__setstate__(state)
-        self._buffers.setdefault("input_weight", None)
+        self._buffers.setdefault("input_weight", self.w1.new_ones(len(self.w1), self.n_members))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """That of Module; weights that an earlier version did not have are 1."""
-        if self.input_weight is not None:
-            state_dict.setdefault(f"{prefix}input_weight", torch.ones_like(self.input_weight))
+        state_dict.setdefault(f"{prefix}input_weight", torch.ones_like(self.input_weight))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -65,8 +65,7 @@ class Family(nn.Module):
 
     def _first(self) -> Tensor:
         """Weights of the first layer, times those of the inputs: (n_inputs, M, width)."""
-        w1 = self.w1.view(-1, self.n_members, self.width)
-        return w1 if self.input_weight is None else w1 * self.input_weight[:, :, None]
+        return self.w1.view(-1, self.n_members, self.width) * self.input_weight[:, :, None]
 
     def _further(self, hidden: Tensor) -> Tensor:
         """From the first hidden layer (M, B, width) on."""
@@ -87,17 +86,13 @@ def uniform(*shape: int, fan_in: int) -> nn.Parameter:
     return nn.Parameter(torch.empty(*shape).uniform_(-bound, bound))
 
 
-WEIGHTED = (False, True)
-"""Which families weigh their columns; the other is there for classes that hang on columns which tell little alone."""
-
-
 class FoldedMLP(nn.Module):
     """Perceptrons on two encodings of numeric columns, one per fold and encoding.
 
-    One family of members sees columns on a quantile scale, the other these and piecewise-linear bins of them, each
-    column weighted by what it tells of the labels that a member trains on (`weigh`). In training mode ``forward`` gives
-    the logits of every member; in eval mode the logarithm of their mean probability, mixed with that of members kept
-    from the end of the warm-up (`keep`), which are not trained.
+    One family of members sees columns on a quantile scale, the other these and piecewise-linear bins of them; each
+    member may weigh them (`weigh`). In training mode ``forward`` gives the logits of every member; in eval mode the
+    logarithm of their mean probability, mixed with that of members kept from the end of the warm-up (`keep`), which are
+    not trained.
 
     Parameters
     ----------
@@ -135,9 +130,8 @@ class FoldedMLP(nn.Module):
         n_encoded = n_features * bins_of_a_column(sys.maxsize, n_features) if n_encoded is None else n_encoded
         self.bins = PiecewiseLinear(n_features, n_encoded)
         inputs = [n_features, n_features + n_encoded]
-        sizes = list(zip(inputs, WEIGHTED, strict=True))
-        self.families: Any = nn.ModuleList(Family(n_folds, n, n_classes, width, dropout, own) for n, own in sizes)
-        self.kept: Any = nn.ModuleList(Family(n_folds, n, n_classes, width, 0.0, own) for n, own in sizes * 2)
+        self.families: Any = nn.ModuleList(Family(n_folds, n, n_classes, width, dropout) for n in inputs)
+        self.kept: Any = nn.ModuleList(Family(n_folds, n, n_classes, width, 0.0) for n in inputs * 2)
         self.kept.requires_grad_(False)
         self.register_buffer("kept_share", torch.zeros(()))
 
@@ -146,12 +140,6 @@ class FoldedMLP(nn.Module):
         """M, of both families together."""
         return self.n_folds * len(self.families)
 
-    @property
-    def weighted_members(self) -> list[int]:
-        """Members that have weights of their columns."""
-        own = [family.input_weight is not None for family in self.families for _ in range(self.n_folds)]
-        return [member for member, has in enumerate(own) if has]
-
     def adapt(self, x: Tensor) -> None:
         """Learn the encodings from rows ``x`` of shape (n, n_features); called once by ``fit``."""
         self.scale.adapt(x)
@@ -159,12 +147,10 @@ class FoldedMLP(nn.Module):
 
     @torch.no_grad()
     def weigh(self, columns: Tensor) -> None:
-        """Weigh the inputs of weighted families: ``columns`` (M, d) for each member, as of `column_weights`."""
-        parts = columns.to(self.bins.column.device).split(self.n_folds)
-        for family, own in zip(self.families, parts, strict=True):
-            if family.input_weight is not None:
-                in_all = torch.cat([own, own[:, self.bins.column]], 1)  # (n_folds, n_features + n_encoded)
-                family.input_weight.copy_(in_all.T[: len(family.input_weight)])
+        """Weigh the columns for each member: ``columns`` (M, n_features); bins have the weight of their column."""
+        for family, own in zip(self.families, columns.split(self.n_folds), strict=True):
+            in_all = torch.cat([own, own[:, self.bins.column]], 1)  # (n_folds, n_features + n_encoded)
+            family.input_weight.copy_(in_all.T[: len(family.input_weight)])
 
     def encodings(self, x: Tensor) -> list[Tensor]:
         """Input of each family: (B, n_features) -> [(B, n_inputs)]."""

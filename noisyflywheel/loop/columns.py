@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from noisyflywheel.backbones.importance import column_weights
-from noisyflywheel.loop.decide import Decision, compare
+from noisyflywheel.loop.decide import Decision, compare, share_of
 
 JUDGED_ROWS = 3_000
 """Rows, at most, that tell how columns are weighed."""
@@ -20,8 +20,15 @@ NEIGHBOURS = 15
 """Rows that are asked for the label of an unseen one."""
 
 
-def weigh_columns(x: Tensor, encoded: Tensor, given: Tensor, weights: Tensor) -> tuple[Tensor, Decision]:
-    """Weights of the columns for the members of a family, as strong as they help on rows that a member has not seen.
+BEYOND_DOUBT, LEAST_SHARE = 4.0, 0.01
+"""Standard deviations by which neighbours in weighted columns have to win until all members weigh them half; below this
+share they do not. Those of the first family are there for labels that hang on columns which tell little alone."""
+
+
+def weigh_columns(x: Tensor, encoded: Tensor, given: Tensor, weights: Tensor, n_folds: int) -> tuple[Tensor, Decision]:
+    """Weights of the columns for each member, as strong as they help on rows that a member has not seen.
+
+    Members of the last family are asked; those of earlier ones follow where the answer is beyond doubt.
 
     Parameters
     ----------
@@ -33,6 +40,8 @@ def weigh_columns(x: Tensor, encoded: Tensor, given: Tensor, weights: Tensor) ->
         Their given labels.
     weights : Tensor of shape (M, n)
         What a row counts in the training of each member; 0 in its own fold.
+    n_folds : int
+        Members of each family.
 
     Returns
     -------
@@ -41,14 +50,22 @@ def weigh_columns(x: Tensor, encoded: Tensor, given: Tensor, weights: Tensor) ->
     decision : Decision
         Neighbours in weighted columns against neighbours in columns that are all alike.
     """
-    columns = torch.stack([column_weights(x, given, own) for own in weights]).to(encoded.device)  # (M, d)
+    earlier, last = weights[:-n_folds], weights[-n_folds:]
+    columns = forests(x, given, last)
     weighted, alike = (torch.zeros(len(x), int(given.max()) + 1, device=x.device) for _ in range(2))
-    for own, column in zip(weights, columns, strict=True):
+    for own, column in zip(last, columns, strict=True):
         seen, unseen = own > 0, own == 0
         for prob, rows in ((weighted, encoded * column), (alike, encoded)):
             prob[unseen] = of_neighbours(rows[unseen], rows[seen], given[seen], prob.shape[1])
     decision = compare("weights of columns", "by a forest", "all alike", weighted, alike, given)
-    return columns**decision.share, decision
+    share = share_of(decision.z, BEYOND_DOUBT)
+    others = forests(x, given, earlier) ** share if share > LEAST_SHARE else x.new_ones(len(earlier), x.shape[1])
+    return torch.cat([others, columns**decision.share]), decision
+
+
+def forests(x: Tensor, given: Tensor, weights: Tensor) -> Tensor:
+    """`column_weights` of each member: (M, d)."""
+    return torch.stack([column_weights(x, given, own) for own in weights]).to(x.device)
 
 
 def of_neighbours(x: Tensor, seen: Tensor, given: Tensor, n_classes: int) -> Tensor:

@@ -43,6 +43,11 @@ def sign_test(first: Tensor, second: Tensor) -> float:
     return (won - lost) / max(won + lost, 1.0) ** 0.5
 
 
+def share_of(z: float, needs: float) -> float:
+    """``Phi(z - needs)``: how much a candidate counts that wins by ``z`` standard deviations."""
+    return 0.5 * (1 + math.erf((z - needs) / math.sqrt(2)))
+
+
 def compare(
     decision: str,
     candidate: str,
@@ -70,7 +75,7 @@ def compare(
     """
     right, other_right = prob.argmax(1) == given, other.argmax(1) == given
     z = sign_test(right, other_right)
-    share = 0.5 * (1 + math.erf((z - needs) / math.sqrt(2)))
+    share = share_of(z, needs)
     return Decision(
         decision=decision,
         chosen=candidate if share > 0.5 else alternative,

@@ -73,14 +73,12 @@ class OutOfFoldFlywheel(Flywheel):
         return trains if self.sample_weight is None else trains * self.sample_weight.float()
 
     def _weigh_columns(self) -> None:
-        """Weigh the columns of those members that do so, by the labels that each trains on."""
+        """Weigh the columns for each member, by the labels that it trains on."""
         module: Any = self.main.net.module_
-        members = module.weighted_members
         rows = self.all_rows[some_rows(len(self.all_rows), self.all_rows.device, JUDGED_ROWS)]
         x = self.loader.plain(self.loader.source.take(rows))
         weights = self._weights_of_members[:, rows]
-        columns = torch.ones(len(weights), x.shape[1], device=x.device)
-        columns[members], decision = weigh_columns(x, module.scale(x), self.given[rows], weights[members])
+        columns, decision = weigh_columns(x, module.scale(x), self.given[rows], weights, module.n_folds)
         self.decisions.append(decision)
         for trainer in self.trainers:
             trainer.net.module_.weigh(columns)

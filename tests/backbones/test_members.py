@@ -36,20 +36,18 @@ def test_members_are_perceptrons():
             assert_close(logits[at + m], member(family, m, encoded))
 
 
-def test_each_member_of_the_second_family_weighs_its_columns():
-    """The perceptron of weighted inputs; bins have the weight of their column, the first family has none."""
+def test_each_member_weighs_its_columns():
+    """The perceptron of weighted inputs; bins have the weight of their column."""
     module, x = made().train(), torch.randn(7, D)
     plain = module(x)
     columns = torch.rand(2 * FOLDS, D) + 0.5
     module.weigh(columns)
     logits, (scaled, binned) = module(x), module.encodings(x)
-    assert module.weighted_members == [2, 3] and module.families[0].input_weight is None
     for m in range(FOLDS):
-        assert_close(logits[m], member(module.families[0], m, scaled))
+        assert_close(logits[m], member(module.families[0], m, scaled * columns[m]))
         own = columns[FOLDS + m]
-        assert_close(
-            logits[FOLDS + m], member(module.families[1], m, binned * torch.cat([own, own[module.bins.column]]))
-        )
+        weighted = binned * torch.cat([own, own[module.bins.column]])
+        assert_close(logits[FOLDS + m], member(module.families[1], m, weighted))
     module.weigh(torch.ones(2 * FOLDS, D))
     assert_close(module(x), plain)
     module.weigh(columns)
@@ -63,18 +61,18 @@ def test_weights_are_not_trained_and_reach_the_first_layer():
     module, x = made().train(), torch.randn(7, D)
     module.weigh(torch.full((2 * FOLDS, D), 2.0))
     module(x).square().sum().backward()
-    family, encoded = module.families[1], module.encodings(x)[1]
-    assert not family.input_weight.requires_grad
     plain = made().train()
     with torch.no_grad():
-        plain.families[1].w1.mul_(2)
-    (plain(x)).square().sum().backward()
-    assert_close(family.w1.grad, 2 * plain.families[1].w1.grad)
-    assert encoded.shape[1] == len(family.input_weight)
+        for family in plain.families:
+            family.w1.mul_(2)
+    plain(x).square().sum().backward()
+    for family, its in zip(module.families, plain.families, strict=True):
+        assert not family.input_weight.requires_grad
+        assert_close(family.w1.grad, 2 * its.w1.grad)
 
 
-def test_a_family_of_an_earlier_version_has_no_weights():
-    """Its state lacks them: they are 1. Pickled as a whole it goes on without."""
+def test_families_of_an_earlier_version_have_weights_of_one():
+    """In a state that lacks them, and pickled as a whole."""
     module, x = made().eval(), torch.randn(7, D)
     saved = {name: value for name, value in module.state_dict().items() if not name.endswith("input_weight")}
     expected = module(x)
@@ -82,12 +80,9 @@ def test_a_family_of_an_earlier_version_has_no_weights():
     other.weigh(torch.full((2 * FOLDS, D), 2.0))
     other.load_state_dict(saved)
     assert_close(other.eval()(x), expected)
-    family = module.families[1]
-    del family._buffers["input_weight"]
-    again = pickle.loads(pickle.dumps(family))
-    assert again.input_weight is None
-    encoded = module.encodings(x)[1]
-    assert_close(again(encoded)[0], member(family, 0, encoded))
+    for family in [*module.families, *module.kept]:
+        del family._buffers["input_weight"]
+    assert_close(pickle.loads(pickle.dumps(module))(x), expected)
 
 
 def test_rows_of_their_own():

@@ -26,7 +26,6 @@ class Tables(nn.Module):
     """Four tables of logits (4, N, K), two families of one per fold, and those that are kept."""
 
     n_folds, families = FOLDS, ("first", "second")
-    weighted_members = [1, 3]
 
     def __init__(self):
         super().__init__()
@@ -113,24 +112,24 @@ def test_members_train_without_their_folds_and_with_the_weights_of_the_rows():
 
 @pytest.mark.parametrize("most", [N, 6])
 def test_columns_are_weighed_by_the_labels_that_a_member_trains_on(most, monkeypatch):
-    asked, decision = [], Decision("weights of columns", "by a forest")
+    asked, decision, columns = [], Decision("weights of columns", "by a forest"), torch.rand(M, 1)
 
     def weigh(*args):
         asked.append(args)
-        return torch.tensor([[2.0], [3.0]]), decision
+        return columns, decision
 
     monkeypatch.setattr(out_of_fold_module, "weigh_columns", weigh)
     monkeypatch.setattr(out_of_fold_module, "JUDGED_ROWS", most)
     made = out_of_fold(sample_weight=WEIGHTS)
     rows = some_rows(N, GIVEN.device, most)
-    ((x, encoded, given, weights),) = asked
-    assert len(rows) == most and made.decisions == [decision]
+    ((x, encoded, given, weights, n_folds),) = asked
+    assert len(rows) == most and made.decisions == [decision] and n_folds == FOLDS
     assert_close(x[:, 0].long(), ROWS[rows])
     assert_close(encoded, 10 * x)
     assert_close(given, GIVEN[rows])
-    assert_close(weights, made.folds.trains[1::2, rows] * WEIGHTS.float()[rows])
+    assert_close(weights, made.folds.trains[:, rows] * WEIGHTS.float()[rows])
     for trainer in made.trainers:
-        assert trainer.net.module_.columns.tolist() == [[1], [2], [1], [3]]
+        assert trainer.net.module_.columns is columns
 
 
 def test_a_warm_up_epoch_moves_members_on_the_rows_of_other_folds():
