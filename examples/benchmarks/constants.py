@@ -2,10 +2,11 @@
 
 Every constant is set to half and to twice its value, one at a time, and default estimators are fitted to the tables of
 a folder (``.npz`` files of X and y), every other one with labels of "sym30" and of "asym30" (`table_data`). The form
-with folds is the default for tables, here with one round of cycles, or ("rounds") with as many as it takes; "roomy" has
-the numbers that act on tables of few columns and many rows. The form without (``n_folds=1``) has constants of its own:
-"plain" measures them on any table, "wide" on pixels and embeddings, for which it is the default. One line of ``--out``
-for each fit; a second call goes on where the first stopped.
+with folds is the default for tables, here with one round of cycles, or ("rounds") with as many as it takes; "columns"
+has the numbers by which columns are weighed, "roomy" those that act on tables of few columns and many rows. The form
+without folds (``n_folds=1``) has constants of its own: "plain" measures them on any table, "wide" on pixels and
+embeddings, for which it is the default. One line of ``--out`` for each fit; a second call goes on where the first
+stopped.
 
     python examples/benchmarks/constants.py --data DIR --form folds --rows 400 --out constants.jsonl
     python examples/benchmarks/constants.py --out constants.jsonl --show
@@ -26,14 +27,21 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from noisyflywheel import FlywheelClassifier
-from noisyflywheel.backbones import FoldedMLP, encodings
+from noisyflywheel.backbones import FoldedMLP, encodings, importance
 from noisyflywheel.em import sharpness
 from noisyflywheel.estimator import defaults
-from noisyflywheel.loop import closing, decide, guard, main_em, out_of_fold, rounds, view_strength, warmup
+from noisyflywheel.loop import closing, columns, decide, guard, main_em, out_of_fold, rounds, view_strength, warmup
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.views import vectors
 
-FORMS = {"folds": {"n_cycles": 16}, "rounds": {}, "roomy": {}, "plain": {"n_folds": 1}, "wide": {}}
+FORMS = {
+    "folds": {"n_cycles": 16},
+    "columns": {"n_cycles": 16},
+    "rounds": {},
+    "roomy": {},
+    "plain": {"n_folds": 1},
+    "wide": {},
+}
 NAMED = {
     "folds": [
         (out_of_fold, "MOST_STEPS", 400, 1600),
@@ -46,6 +54,15 @@ NAMED = {
         (sharpness, "ANCHORS", 0.125, 0.5),
         (sharpness, "CHEAPER", 2.0, 8.0),
         (encodings, "CLIP", 1.5, 6.0),
+    ],
+    "columns": [
+        (importance, "N_TREES", 100, 400),
+        (importance, "ROWS_A_LEAF", 2, 6),
+        (importance, "MOST_LEAVES", 50, 200),
+        (importance, "LEAST", 0.05, 0.2),
+        (importance, "MOST", 1.5, 6.0),
+        (columns, "NEIGHBOURS", 8, 30),
+        (columns, "BEYOND_DOUBT", 2.0, 8.0),
     ],
     "rounds": [
         (defaults, "MOST_ROUNDS", 1, 4),
@@ -101,8 +118,8 @@ def fixed_views():
         yield None
 
 
-def clearly(needs):
-    return mock.patch.object(out_of_fold, "compare", partial(decide.compare, needs=needs))
+def clearly(needs, place=out_of_fold):
+    return mock.patch.object(place, "compare", partial(decide.compare, needs=needs))
 
 
 @contextmanager
@@ -120,6 +137,7 @@ OTHERS = {
         "n_cycles": (lambda: parameter("n_cycles", 8), lambda: parameter("n_cycles", 32)),
         "n_folds": (lambda: parameter("n_folds", 3), lambda: parameter("n_folds", 10)),
     },
+    "columns": {"columns.CLEARLY": (lambda: clearly(0.5, columns), lambda: clearly(2.0, columns))},
     "rounds": {},
     "roomy": {},
     "plain": {},
@@ -143,6 +161,8 @@ def variants(form):
         found[name, "half"], found[name, "twice"] = half, twice
     if form == "wide":
         found["view strength", "fixed"] = fixed_views
+    if form == "columns":
+        found["weights of columns", "none"] = partial(clearly, 99.0, columns)
     return found
 
 

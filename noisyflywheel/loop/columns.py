@@ -20,9 +20,12 @@ NEIGHBOURS = 15
 """Rows that are asked for the label of an unseen one."""
 
 
-BEYOND_DOUBT, LEAST_SHARE = 4.0, 0.01
-"""Standard deviations by which neighbours in weighted columns have to win until all members weigh them half; below this
-share they do not. Those of the first family are there for labels that hang on columns which tell little alone."""
+BEYOND_DOUBT = 4.0
+"""Standard deviations by which neighbours in weighted columns have to win until members of earlier families weigh them
+half: these are there for labels that hang on columns which tell little alone."""
+
+LEAST_SHARE = 0.05
+"""Below this share columns are left alike."""
 
 
 def weigh_columns(x: Tensor, encoded: Tensor, given: Tensor, weights: Tensor, n_folds: int) -> tuple[Tensor, Decision]:
@@ -58,9 +61,10 @@ def weigh_columns(x: Tensor, encoded: Tensor, given: Tensor, weights: Tensor, n_
         for prob, rows in ((weighted, encoded * column), (alike, encoded)):
             prob[unseen] = of_neighbours(rows[unseen], rows[seen], given[seen], prob.shape[1])
     decision = compare("weights of columns", "by a forest", "all alike", weighted, alike, given)
-    share = share_of(decision.z, BEYOND_DOUBT)
-    others = forests(x, given, earlier) ** share if share > LEAST_SHARE else x.new_ones(len(earlier), x.shape[1])
-    return torch.cat([others, columns**decision.share]), decision
+    shares = decision.share, share_of(decision.z, BEYOND_DOUBT)
+    share, beyond = (found if found > LEAST_SHARE else 0.0 for found in shares)
+    others = forests(x, given, earlier) ** beyond if beyond else x.new_ones(len(earlier), x.shape[1])
+    return torch.cat([others, columns**share]), decision
 
 
 def forests(x: Tensor, given: Tensor, weights: Tensor) -> Tensor:
