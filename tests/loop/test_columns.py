@@ -13,9 +13,16 @@ FOLDS = 3
 
 
 def folds(n):
-    """Weights (M, n) of members that each leave out every third row, of two families that part rows differently."""
-    parts = torch.arange(n).flip(0) % FOLDS, torch.arange(n) % FOLDS
-    return torch.cat([torch.stack([(fold != m).float() * 1.5 for m in range(FOLDS)]) for fold in parts])
+    """Weights (M, n) of members that each leave out every third row, of three families that part rows differently."""
+    number = torch.arange(n)
+    parts = number.flip(0) % FOLDS, number // 2 % FOLDS, number % FOLDS
+    weight = 0.5 + 0.5 * (number % 2)
+    return torch.cat([torch.stack([(fold != m).float() * weight for m in range(FOLDS)]) for fold in parts])
+
+
+def test_numbers():
+    assert (columns.JUDGED_ROWS, columns.NEIGHBOURS) == (3_000, 15)
+    assert (columns.BEYOND_DOUBT, columns.LEAST_SHARE) == (4.0, 0.05)
 
 
 def rows(n_columns, n_telling, n=300, seed=0):
@@ -28,12 +35,13 @@ def rows(n_columns, n_telling, n=300, seed=0):
 
 
 def test_weights_stay_where_they_help():
-    x, given = rows(n_columns=120, n_telling=1)
+    x, given = rows(n_columns=120, n_telling=1, n=400)
     found, decision = weigh_columns(x, x, given, folds(len(x)), FOLDS)
-    assert decision.chosen == "by a forest" and decision.share > 0.9 and decision.n_rows == len(x)
+    assert decision.decision == "weights of columns" and decision.chosen == "by a forest" and decision.share > 0.9
+    assert decision.n_rows == len(x)
     assert decision.agreement > decision.alternative_agreement + 0.05
-    assert found.shape == (6, 120) and (found[3:, 0] > 1.5 * found[3:, 1:].amax(1)).all()
-    assert decision.z < BEYOND_DOUBT and (found[:3].std(1) < found[3:].std(1) / 2).all()
+    assert found.shape == (9, 120) and (found[6:, 0] > 1.5 * found[6:, 1:].amax(1)).all()
+    assert decision.z < BEYOND_DOUBT and (found[:6].std(1) < found[6:].std(1).min() / 2).all()
 
 
 def test_weights_go_where_they_hurt(monkeypatch):
@@ -43,7 +51,7 @@ def test_weights_go_where_they_hurt(monkeypatch):
     monkeypatch.setattr(columns, "column_weights", lambda *args: wrong)
     found, decision = weigh_columns(x, x, given, folds(len(x)), FOLDS)
     assert decision.chosen == "all alike" and decision.share < LEAST_SHARE
-    assert torch.equal(found, torch.ones(6, 6))
+    assert torch.equal(found, torch.ones(9, 6))
 
 
 @pytest.mark.parametrize(
@@ -53,9 +61,11 @@ def test_weights_go_where_they_hurt(monkeypatch):
 def test_the_first_family_follows_where_there_is_no_doubt(z, first, last, monkeypatch):
     x, given = rows(n_columns=2, n_telling=1, n=30)
     monkeypatch.setattr("noisyflywheel.loop.decide.sign_test", lambda *args: z)
-    monkeypatch.setattr(columns, "column_weights", lambda *args: torch.tensor([0.5, 2.0]))
+    grown = []
+    monkeypatch.setattr(columns, "column_weights", lambda *args: grown.append(args) or torch.tensor([0.5, 2.0]))
     found, _ = weigh_columns(x, x, given, folds(30), FOLDS)
-    assert_close(found[:, 1].log2(), torch.tensor([float(first)] * 3 + [float(last)] * 3), atol=1e-4, rtol=0)
+    assert_close(found[:, 1].log2(), torch.tensor([float(first)] * 6 + [float(last)] * 3), atol=1e-4, rtol=0)
+    assert len(grown) == (9 if first else 3)
 
 
 def test_a_member_is_judged_on_its_own_fold_and_by_its_own_weights(monkeypatch):
@@ -75,10 +85,10 @@ def test_a_member_is_judged_on_its_own_fold_and_by_its_own_weights(monkeypatch):
     monkeypatch.setattr(columns, "BEYOND_DOUBT", -9.0)
     scale = 3.0
     found, _ = weigh_columns(x, scale * x, given, weights, FOLDS)
-    for own, (its_x, its_given, its_own) in zip(weights[[3, 4, 5, 0, 1, 2]], grown, strict=True):
+    for own, (its_x, its_given, its_own) in zip(weights[[6, 7, 8, 0, 1, 2, 3, 4, 5]], grown, strict=True):
         assert its_x is x and its_given is given and its_own.equal(own)
-    assert_close(found[:3], torch.tensor([[2.0, 4], [2, 5], [2, 6]]))
-    for member, own in enumerate(weights[3:]):
+    assert_close(found[:6, 1], torch.arange(4.0, 10))
+    for member, own in enumerate(weights[6:]):
         factor = torch.tensor([2.0, member + 1.0])
         for (unseen, seen, labels), by in zip(asked[2 * member : 2 * member + 2], (factor, 1.0), strict=True):
             assert_close(unseen, scale * x[own == 0] * by)
@@ -99,4 +109,4 @@ def test_a_class_that_only_unseen_rows_have(n_classes):
     x, given = rows(n_columns=2, n_telling=1, n=30)
     given[0] = n_classes - 1
     found, _ = weigh_columns(x, x, given, folds(30), FOLDS)
-    assert found.shape == (6, 2) and torch.isfinite(found).all()
+    assert found.shape == (9, 2) and torch.isfinite(found).all()
