@@ -42,9 +42,10 @@ def make_settings(params: dict[str, Any], image: bool, n_folds: int = 1, n_rows:
     return Settings(**values, n_rounds=MOST_ROUNDS if again else 1)
 
 
-WIDE = 64
-"""So many features of one unit, those of the smallest pictures (8 x 8), are pixels or an embedding: what views of noise
-are for. Fewer measurements in one unit (channels, frequencies, points of a curve) are a table."""
+WIDE = 61
+"""So many features of one unit, those of the smallest pictures (8 x 8) but for three corners that are always blank, are
+pixels or an embedding: what views of noise are for. Fewer measurements in one unit (channels, frequencies, points of a
+curve) are a table."""
 
 BY_HEART = 1.5
 """Rows for each feature below which any labels can be learnt by heart: where there are twice as many rows as features a

@@ -26,9 +26,9 @@ def test_folds_of_tables_by_their_rows(n, folds):
 
 
 def test_many_features_in_one_unit_have_views_instead():
-    assert choose_n_folds(params(), rows(64), 1000)[0] == 1
-    assert choose_n_folds(params(), rows(63), 1000)[0] == 5
-    assert choose_n_folds(params(), rows(64, loudest=1000.0), 1000)[0] == 5
+    assert choose_n_folds(params(), rows(61), 1000)[0] == 1
+    assert choose_n_folds(params(), rows(60), 1000)[0] == 5
+    assert choose_n_folds(params(), rows(61, loudest=1000.0), 1000)[0] == 5
 
 
 def test_few_rows_of_many_features_have_folds():
