@@ -2,7 +2,8 @@
 
 ``--data`` is a folder with ``noisyagnews_minilm.npz`` (``X_train``, ``y_train_clean``), ``banking77_minilm.npz``
 (``X_train``, ``y_train``) and ``labelme_vgg.npz`` (``X_train``, ``y_train_clean``, ``X_test``, ``y_test``), and with
-MNIST's ``t10k-images-idx3-ubyte.gz`` and ``t10k-labels-idx1-ubyte.gz``; files that are not there are left out.
+MNIST's ``t10k-images-idx3-ubyte.gz`` and ``t10k-labels-idx1-ubyte.gz``, ``TREC.train.all``, UCI's ``sat.train`` and
+``sat.test`` (with commas) and ``USPSdata_20_uni.mat``; files that are not there are left out.
 ``--more`` makes the larger parts, with 1.8 to 2 rows a feature after the split.
 
     python examples/benchmarks/wide_sets.py --data DIR --out few
@@ -14,6 +15,9 @@ import gzip
 from pathlib import Path
 
 import numpy as np
+from scipy.io import loadmat
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfVectorizer
 
 
 def part(X, y, n, seed):
@@ -56,6 +60,31 @@ def pictures(folder, more):
     yield (f"mnist{n}", *part(X.reshape(len(y), -1), y, n, 0))
 
 
+def questions(folder, more):
+    """TREC's questions, a label and a text a line, as 100 numbers of latent semantic analysis."""
+    lines = [
+        line.split(" ", 1) for line in (folder / "TREC.train.all").read_text("latin1").splitlines() if line.strip()
+    ]
+    kept = [lines[i] for i in np.random.default_rng(0).permutation(len(lines))[:2500]]
+    words = TfidfVectorizer(min_df=2, sublinear_tf=True, ngram_range=(1, 2)).fit_transform([text for _, text in kept])
+    X = TruncatedSVD(100, random_state=0).fit_transform(words)
+    X /= np.linalg.norm(X, axis=1, keepdims=True) + 1e-9
+    yield "trec", X.astype(np.float32), np.unique([label for label, _ in kept], return_inverse=True)[1]
+
+
+def satellite(folder, more):
+    """UCI's satimage (Statlog): 36 numbers and the class a line."""
+    rows = np.concatenate([np.loadtxt(folder / name, delimiter=",") for name in ("sat.train", "sat.test")])
+    kept = rows[np.random.default_rng(0).permutation(len(rows))[:3000]]
+    yield "satimage", kept[:, :-1].astype(np.float32), np.unique(kept[:, -1], return_inverse=True)[1]
+
+
+def usps(folder, more):
+    """A fifth of USPS's digits, 256 pixels each, as often published for clustering."""
+    found = loadmat(folder / "USPSdata_20_uni.mat")
+    yield "usps", found["X"].astype(np.float32), np.unique(found["Y"].ravel(), return_inverse=True)[1]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
@@ -63,7 +92,7 @@ def main():
     parser.add_argument("--more", action="store_true", help="parts with more rows")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    for make in (news, queries, scenes, pictures):
+    for make in (news, queries, scenes, pictures, questions, satellite, usps):
         try:
             made = list(make(args.data, args.more))
         except FileNotFoundError as error:

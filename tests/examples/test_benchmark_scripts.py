@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 FOLDER = Path(__file__).parents[2] / "examples" / "benchmarks"
 
@@ -58,6 +59,12 @@ def test_wide_sets(tmp_path):
     for name, head, content in (("images-idx3", 16, pixels), ("labels-idx1", 8, pixels[:, 0] % 10)):
         packed = gzip.compress(bytes(head) + content.tobytes())
         (tmp_path / f"t10k-{name}-ubyte.gz").write_bytes(packed)
+    words = ["what is a", "who was the", "where is the", "how many"]
+    texts = [f"{i % 4} {words[i % 4]} w{i % 37} w{i % 41} w{i % 43} w{i % 47} ?" for i in range(400)]
+    (tmp_path / "TREC.train.all").write_text("\n".join(texts))
+    np.savetxt(tmp_path / "sat.train", np.c_[rng.integers(0, 99, (50, 36)), np.arange(50) % 6], delimiter=",", fmt="%d")
+    np.savetxt(tmp_path / "sat.test", np.c_[rng.integers(0, 99, (20, 36)), np.arange(20) % 6], delimiter=",", fmt="%d")
+    savemat(tmp_path / "USPSdata_20_uni.mat", {"X": rng.random((30, 256)), "Y": 1 + np.arange(30)[:, None] % 10})
     said = run("wide_sets.py", "--data", tmp_path, "--out", tmp_path / "few")
     assert "left out" in said and "banking77_minilm.npz" in said
     run("wide_sets.py", "--data", tmp_path, "--out", tmp_path / "more", "--more")
@@ -69,6 +76,9 @@ def test_wide_sets(tmp_path):
         "scenes458": 458,
         "mnist1000": 1000,
         "mnist2000": 2000,
+        "trec": 400,
+        "satimage": 70,
+        "usps": 30,
     }
     found = np.load(tmp_path / "few" / "mnist1000.npz")
     assert np.array_equal(found["X"][:, 0] % 10, found["y"])
