@@ -90,15 +90,15 @@ def test_too_few_rows():
 
 def test_flags_make_a_table():
     rng = torch.Generator().manual_seed(0)
-    embedding = torch.randn(200, 40, generator=rng)
+    embedding = torch.randn(200, 80, generator=rng)
     params = FlywheelClassifier().get_params(deep=False)
     assert choose_n_folds(params, embedding, 200)[0] == 1
     assert choose_n_folds(params, embedding, 200, is_table=True)[0] == 5
     flags = embedding.clone()
-    flags[:, :11] = (flags[:, :11] > 0).float() * 3 - 1  # scaled, as a StandardScaler leaves them
-    assert share_of_flags(flags) == pytest.approx(11 / 40)
+    flags[:, :22] = (flags[:, :22] > 0).float() * 3 - 1  # scaled, as a StandardScaler leaves them
+    assert share_of_flags(flags) == pytest.approx(22 / 80)
     assert choose_n_folds(params, flags, 200)[0] == 5
-    assert choose_n_folds(params, flags[:, 2:], 200)[0] == 1  # 9 of 38
+    assert choose_n_folds(params, flags[:, 4:], 200)[0] == 1  # 18 of 76
 
 
 @pytest.mark.parametrize(
