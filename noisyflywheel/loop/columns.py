@@ -53,6 +53,7 @@ def weigh_columns(x: Tensor, encoded: Tensor, given: Tensor, weights: Tensor, n_
     decision : Decision
         Neighbours in weighted columns against neighbours in columns that are all alike.
     """
+    given, weights = given.to(x.device), weights.to(x.device)
     earlier, last = weights[:-n_folds], weights[-n_folds:]
     columns = forests(x, given, last)
     weighted, alike = (torch.zeros(len(x), int(given.max()) + 1, device=x.device) for _ in range(2))
