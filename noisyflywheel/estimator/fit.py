@@ -81,7 +81,7 @@ def fit_flywheel(estimator: Any, data: LabelledRows, X: Any, y: Any, ranks: Rank
     checkpointing = fit_checkpoints(params, data.fingerprint, seeds, len(earlier["history"]) if earlier else 0, ranks)
     with at_most_threads(threads), isolated(nets.devices), checkpointing as checkpoints:
         flywheel = assemble(params, nets, trained, len(data.classes), seeds, sample, ranks)
-        flywheel.decisions.insert(0, decision)
+        flywheel.decisions.append(decision)
         shown = FitProgress(estimator.verbose if ranks.rank == 0 else 0, flywheel.settings.n_cycles)
         with closing(flywheel.loader.source), shown as progress:
             run = FlywheelRun(flywheel, progress, checkpoints, estimator.on_cycle, ranks)

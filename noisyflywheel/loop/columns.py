@@ -19,7 +19,6 @@ JUDGED_ROWS = 3_000
 NEIGHBOURS = 15
 """Rows that are asked for the label of an unseen one."""
 
-
 BEYOND_DOUBT = 4.0
 """Standard deviations by which neighbours in weighted columns have to win until members of earlier families weigh them
 half: these are there for labels that hang on columns which tell little alone."""
@@ -55,7 +54,7 @@ def weigh_columns(x: Tensor, encoded: Tensor, given: Tensor, weights: Tensor, n_
     """
     given, weights = given.to(x.device), weights.to(x.device)
     earlier, last = weights[:-n_folds], weights[-n_folds:]
-    columns = forests(x, given, last)
+    columns = weights_of_members(x, given, last)
     weighted, alike = (torch.zeros(len(x), int(given.max()) + 1, device=x.device) for _ in range(2))
     for own, column in zip(last, columns, strict=True):
         seen, unseen = own > 0, own == 0
@@ -64,11 +63,11 @@ def weigh_columns(x: Tensor, encoded: Tensor, given: Tensor, weights: Tensor, n_
     decision = compare("weights of columns", "by a forest", "all alike", weighted, alike, given)
     shares = decision.share, share_of(decision.z, BEYOND_DOUBT)
     share, beyond = (found if found > LEAST_SHARE else 0.0 for found in shares)
-    others = forests(x, given, earlier) ** beyond if beyond else x.new_ones(len(earlier), x.shape[1])
+    others = weights_of_members(x, given, earlier) ** beyond if beyond else x.new_ones(len(earlier), x.shape[1])
     return torch.cat([others, columns**share]), decision
 
 
-def forests(x: Tensor, given: Tensor, weights: Tensor) -> Tensor:
+def weights_of_members(x: Tensor, given: Tensor, weights: Tensor) -> Tensor:
     """`column_weights` of each member: (M, d)."""
     return torch.stack([column_weights(x, given, own) for own in weights]).to(x.device)
 

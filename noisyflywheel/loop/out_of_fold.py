@@ -20,7 +20,7 @@ from noisyflywheel.em.some_rows import MANY_ROWS, some_rows
 from noisyflywheel.loop import auxiliary_em
 from noisyflywheel.loop.closing import Closing, close_unseen, mixed
 from noisyflywheel.loop.columns import JUDGED_ROWS, weigh_columns
-from noisyflywheel.loop.decide import compare
+from noisyflywheel.loop.decide import Decision, compare
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.folds import Folds
 from noisyflywheel.loop.rounds import Rounds
@@ -56,32 +56,26 @@ class OutOfFoldFlywheel(Flywheel):
         module: Any = self.main.net.module_
         drawn = Folds.draw(self.given, self.all_rows, module.n_folds, len(module.families), self.loader.order)
         self._leave_out(drawn)
-        self._weigh_columns()
+        self.weighed = self._weigh_columns()
 
     def _leave_out(self, folds: Folds) -> None:
         """Train each member on the rows outside its own fold."""
-        self.folds = folds
-        self.training_weights = self._weights_of_members
+        self.folds, weights = folds, folds.trains
+        self.training_weights = weights if self.sample_weight is None else weights * self.sample_weight.float()
         self.judged_rows = self.all_rows[some_rows(len(self.all_rows), self.all_rows.device)]
         is_all = len(self.judged_rows) == len(self.all_rows)
         self.judged_folds = folds if is_all else folds.thinned(self.judged_rows)
 
-    @property
-    def _weights_of_members(self) -> Tensor:
-        """Weight of each row (N,) for each member (M,): 0 in its own fold."""
-        trains = self.folds.trains
-        return trains if self.sample_weight is None else trains * self.sample_weight.float()
-
-    def _weigh_columns(self) -> None:
+    def _weigh_columns(self) -> Decision:
         """Weigh the columns for each member, by the labels that it trains on."""
         module: Any = self.main.net.module_
+        weights: Any = self.training_weights
         rows = self.all_rows[some_rows(len(self.all_rows), self.all_rows.device, JUDGED_ROWS)]
         x = self.loader.plain(self.loader.source.take(rows))
-        weights = self._weights_of_members[:, rows]
-        columns, decision = weigh_columns(x, module.scale(x), self.given[rows], weights, module.n_folds)
-        self.decisions.append(decision)
+        columns, decision = weigh_columns(x, module.scale(x), self.given[rows], weights[:, rows], module.n_folds)
         for trainer in self.trainers:
             trainer.net.module_.weigh(columns)
+        return decision
 
     def state_dict(self) -> dict[str, Any]:
         """That of `Flywheel`, the folds, how long the nets learnt, and the rounds."""
@@ -90,13 +84,15 @@ class OutOfFoldFlywheel(Flywheel):
     def _state_of_round(self) -> dict[str, Any]:
         """`state_dict` but for the rounds."""
         learnt = {"n_warm_up_epochs": self.n_warm_up_epochs, "learnt_epochs": self.learnt_epochs}
-        return super().state_dict() | {"fold": self.folds.fold.clone()} | learnt
+        return super().state_dict() | {"fold": self.folds.fold.clone(), "weighed": self.weighed._asdict()} | learnt
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go to where the flywheel was when `state_dict` was called."""
         super().load_state_dict(saved)
         self.n_warm_up_epochs, self.learnt_epochs = saved["n_warm_up_epochs"], saved["learnt_epochs"]
         self._leave_out(Folds(saved["fold"].to(self.given.device), self.folds.n_folds))
+        if "weighed" in saved:
+            self.weighed = Decision(**saved["weighed"])
         if "rounds" in saved:
             self.rounds.load_state_dict(saved["rounds"])
 
@@ -278,7 +274,7 @@ class OutOfFoldFlywheel(Flywheel):
         both = (f_prob[rows], early[rows], self.given[rows])
         prediction = compare("prediction", "cycles", "warm-up", *both)
         labels = compare("labels", "cycles", "warm-up", *both, needs=0.0)
-        self.decisions.extend([*self.rounds.decisions, prediction, labels])
+        self.decisions.extend([self.weighed, *self.rounds.decisions, prediction, labels])
         aux.kept_share.fill_(1 - prediction.share)
         judged = (self.given, self.state.corruption, self.sample_weight)
         before, after = (close_unseen(prob, *judged) for prob in (early, f_prob))

@@ -123,13 +123,26 @@ def test_columns_are_weighed_by_the_labels_that_a_member_trains_on(most, monkeyp
     made = out_of_fold(sample_weight=WEIGHTS)
     rows = some_rows(N, GIVEN.device, most)
     ((x, encoded, given, weights, n_folds),) = asked
-    assert len(rows) == most and made.decisions == [decision] and n_folds == FOLDS
+    assert len(rows) == most and made.weighed is decision and n_folds == FOLDS
     assert_close(x[:, 0].long(), ROWS[rows])
     assert_close(encoded, 10 * x)
     assert_close(given, GIVEN[rows])
     assert_close(weights, made.folds.trains[:, rows] * WEIGHTS.float()[rows])
     for trainer in made.trainers:
         assert trainer.net.module_.columns is columns
+
+
+def test_how_columns_were_weighed_is_part_of_a_saved_state():
+    made, other = at_first_cycle(), at_first_cycle()
+    made.weighed = Decision("weights of columns", "by a forest", z=3.25)
+    other.load_state_dict(made.state_dict())
+    assert other.weighed.chosen == "by a forest" and other.weighed.z == 3.25
+    saved = made.state_dict()
+    del saved["weighed"]  # as of an earlier version
+    other.load_state_dict(saved)
+    assert other.weighed.z == 3.25
+    other.close()
+    assert [each.decision for each in other.decisions] == ["weights of columns", "prediction", "labels"]
 
 
 def test_a_warm_up_epoch_moves_members_on_the_rows_of_other_folds():
@@ -390,7 +403,7 @@ def test_the_end_mixes_cycles_and_warm_up_as_sure_as_unseen_labels_are(sample_we
     both = ("cycles", "warm-up", f_prob, early, GIVEN)
     prediction, labels = compare("prediction", *both), compare("labels", *both, needs=0.0)
     assert prediction.chosen == labels.chosen == "cycles" and 0.5 < prediction.share < labels.share < 1
-    for one, other in zip(made.decisions[-2:], (prediction, labels), strict=True):
+    for one, other in zip(made.decisions[1:], (prediction, labels), strict=True):
         assert one[:9] == other[:9] and one.log_likelihood == pytest.approx(other.log_likelihood)
     assert float(made.aux.net.module_.kept_share) == pytest.approx(1 - prediction.share)
     judged = (GIVEN, made.state.corruption, sample_weight)
