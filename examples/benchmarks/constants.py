@@ -29,7 +29,7 @@ from sklearn.metrics import roc_auc_score
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.backbones import FoldedMLP, encodings, importance
 from noisyflywheel.em import sharpness
-from noisyflywheel.estimator import defaults
+from noisyflywheel.estimator import defaults, separability
 from noisyflywheel.loop import closing, columns, decide, guard, main_em, out_of_fold, rounds, view_strength, warmup
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.views import vectors
@@ -86,6 +86,9 @@ NAMED = {
     ],
     "wide": [
         (defaults, "BY_HEART", 0.75, 3.0),
+        (defaults, "TOLD_APART", 0.36, 1.44),
+        (defaults, "SURELY", 1.0, 4.0),
+        (separability, "SUREST", 0.05, 0.2),
         (vectors, "BEYOND_NEIGHBOUR", 0.65, 2.6),
         (view_strength, "LEARNT_BY_HEART", 0.15, 0.6),
         (view_strength, "CHANCE_BELOW", 0.5, 2.0),

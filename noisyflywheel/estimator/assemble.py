@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from noisyflywheel.backbones.encodings import count_bins
 from noisyflywheel.data import as_row, float64_device
 from noisyflywheel.estimator.defaults import choose_n_folds, make_settings
-from noisyflywheel.estimator.inputs import make_source, sample_rows
+from noisyflywheel.estimator.inputs import make_source, read_some
 from noisyflywheel.estimator.random_states import seed_global
 from noisyflywheel.estimator.sample_weight import WeightedRows
 from noisyflywheel.loop.flywheel import Flywheel
@@ -108,11 +108,23 @@ def assemble(
     return flywheel
 
 
-def sample_of(data: WeightedRows, first: Tensor) -> Tensor:
-    """Rows that take part, all or evenly spaced, as many as hold ``SAMPLE_NUMBERS`` numbers: (m, ...) on the CPU."""
-    taking_part = None if data.weights is None else torch.from_numpy(data.weights).nonzero().squeeze(1)
+class Sample(NamedTuple):
+    """Rows that stand for all of them."""
+
+    x: Tensor
+    """(m, ...) on the CPU."""
+    given: Tensor
+    """Their given labels: (m,), int64."""
+
+
+def sample_of(data: WeightedRows, first: Tensor) -> Sample:
+    """Rows that take part, all or evenly spaced, as many as hold ``SAMPLE_NUMBERS`` numbers."""
     source = make_source(data.rows, torch.device("cpu"))
-    return sample_rows(source, max(100, SAMPLE_NUMBERS // first.numel()), taking_part)
+    rows = torch.arange(len(source)) if data.weights is None else torch.from_numpy(data.weights).nonzero().squeeze(1)
+    most = max(100, SAMPLE_NUMBERS // first.numel())
+    if len(rows) > most:
+        rows = rows[torch.linspace(0, len(rows) - 1, most).long()]
+    return Sample(read_some(source, rows), torch.from_numpy(data.codes)[rows])
 
 
 def untrained_flywheel(
@@ -122,9 +134,9 @@ def untrained_flywheel(
     params = estimator.get_params(deep=False)
     data = WeightedRows(rows, codes, None, None)
     sample = sample_of(data, first_row(rows))
-    n_folds, _ = choose_n_folds(params, sample, len(codes))
-    nets = choose_nets(params, sample.ndim > 2, len(codes), n_folds)
-    return assemble(params, nets, data, n_classes, seeds, sample)
+    n_folds, _ = choose_n_folds(params, sample.x, len(codes), given=sample.given)
+    nets = choose_nets(params, sample.x.ndim > 2, len(codes), n_folds)
+    return assemble(params, nets, data, n_classes, seeds, sample.x)
 
 
 def make_trainers(

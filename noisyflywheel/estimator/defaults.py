@@ -7,7 +7,9 @@ from typing import Any
 from torch import Tensor
 
 from noisyflywheel.em.some_rows import MANY_ROWS
+from noisyflywheel.estimator.separability import separability
 from noisyflywheel.loop.decide import Decision
+from noisyflywheel.loop.large import LARGE
 from noisyflywheel.loop.rounds import MOST_ROUNDS
 from noisyflywheel.loop.state import Settings
 from noisyflywheel.views.vectors import share_a_unit
@@ -51,6 +53,11 @@ BY_HEART = 1.5
 """Rows for each feature below which any labels can be learnt by heart: where there are twice as many rows as features a
 hyperplane separates half of all ways to label two classes, with clearly fewer rows nearly all of them (Cover 1965)."""
 
+TOLD_APART, SURELY = 0.72, 2.0
+"""Separability by so many standard errors below which features do not tell the classes apart: one net on all rows then
+learns labels by heart and confirms what it guessed, or its classes run into each other (docs/defaults.md, "Features
+that tell little")."""
+
 MANY_FLAGS = 0.25
 """From this share of two-valued features on rows are a table with encoded categories, whatever their variances are."""
 
@@ -75,8 +82,12 @@ IN_SAMPLE: dict[str, tuple[Any, ...]] = {
 """Values with which folds are possible; another one asks for the paper's E-steps on rows that the nets train on."""
 
 
-def choose_n_folds(params: dict[str, Any], sample: Tensor, n_rows: int, is_table: bool = False) -> tuple[int, Decision]:
-    """Folds of the members for rows like ``sample`` (m, ...), and why; ``is_table`` where that is known.
+def choose_n_folds(
+    params: dict[str, Any], sample: Tensor, n_rows: int, is_table: bool = False, given: Tensor | None = None
+) -> tuple[int, Decision]:
+    """Folds of the members for rows like ``sample`` (m, ...), and why.
+
+    ``is_table`` where that is known; ``given`` has the labels of the sample (m,), to ask whether features tell them.
 
     Raises
     ------
@@ -97,14 +108,33 @@ def choose_n_folds(params: dict[str, Any], sample: Tensor, n_rows: int, is_table
     if not vectors or against:
         reason = f"{against[0]} is set" if against else "no vectors"
         return 1, Decision("n_folds", "1", reason=reason)
-    width, what = sample.shape[1], f"a table of {n_rows} rows"
-    if not is_table and width >= WIDE and is_of_one_unit(sample):
-        if n_rows >= BY_HEART * width:
-            return 1, Decision("n_folds", "1", reason=f"{width} features in one unit: views of noise")
-        what = f"{n_rows} rows of {width} features: labels can be learnt by heart"
-    n_folds = next(folds for most, folds in FOLDS if most is None or n_rows <= most)
-    n_folds = min(n_folds, n_rows)
-    return n_folds, Decision("n_folds", str(n_folds), reason=what)
+    n_folds = min(next(folds for most, folds in FOLDS if most is None or n_rows <= most), n_rows)
+    if is_table or sample.shape[1] < WIDE or not is_of_one_unit(sample):
+        return n_folds, Decision("n_folds", str(n_folds), reason=f"a table of {n_rows} rows")
+    return _folds_of_one_unit(sample, n_rows, n_folds, given)
+
+
+def _folds_of_one_unit(sample: Tensor, n_rows: int, n_folds: int, given: Tensor | None) -> tuple[int, Decision]:
+    """``n_folds`` where labels can be learnt by heart or features do not tell the classes apart, otherwise 1."""
+    width = sample.shape[1]
+    if n_rows < BY_HEART * width:
+        reason = f"{n_rows} rows of {width} features: labels can be learnt by heart"
+        return n_folds, Decision("n_folds", str(n_folds), reason=reason)
+    one = Decision("n_folds", "1", reason=f"{width} features in one unit: views of noise")
+    if given is None or n_rows * (int(given.max()) + 1) > LARGE:
+        return 1, one
+    agreement, among_surest, value, error = separability(sample, given)
+    found = one._replace(
+        candidate="all rows",
+        alternative="the surest",
+        agreement=agreement,
+        alternative_agreement=among_surest,
+        n_rows=len(sample),
+    )
+    if value + SURELY * error >= TOLD_APART:
+        return 1, found
+    reason = f"{width} features in one unit tell little of the classes: {value:.2f}"
+    return n_folds, found._replace(chosen=str(n_folds), reason=reason)
 
 
 def is_of_one_unit(sample: Tensor) -> bool:

@@ -71,9 +71,10 @@ def fit_flywheel(estimator: Any, data: LabelledRows, X: Any, y: Any, ranks: Rank
     seeds = ranks.of_first(partial(draw_seeds, estimator.random_state), "drawing seeds")
     trained = weighted_rows(data.rows, data.codes, data.weights)
     n_taking_part = len(trained.codes) if trained.weights is None else int((trained.weights > 0).sum())
-    sample = sample_of(trained, first_row(data.rows))
+    sample, given = sample_of(trained, first_row(data.rows))
     is_table = estimator.encoder_ is not None or estimator.input_features_ is not None
-    n_folds, decision = choose_n_folds(params, sample, n_taking_part, is_table)
+    folds = choose_n_folds(params, sample, n_taking_part, is_table, given)
+    n_folds, decision = ranks.of_first(lambda: folds)
     nets = choose_nets(params, sample.ndim > 2, n_taking_part, n_folds, distributed=not ranks.alone)
     check_ranks(ranks, params, nets, trained)
     threads = 1 if nets.are_default and sample.ndim == 2 and n_taking_part <= FEW_ROWS else None

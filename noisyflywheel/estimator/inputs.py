@@ -181,11 +181,8 @@ def make_source(rows: Tensor | Dataset, device: torch.device, options: dict[str,
     return ArraySource(rows, device) if isinstance(rows, Tensor) else DatasetSource(rows, device, options)
 
 
-def sample_rows(source: Source, most: int, rows: Tensor | None = None) -> Tensor:
-    """At most ``most`` rows, evenly spaced among ``rows`` (all if None): (m, ...), where float64 lives."""
-    rows = torch.arange(len(source)) if rows is None else rows
-    if len(rows) > most:
-        rows = rows[torch.linspace(0, len(rows) - 1, most).long()]
+def read_some(source: Source, rows: Tensor) -> Tensor:
+    """The rows of these indices (m,): (m, ...), where float64 lives."""
     with contextlib.closing(source):
         return next(iter(source.stream([rows]))).to(float64_device(source.device))
 

@@ -1,0 +1,122 @@
+"""Sets of wide features in one unit that tell little of the classes, and some that tell much, for `tables.py`.
+
+``--data`` is a folder with texts as published for sentence classification, a label and a text a line
+(``custrev.all``, ``mpqa.all``, ``rt-polarity.all``, ``stsa.binary.train``, ``stsa.fine.train``, ``subj.all``,
+``TREC.train.all``), with MNIST's ``t10k-images-idx3-ubyte.gz`` and ``t10k-labels-idx1-ubyte.gz``, and with
+``cifar10n.npz`` (JPEG pictures of CIFAR-10 and the human labels of CIFAR-10N); files that are not there are left out.
+Texts become latent semantic analysis, pictures principal components or histograms of oriented gradients; of MNIST's
+pictures "mnist" has the pixels and "mnistcrops" parts of 16 x 16 at random places, at half the resolution.
+
+    python examples/benchmarks/hard_sets.py --data DIR --out sets
+"""
+
+import argparse
+import gzip
+import io
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.model_selection import train_test_split
+
+TEXTS = {
+    "custrev": ("custrev.all", 100),
+    "mpqa": ("mpqa.all", 100),
+    "polarity": ("rt-polarity.all", 200),
+    "stsabinary": ("stsa.binary.train", 200),
+    "stsafine": ("stsa.fine.train", 200),
+    "subj": ("subj.all", 100),
+    "trec": ("TREC.train.all", 100),
+}
+MOST = 6000
+
+
+def texts(folder):
+    for name, (file, n_columns) in TEXTS.items():
+        if not (folder / file).exists():
+            print(f"left out: {file}")
+            continue
+        lines = [line.split(" ", 1) for line in (folder / file).read_text("latin1").splitlines() if " " in line.strip()]
+        usual = {label for label, n in Counter(label for label, _ in lines).items() if n > 50}
+        lines = [line for line in lines if line[0] in usual]
+        kept = [lines[i] for i in np.random.default_rng(0).permutation(len(lines))[:MOST]]
+        yield name, *semantic(kept, n_columns), {}
+
+
+def semantic(lines, n_columns):
+    """Labels and texts as numbers of latent semantic analysis, each row of length 1."""
+    words = TfidfVectorizer(min_df=2, sublinear_tf=True, ngram_range=(1, 2)).fit_transform([text for _, text in lines])
+    X = TruncatedSVD(n_columns, random_state=0).fit_transform(words)
+    X /= np.linalg.norm(X, axis=1, keepdims=True) + 1e-9
+    return X, np.unique([label for label, _ in lines], return_inverse=True)[1]
+
+
+def digits(folder):
+    files = [folder / f"t10k-{name}.gz" for name in ("images-idx3-ubyte", "labels-idx1-ubyte")]
+    images, labels = (gzip.decompress(file.read_bytes()) for file in files)
+    X = np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28, 28) / 255
+    y = np.frombuffer(labels, np.uint8, offset=8)
+    rows = np.random.default_rng(0).permutation(len(y))[:4000]
+    X, y = X[rows], y[rows]
+    yield "mnist", X.reshape(len(X), -1), y, {}
+    corners = np.random.default_rng(1).integers(0, 13, (len(X), 2))
+    crops = [
+        x[a : a + 16, b : b + 16].reshape(8, 2, 8, 2).mean((1, 3)).ravel() for x, (a, b) in zip(X, corners, strict=True)
+    ]
+    yield "mnistcrops", np.stack(crops), y, {}
+
+
+def pictures(folder):
+    """6,000 pictures of CIFAR-10 twice; the gradients' set has human labels of the training rows for seeds 0 to 2."""
+    found = np.load(folder / "cifar10n.npz")
+    encoded, at = found["jpeg"].tobytes(), found["offsets"]
+    rows = np.random.default_rng(0).permutation(50_000)[:MOST]
+    images = [Image.open(io.BytesIO(encoded[at[i] : at[i + 1]])).convert("RGB") for i in rows]
+    y = found["y_clean"][rows].astype(int)
+    pixels = np.stack([np.asarray(image, np.float32).ravel() / 255 for image in images])
+    yield "cifarpca", PCA(100, random_state=0).fit_transform(pixels), y, {}
+    colours = np.stack([np.asarray(image.resize((4, 4)), np.float32).ravel() / 255 for image in images])
+    X = np.concatenate([np.stack([gradients(image) for image in images]), colours], 1)
+    human = {}
+    for seed in (0, 1, 2):
+        train, _ = train_test_split(np.arange(len(y)), test_size=0.3, random_state=seed, stratify=y)
+        for kind in ("aggre", "random1", "worse"):
+            human[f"{kind}_{seed}"] = found[f"y_{kind}"][rows][train].astype(int)
+    yield "cifarhog", X, y, human
+
+
+def gradients(image):
+    """Histograms of nine orientations in 8 x 8 cells, normalised in blocks of four cells."""
+    grey = np.asarray(image.convert("L"), np.float32) / 255
+    down, right = np.gradient(grey)
+    size, angle = np.hypot(right, down), (np.arctan2(down, right) % np.pi) / np.pi * 9
+    low, share = np.floor(angle).astype(int) % 9, angle - np.floor(angle)
+    cells = np.zeros((8, 8, 9), np.float32)
+    for k in range(9):
+        part = size * ((low == k) * (1 - share) + ((low + 1) % 9 == k) * share)
+        cells[:, :, k] = part.reshape(8, 4, 8, 4).sum((1, 3))
+    blocks = np.stack([cells[i : i + 2, j : j + 2].ravel() for i in range(0, 8, 2) for j in range(0, 8, 2)])
+    return (blocks / np.sqrt(np.square(blocks).sum(1, keepdims=True) + 0.01)).ravel()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    for make in (texts, digits, pictures):
+        try:
+            for name, X, y, human in make(args.data):
+                X = np.asarray(X, np.float32)[:, np.ptp(X, axis=0) > 0]
+                np.savez_compressed(args.out / f"{name}.npz", X=X, y=y.astype(int), **human)
+                print(f"{name}: {len(X)} rows of {X.shape[1]} features, {y.max() + 1} classes", flush=True)
+        except FileNotFoundError as error:
+            print(f"left out: {error.filename}")
+
+
+if __name__ == "__main__":
+    main()

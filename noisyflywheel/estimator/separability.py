@@ -1,0 +1,107 @@
+"""How far features tell the true classes apart, from noisy labels alone.
+
+Where a classifier is surest it is nearly always right, and disagrees with given labels because these are wrong; over
+all rows it also makes errors of its own. Its agreement with labels of unseen rows, as a share of that on the surest of
+them, both less what chance gives, is therefore about its accuracy: wrong labels lower both alike.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NamedTuple
+
+import torch
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.random_projection import GaussianRandomProjection
+from torch import Tensor
+
+from noisyflywheel.em.some_rows import some_rows
+
+MOST_ROWS = 5_000
+"""Rows that classifiers are trained on, at most."""
+
+N_TREES, ROWS_A_LEAF = 200, 3
+"""Of the forest."""
+
+N_PARTS, MOST_COLUMNS = 5, 512
+"""Parts of the rows that the linear classifier leaves out in turn; more columns than this are projected for it."""
+
+SUREST, FEWEST = 0.1, 30
+"""Share of the rows whose predictions are the surest, and how many these are at least."""
+
+
+class Separability(NamedTuple):
+    """What a classifier makes of rows that it was not trained on."""
+
+    agreement: float
+    """Share of the given labels that it predicts."""
+    among_surest: float
+    """The same where it is surest."""
+    value: float
+    """About its accuracy, 0 for chance: at least 0."""
+    error: float
+    """Standard error of the value."""
+
+
+def separability(x: Tensor, given: Tensor) -> Separability:
+    """The means of a forest's and of a linear discriminant's: what one of them misses the other may see.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+        Rows; drawn from where there are more than ``MOST_ROWS``.
+    given : Tensor of shape (n,), int64
+        Their given labels.
+    """
+    rows = some_rows(len(x), x.device, MOST_ROWS)
+    classes, labels = given[rows].unique(return_inverse=True)
+    if len(classes) < 2 or len(rows) < 2 * FEWEST:
+        return Separability(1.0, 1.0, 1.0, 0.0)
+    x = x[rows]
+    found = [of_predictions(unseen(x, labels), labels) for unseen in (by_forest, by_linear_discriminant)]
+    return Separability(*torch.tensor(found).mean(0).tolist())
+
+
+def of_predictions(prob: Tensor, labels: Tensor) -> Separability:
+    """Of predictions (n, K) of rows labelled (n,) that a classifier has not seen."""
+    right = (prob.argmax(1) == labels).double()
+    chance = float((labels.bincount() / len(labels)).square().sum())
+    surest = prob.amax(1).argsort(descending=True, stable=True)[: max(FEWEST, int(SUREST * len(labels)))]
+    agreement, among_surest = float(right.mean()), float(right[surest].mean())
+    surely, over_all = max(among_surest - chance, 1e-3), max(agreement - chance, 0.0)
+    parts = (among_surest, len(surest), surely), (agreement, len(labels), max(over_all, 1e-3))
+    relative = sum(share * (1 - share) / n / above**2 for share, n, above in parts)
+    return Separability(agreement, among_surest, over_all / surely, over_all / surely * relative**0.5)
+
+
+def by_forest(x: Tensor, labels: Tensor) -> Tensor:
+    """Out-of-bag probabilities of a forest: (n, K)."""
+    forest = ExtraTreesClassifier(
+        N_TREES, min_samples_leaf=ROWS_A_LEAF, max_features="sqrt", bootstrap=True, oob_score=True, random_state=0
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # they are classes
+        forest.fit(x.numpy(), labels.numpy())
+    return torch.from_numpy(forest.oob_decision_function_).nan_to_num()
+
+
+def by_linear_discriminant(x: Tensor, labels: Tensor) -> Tensor:
+    """Probabilities of rows left out of a linear discriminant with a shrunk covariance: (n, K).
+
+    A class takes part where two rows of it are seen.
+    """
+    columns: Any = x.double().numpy()
+    if x.shape[1] > MOST_COLUMNS:
+        columns = GaussianRandomProjection(MOST_COLUMNS, random_state=0).fit_transform(columns)
+    prob = torch.zeros(len(x), int(labels.max()) + 1, dtype=torch.float64)
+    part = torch.randperm(len(x), generator=torch.Generator().manual_seed(0)) % N_PARTS
+    for i in range(N_PARTS):
+        counts = labels[part != i].bincount(minlength=prob.shape[1])
+        if (counts > 1).sum() < 2:
+            continue
+        seen, unseen = ((part != i) & (counts > 1)[labels]).numpy(), (part == i).nonzero()  # (m, 1)
+        linear = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+        found = linear.fit(columns[seen], labels.numpy()[seen]).predict_proba(columns[unseen.squeeze(1)])
+        prob[unseen, torch.from_numpy(linear.classes_)] = torch.from_numpy(found)
+    return prob
