@@ -47,7 +47,8 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
     n_folds : "auto" or int, default="auto"
         Above 1, default nets on vectors are stacks of members, each trained without its own fold of the rows, and
         every E-step asks the members that have not seen a row (`noisyflywheel.loop.out_of_fold`). 1 is one net on all
-        rows, as in the paper. "auto" decides by given labels of rows that were held out.
+        rows, as in the paper. "auto" is 1 for pictures and for wide features of one unit, if simple classifiers tell
+        the classes apart by them (`noisyflywheel.estimator.separability`), and folds for all others.
     cycle_size : int or None, default=None
         Rows a cycle, drawn anew with balanced given labels (Sec. 4.2, Clothing1M); None takes all.
     cr_weight : float, default=3.0
