@@ -87,7 +87,7 @@ NAMED = {
     "wide": [
         (defaults, "BY_HEART", 0.75, 3.0),
         (defaults, "TOLD_APART", 0.36, 1.44),
-        (defaults, "SURELY", 1.0, 4.0),
+        (defaults, "SURELY", 0.5, 2.0),
         (separability, "SUREST", 0.05, 0.2),
         (vectors, "BEYOND_NEIGHBOUR", 0.65, 2.6),
         (view_strength, "LEARNT_BY_HEART", 0.15, 0.6),
