@@ -54,17 +54,23 @@ def semantic(lines, n_columns):
     return X, np.unique([label for label, _ in lines], return_inverse=True)[1]
 
 
-def digits(folder):
+def mnist_test(folder):
+    """MNIST's test pictures (n, 784) and their labels (n,), uint8."""
     files = [folder / f"t10k-{name}.gz" for name in ("images-idx3-ubyte", "labels-idx1-ubyte")]
     images, labels = (gzip.decompress(file.read_bytes()) for file in files)
-    X = np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28, 28) / 255
     y = np.frombuffer(labels, np.uint8, offset=8)
+    return np.frombuffer(images, np.uint8, offset=16).reshape(len(y), -1), y
+
+
+def digits(folder):
+    X, y = mnist_test(folder)
     rows = np.random.default_rng(0).permutation(len(y))[:4000]
-    X, y = X[rows], y[rows]
-    yield "mnist", X.reshape(len(X), -1), y, {}
+    X, y = X[rows] / 255, y[rows]
+    yield "mnist", X, y, {}
     corners = np.random.default_rng(1).integers(0, 13, (len(X), 2))
     crops = [
-        x[a : a + 16, b : b + 16].reshape(8, 2, 8, 2).mean((1, 3)).ravel() for x, (a, b) in zip(X, corners, strict=True)
+        x[a : a + 16, b : b + 16].reshape(8, 2, 8, 2).mean((1, 3)).ravel()
+        for x, (a, b) in zip(X.reshape(-1, 28, 28), corners, strict=True)
     ]
     yield "mnistcrops", np.stack(crops), y, {}
 

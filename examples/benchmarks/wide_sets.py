@@ -11,13 +11,11 @@ MNIST's ``t10k-images-idx3-ubyte.gz`` and ``t10k-labels-idx1-ubyte.gz``, ``TREC.
 """
 
 import argparse
-import gzip
 from pathlib import Path
 
 import numpy as np
+from hard_sets import mnist_test, semantic
 from scipy.io import loadmat
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 
 def part(X, y, n, seed):
@@ -51,11 +49,7 @@ def scenes(folder, more):
 
 
 def pictures(folder, more):
-    read = [
-        gzip.decompress((folder / f"t10k-{name}.gz").read_bytes())
-        for name in ("images-idx3-ubyte", "labels-idx1-ubyte")
-    ]
-    X, y = (np.frombuffer(raw, np.uint8, offset=offset) for raw, offset in zip(read, (16, 8), strict=True))
+    X, y = mnist_test(folder)
     n = 2000 if more else 1000
     yield (f"mnist{n}", *part(X.reshape(len(y), -1), y, n, 0))
 
@@ -66,10 +60,7 @@ def questions(folder, more):
         line.split(" ", 1) for line in (folder / "TREC.train.all").read_text("latin1").splitlines() if line.strip()
     ]
     kept = [lines[i] for i in np.random.default_rng(0).permutation(len(lines))[:2500]]
-    words = TfidfVectorizer(min_df=2, sublinear_tf=True, ngram_range=(1, 2)).fit_transform([text for _, text in kept])
-    X = TruncatedSVD(100, random_state=0).fit_transform(words)
-    X /= np.linalg.norm(X, axis=1, keepdims=True) + 1e-9
-    yield "trec", X.astype(np.float32), np.unique([label for label, _ in kept], return_inverse=True)[1]
+    yield "trec", *semantic(kept, 100)
 
 
 def satellite(folder, more):
@@ -81,7 +72,8 @@ def satellite(folder, more):
 
 def usps(folder, more):
     """A fifth of USPS's digits, 256 pixels each, as often published for clustering."""
-    found = loadmat(folder / "USPSdata_20_uni.mat")
+    with (folder / "USPSdata_20_uni.mat").open("rb") as file:  # of a name that is not there loadmat raises OSError
+        found = loadmat(file)
     yield "usps", found["X"].astype(np.float32), np.unique(found["Y"].ravel(), return_inverse=True)[1]
 
 

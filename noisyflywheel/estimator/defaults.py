@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from noisyflywheel.em.some_rows import MANY_ROWS
-from noisyflywheel.estimator.separability import separability
+from noisyflywheel.estimator.separability import MOST_ROWS, separability
 from noisyflywheel.loop.decide import Decision
 from noisyflywheel.loop.large import LARGE
 from noisyflywheel.loop.rounds import MOST_ROUNDS
@@ -129,7 +129,7 @@ def _folds_of_one_unit(sample: Tensor, n_rows: int, n_folds: int, given: Tensor 
         alternative="the surest",
         agreement=agreement,
         alternative_agreement=among_surest,
-        n_rows=len(sample),
+        n_rows=min(len(sample), MOST_ROWS),
     )
     if value + SURELY * error >= TOLD_APART:
         return 1, found

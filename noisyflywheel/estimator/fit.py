@@ -74,7 +74,7 @@ def fit_flywheel(estimator: Any, data: LabelledRows, X: Any, y: Any, ranks: Rank
     sample, given = sample_of(trained, first_row(data.rows))
     is_table = estimator.encoder_ is not None or estimator.input_features_ is not None
     folds = choose_n_folds(params, sample, n_taking_part, is_table, given)
-    n_folds, decision = ranks.of_first(lambda: folds)
+    n_folds, decision = ranks.of_first(lambda: folds)  # near the bound, rounding may differ between machines
     nets = choose_nets(params, sample.ndim > 2, n_taking_part, n_folds, distributed=not ranks.alone)
     check_ranks(ranks, params, nets, trained)
     threads = 1 if nets.are_default and sample.ndim == 2 and n_taking_part <= FEW_ROWS else None

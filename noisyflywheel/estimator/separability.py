@@ -7,6 +7,7 @@ them, both less what chance gives, is therefore about its accuracy: wrong labels
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any, NamedTuple
 
@@ -57,7 +58,7 @@ def separability(x: Tensor, given: Tensor) -> Separability:
     rows = some_rows(len(x), x.device, MOST_ROWS)
     classes, labels = given[rows].unique(return_inverse=True)
     if len(classes) < 2 or len(rows) < 2 * FEWEST:
-        return Separability(1.0, 1.0, 1.0, 0.0)
+        return Separability(math.nan, math.nan, 1.0, 0.0)  # nothing to tell apart, or too few rows to ask
     x = x[rows]
     found = [of_predictions(unseen(x, labels), labels) for unseen in (by_forest, by_linear_discriminant)]
     return Separability(*torch.tensor(found).mean(0).tolist())

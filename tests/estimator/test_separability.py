@@ -5,6 +5,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from noisyflywheel import FlywheelClassifier
+from noisyflywheel.estimator import defaults
 from noisyflywheel.estimator import separability as rooms
 from noisyflywheel.estimator.defaults import TOLD_APART, choose_n_folds
 from noisyflywheel.estimator.separability import of_predictions, separability
@@ -80,7 +81,8 @@ def test_a_class_of_one_row_and_labels_of_one_class():
     x, y = blobs(6.0)
     y[0] = 4
     assert separability(x, y).value > 0.85
-    assert separability(x, torch.zeros_like(y)).value == 1.0
+    alone = separability(x, torch.zeros_like(y))
+    assert alone.value == 1.0 and alone.agreement != alone.agreement  # NaN: it was not asked
 
 
 def test_few_rows_that_seem_to_tell_little_are_not_sure_to():
@@ -97,6 +99,9 @@ def test_rows_that_tell_little_have_folds():
     found, decision = choose_n_folds(params, hard, len(y), given=y)
     assert found == 5 and decision.reason.startswith("70 features in one unit tell little of the classes: 0.")
     assert decision.agreement < decision.alternative_agreement and decision.n_rows == len(y)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(defaults, "MOST_ROWS", 300)
+        assert choose_n_folds(params, hard, len(y), given=y)[1].n_rows == 300
     found, decision = choose_n_folds(params, easy, len(y), given=y)
     assert found == 1 and decision.chosen == "1" and decision.agreement > 0.95
     assert choose_n_folds(params, hard, len(y))[0] == 1  # without labels it cannot be told

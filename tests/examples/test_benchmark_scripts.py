@@ -136,3 +136,17 @@ def test_time_table(tmp_path):
         (200, "plain"),
         (400, "plain"),
     ]
+
+
+def test_hard_sets_and_how_far_they_are_told_apart(tmp_path):
+    """Texts of words that go with their label, as numbers, and what told_apart.py says of them and of digits."""
+    rng = np.random.default_rng(0)
+    lines = [f"{i % 2} " + " ".join(f"w{rng.integers(150) + 100 * (i % 2)}" for _ in range(12)) for i in range(240)]
+    (tmp_path / "custrev.all").write_text("\n".join([*lines, "2 a class of one line"]), "latin1")
+    assert "custrev: 240 rows of 100 features, 2 classes" in run(
+        "hard_sets.py", "--data", tmp_path, "--out", tmp_path / "sets"
+    )
+    run("told_apart.py", "--sets", tmp_path / "sets", "--out", tmp_path / "told.json")
+    found = {line["set"]: line for line in json.loads((tmp_path / "told.json").read_text())}
+    assert len(found) == 9 and found["digits sym-50"]["tells"]
+    assert found["custrev clean"]["value"] > 0.5
