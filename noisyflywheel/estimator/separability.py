@@ -70,10 +70,13 @@ def of_predictions(prob: Tensor, labels: Tensor) -> Separability:
     chance = float((labels.bincount() / len(labels)).square().sum())
     surest = prob.amax(1).argsort(descending=True, stable=True)[: max(FEWEST, int(SUREST * len(labels)))]
     agreement, among_surest = float(right.mean()), float(right[surest].mean())
-    surely, over_all = max(among_surest - chance, 1e-3), max(agreement - chance, 0.0)
-    parts = (among_surest, len(surest), surely), (agreement, len(labels), max(over_all, 1e-3))
-    relative = sum(share * (1 - share) / n / above**2 for share, n, above in parts)
-    return Separability(agreement, among_surest, over_all / surely, over_all / surely * relative**0.5)
+    surely = max(among_surest - chance, 1e-3)
+    value = max(agreement - chance, 0.0) / surely
+    spread, of_surest = (
+        share * (1 - share) / n for share, n in ((agreement, len(labels)), (among_surest, len(surest)))
+    )
+    error = (spread + value**2 * of_surest) ** 0.5 / surely
+    return Separability(agreement, among_surest, value, error)
 
 
 def by_forest(x: Tensor, labels: Tensor) -> Tensor:

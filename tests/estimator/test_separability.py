@@ -38,6 +38,14 @@ def test_by_hand():
     assert found == pytest.approx((0.75, 0.9, 0.625, error))
 
 
+def test_agreement_by_chance_has_an_error_of_its_own():
+    labels = torch.arange(60) % 2
+    found = of_predictions(torch.eye(2)[1 - labels].double(), labels)
+    assert found[:3] == (0.0, 0.0, 0.0)
+    half = of_predictions(torch.eye(2)[(torch.arange(60) // 2) % 2].double(), labels)
+    assert half.value == 0.0 and half.error > 1.0
+
+
 def test_chance_is_none():
     x, y = blobs(0.0)
     assert separability(x, y).value < 0.5
