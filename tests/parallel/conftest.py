@@ -17,7 +17,6 @@ def folder(tmp_path_factory, request):
     with FileLock(root / "ranks.lock"):
         if not (path / "done").exists():
             path.mkdir(exist_ok=True)
-            options = ["--monitor-interval=10"]  # time for the first rank to say what it met
-            torchrun(Path(__file__).with_name("all_fits.py"), path, *FAST, fails=True, options=options)
+            torchrun(Path(__file__).with_name("all_fits.py"), path, *FAST, fails=True)
             (path / "done").touch()
     return path

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import time
 from unittest import mock
 
@@ -125,6 +126,7 @@ def main(folder):
     """Let each case happen; leaves ``folder/RANK.json``: for each the type and text of the error, and the seconds."""
     rank = int(os.environ["RANK"])
     os.chdir(folder)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun's, once a rank died: this one has to say what it met
     found, held = {}, []
     for name, case in CASES.items():
         start = time.monotonic()
