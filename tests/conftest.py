@@ -63,7 +63,7 @@ def short_fits(monkeypatch, few_em_steps):
 
     For tests of what does not depend on how well they do.
     """
-    monkeypatch.setattr("noisyflywheel.loop.out_of_fold.MOST_EPOCHS", 5)
+    monkeypatch.setattr("noisyflywheel.loop.folded_warmup.MOST_EPOCHS", 5)
     monkeypatch.setitem(AUTO_FOLDS, "n_cycles", 2)
 
 

@@ -30,7 +30,18 @@ from noisyflywheel import FlywheelClassifier
 from noisyflywheel.backbones import FoldedMLP, encodings, importance
 from noisyflywheel.em import sharpness
 from noisyflywheel.estimator import defaults, separability
-from noisyflywheel.loop import closing, columns, decide, guard, main_em, out_of_fold, rounds, view_strength, warmup
+from noisyflywheel.loop import (
+    closing,
+    columns,
+    decide,
+    folded_warmup,
+    guard,
+    main_em,
+    out_of_fold,
+    rounds,
+    view_strength,
+    warmup,
+)
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.views import vectors
 
@@ -44,10 +55,10 @@ FORMS = {
 }
 NAMED = {
     "folds": [
-        (out_of_fold, "MOST_STEPS", 400, 1600),
-        (out_of_fold, "PATIENCE", 4, 16),
-        (out_of_fold, "RISE", 3, 12),
-        (out_of_fold, "MOST_WARM_UP_RATE", 1.0, 4.0),
+        (folded_warmup, "MOST_STEPS", 400, 1600),
+        (folded_warmup, "PATIENCE", 4, 16),
+        (folded_warmup, "RISE", 3, 12),
+        (folded_warmup, "MOST_WARM_UP_RATE", 1.0, 4.0),
         (out_of_fold, "MOST_RATE", 2.5, 10.0),
         (sharpness, "MOST_FLAT", 2.0, 8.0),
         (sharpness, "SHARPER", 1.0, 4.0),

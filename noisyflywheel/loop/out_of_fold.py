@@ -13,11 +13,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from noisyflywheel import em
-from noisyflywheel.em.some_rows import MANY_ROWS, some_rows
-from noisyflywheel.loop import auxiliary_em
+from noisyflywheel.em.some_rows import some_rows
+from noisyflywheel.loop import auxiliary_em, folded_warmup
 from noisyflywheel.loop.closing import Closing, close_unseen, mixed
 from noisyflywheel.loop.columns import JUDGED_ROWS, weigh_columns
 from noisyflywheel.loop.decide import Decision, compare
@@ -27,17 +26,6 @@ from noisyflywheel.loop.rounds import Rounds
 from noisyflywheel.loop.schedules import learning_rate_share
 from noisyflywheel.loop.state import FlywheelState
 from noisyflywheel.nets.trainer import Trainer
-
-MOST_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 800, 20, 100
-"""Length of the warm-up if nothing ends it earlier: so many steps, within these bounds in epochs; beyond ``MANY_ROWS``
-rows half of the fewest are enough."""
-
-PATIENCE = 8
-"""Epochs without a better loss on unseen rows that end the warm-up."""
-
-RISE, MOST_WARM_UP_RATE = 6, 2.0
-"""The learning rate of the warm-up rises by that of the nets every so many epochs, up to so many times that: nets that
-have learnt all there is in a few epochs take small steps, those that go on learning large ones."""
 
 MOST_RATE = 5.0
 """Highest learning rate of the cycles, in units of the nets' own."""
@@ -106,14 +94,11 @@ class OutOfFoldFlywheel(Flywheel):
     @property
     def n_epochs_at_most(self) -> int:
         """Length of the warm-up, if nothing ends it earlier."""
-        n = len(self.all_rows)
-        steps = max(1, n // max(1, self.aux.net.batch_size))
-        fewest = FEWEST_EPOCHS // 2 if n > MANY_ROWS else FEWEST_EPOCHS
-        return min(MOST_EPOCHS, max(fewest, MOST_STEPS // steps))
+        return folded_warmup.n_epochs_at_most(len(self.all_rows), self.aux.net.batch_size)
 
     def warm_up_epoch(self, held_out: list[Tensor] | None = None) -> float:
         """That of `Flywheel`, at this epoch's rate."""
-        rate = warm_up_rate(self.n_warm_up_epochs)
+        rate = folded_warmup.rate_of(self.n_warm_up_epochs)
         for trainer in self.trainers:
             trainer.scale_lr(rate)
         self.n_warm_up_epochs += 1
@@ -134,12 +119,10 @@ class OutOfFoldFlywheel(Flywheel):
         losses = []
         for trainer in self.trainers:
             prob = self.loader.predict_unseen(trainer, self.judged_folds)[:, self.judged_rows]
-            unseen = prob.clamp_min(1e-6).log()
-            losses.append([float(F.nll_loss(log_p, given)) for log_p in unseen])  # sync: one scalar a family
+            losses.append(folded_warmup.losses_of_families(prob, given))
         record = torch.tensor(losses)
-        best = smoothed([*earlier, record]).argmin(0)  # (nets, families)
-        learnt = torch.tensor([warm_up_rate(epoch) for epoch in range(len(earlier) + 1)]).cumsum(0)
-        self.learnt_epochs = float(learnt[best[-1]].mean())
+        best = folded_warmup.best_epochs([*earlier, record])  # (nets, families)
+        self.learnt_epochs = folded_warmup.epochs_learnt(best[-1])
         for trainer, keeps in zip(self.trainers, (best == len(earlier)).tolist(), strict=True):
             for family in [i for i, keep in enumerate(keeps) if keep]:
                 trainer.net.module_.keep(family)
@@ -147,7 +130,7 @@ class OutOfFoldFlywheel(Flywheel):
 
     def warm_up_is_over(self, records: list[Tensor]) -> bool:
         """Whether no net's and no family's loss has become better in the last ``PATIENCE`` epochs."""
-        return bool(records) and len(records) - 1 - int(smoothed(records).argmin(0).max()) >= PATIENCE
+        return folded_warmup.is_over(records)
 
     def start_cycles(self) -> None:
         """From the best members of the warm-up: gamma is their agreement with unseen labels, eps as of `_explain`."""
@@ -299,14 +282,3 @@ class OutOfFoldFlywheel(Flywheel):
             outside = every[~torch.isin(every, self.all_rows)]
             found[:, outside] = self.loader.predict(trainer, outside).exp()
         return found
-
-
-def warm_up_rate(epoch: int) -> float:
-    """Learning rate of an epoch of the warm-up, counted from 0, in units of the nets' own."""
-    return min(MOST_WARM_UP_RATE, 1 + epoch / RISE)
-
-
-def smoothed(records: list[Tensor]) -> Tensor:
-    """Mean of each epoch's losses and those of the epoch before: (epochs, nets, families)."""
-    losses = torch.stack(records)
-    return (losses + torch.cat([losses[:1], losses[:-1]])) / 2

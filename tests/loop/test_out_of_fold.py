@@ -16,7 +16,7 @@ from noisyflywheel.em.some_rows import some_rows
 from noisyflywheel.loop.closing import close_unseen, mixed
 from noisyflywheel.loop.decide import Decision, compare
 from noisyflywheel.loop.folds import Folds
-from noisyflywheel.loop.out_of_fold import OutOfFoldFlywheel, smoothed
+from noisyflywheel.loop.out_of_fold import OutOfFoldFlywheel
 from noisyflywheel.nets import Trainer, prepare_net
 
 FOLDS, M = 2, 4
@@ -182,29 +182,10 @@ def losses_by_hand(made):
     return torch.stack(rows)
 
 
-@pytest.mark.parametrize(
-    ("n_rows", "batch_size", "epochs"),
-    [
-        (320, 32, 80),
-        (100, 32, 100),
-        (64, 64, 100),
-        (3200, 32, 20),
-        (30_000, 64, 20),
-        (30_001, 64, 10),
-        (10, -1, 80),
-        (10, 64, 100),
-    ],
-)
-def test_length_of_the_warm_up_by_rows_and_batch(n_rows, batch_size, epochs):
-    """800 steps, within 20 and 100 epochs, 10 for many rows."""
+def test_the_warm_up_is_as_long_as_rows_and_batches_ask_for():
     made = out_of_fold()
-    made.all_rows, made.aux.net.batch_size = torch.arange(n_rows), batch_size
-    assert made.n_epochs_at_most == epochs
-
-
-def test_smoothed_by_hand():
-    records = [torch.tensor([[4.0, 1.0]]), torch.tensor([[2.0, 3.0]]), torch.tensor([[1.0, 5.0]])]
-    assert_close(smoothed(records), torch.tensor([[[4.0, 1.0]], [[3.0, 2.0]], [[1.5, 4.0]]]))
+    made.all_rows, made.aux.net.batch_size = torch.arange(30_001), 64
+    assert made.n_epochs_at_most == 10
 
 
 def test_records_are_losses_on_unseen_rows_and_the_best_members_are_kept():
@@ -288,14 +269,9 @@ def test_how_long_f_learnt_is_part_of_a_saved_state():
     assert other.learnt_epochs == 7.5 and other.n_warm_up_epochs == 6
 
 
-def test_a_warm_up_is_over_after_eight_epochs_without_a_better_loss():
-    made = out_of_fold()
-    assert not made.warm_up_is_over([])
-    falling = [torch.full((2, 2), 5.0 - epoch) for epoch in range(4)]
-    assert not made.warm_up_is_over(falling + [torch.full((2, 2), 9.0)] * 7)
-    assert made.warm_up_is_over(falling + [torch.full((2, 2), 9.0)] * 8)
-    one_still_falls = [torch.tensor([[9.0, 9.0], [9.0, 9.0 - epoch]]) for epoch in range(12)]
-    assert not made.warm_up_is_over(one_still_falls)
+def test_the_warm_up_is_over_when_losses_have_not_fallen_for_long():
+    made, losses = out_of_fold(), [torch.full((2, 2), 5.0), *[torch.full((2, 2), 9.0)] * 8]
+    assert made.warm_up_is_over(losses) and not made.warm_up_is_over(losses[:-1])
 
 
 @pytest.mark.parametrize("has_held_out", [True, False])
