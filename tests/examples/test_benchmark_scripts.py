@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -150,3 +151,34 @@ def test_hard_sets_and_how_far_they_are_told_apart(tmp_path):
     found = {line["set"]: line for line in json.loads((tmp_path / "told.json").read_text())}
     assert len(found) == 9 and found["digits sym-50"]["tells"]
     assert found["custrev clean"]["value"] > 0.5
+
+
+def test_versions(tmp_path):
+    """Two revisions of a repository whose benchmark reports what its own package says."""
+    folder = tmp_path / "examples" / "benchmarks"
+    folder.mkdir(parents=True)
+    shutil.copy(FOLDER / "versions.py", folder)
+    (folder / "core_bars.py").write_text(
+        "import json, sys, said\n"
+        "row = {'set': sys.argv[2], 'seed': int(sys.argv[4]), 'auroc_label_quality': None}\n"
+        "row['test_accuracy'] = said.ACCURACY\n"
+        "open(sys.argv[-1], 'w').write(json.dumps({'rows': [row]}))\n"
+    )
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    names = []
+    subprocess.run([*git, "init", "-q"], check=True)
+    for accuracy in (0.75, 0.5):
+        (tmp_path / "said.py").write_text(f"ACCURACY = {accuracy}\n")
+        subprocess.run([*git, "add", "said.py", "examples"], check=True)
+        subprocess.run([*git, "commit", "-q", "-m", "x"], check=True)
+        names.append(subprocess.check_output([*git, "rev-parse", "--short", "HEAD"], text=True).strip())
+    command = [folder / "versions.py", tmp_path / "kept", "HEAD~", "HEAD", "--sets", "a", "--seeds", 7]
+    table = (
+        f"| set | seed | test {names[0]} | test {names[1]} | AUROC {names[0]} | AUROC {names[1]} |\n"
+        "|---|---|---|---|---|---|\n"
+        "| a | 7 | 0.7500 | 0.5000 |  |  |\n"
+    )
+    assert run(*command, "--out", tmp_path / "table.md") == table
+    assert (tmp_path / "table.md").read_text() == table
+    (folder / "core_bars.py").unlink()
+    assert run(*command) == table  # from the kept files
