@@ -95,6 +95,7 @@ def measure(data, seed, params):
         "n_issues": int(clf.get_label_issues()["is_label_issue"].sum()),
         "n_wrong": int((~right).sum()),
         "calibration_error": expected_calibration_error(clf.clean_proba_, right),
+        "undone": int(clf.history_["undone"].sum()),
         "refurbished_accuracy": float((clf.refurbished_labels_ == true).mean()),
         "seconds": seconds,
     }

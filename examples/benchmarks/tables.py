@@ -57,6 +57,7 @@ def deep(name, seed):
 def ours(table, seed, params):
     clf = FlywheelClassifier(random_state=seed, **params).fit(table.X, table.given)
     found = {"suspects": int(clf.get_label_issues()["is_label_issue"].sum()), "decisions": chosen(clf)}
+    found["undone"] = int(clf.history_["undone"].sum())
     found["calibration_error"] = calibration_error(clf.clean_proba_, table.given == table.y)
     return clf.predict(table.X_test), clf.clean_proba_, found
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from noisyflywheel.loop.rounds import most_cycles
-from noisyflywheel.loop.state import Settings
-
 try:  # scikit-learn >= 1.9
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 
@@ -25,13 +22,11 @@ except ImportError:
 class FitTask:
     """The fit as scikit-learn's callbacks see it: one task with a subtask per cycle; nothing below 1.9."""
 
-    def __init__(self, estimator: Any, settings: Settings, X: Any, y: Any) -> None:
+    def __init__(self, estimator: Any, n_cycles_at_most: int, X: Any, y: Any) -> None:
         self.estimator, self.X, self.y = estimator, X, y
         self.context = None
         if HAS_CALLBACKS:
-            self.context = estimator._init_callback_context(
-                max_subtasks=most_cycles(settings.n_cycles, settings.n_rounds)
-            )
+            self.context = estimator._init_callback_context(max_subtasks=n_cycles_at_most)
             self.context.call_on_fit_task_begin(estimator=estimator, X=X, y=y)
 
     def cycle_begin(self) -> Any:

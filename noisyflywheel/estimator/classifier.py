@@ -11,7 +11,8 @@ from sklearn.utils import Tags
 from skorch import NeuralNet
 
 from noisyflywheel.estimator.callbacks import CallbackSupportMixin, with_callbacks
-from noisyflywheel.estimator.fit import fit_flywheel, labelled_rows
+from noisyflywheel.estimator.fit import fit_flywheel
+from noisyflywheel.estimator.fit_job import labelled_rows
 from noisyflywheel.estimator.inputs import is_dataset, labels_of_dataset
 from noisyflywheel.estimator.parameters import check_parameters
 from noisyflywheel.estimator.result import FittedMixin
@@ -82,8 +83,9 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
         regularizer has its full weight, and does both in cycles where g is surer of its classes than its agreement
         with f warrants (`noisyflywheel.em.overconfidence`). False is Eqs. 4 and 6 as they stand.
     guard : bool, default=True
-        Hold back a loop that turns against itself, with a `FlywheelWarning`; warn too of a result in which all labels
-        of a class are suspected, or a class is labelled as another more often than as itself.
+        Hold back a loop that turns against itself, with a `FlywheelWarning`: it goes back and on with care; the second
+        time the fit begins again with folds if "auto" had chosen one net for vectors, else it stops. Warn too of a
+        result in which all labels of a class are suspected, or one is labelled as another more often than as itself.
     refurbish : bool, default=True
         False is the ablation without the auxiliary network (Eq. 7): g predicts and there is no ``aux_net_``.
     feature_layer : str, default="auto"

@@ -108,10 +108,28 @@ def choose_n_folds(
     if not vectors or against:
         reason = f"{against[0]} is set" if against else "no vectors"
         return 1, Decision("n_folds", "1", reason=reason)
-    n_folds = min(next(folds for most, folds in FOLDS if most is None or n_rows <= most), n_rows)
+    n_folds = _folds_of(n_rows)
     if is_table or sample.shape[1] < WIDE or not is_of_one_unit(sample):
         return n_folds, Decision("n_folds", str(n_folds), reason=f"a table of {n_rows} rows")
     return _folds_of_one_unit(sample, n_rows, n_folds, given)
+
+
+def choose_folds_instead(
+    params: dict[str, Any], chosen: int, sample: Tensor, n_rows: int, n_classes: int
+) -> int | None:
+    """Folds to begin again with if the one net that "auto" has ``chosen`` turns against itself, else None.
+
+    Such a net has learnt wrong labels by heart, or confirms its own guesses; members judge rows they have not seen.
+    """
+    against = any(not _is_one_of(params[name], values) for name, values in IN_SAMPLE.items())
+    if chosen > 1 or params["n_folds"] != "auto" or against or sample.ndim > 2 or n_rows * n_classes > LARGE:
+        return None
+    return _folds_of(n_rows)
+
+
+def _folds_of(n_rows: int) -> int:
+    """By `FOLDS`."""
+    return min(next(folds for most, folds in FOLDS if most is None or n_rows <= most), n_rows)
 
 
 def _folds_of_one_unit(sample: Tensor, n_rows: int, n_folds: int, given: Tensor | None) -> tuple[int, Decision]:

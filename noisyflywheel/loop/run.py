@@ -60,6 +60,8 @@ class FlywheelRun:
         How long the warm-up was.
     last_good_state : dict or None
         Of the flywheel, after the last cycle that the guard let pass.
+    given_up : str or None
+        Why the guard stopped the run, if it did.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class FlywheelRun:
         self.n_cycles_done, self.n_warmup_epochs = 0, 0
         self.n_cycles_planned = flywheel.settings.n_cycles
         self.stopped = False
+        self.given_up: str | None = None
         self.guard: Guard | None = None
         self.last_good_state: dict[str, Any] | None = None
         self._so_far: dict[str, Any] | None = None
@@ -199,17 +202,13 @@ class FlywheelRun:
         flywheel.load_state_dict(self.last_good_state or {})
         flywheel.state.cycle = cycle
         if guard is None or guard.has_gone_back:
-            self.stopped = True
-            self._warn(f"{complaint} in cycle {cycle} again: stopped with the state before it")
+            self.stopped, self.given_up = True, f"{complaint} in cycle {cycle} again"
             return
         guard.has_gone_back = True
         agreement = float((flywheel.f_labels() == flywheel.given[flywheel.all_rows]).double().mean())
         flywheel.settings = cautious_settings(flywheel.settings, agreement)
-        self._warn(f"{complaint} in cycle {cycle}: went back to the state before it and on with care")
-
-    def _warn(self, message: str) -> None:
         if self.ranks.rank == 0:
-            warn_of_turning(message)
+            warn_of_turning(f"{complaint} in cycle {cycle}: went back to the state before it and on with care")
 
     def back_to_good(self) -> None:
         """Undo a cycle that was interrupted."""
@@ -232,6 +231,7 @@ class FlywheelRun:
             "n_cycles_done": self.n_cycles_done,
             "n_cycles_planned": self.n_cycles_planned,
             "stopped": self.stopped,
+            "given_up": self.given_up,
             "n_warmup_epochs": self.n_warmup_epochs,
         }
 
@@ -248,6 +248,7 @@ class FlywheelRun:
         self.guard = None if saved["guard"] is None else Guard.from_state_dict(saved["guard"], device)
         self.history[:] = saved["history"]
         self.n_cycles_done, self.stopped = saved["n_cycles_done"], saved["stopped"]
+        self.given_up = saved.get("given_up")
         self.n_cycles_planned = saved.get("n_cycles_planned", flywheel.settings.n_cycles)
         self.n_warmup_epochs = saved["n_warmup_epochs"]
         return True

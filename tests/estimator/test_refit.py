@@ -10,7 +10,7 @@ from torch import nn
 
 from noisyflywheel import FlywheelClassifier, FlywheelWarning
 from noisyflywheel.backbones import MLP
-from noisyflywheel.estimator.fit import earlier_fit, labelled_rows
+from noisyflywheel.estimator.fit_job import earlier_fit, labelled_rows
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.nets.trainer import Trainer
 from noisyflywheel.noise import symmetric
@@ -152,7 +152,7 @@ def test_a_cycle_that_the_guard_undid_counts_once(monkeypatch):
 def test_a_second_collapse_stops_with_the_state_before_it(monkeypatch):
     collapse(monkeypatch, {2, 3})
     with pytest.warns(FlywheelWarning) as caught:
-        clf = FlywheelClassifier(n_warmup_epochs=3, n_cycles=5, random_state=0).fit(X, Y)
+        clf = FlywheelClassifier(n_warmup_epochs=3, n_cycles=5, n_folds=1, random_state=0).fit(X, Y)
     assert "in cycle 2: went back" in str(caught[0].message)
     assert "in cycle 3 again: stopped with the state before it" in str(caught[1].message)
     assert list(clf.history_["cycle"]) == [1, 2, 3] and clf.n_iter_ == 3

@@ -8,6 +8,7 @@ import functools
 import os
 import shutil
 import sys
+import warnings
 from pathlib import Path
 from unittest import mock
 
@@ -18,7 +19,8 @@ from skorch import NeuralNetClassifier
 from torch import nn
 from torch.utils.data import Dataset
 
-from noisyflywheel import FlywheelClassifier
+from noisyflywheel import FlywheelClassifier, FlywheelWarning
+from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.noise import symmetric
 
 QUICK = {"n_warmup_epochs": 1, "n_cycles": 2, "random_state": 0}
@@ -109,6 +111,21 @@ def table():
         return fitted(X, symmetric(y, 0.2, random_state=0), **QUICK | {"n_folds": 3})
 
 
+def begun_again():
+    """One net on all rows whose y^ is one class in two cycles: the guard gives it up, nets with folds follow."""
+    X, y, _ = digits(250)
+    resample = Flywheel._resample
+
+    def turned(self, rows):
+        resample(self, rows)
+        self.state.y_hat[:] = 0
+
+    no_dropout = mock.patch("torch.nn.functional.dropout", lambda x, p: x)
+    with mock.patch.object(Flywheel, "_resample", turned), no_dropout, warnings.catch_warnings():
+        warnings.simplefilter("ignore", FlywheelWarning)
+        return fitted(X, y, **QUICK)
+
+
 def sampled():
     """Parts of the rows in each cycle, weights, and the large form of the loop."""
     X, y, _ = digits(200)
@@ -167,6 +184,7 @@ CASES = {
     "no_auxiliary": lambda: of_digits(100, **QUICK, refurbish=False),
     "table": table,
     "pictures": pictures,
+    "begun_again": begun_again,
     "sampled": sampled,
     "whole": lambda: of_digits(150, **LONGER),
     "any_seed": lambda: of_digits(100, **QUICK | {"random_state": None}),
@@ -175,7 +193,8 @@ CASES = {
     "fifty": fifty,
 }
 WITH_FOLDER = {"interrupted": interrupted, "resumed": resumed}
-EQUAL = ["digits", "mixed", "norms", "row_by_row", "two_nets", "no_auxiliary", "table", "pictures", "sampled", "whole"]
+EQUAL = ["digits", "mixed", "norms", "row_by_row", "two_nets", "no_auxiliary", "table", "pictures", "begun_again"]
+EQUAL += ["sampled", "whole"]
 """Cases that do not depend on the number of processes."""
 
 FAST = [*EQUAL, *WITH_FOLDER, "any_seed", "dataset"]
