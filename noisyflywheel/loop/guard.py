@@ -3,7 +3,7 @@
 A healthy loop changes labels, not the proportions of the classes, and keeps a good part of the labels that f agreed
 with after the warm-up. A loop that replaces labels by worse guesses shows it without clean labels: one class takes over
 y^, or gamma runs to 0. The run then goes back to the last good state and goes on with cautious settings; if that does
-not help it stops there.
+not help it stops there, and `noisyflywheel.estimator.fit` may begin again with folds.
 """
 
 from __future__ import annotations
