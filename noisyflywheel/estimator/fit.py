@@ -85,13 +85,14 @@ def fit_in_run(job: FitJob, run: FlywheelRun, task: FitTask, instead: int | None
             run.back_to_good()
             publish(job, run)
         raise
+    if run.given_up and instead:
+        if job.ranks.rank == 0:
+            warn_of_turning(f"{run.given_up}: begins again with {instead} folds", "See n_folds in decisions_")
+        return run.given_up
     if run.given_up and job.ranks.rank == 0:
-        outcome = f"begins again with {instead} folds" if instead else "stopped with the state before it"
-        warn_of_turning(f"{run.given_up}: {outcome}")
-    if not (run.given_up and instead):
-        publish(job, run)
-        return None
-    return run.given_up
+        warn_of_turning(f"{run.given_up}: stopped with the state before it")
+    publish(job, run)
+    return None
 
 
 def publish(job: FitJob, run: FlywheelRun) -> None:

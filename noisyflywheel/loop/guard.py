@@ -29,6 +29,8 @@ DRIFT_MOST = 0.3
 GAMMA_FALL = 0.33
 """Least gamma, as a share of the first one."""
 
+TURNED_ADVICE = "Look at history_, try a longer warm-up, stronger nets or more data"
+
 
 class Guard:
     """Compares each cycle with the labels and the nets as they were after the warm-up.
@@ -115,11 +117,10 @@ def check_number(name: str, value: float, when: str) -> None:
         raise DivergenceError(f"{name} became {value} in {when}: {ADVICE}")
 
 
-def warn_of_turning(message: str) -> None:
+def warn_of_turning(message: str, advice: str = TURNED_ADVICE) -> None:
     """Warn of a loop that replaces labels by worse guesses."""
     warnings.warn(
-        f"The loop turned against itself: {message}. Look at history_, try a longer warm-up, stronger nets or "
-        f"more data; guard=False turns this check off.",
+        f"The loop turned against itself: {message}. {advice}; guard=False turns this check off.",
         FlywheelWarning,
         stacklevel=2,
     )
