@@ -44,6 +44,12 @@ class OfGiven(NamedTuple):
     f_right: Tensor
     """Whether f predicts the given label."""
 
+    @classmethod
+    def empty(cls, n_rows: int, device: torch.device) -> OfGiven:
+        """To be filled block by block: results kept one by one between blocks that go leave holes of their size."""
+        types = (torch.float64, torch.float32, torch.float64, torch.bool, torch.bool)
+        return cls(*(torch.empty(n_rows, dtype=dtype, device=device) for dtype in types))
+
 
 class LargeFlywheel(Flywheel):
     """Two interlocked EM cycles; parameters as of `Flywheel`, whose arithmetic it does block by block."""
@@ -76,15 +82,17 @@ class LargeFlywheel(Flywheel):
         s.gamma = em.update_clean_rate(s.q[rows], weights)
 
     def _of_given(self, rows: Tensor) -> OfGiven:
-        parts = []
+        found = OfGiven.empty(len(rows), self.given.device)
         for at, log_g in self.loader.predict_parts(self.main, rows):
             index = rows[at]
             given, f_prob = self.given[index], self.state.f_prob[index].float()
             best, f_best = log_g.max(1), f_prob.argmax(1)
-            score = main_em.ranking_score(log_g, f_prob, given)
-            g_given = em.tempered_given(log_g, given, 1.0)
-            parts.append((score, g_given, best.values.double().exp(), best.indices == f_best, f_best == given))
-        return OfGiven(*map(torch.cat, zip(*parts, strict=True)))
+            found.score[at] = main_em.ranking_score(log_g, f_prob, given)
+            found.g_given[at] = em.tempered_given(log_g, given, 1.0)
+            found.confidence[at] = best.values.double().exp()
+            found.agrees[at] = best.indices == f_best
+            found.f_right[at] = f_best == given
+        return found
 
     def _calibrates_by(self, found: OfGiven) -> bool:
         if self.settings.calibrate != "auto":
@@ -94,11 +102,11 @@ class LargeFlywheel(Flywheel):
 
     def _tempered(self, rows: Tensor, gamma: Tensor) -> tuple[float, Tensor]:
         """Temperature of g (see `em.calibrate`), and its probability of each given label at it (B,)."""
-        parts = [
-            torch.stack([em.tempered_given(log_g, self.given[rows[at]], t) for t in TEMPERATURES])
-            for at, log_g in self.loader.predict_parts(self.main, rows)
-        ]
-        table, eps, weights = torch.cat(parts, 1), self.state.eps[rows], self._weights_of(rows)  # (temperatures, B)
+        table = torch.empty(len(TEMPERATURES), len(rows), device=self.given.device)
+        for at, log_g in self.loader.predict_parts(self.main, rows):
+            for of_rows, t in zip(table, TEMPERATURES, strict=True):
+                of_rows[at] = em.tempered_given(log_g, self.given[rows[at]], t)
+        eps, weights = self.state.eps[rows], self._weights_of(rows)
         values = [float(em.objective(row.to(eps.dtype), gamma, eps, sample_weight=weights)) for row in table]
         best = max(range(len(values)), key=values.__getitem__)
         return TEMPERATURES[best], table[best]
