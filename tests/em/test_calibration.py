@@ -140,11 +140,15 @@ def test_calibrate_with_clean_rate_takes_the_best_of_both_grids():
 def test_some_of_many_rows_are_enough(mixture, monkeypatch):
     log_p, given, eps = mixture
     weights = torch.rand(len(given), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    some = torch.arange(0, len(given), 5)
+    some = (log_p.argmax(1) == given).nonzero().squeeze(1)  # they look cleaner than all of them
+    plain = calibrate_with_clean_rate(log_p[some], given[some], eps[some])
     expected = calibrate_with_clean_rate(log_p[some], given[some], eps[some], weights[some])
+    assert expected != calibrate_with_clean_rate(log_p, given, eps, weights)
     monkeypatch.setattr("noisyflywheel.em.calibration.MANY_ROWS", len(given) - 1)
-    monkeypatch.setattr("noisyflywheel.em.calibration.some_rows", lambda n, device: some)
+    drawn = {(len(given), given.device): some}
+    monkeypatch.setattr("noisyflywheel.em.calibration.some_rows", lambda n, device: drawn[n, device])
     assert calibrate_with_clean_rate(log_p, given, eps, weights) == expected
+    assert calibrate_with_clean_rate(log_p, given, eps) == plain
 
 
 def test_clean_rates_are_fiftieths_within_0_and_1():

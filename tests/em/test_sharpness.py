@@ -113,6 +113,18 @@ def test_likelihood_weighs_temperatures_against_their_prior(monkeypatch):
     assert_close(refurbished, share * parts[0] + (1 - share) * parts[1])
 
 
+def test_what_is_out_of_the_question_is_left_out(monkeypatch):
+    """The likelihood of the other explanation is zero beside that of the second one, which counts whole."""
+    prob, given, T = double([0.8, 0.2], [0.4, 0.6]), torch.tensor([0, 0]), torch.eye(2, dtype=torch.float64)
+    never = sharpness.Explanation(lambda p: p * torch.nan, T, double(-2000.0)[0])
+    true = sharpness.Explanation(lambda p: p, T, double(0.0)[0])
+    monkeypatch.setattr(sharpness, "at_temperatures", lambda *tried: iter([never, true]))
+    monkeypatch.setattr(sharpness, "without_anchors", lambda *tried: iter([never]))
+    refurbished, _, guess = em.averaged_posterior(prob, given)
+    assert_close(guess, prob)
+    assert_close(refurbished, double([1.0, 0.0], [1.0, 0.0]))
+
+
 def test_the_surest_rows_of_each_class_show_its_labels(monkeypatch):
     """Two of the four rows predicted as class 0 count, labelled 1 and 0; no row is predicted as class 1."""
     monkeypatch.setattr(sharpness, "ANCHORS", 0.5)

@@ -240,12 +240,14 @@ def test_a_collapse_is_undone_and_the_run_goes_on_with_care(ten_rows_are_enough)
 
 
 def test_a_second_collapse_stops_the_run_with_the_state_before_it(ten_rows_are_enough):
-    made = started(n_cycles=9)
+    kept = Kept()
+    made = started(checkpoints=kept, n_cycles=9)
     collapse(made, {2, 3})
     with pytest.warns(FlywheelWarning, match="in cycle 2: went back") as caught:
         made.run_cycles(Task())
     assert len(caught) == 1 and made.stopped  # whoever runs it tells of the second time
     assert made.given_up.startswith("the class proportions") and made.given_up.endswith("in cycle 3 again")
+    assert kept.all[-1]["given_up"] == made.given_up
     assert [row["undone"] for row in made.history] == [False, True, True]
     assert len(set(made.flywheel.state.y_hat.tolist())) > 1
 
