@@ -94,8 +94,7 @@ def choose_n_folds(
     ValueError
         If ``n_folds`` is above 1 together with a parameter that has no meaning then, or with too few rows.
     """
-    against = [name for name, values in IN_SAMPLE.items() if not _is_one_of(params[name], values)]
-    asked, vectors = params["n_folds"], sample.ndim == 2
+    against, asked, vectors = against_folds(params), params["n_folds"], sample.ndim == 2
     if asked != "auto":
         if asked > 1 and (against or not vectors or asked > n_rows):
             why = (
@@ -121,10 +120,14 @@ def choose_folds_instead(
 
     Such a net has learnt wrong labels by heart, or confirms its own guesses; members judge rows they have not seen.
     """
-    against = any(not _is_one_of(params[name], values) for name, values in IN_SAMPLE.items())
-    if chosen > 1 or params["n_folds"] != "auto" or against or sample.ndim > 2 or n_rows * n_classes > LARGE:
+    if chosen > 1 or params["n_folds"] != "auto" or sample.ndim > 2 or n_rows * n_classes > LARGE:
         return None
-    return _folds_of(n_rows)
+    return None if against_folds(params) else _folds_of(n_rows)
+
+
+def against_folds(params: dict[str, Any]) -> list[str]:
+    """Names of the parameters with which there are no folds."""
+    return [name for name, values in IN_SAMPLE.items() if not _is_one_of(params[name], values)]
 
 
 def _folds_of(n_rows: int) -> int:

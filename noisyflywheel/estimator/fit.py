@@ -33,8 +33,8 @@ def fit_flywheel(estimator: Any, data: LabelledRows, X: Any, y: Any, ranks: Rank
     form = ranks.of_first(lambda: chosen)  # near a bound, rounding may differ between machines
     task = FitTask(estimator, cycles_at_most(job, form), X, y)
     given_up = fit_in_form(job, form, task)
-    if given_up:
-        fit_in_form(*begun_again(job, form, given_up), task)
+    if given_up and form.instead:
+        fit_in_form(*begun_again(job, form.decision, form.instead, given_up), task)
     if estimator.guard and ranks.rank == 0:
         warn_of_result(
             estimator.transition_matrix_,

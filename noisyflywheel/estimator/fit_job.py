@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from noisyflywheel.estimator.assemble import Sample, first_row, sample_of
-from noisyflywheel.estimator.defaults import choose_folds_instead, choose_n_folds, make_settings
+from noisyflywheel.estimator.defaults import against_folds, choose_folds_instead, choose_n_folds, make_settings
 from noisyflywheel.estimator.inputs import read_labels, read_rows
 from noisyflywheel.estimator.random_states import draw_seeds
 from noisyflywheel.estimator.sample_weight import WeightedRows, check_sample_weight, weighted_rows
@@ -88,23 +88,34 @@ class Form(NamedTuple):
 
 
 def choose_form(job: FitJob) -> Form:
-    """By parameters and data, or as in the fit that this one goes on from."""
+    """By parameters and data, or as in the fit that this one goes on from.
+
+    Raises
+    ------
+    ValueError
+        If parameters ask for another number of folds than that fit has.
+    """
     params, n, n_classes = job.params, job.n_taking_part, len(job.data.classes)
-    if params["n_folds"] == "auto" and job.earlier and "n_folds" in job.earlier:
+    if params["n_folds"] == "auto" and job.earlier and "n_folds" in job.earlier and not against_folds(params):
         n_folds = job.earlier["n_folds"]
         return Form(n_folds, Decision("n_folds", str(n_folds), reason="as in the fit before"), None)
     is_table = job.estimator.encoder_ is not None or job.estimator.input_features_ is not None
     n_folds, decision = choose_n_folds(params, job.sample.x, n, is_table, job.sample.given)
+    kept = n_folds if job.earlier is None else job.earlier.get("n_folds", n_folds)
+    if kept != n_folds:
+        raise ValueError(
+            f"warm_start=True goes on with the nets of the last fit, which has n_folds={kept}, but the parameters ask "
+            f"for {n_folds} ({decision.reason}): set n_folds={kept} or warm_start=False."
+        )
     instead = None if job.earlier else choose_folds_instead(params, n_folds, job.sample.x, n, n_classes)
     return Form(n_folds, decision, instead)
 
 
-def begun_again(job: FitJob, form: Form, why: str) -> tuple[FitJob, Form]:
-    """The same fit in the other form, as if its number of folds had been asked for."""
-    decision = form.decision._replace(
-        chosen=str(form.instead), reason=f"one net on all rows turned against itself: {why}"
-    )
-    return job._replace(params=job.params | {"n_folds": form.instead}), Form(form.instead or 1, decision, None)
+def begun_again(job: FitJob, decision: Decision, n_folds: int, why: str) -> tuple[FitJob, Form]:
+    """The same fit with folds, as if their number had been asked for."""
+    reason = f"one net on all rows turned against itself: {why}"
+    decision = decision._replace(chosen=str(n_folds), reason=reason)
+    return job._replace(params=job.params | {"n_folds": n_folds}), Form(n_folds, decision, None)
 
 
 def cycles_at_most(job: FitJob, form: Form) -> int:

@@ -110,6 +110,14 @@ def test_warm_start_goes_on_with_folds():
     assert (row["chosen"], row["reason"]) == ("5", "as in the fit before")
 
 
+def test_warm_start_with_a_parameter_that_folds_have_no_meaning_for_is_refused():
+    clf = fitted(warm_start=True).set_params(mixup_alpha=4.0)
+    with pytest.raises(ValueError, match=r"which has n_folds=5, but the parameters ask for 1 \(mixup_alpha is set\)"):
+        clf.fit(X, Y)
+    with pytest.raises(ValueError, match=r"which has n_folds=5, but the parameters ask for 3 \(asked for\)"):
+        clf.set_params(mixup_alpha="auto", n_folds=3).fit(X, Y)
+
+
 @pytest.mark.skipif(not HAS_CALLBACKS, reason="scikit-learn has callbacks from 1.9 on")
 def test_callbacks_see_the_cycles_of_both_forms():
     seen = []

@@ -88,6 +88,7 @@ def fitted(X, y, sample_weight=None, **params):
     """What is compared of a fit."""
     clf = FlywheelClassifier(**params).fit(X, y, sample_weight)
     found = {"proba": clf.predict_proba(X), "clean": clf.clean_proba_, "T": clf.transition_matrix_}
+    found["n_folds"] = int(clf.decisions_.set_index("decision").loc["n_folds", "chosen"])
     names = [name for name in clf.history_ if not name.endswith("_seconds")]
     return found | {"history": clf.history_[names].to_numpy(np.float64), "y_hat": clf.refurbished_labels_}
 

@@ -37,6 +37,10 @@ def test_two_processes_end_as_one(folder, name):
     assert_close(left(folder, name), shared_fits.CASES[name](), atol=1e-4)
 
 
+def test_ranks_begin_again_with_folds(folder):
+    assert left(folder, "begun_again")["n_folds"] == 5 and left(folder, "digits")["n_folds"] == 1
+
+
 def test_ranks_that_read_their_own_rows_learn_as_much(folder):
     shared, alone = left(folder, "dataset")["accuracy"], shared_fits.of_dataset()["accuracy"]
     assert min(shared, alone) > 0.85 and abs(shared - alone) < 0.05  # other views and pairs for MixUp
