@@ -49,16 +49,17 @@ def _one_thread():
 
 
 @pytest.fixture
-def few_em_steps(monkeypatch):
-    """With folds the closing E-step learns T in five EM steps, not sixty, which is most of a fit of a hundred rows.
+def quick_folds(monkeypatch):
+    """With folds T is learnt in five EM steps, not sixty, and columns are weighed by five trees, not two hundred.
 
-    For tests of what does not depend on T.
+    These are most of a fit of a hundred rows. For tests of what does not depend on T or on how columns are weighed.
     """
     monkeypatch.setattr("noisyflywheel.em.sharpness.N_STEPS", 5)
+    monkeypatch.setattr("noisyflywheel.backbones.importance.N_TREES", 5)
 
 
 @pytest.fixture
-def short_fits(monkeypatch, few_em_steps):
+def short_fits(monkeypatch, quick_folds):
     """Default nets on tables warm up for five epochs at most and then have two cycles.
 
     For tests of what does not depend on how well they do.

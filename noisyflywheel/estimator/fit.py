@@ -23,7 +23,7 @@ from noisyflywheel.nets.parallel.ranks import ALONE, Ranks
 from noisyflywheel.nets.stopping import StopTraining, warn_of_stop_in_warm_up
 from noisyflywheel.nets.threads import FEW_ROWS, at_most_threads
 
-PER_ROW = ("label_quality_", "clean_proba_", "refurbished_proba_", "_train_proba")
+PER_ROW = ("label_quality_", "clean_proba_", "refurbished_proba_", "_predicted", "_confidence")
 
 
 def fit_flywheel(estimator: Any, data: LabelledRows, X: Any, y: Any, ranks: Ranks = ALONE) -> None:

@@ -6,7 +6,7 @@ true class and columns = given class; its rows sum to 1. Nothing here knows an e
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,20 @@ ISSUE_COLUMNS = (
     "refurbished_label",
     "refurbished_confidence",
 )
+
+
+class MostLikely(NamedTuple):
+    """The most likely class of each row."""
+
+    code: NDArray[np.int64]
+    """Among 0..K-1: (n,)."""
+    confidence: NDArray[np.float64]
+    """Its probability: (n,)."""
+
+
+def most_likely(proba: NDArray[Any]) -> MostLikely:
+    """That of distributions (n, K)."""
+    return MostLikely(proba.argmax(axis=1), proba.max(axis=1).astype(np.float64))
 
 
 def n_label_issues(clean_proba: ArrayLike) -> int:
@@ -101,14 +115,27 @@ def label_issues_frame(
             f"expected {shape[0]} scores and probabilities of shape {shape}, "
             f"got {quality.shape}, {f.shape} and {q.shape}"
         )
+    return issues_of_classes(labels, k, quality, clean_proba, most_likely(f), most_likely(q), index)
+
+
+def issues_of_classes(
+    given: NDArray[Any],
+    classes: NDArray[Any],
+    label_quality: NDArray[np.float64],
+    clean_proba: ArrayLike,
+    predicted: MostLikely,
+    refurbished: MostLikely,
+    index: Any = None,
+) -> pd.DataFrame:
+    """`label_issues_frame`, where of each distribution the most likely class is known."""
     values = (
-        lowest_quality(quality, n_label_issues(clean_proba)),
-        quality,
-        labels,
-        k[f.argmax(axis=1)],
-        f.max(axis=1).astype(np.float64),
-        k[q.argmax(axis=1)],
-        q.max(axis=1).astype(np.float64),
+        lowest_quality(label_quality, n_label_issues(clean_proba)),
+        label_quality,
+        given,
+        classes[predicted.code],
+        predicted.confidence,
+        classes[refurbished.code],
+        refurbished.confidence,
     )
     return pd.DataFrame(dict(zip(ISSUE_COLUMNS, values, strict=True)), index=index)
 

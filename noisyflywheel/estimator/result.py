@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from noisyflywheel.estimator.inputs import make_source, read_rows
-from noisyflywheel.estimator.issues import class_summary, label_issues_frame
+from noisyflywheel.estimator.issues import MostLikely, class_summary, issues_of_classes, most_likely
 from noisyflywheel.estimator.label_quality import calibrated
 from noisyflywheel.loop.closing import Closing
 from noisyflywheel.loop.large import LARGE
@@ -39,7 +39,8 @@ class FittedMixin:
     transition_matrix_: NDArray[np.float64]
     _given: NDArray[Any]
     _index: pd.Index | None
-    _train_proba: NDArray[np.float64]
+    _predicted: NDArray[np.int64]
+    _confidence: NDArray[np.float64]
     _amp: bool
     _default_nets: bool
 
@@ -75,13 +76,13 @@ class FittedMixin:
             ``predicted_confidence`` (by f), ``refurbished_label`` and ``refurbished_confidence`` (Eq. 11).
         """
         check_is_fitted(self)
-        return label_issues_frame(
+        return issues_of_classes(
             self._given,
             self.classes_,
             self.label_quality_,
             self.clean_proba_,
-            self._train_proba,
-            self.refurbished_proba_,
+            MostLikely(self._predicted, self._confidence),
+            most_likely(self.refurbished_proba_),
             self._index,
         )
 
@@ -103,7 +104,7 @@ def fitted_arrays(closing: Closing) -> dict[str, Any]:
     -------
     dict
         ``label_quality_``, ``clean_proba_`` (N,), ``refurbished_proba_`` (N, K), ``transition_matrix_``,
-        ``corruption_matrix_`` (K, K), ``clean_rate_``, and ``_train_proba`` (N, K), the last prediction of f.
+        ``corruption_matrix_`` (K, K), ``clean_rate_``, and ``_predicted`` and ``_confidence`` (N,) of f's last prediction.
     """
     quality = closing.quality.cpu().numpy()
     return {
@@ -113,7 +114,8 @@ def fitted_arrays(closing: Closing) -> dict[str, Any]:
         "transition_matrix_": closing.transition.cpu().numpy(),
         "corruption_matrix_": closing.corruption.cpu().numpy(),
         "clean_rate_": closing.clean_rate,
-        "_train_proba": closing.f_prob.cpu().numpy(),
+        "_predicted": closing.predicted.cpu().numpy(),
+        "_confidence": closing.confidence.cpu().double().numpy(),
     }
 
 

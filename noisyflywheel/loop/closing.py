@@ -18,8 +18,10 @@ counts a tenth too many errors among 77 classes, T alone too few of those that h
 class Closing(NamedTuple):
     """The end of a fit."""
 
-    f_prob: Tensor
-    """Prediction of f: (N, K)."""
+    predicted: Tensor
+    """f's most likely class: (N,), int64."""
+    confidence: Tensor
+    """f's probability of that class: (N,)."""
     refurbished: Tensor
     """Distribution of the true label, given the label: (N, K), rows sum to 1."""
     quality: Tensor
@@ -45,8 +47,10 @@ def close_cycles(state: FlywheelState, sample_weight: Tensor | None = None) -> C
     refurbished /= refurbished.sum(1, keepdim=True)
     weights = torch.ones_like(s.q) if sample_weight is None else sample_weight
     T = em.transition_matrix(refurbished * weights[:, None], s.given)
+    confidence, predicted = s.f_prob.max(1)
     return Closing(
-        f_prob=s.f_prob,
+        predicted=predicted,
+        confidence=confidence,
         refurbished=refurbished,
         quality=(s.quality_sum / s.n_scored.clamp_min(1)).clamp(0, 1),
         posterior=clean_posterior(s, refurbished, T),
@@ -82,20 +86,24 @@ def close_unseen(prob: Tensor, given: Tensor, corruption: Tensor, sample_weight:
     """
     refurbished, T, _ = em.averaged_posterior(prob, given, sample_weight)
     posterior = refurbished.gather(1, given[:, None]).squeeze(1)
-    return Closing(prob, refurbished, posterior, posterior, T, corruption, float(posterior.mean()))
+    confidence, predicted = prob.max(1)
+    clean_rate = float(posterior.mean())
+    return Closing(predicted, confidence, refurbished, posterior, posterior, T, corruption, clean_rate)
 
 
-def mixed(after: Closing, before: Closing, share: float, of_prediction: float) -> Closing:
+def mixed(after: Closing, before: Closing, share: float, f_prob: Tensor) -> Closing:
     """What the cycles found with weight ``share`` in [0, 1], what the warm-up found with the rest.
 
-    ``of_prediction`` is that weight for f's prediction.
+    ``f_prob`` (N, K) is the prediction that was chosen.
 
     The ranking scores are mixed as log odds, of which those from before the cycles always count whole: they have not
     been changed by any guess.
     """
     odds = share * log_odds(after.quality) + log_odds(before.quality)
+    confidence, predicted = f_prob.max(1)
     return Closing(
-        f_prob=torch.lerp(before.f_prob, after.f_prob, of_prediction),
+        predicted=predicted,
+        confidence=confidence,
         refurbished=torch.lerp(before.refurbished, after.refurbished, share),
         quality=torch.sigmoid(odds / (1 + share)),
         posterior=torch.lerp(before.posterior, after.posterior, share),

@@ -1,4 +1,4 @@
-"""The flywheel for many rows of many classes: one array (N, K) while it turns, all else in blocks of rows.
+"""The flywheel for many rows of many classes: one array (N, K), all else in blocks of rows.
 
 Beyond `LARGE` numbers g's predictions are never kept, and neither the good state of the guard nor a checkpoint holds
 any of f's: they are predicted anew, from the same views, on the way back. Beyond `HALF` numbers f's predictions are
@@ -213,18 +213,19 @@ class LargeFlywheel(Flywheel):
         self._store(predicts, every)
 
     def _closing(self) -> Closing:
-        """As `close_cycles`, with both arrays (N, K) in 16 bits."""
+        """As `close_cycles`; block by block the refurbished labels take the place of f's prediction in memory."""
         s, every = self.state, torch.arange(len(self.given), device=self.given.device)
         T, T_c = self._matrices_of(every, self.sample_weight)
-        refurbished, posterior = torch.empty_like(s.f_prob), torch.empty_like(s.q)
+        posterior, predicted, confidence = torch.empty_like(s.q), torch.empty_like(s.given), torch.empty_like(s.q)
         for at in self._blocks(len(every)):
             part = part_of(s, at)
+            confidence[at], predicted[at] = part.f_prob.double().max(1)
             q_y = em.refurbish(part.q, part.given, part.f_prob.double())
             q_y /= q_y.sum(1, keepdim=True)
             posterior[at] = clean_posterior(part, q_y, T)
-            refurbished[at] = q_y.to(self.storage)
+            s.f_prob[at] = q_y.to(self.storage)
         quality = (s.quality_sum / s.n_scored.clamp_min(1)).clamp(0, 1)
-        return Closing(s.f_prob, refurbished, quality, posterior, T, T_c, float(s.gamma))
+        return Closing(predicted, confidence, s.f_prob, quality, posterior, T, T_c, float(s.gamma))
 
     def f_labels(self) -> Tensor:
         """f's most likely class of each row that takes part: (B,)."""

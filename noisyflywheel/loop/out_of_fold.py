@@ -262,7 +262,8 @@ class OutOfFoldFlywheel(Flywheel):
         judged = (self.given, self.state.corruption, self.sample_weight)
         before, after = (close_unseen(prob, *judged) for prob in (early, f_prob))
         quality = early.double().gather(1, self.given[:, None]).squeeze(1)
-        return mixed(after, before._replace(quality=quality), labels.share, prediction.share)
+        chosen = torch.lerp(early, f_prob, prediction.share)
+        return mixed(after, before._replace(quality=quality), labels.share, chosen)
 
     # ---- unseen rows
 

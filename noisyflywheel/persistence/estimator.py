@@ -13,7 +13,16 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
 from noisyflywheel.exceptions import CheckpointError
-from noisyflywheel.persistence.fitted import GIVEN, NETS, describe, fitted_state, make, on_cpu, restore_fitted
+from noisyflywheel.persistence.fitted import (
+    GIVEN,
+    NETS,
+    describe,
+    fitted_state,
+    make,
+    of_this_version,
+    on_cpu,
+    restore_fitted,
+)
 from noisyflywheel.persistence.store import load_checkpoint, pack, save_checkpoint, unpack
 
 KIND = "estimator"
@@ -103,7 +112,7 @@ class Persistent:
         known = inspect.signature(type(self)).parameters.values()
         vars(self).update({p.name: p.default for p in known if p.default is not p.empty})
         if not state.get("plain"):
-            super().__setstate__(state)  # type: ignore[misc]
+            super().__setstate__(of_this_version(state))  # type: ignore[misc]
             return
         nets = {name: state["params"][name] for name in NETS if state["params"][name] is not None}
         vars(self).update(state["params"] | {name: net["class"](**net["params"]) for name, net in nets.items()})

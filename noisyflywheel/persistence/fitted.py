@@ -23,7 +23,7 @@ GIVEN = "given by the caller"
 
 NETS = ("main_net", "aux_net")
 
-PRIVATE = ("_amp", "_default_nets", "_given", "_index", "_kept", "_n_folds", "_train_proba")
+PRIVATE = ("_amp", "_confidence", "_default_nets", "_given", "_index", "_kept", "_n_folds", "_predicted")
 """Private attributes of a fit; others are scikit-learn's."""
 
 WIDTHS = ("n_features", "n_classes", "in_channels", "n_encoded")
@@ -48,12 +48,21 @@ def restore_fitted(estimator: Any, state: dict[str, Any], device: str) -> None:
 
     Raises a KeyError, TypeError, ValueError, RuntimeError or AttributeError if the state is of other nets or views.
     """
-    _set_attributes(estimator, state["attributes"])
+    _set_attributes(estimator, of_this_version(state["attributes"]))
     estimator._amp = bool(estimator._amp) and torch.device(device).type == state["device"]
     estimator.views_ = _restore_views(estimator.views, state["views"])
     with torch.random.fork_rng(devices=[]):
         nets = {name: _restore_net(estimator, name, weights, device) for name, weights in state["nets"].items()}
     _set_attributes(estimator, nets)
+
+
+def of_this_version(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Attributes of an estimator, where an earlier version kept f's whole prediction of the training rows."""
+    if "_train_proba" not in attributes:
+        return attributes
+    new = dict(attributes)
+    proba = new.pop("_train_proba")
+    return new | {"_predicted": proba.argmax(1), "_confidence": proba.max(1).astype(np.float64)}
 
 
 def describe(value: Any) -> Any:

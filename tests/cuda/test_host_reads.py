@@ -16,7 +16,7 @@ from noisyflywheel.nets.prepare import default_net
 from noisyflywheel.views import ImageViews, VectorViews
 from noisyflywheel.views.mixup import mixup
 
-pytestmark = pytest.mark.usefixtures("few_em_steps")
+pytestmark = pytest.mark.usefixtures("quick_folds")
 
 BATCH, CHUNK = 256, 1024
 

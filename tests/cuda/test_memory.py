@@ -12,7 +12,7 @@ from torch import nn
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.data import ArraySource
 
-pytestmark = pytest.mark.usefixtures("few_em_steps")
+pytestmark = pytest.mark.usefixtures("quick_folds")
 
 
 def held(device):

@@ -10,7 +10,7 @@ from torch.utils.data import TensorDataset
 
 from noisyflywheel import FlywheelClassifier
 
-pytestmark = pytest.mark.usefixtures("few_em_steps")
+pytestmark = pytest.mark.usefixtures("quick_folds")
 
 N = 240
 

@@ -7,7 +7,7 @@ from made import make_rows
 
 from noisyflywheel import FlywheelClassifier
 
-pytestmark = pytest.mark.usefixtures("few_em_steps")
+pytestmark = pytest.mark.usefixtures("quick_folds")
 
 
 def states(device):

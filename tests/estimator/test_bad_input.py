@@ -22,7 +22,7 @@ from torch.utils.data import IterableDataset, TensorDataset
 from noisyflywheel import DivergenceError, FlywheelClassifier
 from noisyflywheel.views import VectorViews
 
-pytestmark = pytest.mark.usefixtures("few_em_steps")
+pytestmark = pytest.mark.usefixtures("quick_folds")
 
 RNG = np.random.default_rng(0)
 N = 30

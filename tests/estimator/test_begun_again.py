@@ -19,7 +19,7 @@ QUICK = {"n_warmup_epochs": 2, "n_cycles": 3, "random_state": 0}
 
 
 @pytest.fixture(autouse=True)
-def turning(monkeypatch, few_em_steps):
+def turning(monkeypatch, quick_folds):
     """One net on all rows gives every row the same class in its second and third cycle."""
     original = Flywheel._resample
 

@@ -15,7 +15,7 @@ from torch.utils.data import TensorDataset
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.backbones import MLP
 
-pytestmark = pytest.mark.usefixtures("few_em_steps")
+pytestmark = pytest.mark.usefixtures("quick_folds")
 
 
 def quick(**params):

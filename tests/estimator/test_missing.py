@@ -151,7 +151,7 @@ def test_the_tag_is_set():
     assert get_tags(FlywheelClassifier()).input_tags.allow_nan
 
 
-def test_missing_cells_that_tell_the_class_are_used(few_em_steps):
+def test_missing_cells_that_tell_the_class_are_used(quick_folds):
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 400)
     x = rng.normal(size=(400, 3))

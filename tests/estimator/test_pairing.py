@@ -7,7 +7,7 @@ import pytest
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.estimator.inputs import check_same_index
 
-pytestmark = pytest.mark.usefixtures("few_em_steps")
+pytestmark = pytest.mark.usefixtures("quick_folds")
 
 RNG = np.random.default_rng(0)
 Y = np.arange(30) % 3

@@ -15,7 +15,7 @@ from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.nets.trainer import Trainer
 from noisyflywheel.noise import symmetric
 
-pytestmark = pytest.mark.usefixtures("few_em_steps")
+pytestmark = pytest.mark.usefixtures("quick_folds")
 
 X, Y = load_digits(return_X_y=True)
 X, Y = X[:300], Y[:300]

@@ -13,7 +13,8 @@ def double(values):
 
 
 CLOSING = Closing(
-    f_prob=torch.tensor([[0.5, 0.5], [0.25, 0.75], [1.0, 0.0]]),
+    predicted=torch.tensor([0, 1, 0]),
+    confidence=torch.tensor([0.5, 0.75, 1.0]),
     refurbished=double([[0.75, 0.25], [0.25, 0.75], [0.7, 0.3]]),
     quality=double([0.5, 0.2, 0.1]),
     posterior=double([0.9, 0.6, 0.3]),
@@ -29,7 +30,9 @@ def test_every_array_under_its_name():
     assert_allclose(found["refurbished_proba_"], CLOSING.refurbished)
     assert_allclose(found["transition_matrix_"], CLOSING.transition)
     assert_allclose(found["corruption_matrix_"], CLOSING.corruption)
-    assert_allclose(found["_train_proba"], CLOSING.f_prob)
+    assert found["_predicted"].tolist() == [0, 1, 0]
+    assert_allclose(found["_confidence"], CLOSING.confidence)
+    assert found["_confidence"].dtype == np.float64
     assert found["clean_rate_"] == 0.65
     assert all(isinstance(value, np.ndarray | float) for value in found.values())
 

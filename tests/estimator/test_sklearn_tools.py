@@ -22,7 +22,7 @@ from noisyflywheel.backbones import MLP
 from noisyflywheel.estimator.callbacks import HAS_CALLBACKS
 from noisyflywheel.views import VectorViews
 
-pytestmark = pytest.mark.usefixtures("few_em_steps")
+pytestmark = pytest.mark.usefixtures("quick_folds")
 
 
 def quick(**params):

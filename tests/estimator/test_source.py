@@ -7,7 +7,7 @@ import pytest
 
 import noisyflywheel
 
-pytestmark = pytest.mark.usefixtures("few_em_steps")
+pytestmark = pytest.mark.usefixtures("quick_folds")
 
 SOURCES = sorted(Path(noisyflywheel.__file__).parent.rglob("*.py"))
 

@@ -18,7 +18,7 @@ from noisyflywheel.exceptions import RowReadError
 from noisyflywheel.nets.workers import worker_options
 from noisyflywheel.persistence.fingerprint import parameter_fingerprint
 
-pytestmark = pytest.mark.usefixtures("few_em_steps")
+pytestmark = pytest.mark.usefixtures("quick_folds")
 
 X, Y = load_digits(return_X_y=True)
 X, Y = X[:200].astype(np.float32), Y[:200]

@@ -9,7 +9,7 @@ from torch.utils.data import TensorDataset
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.estimator.inputs import read_rows
 
-pytestmark = pytest.mark.usefixtures("few_em_steps")
+pytestmark = pytest.mark.usefixtures("quick_folds")
 
 RNG = np.random.default_rng(0)
 Y = np.arange(120) % 2

@@ -10,7 +10,7 @@ from torch import nn
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.exceptions import FlywheelWarning
 
-pytestmark = pytest.mark.usefixtures("few_em_steps")
+pytestmark = pytest.mark.usefixtures("quick_folds")
 
 RNG = np.random.default_rng(0)
 Y = np.arange(90) % 3

@@ -40,9 +40,10 @@ def test_the_end_of_the_cycles_by_hand(state):
     assert_close(found.refurbished, REFURBISHED)
     assert_close(found.transition, double([0.75 / 1.75, 1 / 1.75], [0.2, 0.8]))
     assert_close(found.corruption, double([0.2, 0.8], [0.25, 0.75]))
-    assert (
-        isinstance(found.clean_rate, float) and found.clean_rate == pytest.approx(0.7) and found.f_prob is state.f_prob
-    )
+    assert found.predicted.tolist() == [0, 1, 0]
+    assert_close(found.confidence, torch.tensor([0.5, 0.75, 1.0]))
+    assert isinstance(found.clean_rate, float) and found.clean_rate == pytest.approx(0.7)
+    assert torch.equal(state.f_prob, F_PROB)
 
 
 def test_clean_posterior_is_seven_tenths_eq_11_and_three_tenths_bayes_rule(state):
@@ -87,7 +88,9 @@ def test_unseen_rows_are_judged_by_the_matrix_they_speak_for():
         refurbished, T, _ = em.averaged_posterior(prob, given, w)
         assert torch.equal(found.refurbished, refurbished) and torch.equal(found.transition, T)
         assert_close(found.posterior, refurbished[torch.arange(8), given])
-        assert found.quality is found.posterior and found.f_prob is prob and found.corruption is T_c
+        assert found.quality is found.posterior and found.corruption is T_c
+        assert found.predicted.tolist() == [0] * 8
+        assert_close(found.confidence, torch.full((8,), 0.9))
         assert isinstance(found.clean_rate, float)
         assert found.clean_rate == pytest.approx(float(found.posterior.mean()))
 
@@ -95,14 +98,16 @@ def test_unseen_rows_are_judged_by_the_matrix_they_speak_for():
 def closing(value, quality):
     """Everything is ``value`` but the ranking score."""
     grid = torch.full((2, 2), value, dtype=torch.float64)
-    return Closing(grid, grid, double(*quality), double(value, value), grid, grid, value)
+    rows = double(value, value)
+    return Closing(torch.tensor([0, 0]), rows, grid, double(*quality), rows, grid, grid, value)
 
 
 def test_mixed_by_hand():
     after, before = closing(0.8, [0.9, 0.5]), closing(0.4, [0.6, 0.2])
     for share in (0.0, 0.25, 1.0):
-        found = mixed(after, before, share, 0.25)
-        assert_close(found.f_prob, torch.full((2, 2), 0.5, dtype=torch.float64))
+        found = mixed(after, before, share, double([0.3, 0.7], [0.6, 0.4]))
+        assert found.predicted.tolist() == [1, 0]
+        assert_close(found.confidence, double(0.7, 0.6))
         mean = 0.4 + 0.4 * share
         for name in ("refurbished", "posterior", "transition", "corruption"):
             assert_close(getattr(found, name), torch.full_like(getattr(found, name), mean))

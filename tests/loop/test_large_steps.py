@@ -126,7 +126,7 @@ def test_the_end(cycles, weights):
             assert_close(other.double(), value.double(), msg=name)
         else:
             assert type(other) is type(value) and other == pytest.approx(value), name
-    assert found.refurbished.dtype == torch.float32
+    assert found.refurbished is blocks.state.f_prob and found.refurbished.dtype == torch.float32  # one array (N, K)
     assert_close(found.refurbished.sum(1), torch.ones(N))
 
 

@@ -385,7 +385,7 @@ def test_the_end_mixes_cycles_and_warm_up_as_sure_as_unseen_labels_are(sample_we
     judged = (GIVEN, made.state.corruption, sample_weight)
     before, after = close_unseen(early, *judged), close_unseen(f_prob, *judged)
     before = before._replace(quality=early.double()[torch.arange(N), GIVEN])
-    expected = mixed(after, before, labels.share, prediction.share)
+    expected = mixed(after, before, labels.share, torch.lerp(early, f_prob, prediction.share))
     for one, other in zip(found, expected, strict=True):
         assert_close(one, other)
 

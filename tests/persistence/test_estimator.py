@@ -22,11 +22,12 @@ from torch import nn
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.persistence import CheckpointError, load_checkpoint, save_checkpoint
+from noisyflywheel.persistence import fitted as fitted_values
 from noisyflywheel.persistence.store import FILE
 from noisyflywheel.views import VectorViews
 from noisyflywheel.views.adapter import ViewAdapter
 
-pytestmark = pytest.mark.usefixtures("few_em_steps")
+pytestmark = pytest.mark.usefixtures("quick_folds")
 
 X, Y = load_iris(return_X_y=True)
 SHORT = {"n_warmup_epochs": 1, "n_cycles": 2, "random_state": 0}
@@ -327,6 +328,21 @@ def test_a_pickle_of_an_earlier_version_lacks_a_parameter(fitted):
     again = copy.copy(clf)
     assert again.get_params() == fitted[0].get_params()
     assert_same(fitted[0], again, frame)
+
+
+def test_an_estimator_of_an_earlier_version_kept_the_prediction_of_f(fitted, tmp_path, monkeypatch):
+    clf, issues = fitted[0], fitted[0].get_label_issues()
+    old = copy.copy(clf)
+    share = (1 - old._confidence) / 2
+    proba = np.repeat(share[:, None], 3, axis=1)
+    proba[np.arange(150), old._predicted] = old._confidence
+    del old._predicted, old._confidence
+    old._train_proba = proba.astype(np.float32)
+    monkeypatch.setattr(fitted_values, "PRIVATE", (*fitted_values.PRIVATE, "_train_proba"))
+    old.save(tmp_path)
+    for again in (FlywheelClassifier.load(tmp_path), pickle.loads(pickle.dumps(old))):
+        assert vars(again).keys() == vars(clf).keys()
+        pd.testing.assert_frame_equal(again.get_label_issues(), issues, rtol=1e-6)
 
 
 class Named(FlywheelClassifier):
