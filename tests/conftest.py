@@ -3,6 +3,7 @@
 import os
 import socket
 import warnings
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -48,14 +49,30 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.fixture
-def quick_folds(monkeypatch):
-    """With folds T is learnt in five EM steps, not sixty, and columns are weighed by five trees, not two hundred.
+@contextmanager
+def few_steps():
+    """With folds T is learnt in five EM steps, not sixty, and columns are weighed by five trees, not two hundred."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("noisyflywheel.em.sharpness.N_STEPS", 5)
+        patch.setattr("noisyflywheel.backbones.importance.N_TREES", 5)
+        yield
 
-    These are most of a fit of a hundred rows. For tests of what does not depend on T or on how columns are weighed.
+
+@pytest.fixture
+def quick_folds():
+    """Fits of a hundred rows with folds in a third of their time.
+
+    For tests of what does not depend on T or on how columns are weighed.
     """
-    monkeypatch.setattr("noisyflywheel.em.sharpness.N_STEPS", 5)
-    monkeypatch.setattr("noisyflywheel.backbones.importance.N_TREES", 5)
+    with few_steps():
+        yield
+
+
+@pytest.fixture(scope="module")
+def quick_folds_of_module():
+    """As `quick_folds`, for a whole module, whose fixtures fit too."""
+    with few_steps():
+        yield
 
 
 @pytest.fixture

@@ -104,7 +104,7 @@ def fitted_arrays(closing: Closing) -> dict[str, Any]:
     -------
     dict
         ``label_quality_``, ``clean_proba_`` (N,), ``refurbished_proba_`` (N, K), ``transition_matrix_``,
-        ``corruption_matrix_`` (K, K), ``clean_rate_``, and ``_predicted`` and ``_confidence`` (N,) of f's last prediction.
+        ``corruption_matrix_`` (K, K), ``clean_rate_``; ``_predicted``, ``_confidence`` (N,) of f's last prediction.
     """
     quality = closing.quality.cpu().numpy()
     return {

@@ -12,6 +12,8 @@ from noisyflywheel import FlywheelClassifier
 from noisyflywheel.audit import audit_table, cross_val_audit, progress
 from noisyflywheel.audit.progress import FitsProgress, Uncounted, counted, duration, has_bar
 
+pytestmark = pytest.mark.usefixtures("quick_folds")
+
 FLYWHEEL = SimpleNamespace(settings=SimpleNamespace(n_cycles=4), n_rounds=1)
 
 

@@ -11,6 +11,8 @@ from noisyflywheel.audit.decisions import known_labels
 from noisyflywheel.estimator.issues import label_issues_frame
 from noisyflywheel.noise import symmetric
 
+pytestmark = pytest.mark.usefixtures("quick_folds")
+
 GIVEN = np.array(["a", "a", "b", "b", "a", "b"])
 Q = np.array([[0.1, 0.9], [0.8, 0.2], [0.9, 0.1], [0.3, 0.7], [0.6, 0.4], [0.4, 0.6]])
 CLEAN = np.array([0.1, 0.8, 0.1, 0.7, 0.6, 0.6])

@@ -9,6 +9,8 @@ from PIL import Image
 from noisyflywheel.audit.files import open_table
 from noisyflywheel.audit.matching import read_issues
 
+pytestmark = pytest.mark.usefixtures("quick_folds")
+
 
 @pytest.fixture
 def table():

@@ -14,6 +14,8 @@ import pytest
 
 from noisyflywheel import FlywheelClassifier
 
+pytestmark = pytest.mark.usefixtures("quick_folds")
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES += sorted((ROOT / "examples").rglob("*.md"))

@@ -22,6 +22,8 @@ from noisyflywheel.data import lazy
 from noisyflywheel.loop.checkpoints import FitCheckpoints
 from noisyflywheel.noise import symmetric
 
+pytestmark = pytest.mark.usefixtures("quick_folds_of_module")
+
 QUICK = {"n_warmup_epochs": 2, "n_cycles": 2, "random_state": 0, "guard": False}
 
 
@@ -151,7 +153,7 @@ def test_the_tag_is_set():
     assert get_tags(FlywheelClassifier()).input_tags.allow_nan
 
 
-def test_missing_cells_that_tell_the_class_are_used(quick_folds):
+def test_missing_cells_that_tell_the_class_are_used():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 400)
     x = rng.normal(size=(400, 3))

@@ -13,6 +13,8 @@ from noisyflywheel.data.arrow import table_rows
 from noisyflywheel.data.lazy import LazyRows, OnDisk, lazy_rows
 from noisyflywheel.noise import symmetric
 
+pytestmark = pytest.mark.usefixtures("quick_folds_of_module")
+
 
 def hub():
     """Hugging Face's package; where it is not installed, ``datasets`` is the folder of tests of that name."""

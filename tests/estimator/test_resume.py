@@ -20,6 +20,8 @@ from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.persistence import CheckpointError, save_checkpoint
 from noisyflywheel.persistence.store import FILE
 
+pytestmark = pytest.mark.usefixtures("quick_folds_of_module")
+
 X, Y = load_digits(return_X_y=True)
 X, Y = X[:90], Y[:90]
 QUICK = {"n_warmup_epochs": 3, "n_cycles": 4, "n_folds": 1, "random_state": 0, "guard": False}
