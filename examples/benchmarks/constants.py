@@ -180,18 +180,18 @@ def variants(form):
     return found
 
 
-def fit(table, form, change):
+def fit(table, form, change, seed=0):
     """Test accuracy, and AUROC of the wrong labels."""
     with change() as params:
         settings = FORMS[form] | (params if isinstance(params, dict) else {})
-        clf = FlywheelClassifier(random_state=0, **settings).fit(table.X, table.given)
+        clf = FlywheelClassifier(random_state=seed, **settings).fit(table.X, table.given)
         test = float(clf.score(table.X_test, table.y_test))
     return {"test": test, "auroc": float(roc_auc_score(table.given == table.y, clf.label_quality_))}
 
 
-def load(folder, name, position, rows):
+def load(folder, name, position, rows, seed=0):
     """A table with at most so many training rows."""
-    table = table_data.load(name, ("sym30", "asym30")[position % 2], 0, folder)
+    table = table_data.load(name, ("sym30", "asym30")[position % 2], seed, folder)
     kept = np.random.default_rng(0).permutation(len(table.y))[:rows]
     return table._replace(X=table.X[kept], y=table.y[kept], given=table.given[kept])
 
@@ -220,7 +220,9 @@ def main():
     parser.add_argument("--data", default=None, help="folder of .npz files; without it scikit-learn's small sets")
     parser.add_argument("--tables", default=None, help="names, comma-separated")
     parser.add_argument("--form", choices=tuple(FORMS), default="folds")
+    parser.add_argument("--constants", default=None, help="names as in the table, comma-separated; all without it")
     parser.add_argument("--rows", type=int, default=400, help="training rows at most")
+    parser.add_argument("--seed", type=int, default=0, help="of split, labels and fit; another --out for each")
     parser.add_argument("--out", required=True, help="JSON lines; runs that are there are not repeated")
     parser.add_argument("--show", action="store_true", help="only show what is there")
     args = parser.parse_args()
@@ -230,12 +232,13 @@ def main():
     for position, name in enumerate([] if args.show else table_data.names(args.data)):
         if args.tables and name not in args.tables.split(","):
             continue
-        table = load(args.data, name, position, args.rows)
+        table = load(args.data, name, position, args.rows, args.seed)
         for (constant, how), change in variants(args.form).items():
-            if (args.form, name, constant, how) in done:
+            asked = args.constants is None or constant in ("defaults", *args.constants.split(","))
+            if not asked or (args.form, name, constant, how) in done:
                 continue
             row = {"form": args.form, "table": name, "rows": len(table.y), "constant": constant, "how": how}
-            row |= {"torch": torch.__version__} | fit(table, args.form, change)
+            row |= {"torch": torch.__version__} | fit(table, args.form, change, args.seed)
             rows.append(row)
             with path.open("a") as file:
                 file.write(json.dumps(row) + "\n")

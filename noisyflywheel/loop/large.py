@@ -219,8 +219,9 @@ class LargeFlywheel(Flywheel):
         posterior, predicted, confidence = torch.empty_like(s.q), torch.empty_like(s.given), torch.empty_like(s.q)
         for at in self._blocks(len(every)):
             part = part_of(s, at)
-            confidence[at], predicted[at] = part.f_prob.double().max(1)
-            q_y = em.refurbish(part.q, part.given, part.f_prob.double())
+            f_prob = part.f_prob.double()
+            confidence[at], predicted[at] = f_prob.max(1)
+            q_y = em.refurbish(part.q, part.given, f_prob)
             q_y /= q_y.sum(1, keepdim=True)
             posterior[at] = clean_posterior(part, q_y, T)
             s.f_prob[at] = q_y.to(self.storage)
