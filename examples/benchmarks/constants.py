@@ -82,7 +82,7 @@ NAMED = {
     ],
     "plain": [
         (closing, "BAYES_SHARE", 0.15, 0.6),
-        (main_em, "F_SHARE", 0.05, 0.2),
+        (main_em, "F_SHARE", 0.25, 1.0),
         (main_em, "OVERCONFIDENT", 0.04, 0.16),
         (guard, "DRIFT_MOST", 0.15, 0.6),
         (guard, "GAMMA_FALL", 0.165, 0.66),

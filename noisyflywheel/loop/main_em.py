@@ -18,8 +18,8 @@ from noisyflywheel.nets.trainer import Batch, Trainer
 OVERCONFIDENT = 0.08
 """Beyond this `overconfidence` g is calibrated: nets that fit their rows end below .05, underfitted ones reach .12."""
 
-F_SHARE = 0.1
-"""Share of f in the ranking score: more ranks human errors worse, none ranks random ones worse."""
+F_SHARE = 0.5
+"""Share of f in the ranking score: where one of the nets has learnt a wrong label, the other mostly has not."""
 
 
 class CleanPosterior(NamedTuple):

@@ -86,9 +86,9 @@ def test_e_step_calibrates_with_weights():
 # ranking score and overconfidence
 
 
-def test_ranking_score_is_nine_tenths_g_and_one_tenth_f():
+def test_ranking_score_is_the_mean_of_g_and_f():
     score = main_em.ranking_score(LOG_G.float(), F_TWO, torch.tensor([0, 1]))
-    assert_close(score, double(0.9 * 0.8 + 0.1 * 0.7, 0.9 * 0.9 + 0.1 * 0.6), rtol=1e-6, atol=0)
+    assert_close(score, double((0.8 + 0.7) / 2, (0.9 + 0.6) / 2), rtol=1e-6, atol=0)
 
 
 def test_g_is_overconfident_from_eight_hundredths_on():
