@@ -151,7 +151,7 @@ def test_e_step_of_g():
     assert_close(s.q, e_step_by_hand(0.3, EPS), rtol=1e-5, atol=0)
     assert float(s.gamma) == pytest.approx(float(s.q.mean()))
     assert s.temperature == 1.0
-    score = 0.9 * G_PROB[ROWS, GIVEN] + 0.1 * F_PROB[ROWS, GIVEN]
+    score = (G_PROB[ROWS, GIVEN] + F_PROB[ROWS, GIVEN]) / 2
     assert_close(s.quality_sum, score.double(), rtol=1e-5, atol=0)
     assert torch.equal(s.n_scored, torch.ones(N, dtype=torch.float64))
 
@@ -561,7 +561,7 @@ def test_rows_of_weight_zero_are_judged_at_the_end(noise_model):
     assert_close(s.q, e_step_by_hand(0.3, s.eps), rtol=1e-5, atol=0)
     assert s.n_scored.tolist() == [1] * N
     assert_close(s.f_prob, F_PROB)
-    score = 0.9 * G_PROB[ROWS, GIVEN].double() + 0.1 * guess[ROWS, GIVEN]
+    score = (G_PROB[ROWS, GIVEN].double() + guess[ROWS, GIVEN]) / 2
     assert_close(s.quality_sum[[2, 5]], score[[2, 5]], rtol=1e-5, atol=0)
 
 
