@@ -72,7 +72,7 @@ def e_step(
 
 
 def ranking_score(log_g: Tensor, f_prob: Tensor, given: Tensor) -> Tensor:
-    """What a cycle adds to the label quality: g's probability of the given label, and a little of f's to part ties.
+    """What a cycle adds to the label quality: the mean of g's and f's probability of the given label.
 
     ``log_g`` and ``f_prob`` have shape (B, K), ``given`` (B,); returns (B,), float64, in [0, 1].
     """

@@ -44,15 +44,14 @@ class CycleMeasures:
     -----
     Columns, each in [0, 1] but for the seconds:
 
-    - ``test_accuracy``, ``test_top5`` (of six classes or more): of f. - ``selection_auroc``: of q_i against
-    whether label i is right (Figure 5, left); ``quality_auroc``: of the mean over the
-      cycles so far of g's probability of the given label.
-    - ``refurbishment_accuracy``: share of resampled labels y^ that are right (Figure 5, right);
-      ``f_train_accuracy``:
+    - ``test_accuracy``, ``test_top5`` (of six classes or more): of f.
+    - ``selection_auroc``: of q_i against whether label i is right (Figure 5, left); ``quality_auroc``: of the ranking
+      score, the mean of g's and f's probability of the given label over the cycles so far.
+    - ``refurbishment_accuracy``: share of resampled labels y^ that are right (Figure 5, right); ``f_train_accuracy``:
       of f's own guess on the training rows, as step 4 makes it.
-    - ``corruption_error``: between T_c and the truth, see `matrix_error` (Figure 3). - ``largest_class``:
-    share of the most frequent class among y^. - ``inference_seconds``: of f over all test rows (Table 7);
-    ``cycle_seconds``: sum over the steps of Figure 2.
+    - ``corruption_error``: between T_c and the truth, see `matrix_error` (Figure 3).
+    - ``largest_class``: share of the most frequent class among y^.
+    - ``inference_seconds``: of f over all test rows (Table 7); ``cycle_seconds``: sum over the steps of Figure 2.
     """
 
     def __init__(
