@@ -19,7 +19,8 @@ OVERCONFIDENT = 0.08
 """Beyond this `overconfidence` g is calibrated: nets that fit their rows end below .05, underfitted ones reach .12."""
 
 F_SHARE = 0.5
-"""Share of f in the ranking score: where one of the nets has learnt a wrong label, the other mostly has not."""
+"""Share of f in the ranking score: both nets together rank wrong labels better than g with a tenth of f does, but for
+some errors of people (docs/defaults.md, "One net: the ranking score")."""
 
 
 class CleanPosterior(NamedTuple):

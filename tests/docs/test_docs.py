@@ -14,8 +14,6 @@ import pytest
 
 from noisyflywheel import FlywheelClassifier
 
-pytestmark = pytest.mark.usefixtures("quick_folds")
-
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES += sorted((ROOT / "examples").rglob("*.md"))
@@ -43,6 +41,7 @@ WITH_CODE = [page for page in PAGES if blocks(page)]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
 
+@pytest.mark.usefixtures("quick_folds")
 @pytest.mark.parametrize("page", WITH_CODE, ids=lambda p: p.name)
 def test_page_runs(page, tmp_path, monkeypatch):
     matplotlib.use("Agg")

@@ -1,6 +1,7 @@
 """Fits shared by processes that other launchers start: accelerate, Ray Train, Slurm's srun."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,12 @@ SCRIPT = Path(shared_fits.__file__)
 def run(command, *, timeout=300, **more):
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment() | more)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
 
 
 def assert_shared(folder):
@@ -52,7 +59,7 @@ def test_the_line_for_srun(tmp_path):
     """That of docs/scale.md, with a stand-in for srun that sets what Slurm sets."""
     page = (Path(__file__).parents[2] / "docs" / "scale.md").read_text(encoding="utf-8")
     line = page[page.index("srun --ntasks-per-node") :]
-    line = line[: line.index("```")].replace("29500", "29511")
+    line = line[: line.index("```")].replace("29500", str(free_port()))
     line = line.replace("python train.py", f"{sys.executable} {SCRIPT} {tmp_path} norms")
     run(["bash", "-c", SRUN + line], FIRST_HOST="127.0.0.1")
     assert_shared(tmp_path)
