@@ -42,9 +42,9 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
         Epochs of plain cross-entropy on the given labels before the first cycle. "auto" stops by a criterion
         measured on the data (see `noisyflywheel.loop.warmup`); the paper has 10.
     n_cycles : "auto" or int, default="auto"
-        Cycles; one cycle is one pass over the data with each network. "auto" is 50 without folds,
-        and with them 16, or 8 beyond 30,000 rows; up to 5,000 rows 8 more follow where many labels of
-        rows that a net has not seen were won (`noisyflywheel.loop.rounds`).
+        Cycles; one cycle is one pass over the data with each network. "auto" is 100 without folds,
+        and with them 16; half as many beyond 30,000 rows, and with nets of your own. Up to 5,000 rows 8 more
+        follow where many labels of rows that a net has not seen were won (`noisyflywheel.loop.rounds`).
     n_folds : "auto" or int, default="auto"
         Above 1, default nets on vectors are stacks of members, each trained without its own fold of the rows, and
         every E-step asks the members that have not seen a row (`noisyflywheel.loop.out_of_fold`). 1 is one net on all
@@ -57,7 +57,7 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
         are of very unequal size (`noisyflywheel.em.losses.limited_weight`).
     cr_ramp : "auto" or int, default="auto"
         Cycles over which lambda grows linearly from 0; 0 is at once, as in the paper. "auto" is 10 % of
-        ``n_cycles`` for vectors, 50 % with folds, and 40 % for images.
+        ``n_cycles`` for vectors, 5 at most, 50 % with folds, and 40 % for images.
     contrastive_weight : "auto" or float, default="auto"
         alpha, the weight of the contrastive loss on two strong views (Sec. 4.1). "auto" is 0; the paper and the
         recipes have 0.025.

@@ -15,16 +15,19 @@ from noisyflywheel.loop.state import Settings
 from noisyflywheel.views.vectors import share_a_unit
 
 AUTO = {"mixup_alpha": 0.0, "contrastive_weight": 0.0, "distribution_alignment": 0.0}
-AUTO_VECTORS = AUTO | {"average_epochs": 0.0, "cr_ramp": 0.1, "n_cycles": 50, "distribution_alignment": 0.3}
-AUTO_IMAGES = AUTO | {"average_epochs": 5.0, "cr_ramp": 0.4, "n_cycles": 50, "distribution_alignment": 0.3}
+AUTO_VECTORS = AUTO | {"average_epochs": 0.0, "cr_ramp": 0.1, "n_cycles": 100, "distribution_alignment": 0.3}
+AUTO_IMAGES = AUTO | {"average_epochs": 5.0, "cr_ramp": 0.4, "n_cycles": 100, "distribution_alignment": 0.3}
 AUTO_FOLDS = AUTO | {"average_epochs": 0.0, "cr_ramp": 0.5, "n_cycles": 16}
-AUTO_MANY_ROWS = AUTO_FOLDS | {"n_cycles": 8}
-"""What "auto" stands for, without folds and with them (fewer cycles beyond ``MANY_ROWS`` rows, where each has many
-steps); ``cr_ramp`` as a share of the cycles. In the tens of epochs that a default fit has, MixUp and the contrastive
-loss cost more than they give: f stays behind g, on tables and embeddings as on pictures. A long ramp leaves nets on
-embeddings and tables time to memorise the given labels; small convolutional nets underfit, want a long one and their
-weights averaged. Which class is labelled as which is settled in the first cycles, where f's guess is aligned."""
+"""What "auto" stands for, without folds and with them; ``cr_ramp`` as a share of the cycles. In the tens of epochs that
+a default fit has, MixUp and the contrastive loss cost more than they give: f stays behind g, on tables and embeddings
+as on pictures. Small convolutional nets underfit, want a long ramp and their weights averaged. Which class is labelled
+as which is settled in the first cycles, where f's guess is aligned."""
 
+FEWER_CYCLES = 0.5
+"""Share of the cycles beyond ``MANY_ROWS`` rows, where each has many steps, and with nets of the user's own."""
+
+LONGEST_RAMP = 5
+"""Most cycles of lambda's ramp for one net on vectors: a long one leaves it time to memorise the given labels."""
 
 SMALL_TABLE = 5_000
 """Rows up to which cycles may be repeated (`noisyflywheel.loop.rounds`): more rows have enough steps in one round."""
@@ -33,11 +36,16 @@ SMALL_TABLE = 5_000
 def make_settings(params: dict[str, Any], image: bool, n_folds: int = 1, n_rows: int = 0) -> Settings:
     """The loop's settings from checked parameters, every "auto" resolved but that of the warm-up."""
     values = {name: params[name] for name in Settings.__dataclass_fields__ if name != "n_rounds"}
-    folds = AUTO_MANY_ROWS if n_rows > MANY_ROWS else AUTO_FOLDS
-    auto: dict[str, Any] = AUTO_IMAGES if image else folds if n_folds > 1 else AUTO_VECTORS
+    auto: dict[str, Any] = AUTO_IMAGES if image else AUTO_FOLDS if n_folds > 1 else AUTO_VECTORS
     auto = auto | {"distribution_alignment": 0.0} if params["resample"] == "argmax" else auto
-    n_cycles = auto["n_cycles"] if params["n_cycles"] == "auto" else params["n_cycles"]
-    for name, value in (auto | {"cr_ramp": max(1, int(n_cycles * auto["cr_ramp"]))}).items():
+    n_cycles = params["n_cycles"]
+    if n_cycles == "auto":
+        own_nets = params["main_net"] is not None or params["aux_net"] is not None
+        has_fewer = own_nets or n_rows > MANY_ROWS
+        n_cycles = int(auto["n_cycles"] * FEWER_CYCLES) if has_fewer else auto["n_cycles"]
+    ramp = int(n_cycles * auto["cr_ramp"])
+    ramp = min(ramp, LONGEST_RAMP) if not image and n_folds == 1 else ramp
+    for name, value in (auto | {"n_cycles": n_cycles, "cr_ramp": max(1, ramp)}).items():
         if isinstance(values[name], str):
             values[name] = value
     again = n_folds > 1 and params["n_cycles"] == "auto" and n_rows <= SMALL_TABLE

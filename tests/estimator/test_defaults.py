@@ -81,13 +81,30 @@ def test_folds_for_too_few_rows():
 def test_settings():
     folds, vectors, images = (make_settings(params(), *kind) for kind in ((False, 5), (False, 1), (True, 1)))
     assert (folds.n_cycles, folds.cr_ramp) == (16, 8)
-    assert (vectors.n_cycles, vectors.cr_ramp, vectors.average_epochs) == (50, 5, 0.0)
+    assert (vectors.n_cycles, vectors.cr_ramp, vectors.average_epochs) == (100, 5, 0.0)
     assert [made.distribution_alignment for made in (folds, vectors, images)] == [0, 0.3, 0.3]
     assert make_settings(params(resample="argmax"), False).distribution_alignment == 0  # the paper's form
     assert make_settings(params(resample="argmax", distribution_alignment=0.2), False).distribution_alignment == 0.2
-    assert (images.n_cycles, images.cr_ramp, images.average_epochs) == (50, 20, 5.0)
+    assert (images.n_cycles, images.cr_ramp, images.average_epochs) == (100, 40, 5.0)
     assert [make_settings(params(), False, 2, n_rows).n_cycles for n_rows in (30_000, 30_001)] == [16, 8]
     assert make_settings(params(n_cycles=20, cr_ramp=3, mixup_alpha=4.0), False).cr_ramp == 3
+
+
+@pytest.mark.parametrize("image", [False, True])
+def test_half_as_many_cycles_with_many_rows_and_with_own_nets(image):
+    by_rows = [make_settings(params(), image, 1, n_rows).n_cycles for n_rows in (30_000, 30_001)]
+    own = [make_settings(params(**{name: object()}), image, 1, 100) for name in ("main_net", "aux_net")]
+    assert (*by_rows, *(made.n_cycles for made in own)) == (100, 50, 50, 50)
+    assert own[0].cr_ramp == (20 if image else 5)
+
+
+def test_the_ramp_is_a_share_of_the_cycles_asked_for():
+    def ramp(n_cycles, *kind):
+        return make_settings(params(n_cycles=n_cycles), *kind).cr_ramp
+
+    assert [ramp(n, False, 1) for n in (1, 20, 50, 300)] == [1, 2, 5, 5]
+    assert [ramp(n, True, 1) for n in (1, 20, 300)] == [1, 8, 120]
+    assert [ramp(n, False, 5) for n in (1, 20, 300)] == [1, 10, 150]
 
 
 def test_decisions_are_told():

@@ -74,7 +74,7 @@ def test_only_small_tables_with_folds_whose_cycles_are_not_asked_for_have_rounds
     auto = dict.fromkeys(
         ("cr_ramp", "contrastive_weight", "mixup_alpha", "distribution_alignment", "average_epochs", "n_cycles"), "auto"
     )
-    params = dict.fromkeys(Settings.__dataclass_fields__, 1) | auto
+    params = dict.fromkeys(Settings.__dataclass_fields__, 1) | auto | {"main_net": None, "aux_net": None}
 
     def most(n_folds=5, n_rows=SMALL_TABLE, **changes):
         return make_settings(params | changes, False, n_folds, n_rows).n_rounds
