@@ -99,6 +99,7 @@ NAMED = {
         (defaults, "BY_HEART", 0.75, 3.0),
         (defaults, "TOLD_APART", 0.36, 1.44),
         (defaults, "SURELY", 0.5, 2.0),
+        (defaults, "LONGEST_RAMP", 2, 10),
         (separability, "SUREST", 0.05, 0.2),
         (vectors, "BEYOND_NEIGHBOUR", 0.65, 2.6),
         (view_strength, "LEARNT_BY_HEART", 0.15, 0.6),
@@ -157,8 +158,7 @@ OTHERS = {
     "plain": {},
     "wide": {
         "alignment": (lambda: of_vectors(distribution_alignment=0.15), lambda: of_vectors(distribution_alignment=0.6)),
-        "cr_ramp": (lambda: of_vectors(cr_ramp=0.05), lambda: of_vectors(cr_ramp=0.2)),
-        "n_cycles": (lambda: of_vectors(n_cycles=25), lambda: of_vectors(n_cycles=100)),
+        "n_cycles": (lambda: of_vectors(n_cycles=50), lambda: of_vectors(n_cycles=200)),
     },
 }
 """Constants that are default values, and parameters: what sets half and twice."""
