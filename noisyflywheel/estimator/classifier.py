@@ -43,8 +43,8 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
         measured on the data (see `noisyflywheel.loop.warmup`); the paper has 10.
     n_cycles : "auto" or int, default="auto"
         Cycles; one cycle is one pass over the data with each network. "auto" is 100 without folds,
-        and with them 16; half as many beyond 30,000 rows, and with nets of your own. Up to 5,000 rows 8 more
-        follow where many labels of rows that a net has not seen were won (`noisyflywheel.loop.rounds`).
+        and with them 16; half as many beyond 30,000 rows, and with nets of your own. With folds, up to 5,000
+        rows, 8 more follow where many labels of unseen rows were won (`noisyflywheel.loop.rounds`).
     n_folds : "auto" or int, default="auto"
         Above 1, default nets on vectors are stacks of members, each trained without its own fold of the rows, and
         every E-step asks the members that have not seen a row (`noisyflywheel.loop.out_of_fold`). 1 is one net on all

@@ -38,14 +38,12 @@ def make_settings(params: dict[str, Any], image: bool, n_folds: int = 1, n_rows:
     values = {name: params[name] for name in Settings.__dataclass_fields__ if name != "n_rounds"}
     auto: dict[str, Any] = AUTO_IMAGES if image else AUTO_FOLDS if n_folds > 1 else AUTO_VECTORS
     auto = auto | {"distribution_alignment": 0.0} if params["resample"] == "argmax" else auto
-    n_cycles = params["n_cycles"]
-    if n_cycles == "auto":
-        own_nets = params["main_net"] is not None or params["aux_net"] is not None
-        has_fewer = own_nets or n_rows > MANY_ROWS
-        n_cycles = int(auto["n_cycles"] * FEWER_CYCLES) if has_fewer else auto["n_cycles"]
-    ramp = int(n_cycles * auto["cr_ramp"])
-    ramp = min(ramp, LONGEST_RAMP) if not image and n_folds == 1 else ramp
-    for name, value in (auto | {"n_cycles": n_cycles, "cr_ramp": max(1, ramp)}).items():
+    own_nets = params["main_net"] is not None or params["aux_net"] is not None
+    usual = int(auto["n_cycles"] * FEWER_CYCLES) if own_nets or n_rows > MANY_ROWS else auto["n_cycles"]
+    n_cycles = usual if params["n_cycles"] == "auto" else params["n_cycles"]
+    longest = n_cycles if image or n_folds > 1 else LONGEST_RAMP
+    ramp = max(1, min(int(n_cycles * auto["cr_ramp"]), longest))
+    for name, value in (auto | {"n_cycles": n_cycles, "cr_ramp": ramp}).items():
         if isinstance(values[name], str):
             values[name] = value
     again = n_folds > 1 and params["n_cycles"] == "auto" and n_rows <= SMALL_TABLE
