@@ -35,6 +35,20 @@ from noisyflywheel.reproduce.measures import CycleMeasures
 from noisyflywheel.reproduce.record import environment, write_json
 
 
+LITERAL = {
+    "n_warmup_epochs": 10,
+    "n_cycles": 20,
+    "resample": "argmax",
+    "calibrate": False,
+    "cr_ramp": 0,
+    "guard": False,
+    "mixup_alpha": 4.0,
+    "contrastive_weight": 0.025,
+    "average_epochs": 0,
+}
+"""The paper's form, in 30 epochs in place of its 300."""
+
+
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the archive, see cifar10n_archive.py")
@@ -43,11 +57,15 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--n-test", type=int, default=10_000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--params", default="{}", help="JSON of FlywheelClassifier parameters; {} = defaults")
+    parser.add_argument("--literal", action="store_true", help="the paper's form of the loop (docs/method.md)")
+    parser.add_argument("--no-plain", action="store_true", help="without the plain training beside it")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--checkpoints", type=Path, help="folder from which a fit that was cut off goes on")
     parser.add_argument("--out", type=Path, help="a result that is there is not made again; _SEED is added to names")
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.params = (LITERAL if args.literal else {}) | json.loads(args.params)
+    return args
 
 
 def counted(flywheel) -> int:
@@ -84,7 +102,7 @@ def fit_flywheel(args, seed, data, test):
     counting = Counting(CycleMeasures(data.y, data.y_clean, test.X, test.y, sink=show))
     settings = {"random_state": seed, "device": args.device, "on_cycle": counting, "checkpoint_dir": args.checkpoints}
     start = time.perf_counter()
-    clf = FlywheelClassifier(**settings | json.loads(args.params)).fit(data.X, data.y)
+    clf = FlywheelClassifier(**settings | args.params).fit(data.X, data.y)
     seconds, rows = time.perf_counter() - start, clf.history_.to_dict("records")
     right = data.y == data.y_clean
     counts = np.bincount(clf.refurbished_labels_, minlength=10)
@@ -151,22 +169,27 @@ def main() -> None:
 def compare(args, seed, data, test, out) -> None:
     """One seed: the flywheel, then plain training for as many pictures."""
     found = {"claim": __doc__.splitlines()[0], "environment": environment(torch.device(args.device))}
-    found |= {"n": args.n, "labels": args.labels, "seed": seed, "params": json.loads(args.params)}
+    found |= {"n": args.n, "labels": args.labels, "seed": seed, "params": args.params}
     found["right_labels"] = float((data.y == data.y_clean).mean())
     print(f"{args.n:,} pictures, {found['right_labels']:.1%} of the labels right; {found['environment']['device']}")
     found["flywheel"] = fit_flywheel(args, seed, data, test)
-    found["plain"] = fit_plain(args, seed, data, test, found["flywheel"]["images_seen_by_f"])
-    ours, plain = found["flywheel"], found["plain"]
-    print(f"\nflywheel  test {ours['last_test_accuracy']:.4f} after the last cycle;")
-    print(
-        f"          label_quality AUROC {ours['label_quality_auroc']:.4f}, clean_proba {ours['clean_proba_auroc']:.4f};"
-    )
-    print(f"          largest class of the refurbished labels {ours['largest_refurbished_class']:.3f}")
-    taken = f"{plain['images_seen']:,} pictures, {plain['seconds']:.0f} s"
-    print(f"plain     test {plain['last_test_accuracy']:.4f} after {taken}")
-    print(f"          with averaged weights {plain['last_test_accuracy_of_averaged_weights']:.4f}")
+    if not args.no_plain:
+        found["plain"] = fit_plain(args, seed, data, test, found["flywheel"]["images_seen_by_f"])
+    print_figures(found)
     if out:
         write_json(out, found)
+
+
+def print_figures(found) -> None:
+    """The figures of one seed."""
+    ours, plain = found["flywheel"], found.get("plain")
+    scores = f"label_quality AUROC {ours['label_quality_auroc']:.4f}, clean_proba {ours['clean_proba_auroc']:.4f}"
+    print(f"\nflywheel  test {ours['last_test_accuracy']:.4f} after the last cycle;\n          {scores};")
+    print(f"          largest class of the refurbished labels {ours['largest_refurbished_class']:.3f}")
+    if plain:
+        taken = f"{plain['images_seen']:,} pictures, {plain['seconds']:.0f} s"
+        print(f"plain     test {plain['last_test_accuracy']:.4f} after {taken}")
+        print(f"          with averaged weights {plain['last_test_accuracy_of_averaged_weights']:.4f}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
@@ -56,14 +56,13 @@ class FittedMixin:
         ndarray of shape (n, K), float64
             Columns in the order of ``classes_``; rows sum to 1.
         """
-        check_is_fitted(self)
-        net = getattr(self, "aux_net_", self.main_net_)
-        return predict_rows(net, self.views_, self._amp, self._default_nets, read_rows(self, X, reset=False))
+        rows = self._rows_to_predict(X)
+        return _filled(len(rows), self._proba_parts(rows))
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Class of each row, in the caller's label type: ndarray of shape (n,)."""
-        best = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[best]
+        best = [proba.argmax(axis=1) for proba in self._proba_parts(self._rows_to_predict(X))]
+        return self.classes_[np.concatenate(best)]
 
     def get_label_issues(self) -> pd.DataFrame:
         """Verdict on each label of the training data.
@@ -96,6 +95,15 @@ class FittedMixin:
         """
         return class_summary(self.get_label_issues(), self.classes_, self.transition_matrix_, self.clean_proba_)
 
+    def _rows_to_predict(self, X: Any) -> Any:
+        check_is_fitted(self)
+        return read_rows(self, X, reset=False)
+
+    def _proba_parts(self, rows: Tensor | Dataset) -> Iterator[NDArray[np.float64]]:
+        """`proba_parts` by f, or by g where there is no f."""
+        net = getattr(self, "aux_net_", self.main_net_)
+        return proba_parts(net, self.views_, self._amp, self._default_nets, rows)
+
 
 def fitted_arrays(closing: Closing) -> dict[str, Any]:
     """Fitted attributes of the rows and classes, by name.
@@ -119,21 +127,24 @@ def fitted_arrays(closing: Closing) -> dict[str, Any]:
     }
 
 
-def predict_rows(
+def proba_parts(
     net: Any, views: ViewAdapter, amp: bool, default_net: bool, rows: Tensor | Dataset
-) -> NDArray[np.float64]:
-    """Probabilities (n, K) of a fitted skorch net on rows as they are; float64, rows sum to 1.
+) -> Iterator[NDArray[np.float64]]:
+    """Probabilities (b, K) of a fitted skorch net on rows as they are, in order; float64, rows sum to 1.
 
-    ``amp`` says whether its forwards run in bf16; ``default_net`` whether its memory is known (`prediction_batch`).
+    One part as long as they are few: the device is waited for once. ``amp`` says whether forwards run in bf16;
+    ``default_net`` whether the net's memory is known (`prediction_batch`).
     """
     trainer = Trainer(net, amp, scheduled=default_net)
     with closing(make_source(rows, trainer.device, worker_options(net=net))) as source:
         parts = plain_parts(trainer, source, views.plain)
         first = next(parts)
-        if len(source) * first.shape[1] > LARGE:
-            return _filled(len(source), itertools.chain([first], parts))
-        log_p = torch.cat([first, *parts])
-    return probabilities(log_p).numpy()
+        if len(source) * first.shape[1] <= LARGE:
+            parts = iter([torch.cat([first, *parts])])
+        else:
+            parts = itertools.chain([first], parts)
+        for log_p in parts:
+            yield probabilities(log_p).numpy()
 
 
 def probabilities(log_p: Tensor) -> Tensor:
@@ -142,12 +153,12 @@ def probabilities(log_p: Tensor) -> Tensor:
     return proba / proba.sum(1, keepdim=True)
 
 
-def _filled(n_rows: int, parts: Iterable[Tensor]) -> NDArray[np.float64]:
-    """`probabilities` of all parts, without any of them twice in memory."""
+def _filled(n_rows: int, parts: Iterator[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """All parts (b, K) in one array, none of them twice in memory."""
     proba, start = np.empty(0), 0
-    for log_p in parts:
+    for part in parts:
         if start == 0:
-            proba = np.empty((n_rows, log_p.shape[1]))
-        proba[start : start + len(log_p)] = probabilities(log_p)
-        start += len(log_p)
+            proba = part if len(part) == n_rows else np.empty((n_rows, part.shape[1]))
+        proba[start : start + len(part)] = part
+        start += len(part)
     return proba

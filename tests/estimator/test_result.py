@@ -1,9 +1,14 @@
 """Fitted attributes from the end of a fit made by hand."""
 
 import numpy as np
+import pytest
 import torch
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_digits
+from torch.utils.data import TensorDataset
 
+from noisyflywheel import FlywheelClassifier
+from noisyflywheel.estimator import result
 from noisyflywheel.estimator.result import fitted_arrays
 from noisyflywheel.loop.closing import Closing
 
@@ -40,3 +45,17 @@ def test_every_array_under_its_name():
 def test_clean_proba_has_the_order_of_the_quality_and_the_level_of_the_posterior():
     found = fitted_arrays(CLOSING)
     assert_allclose(found["clean_proba_"], 0.999 * np.array([0.9, 0.6, 0.3]) + 0.001 * np.array([1, 2 / 3, 1 / 3]))
+
+
+@pytest.mark.parametrize("kind", ["array", "dataset"])
+def test_many_rows_are_predicted_part_by_part(kind, monkeypatch):
+    X, y = load_digits(return_X_y=True)
+    clf = FlywheelClassifier(n_folds=1, n_warmup_epochs=1, n_cycles=1, random_state=0).fit(X[:200], y[:200].astype(str))
+    rows = X if kind == "array" else TensorDataset(torch.from_numpy(X).float(), torch.from_numpy(y))
+    whole, classes = clf.predict_proba(rows), clf.predict(rows)
+    sizes, make = [], result.probabilities
+    monkeypatch.setattr(result, "LARGE", 0)
+    monkeypatch.setattr(result, "probabilities", lambda log_p: sizes.append(len(log_p)) or make(log_p))
+    assert_array_equal(clf.predict(rows), classes)
+    assert sum(sizes) == len(X) and max(sizes) < len(X) / 2
+    assert_array_equal(clf.predict_proba(rows), whole)
