@@ -34,7 +34,6 @@ from noisyflywheel.loop.loader import predict_plain
 from noisyflywheel.reproduce.measures import CycleMeasures
 from noisyflywheel.reproduce.record import environment, write_json
 
-
 LITERAL = {
     "n_warmup_epochs": 10,
     "n_cycles": 20,

@@ -33,7 +33,8 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
         Networks g and f. Both are cloned; modules, optimizers, learning rates, callbacks and devices stay the
         caller's. ``module__n_features``, ``module__n_classes`` and ``module__in_channels`` are filled in where
         the module takes them and they are unset. If only one is given the other is a clone of it with its own
-        seed. None builds defaults: an MLP that standardises its input for vectors, a small ResNet for images.
+        seed. None builds defaults: for vectors an MLP that standardises its input, or with folds a stack of small
+        ones; for images a small ResNet.
     views : "auto", None or object, default="auto"
         Weak and strong augmentation: an object with ``weak(x)`` and ``strong(x)`` on batches of tensors. "auto"
         takes `noisyflywheel.views.VectorViews` for vectors and `noisyflywheel.views.ImageViews` for images;
@@ -48,8 +49,8 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
     n_folds : "auto" or int, default="auto"
         Above 1, default nets on vectors are stacks of members, each trained without its own fold of the rows, and
         every E-step asks the members that have not seen a row (`noisyflywheel.loop.out_of_fold`). 1 is one net on all
-        rows, as in the paper. "auto" is 1 for pictures and for wide features of one unit, if simple classifiers tell
-        the classes apart by them (`noisyflywheel.estimator.separability`), and folds for all others.
+        rows, as in the paper. "auto" is 1 for pictures and for wide features of one unit, if there are 1.5 rows a feature and
+        simple classifiers tell the classes apart (`noisyflywheel.estimator.separability`), and folds for all others.
     cycle_size : int or None, default=None
         Rows a cycle, drawn anew with balanced given labels (Sec. 4.2, Clothing1M); None takes all.
     cr_weight : float, default=3.0
@@ -62,7 +63,7 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
         alpha, the weight of the contrastive loss on two strong views (Sec. 4.1). "auto" is 0; the paper and the
         recipes have 0.025.
     mixup_alpha : "auto" or float, default="auto"
-        Parameter of MixUp's Beta distribution; 0 does not mix. "auto" is 0: in a fit of the default length MixUp
+        Parameter of MixUp's Beta distribution; 0 does not mix. "auto" is 0: in fits of 50 cycles MixUp
         keeps f behind g. The recipes set 4.
     sharpen_temperature : float in (0, 10], default=1.0
         Temperature of f's guess in the training targets (Eq. 11); below 1 sharpens.
@@ -123,7 +124,7 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
     refurbished_labels_ : ndarray of shape (n,)
         Most likely true label, in the caller's label type.
     refurbished_proba_ : ndarray of shape (n, K)
-        Its distribution, Eq. (11).
+        Its distribution, Eq. (11), with folds that of f through T; of many rows and classes in float32 or float16.
     transition_matrix_, corruption_matrix_ : ndarray of shape (K, K)
         T and T_c: rows = true class, columns = given class, rows sum to 1.
     clean_rate_ : float
