@@ -216,7 +216,7 @@ def to_tensor(x: np.ndarray) -> Tensor:
     """An array as a tensor without a copy; float64 becomes float32, read-only memory is fine."""
     if x.dtype not in (np.float32, np.uint8):
         x = x.astype(np.float32)
-    if any(stride < 0 for stride in x.strides):
+    if any(stride < 0 or stride % x.itemsize for stride in x.strides):
         x = np.ascontiguousarray(x)
     with warnings.catch_warnings():  # nothing here writes to rows
         warnings.filterwarnings("ignore", message=".*not writable.*", category=UserWarning)

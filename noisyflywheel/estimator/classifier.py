@@ -11,7 +11,7 @@ from sklearn.utils import Tags
 from skorch import NeuralNet
 
 from noisyflywheel.estimator.callbacks import CallbackSupportMixin, with_callbacks
-from noisyflywheel.estimator.fit import fit_flywheel
+from noisyflywheel.estimator.fit import fit_flywheel, unchanged_unless_fitted
 from noisyflywheel.estimator.fit_job import labelled_rows
 from noisyflywheel.estimator.inputs import is_dataset, labels_of_dataset
 from noisyflywheel.estimator.parameters import check_parameters
@@ -49,7 +49,7 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
     n_folds : "auto" or int, default="auto"
         Above 1, default nets on vectors are stacks of members, each trained without its own fold of the rows, and
         every E-step asks the members that have not seen a row (`noisyflywheel.loop.out_of_fold`). 1 is one net on all
-        rows, as in the paper. "auto" is 1 for pictures and for wide features of one unit, if there are 1.5 rows a feature and
+        rows, as in the paper. "auto" is 1 for pictures and for wide features of one unit, with 1.5 rows for each, if
         simple classifiers tell the classes apart (`noisyflywheel.estimator.separability`), and folds for all others.
     cycle_size : int or None, default=None
         Rows a cycle, drawn anew with balanced given labels (Sec. 4.2, Clothing1M); None takes all.
@@ -244,8 +244,9 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
         y : array-like of shape (n,)
             The noisy labels, of any label type. May be None if X is a Dataset of ``(x, label)`` items.
         sample_weight : array-like of shape (n,), optional
-            Weights, at least 0, of the rows in both M-steps and in gamma, T and T_c; only their ratios matter. Rows of
-            weight 0 take no part: nets that never saw them judge their labels.
+            Weights, at least 0, of the rows in both M-steps and in gamma, T and T_c; only their ratios matter, but that
+            whole weights of up to 100 rows in all are repetitions. Rows of weight 0 take no part: nets that never saw
+            them judge their labels.
 
         Returns
         -------
@@ -262,10 +263,12 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
         RanksError
             On several processes, if another one has ended or does not come within five minutes.
         KeyboardInterrupt
-            On Ctrl-C. If at least one cycle was done, the estimator is fitted with what it had.
+            On Ctrl-C. If at least one cycle was done, the estimator is fitted with what it had. After any other
+            exception it is as it was before.
         """
         with joined(self.distributed) as ranks:
             check_parameters(self.get_params(deep=False))
-            y = labels_of_dataset(X) if y is None and is_dataset(X) else y
-            fit_flywheel(self, labelled_rows(self, X, y, sample_weight), X, y, ranks)
+            with unchanged_unless_fitted(self):
+                y = labels_of_dataset(X) if y is None and is_dataset(X) else y
+                fit_flywheel(self, labelled_rows(self, X, y, sample_weight), X, y, ranks)
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from noisyflywheel.em.some_rows import MANY_ROWS
@@ -180,4 +181,5 @@ def share_of_flags(sample: Tensor) -> float:
 
 
 def _is_one_of(value: Any, values: tuple[Any, ...]) -> bool:
+    value = value.item() if isinstance(value, np.generic) else value
     return any(value is other or (type(value) in (str, int, float, bool) and value == other) for other in values)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pandas as pd
@@ -44,6 +45,19 @@ def fit_flywheel(estimator: Any, data: LabelledRows, X: Any, y: Any, ranks: Rank
             data.classes,
         )
     task.end()
+
+
+@contextmanager
+def unchanged_unless_fitted(estimator: Any) -> Iterator[None]:
+    """Inside, what is learnt of the rows is set before anything is trained; an exception before `publish` undoes it."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        if vars(estimator).get("history_") is before.get("history_"):
+            vars(estimator).clear()
+            vars(estimator).update(before)
+        raise
 
 
 def fit_in_form(job: FitJob, form: Form, task: FitTask) -> str | None:
@@ -103,7 +117,7 @@ def publish(job: FitJob, run: FlywheelRun) -> None:
     estimator._kept = None if kept is None else run.kept() | kept
     end = flywheel.close()
     estimator.classes_, estimator._given, estimator._index = data.classes, data.labels, data.row_names
-    for name, value in fitted_arrays(end).items():
+    for name, value in fitted_arrays(end, job.trained.weights).items():
         moved = name in PER_ROW and job.trained.position is not None
         setattr(estimator, name, value[job.trained.position] if moved else value)
     estimator.refurbished_labels_ = data.classes[estimator.refurbished_proba_.argmax(1)]

@@ -141,6 +141,7 @@ def _read_dataset(estimator: Any, X: Dataset, reset: bool) -> Dataset:
     shape = tuple(channels_first(row[None]).shape[1:])
     if reset:
         estimator.n_features_in_ = row.shape[0] if row.ndim else 1
+        vars(estimator).pop("feature_names_in_", None)
     _check_row_shape(estimator, shape, reset)
     return X
 
@@ -215,11 +216,12 @@ def read_labels(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     check_consistent_length(X, y)
     check_same_index(X, y)
-    missing = np.asarray(pd.isna(y))
+    missing = np.asarray(pd.isna(y if hasattr(y, "dtype") or isinstance(y, _PANDAS) else np.asarray(y, dtype=object)))
+    missing = missing.ravel() if missing.ndim == 2 and missing.shape[1] == 1 else missing
     if missing.ndim == 1 and missing.any():
         kinds = "NaN or infinity" if _kind(y) == "f" else "NaN or None"
         raise ValueError(f"Input y contains {kinds} (first in row {int(missing.argmax())}).")
-    labels = column_or_1d(y, warn=True)
+    labels = np.array(column_or_1d(y, warn=True))  # what the caller does with y later changes nothing
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
         row = int(np.flatnonzero(~np.isfinite(labels))[0])
         raise ValueError(f"Input y contains NaN or infinity (first in row {row}).")

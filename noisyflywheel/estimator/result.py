@@ -105,8 +105,8 @@ class FittedMixin:
         return proba_parts(net, self.views_, self._amp, self._default_nets, rows)
 
 
-def fitted_arrays(closing: Closing) -> dict[str, Any]:
-    """Fitted attributes of the rows and classes, by name.
+def fitted_arrays(closing: Closing, sample_weight: NDArray[np.float64] | None = None) -> dict[str, Any]:
+    """Fitted attributes of the rows and classes, by name; ``sample_weight`` (N,) of the rows.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def fitted_arrays(closing: Closing) -> dict[str, Any]:
     quality = closing.quality.cpu().numpy()
     return {
         "label_quality_": quality,
-        "clean_proba_": calibrated(quality, closing.posterior.cpu().numpy()),
+        "clean_proba_": calibrated(quality, closing.posterior.cpu().numpy(), sample_weight),
         "refurbished_proba_": closing.refurbished.cpu().numpy(),
         "transition_matrix_": closing.transition.cpu().numpy(),
         "corruption_matrix_": closing.corruption.cpu().numpy(),

@@ -87,7 +87,7 @@ def close_unseen(prob: Tensor, given: Tensor, corruption: Tensor, sample_weight:
     refurbished, T, _ = em.averaged_posterior(prob, given, sample_weight)
     posterior = refurbished.gather(1, given[:, None]).squeeze(1)
     confidence, predicted = prob.max(1)
-    clean_rate = float(posterior.mean())
+    clean_rate = float(em.main.weighted_average(posterior, sample_weight))
     return Closing(predicted, confidence, refurbished, posterior, posterior, T, corruption, clean_rate)
 
 

@@ -52,10 +52,10 @@ class ViewAdapter:
         self.views.strength_ = value
 
     def plain(self, x: Tensor) -> Tensor:
-        """The rows without augmentation: (B, ...) -> (B, ...), floating point."""
+        """The rows without augmentation: (B, ...) -> (B, ...), float32."""
         if hasattr(self.views, "plain"):
             return self.views.plain(x)
-        return x if x.is_floating_point() else x.float().div_(255)
+        return x.float() if x.is_floating_point() else x.float().div_(255)
 
     def weak(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Weakly augmented rows: (B, ...) -> (B, ...)."""

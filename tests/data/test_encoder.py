@@ -7,7 +7,7 @@ from sklearn.base import clone
 
 from noisyflywheel.data.encoder.columns import plan_column, read_number, read_numbers
 from noisyflywheel.data.encoder.encode import TableEncoder
-from noisyflywheel.data.encoder.readers import CategoryReader, date_parts
+from noisyflywheel.data.encoder.readers import CategoryReader, category_text, date_parts
 
 
 @pytest.fixture
@@ -101,6 +101,17 @@ def test_what_is_no_number_is_missing():
 def test_categories_by_hand():
     got = CategoryReader().transform(pd.DataFrame({"a": ["x", None], "b": pd.Categorical([1, 2]), "c": ["None", ""]}))
     assert got.tolist() == [["x", "1", "None"], [None, "2", None]]
+
+
+def test_whole_numbers_are_the_same_category_as_floats():
+    """A missing cell turns a column of whole numbers into floats; pandas says nothing of it."""
+    column = pd.Series([1, 2, 3] * 10).astype("category")
+    encoder = TableEncoder().fit(pd.DataFrame({"c": column}))
+    later = pd.DataFrame({"c": pd.Series([1, 2, 3, None], index=[7, 7, 7, 8]).astype("category")})
+    np.testing.assert_array_equal(encoder.transform(later)[:3], np.eye(3))
+    assert encoder.get_feature_names_out().tolist() == ["c_1", "c_2", "c_3"]
+    texts = [category_text(cell) for cell in (2.0, np.float32(2), 2.5, np.nan, True, "2.0")]
+    assert texts == ["2", "2", "2.5", "nan", "True", "2.0"]
 
 
 def test_dates_by_hand():

@@ -315,3 +315,17 @@ def test_a_column_of_labels_is_flattened_with_a_warning():
     with pytest.warns(DataConversionWarning, match="column-vector y"):
         clf = FlywheelClassifier(**QUICK).fit(X, Y[:, None])
     assert clf.refurbished_labels_.shape == (N,)
+
+
+@pytest.mark.parametrize("labels", [tuple, lambda y: np.array(y, dtype=object)[:, None]], ids=["tuple", "column"])
+def test_a_missing_label_is_named_in_every_form(labels):
+    given = [None if i == 3 else str(label) for i, label in enumerate(Y)]
+    with pytest.raises(ValueError, match=r"NaN or None \(first in row 3\)"):
+        FlywheelClassifier(**QUICK).fit(X, labels(given))
+
+
+def test_fields_of_packed_records_are_taken():
+    records = np.zeros(N, dtype=[("flag", "u1"), ("x", "f4", X.shape[1:])])
+    records["x"] = X
+    packed = FlywheelClassifier(**QUICK).fit(records["x"], Y)
+    assert packed.score(X, Y) == FlywheelClassifier(**QUICK).fit(X.astype(np.float32), Y).score(X, Y)

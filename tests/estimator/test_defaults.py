@@ -67,7 +67,17 @@ def test_other_forms_of_the_loop_have_none(form):
         choose_n_folds(params(n_folds=5, **form), rows(), 1000)
 
 
-@pytest.mark.parametrize("form", [{"mixup_alpha": 0}, {"contrastive_weight": 0.0}, {"sharpen_temperature": 1}], ids=str)
+SAME = [
+    {"mixup_alpha": 0},
+    {"contrastive_weight": 0.0},
+    {"sharpen_temperature": 1},
+    {"mixup_alpha": np.float64(0)},  # from a search over an array
+    {"average_epochs": np.int64(0)},
+    {"refurbish": np.True_},
+]
+
+
+@pytest.mark.parametrize("form", SAME, ids=str)
 def test_values_that_say_the_same_as_auto_leave_them(form):
     assert choose_n_folds(params(**form), rows(), 1000)[0] == 5
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from noisyflywheel.estimator.label_quality import calibrated
+from noisyflywheel.estimator.label_quality import calibrated, rank_among
 
 
 def test_calibrated_by_hand():
@@ -29,3 +29,26 @@ def test_calibrated_leaves_no_probability_below_0_or_above_1():
 def test_equal_scores_stay_equal():
     clean = calibrated(np.array([0.5, 0.5, 0.1]), np.array([0.2, 0.8, 0.0]))
     assert clean[0] == clean[1] > clean[2]
+
+
+def test_rows_without_weight_have_no_say():
+    rng = np.random.default_rng(0)
+    quality, posterior = rng.random(60), rng.random(60)
+    weight = np.r_[np.ones(40), np.zeros(20)]
+    clean = calibrated(quality, posterior, weight)
+    np.testing.assert_array_equal(clean[:40], calibrated(quality[:40], posterior[:40]))
+    posterior[40:] = 1 - posterior[40:]
+    np.testing.assert_array_equal(clean, calibrated(quality, posterior, weight))
+
+
+def test_a_weight_counts_as_copies():
+    rng = np.random.default_rng(0)
+    quality, posterior, counts = rng.random(50), rng.random(50), rng.integers(1, 4, 50)
+    copies = calibrated(quality.repeat(counts), posterior.repeat(counts))
+    weighted = calibrated(quality, posterior, counts.astype(float))
+    np.testing.assert_allclose(weighted, copies[np.cumsum(counts) - 1], rtol=1e-12)
+
+
+def test_rank_among_by_hand():
+    found = rank_among(np.array([0.1, 0.4, 0.9, 2.0]), np.array([0.1, 0.9, 0.9]), np.array([2.0, 1.0, 1.0]))
+    np.testing.assert_allclose(found, [1.5 / 4, (1.5 + 0.375 * 2) / 4, 3.5 / 4, 3.5 / 4])

@@ -1,6 +1,7 @@
 """A second fit, an interrupted one, and what a prediction depends on."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
@@ -192,3 +193,34 @@ def test_predictions_of_default_nets_use_batches_that_memory_allows(monkeypatch)
 def test_clone_of_a_fitted_estimator_is_not_fitted():
     clf = FlywheelClassifier(**QUICK).fit(X, Y)
     assert not hasattr(clone(clf), "classes_")
+
+
+def test_a_refused_fit_leaves_the_estimator_as_it_was():
+    """The columns of the new table are learnt before the labels are looked at."""
+    table = pd.DataFrame({"pen": np.where(Y > 4, "blue", "red"), "size": X[:, 20]})
+    clf = FlywheelClassifier(**QUICK).fit(table, Y > 4)
+    before, attributes = clf.predict_proba(table), dict(vars(clf))
+    other = table.assign(pen=np.where(Y > 4, "red", "blue"), more=X[:, 30])
+    with pytest.raises(ValueError, match="one class only"):
+        clf.fit(other, np.zeros(len(Y)))
+    assert vars(clf) == attributes
+    np.testing.assert_array_equal(clf.predict_proba(table), before)
+
+
+def test_a_fit_that_fails_in_a_cycle_leaves_nothing_fitted():
+    def fail(flywheel, row):
+        raise RuntimeError("mine")
+
+    clf = FlywheelClassifier(**QUICK, on_cycle=fail)
+    attributes = set(vars(clf))
+    with pytest.raises(RuntimeError, match="mine"):
+        clf.fit(X, Y)
+    assert set(vars(clf)) == attributes
+
+
+@pytest.mark.parametrize("kind", [np.asarray, pd.Series])
+def test_labels_that_the_caller_changes_afterwards_change_nothing(kind):
+    given = kind(Y.copy())
+    clf = FlywheelClassifier(**QUICK).fit(X, given)
+    given[:50] = 0
+    assert clf.get_label_issues()["given_label"].tolist() == Y.tolist()

@@ -89,6 +89,8 @@ def test_small_sets_neither_order_nor_repetition_matter():
     assert_array_equal(weighted.predict_proba(rows), copies.predict_proba(rows))
     present, first = np.unique(index, return_index=True)
     assert_array_equal(weighted.label_quality_[present], copies.label_quality_[first])
+    assert_allclose(weighted.clean_proba_[present], copies.clean_proba_[first], rtol=1e-12)
+    assert weighted.clean_rate_ == pytest.approx(copies.clean_rate_, rel=1e-12)
     order = rng.permutation(20)
     turned = FlywheelClassifier(**params).fit(rows[order], labels[order])
     straight = FlywheelClassifier(**params).fit(rows, labels)
@@ -116,3 +118,16 @@ def test_weighted_rows_by_hand():
 def test_weights_that_cannot_be(weights, message):
     with pytest.raises(ValueError, match=message):
         check_sample_weight(weights, np.array([0, 0, 1, 1]))
+
+
+@pytest.mark.parametrize("form", [{}, {"n_folds": 1}], ids=str)
+def test_rows_of_weight_0_have_no_say_in_what_is_said_of_the_others(form):
+    given = Y[:300].copy()
+    given[::5] = (given[::5] + 1) % 10
+    given[200:] = np.random.default_rng(0).integers(0, 10, 100)
+    weights = np.r_[np.ones(200), np.zeros(100)]
+    params = {"n_warmup_epochs": 2, "n_cycles": 2, "random_state": 0} | form
+    alone = FlywheelClassifier(**params).fit(X[:200], given[:200])
+    both = FlywheelClassifier(**params).fit(X[:300], given, sample_weight=weights)
+    assert_allclose(both.clean_proba_[:200], alone.clean_proba_, atol=1e-6)
+    assert both.clean_rate_ == pytest.approx(alone.clean_rate_, abs=1e-6)

@@ -3,13 +3,14 @@
 import multiprocessing
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 from skorch import NeuralNetClassifier
 from torch import nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, TensorDataset
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.backbones import MLP
@@ -101,3 +102,19 @@ def test_a_picture_that_cannot_be_read_is_named(tmp_path, n_workers):
     row = data.X.paths.index(str(tmp_path / "b" / "05.png"))
     with pytest.raises(RowReadError, match=rf"row {row} of X \(.*05.png\) cannot be read: BadImagesError"):
         FlywheelClassifier(net(iterator_train__num_workers=n_workers), random_state=0).fit(data.X, data.y)
+
+
+@pytest.mark.parametrize("form", [{}, {"views": None, "n_folds": 1}], ids=str)
+def test_rows_of_a_dataset_in_float64_are_those_in_float32(form):
+    params = {"n_warmup_epochs": 2, "n_cycles": 2, "random_state": 0} | form
+    single, double = (TensorDataset(torch.from_numpy(X.astype(kind)), torch.from_numpy(Y)) for kind in ("f4", "f8"))
+    expected = FlywheelClassifier(**params).fit(single)
+    clf = FlywheelClassifier(**params).fit(double)
+    np.testing.assert_array_equal(clf.predict_proba(double), expected.predict_proba(single))
+
+
+def test_a_dataset_has_no_names_of_features():
+    clf = FlywheelClassifier(n_warmup_epochs=1, n_cycles=1, random_state=0).fit(pd.DataFrame(X).add_prefix("p"), Y)
+    assert len(clf.feature_names_in_) == X.shape[1]
+    clf.fit(Rows())
+    assert not hasattr(clf, "feature_names_in_")

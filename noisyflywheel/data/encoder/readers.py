@@ -46,8 +46,13 @@ class CategoryReader(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def transform(self, X: pd.DataFrame) -> NDArray[Any]:
         """Text or None, of shape (n, d)."""
-        columns = [X[name].astype(object).astype(str).mask(is_missing(X[name]), None) for name in X.columns]
+        columns = [X[name].astype(object).map(category_text).mask(is_missing(X[name]), None) for name in X.columns]
         return np.column_stack([column.astype(object).where(column.notna(), None) for column in columns])
+
+
+def category_text(cell: Any) -> str:
+    """A cell as text; a whole number is the same whether a missing cell in its column made it a float or not."""
+    return str(int(cell)) if isinstance(cell, float | np.floating) and float(cell).is_integer() else str(cell)
 
 
 class DateReader(TransformerMixin, BaseEstimator):
