@@ -36,7 +36,7 @@ def add_parser(subcommands: Any) -> None:
     parser.add_argument("--out", type=Path, default=Path(), help="folder of the picture (default: here)")
     parser.add_argument("--rate", type=float, default=0.5, help="share of labels drawn anew (default 0.5)")
     parser.add_argument("--seed", type=int, default=0, help="of split, noise and training (default 0)")
-    parser.add_argument("--cycles", type=int, default=50, help="cycles of the flywheel (default 50)")
+    parser.add_argument("--cycles", type=int, help="cycles of the flywheel (default: by the data)")
     parser.set_defaults(run=run)
 
 
@@ -51,9 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
     plain = plain_accuracy(X_train, noisy, X_test, y_test, arguments.seed)
     print(f"plain training     {plain:6.1%} of the test digits right")
     start = time.perf_counter()
-    flywheel = FlywheelClassifier(
-        n_cycles=arguments.cycles, random_state=arguments.seed, verbose=int(sys.stderr.isatty())
-    ).fit(X_train, noisy)
+    n_cycles = "auto" if arguments.cycles is None else arguments.cycles
+    verbose = int(sys.stderr.isatty())
+    flywheel = FlywheelClassifier(n_cycles=n_cycles, random_state=arguments.seed, verbose=verbose).fit(X_train, noisy)
     seconds = time.perf_counter() - start
     print(f"the flywheel       {flywheel.score(X_test, y_test):6.1%}   ({seconds:.0f} s)")
     print_worst(flywheel, y_train)
