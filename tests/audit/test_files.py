@@ -14,7 +14,8 @@ from noisyflywheel.audit.files import first_line, guard_cell, guarded, open_tabl
 @pytest.mark.parametrize(
     ("cell", "expected"),
     [("=1+1", "'=1+1"), ("+cmd", "'+cmd"), ("-x", "'-x"), ("@a", "'@a"), ("\tq", "'\tq"), ("'=x", "''=x")]
-    + [("-3.5", "-3.5"), ("+4", "+4"), ("a=b", "a=b"), ("", ""), (-3, -3), (None, None), ("it's", "it's")],
+    + [("-3.5", "-3.5"), ("+4", "+4"), ("a=b", "a=b"), ("", ""), (-3, -3), (None, None), ("it's", "it's")]
+    + [("-1 ", "'-1 "), ("-inf", "'-inf"), ("-1_000", "'-1_000"), ("+\u0665", "'+\u0665"), ("'-1", "''-1")],
 )
 def test_guard(cell, expected):
     assert guard_cell(cell) == expected

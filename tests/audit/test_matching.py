@@ -56,6 +56,14 @@ def test_issues_survive_their_file(table, issues, tmp_path):
         apply_corrections(table, pd.read_csv(tmp_path / "issues.csv"), "refurbish", label="kind")
 
 
+@pytest.mark.parametrize("label", ["a\rb", "a\r\nb", "a\nb", "\r", 'a"\r'])
+def test_labels_with_line_ends_survive_their_file(label):
+    table = pd.DataFrame({"row": [1, 2], "given_label": [label, "x"], "label_quality": [0.1, 0.2]})
+    written = csv_bytes(table)
+    pd.testing.assert_frame_equal(read_issues(io.BytesIO(written)), table, check_dtype=False)
+    assert written.endswith(b"\n2,x,0.2\n")
+
+
 def test_a_frame_of_other_rows_is_refused(table, issues):
     for other in (table[::-1], table.assign(x=["1", "2", "3", "4"]), table.iloc[[0, 2, 1, 3]]):
         with pytest.raises(ValueError, match="is not the row that was judged"):
