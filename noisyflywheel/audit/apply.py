@@ -63,15 +63,17 @@ def apply_folder(
     Raises
     ------
     ValueError
-        If the folder is no audit's, there is nothing to go by, or the file has other rows by now.
+        If the folder is no audit's, there is nothing to go by, the file has other rows by now, or flags would
+        overwrite its labels.
     """
     origin = load_origin(folder)
     issues = open_issues(folder, origin)
     file = open_origin(folder, origin, table)
     match_rows(issues, file.frame, file.frame[origin.label], origin.label)
-    changes = planned_changes(issues, policy, min_confidence, _decisions(folder, decisions, policy))
+    made = _decisions(folder, decisions, policy)
+    changes = planned_changes(issues, policy, min_confidence, made)
     if policy == "flag" and changes.empty:
-        data = flagged_bytes(file, issues, min_confidence)
+        data = flagged_bytes(file, origin.label, issues, min_confidence, made)
     elif policy == "flag":
         raise ValueError("--policy flag marks suspects and cannot go with decisions that change rows")
     else:

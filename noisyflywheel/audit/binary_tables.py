@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
 from noisyflywheel.audit.rewritable import Cells, Columns, needs
+from noisyflywheel.data.encoder.names import unique_names
 
 
 class ParquetFile:
@@ -69,6 +72,11 @@ class ExcelFile:
     ----------
     data : bytes
 
+    Attributes
+    ----------
+    names : list of str
+        Columns; a name that occurs twice gets ``.1``, ``.2`` … as in pandas.
+
     Raises
     ------
     ImportError
@@ -81,10 +89,11 @@ class ExcelFile:
         except ImportError as error:
             raise needs("openpyxl", "excel", "a .xlsx file") from error
         self.data, self._load = data, load_workbook
-        rows = list(load_workbook(io.BytesIO(data), data_only=True).worksheets[0].values)
+        self.sheet = load_workbook(io.BytesIO(data), data_only=True).worksheets[0]
+        rows = list(self.sheet.values)
         if not rows:
             raise ValueError("the first sheet is empty")
-        self.names = [f"(column {i + 1})" if name is None else str(name) for i, name in enumerate(rows[0])]
+        self.names = unique_names(f"(column {i + 1})" if name is None else str(name) for i, name in enumerate(rows[0]))
         filled = [i for i, cells in enumerate(rows[1:], 2) if any(cell is not None for cell in cells)]
         self.lines, self.cells = filled, [rows[i - 1] for i in filled]
 
@@ -95,9 +104,23 @@ class ExcelFile:
         return pd.DataFrame(data)
 
     def rendered(self, changes: Cells, dropped: Sequence[int] = (), added: Columns | None = None) -> bytes:
-        """As `DelimitedFile.rendered`: the workbook with other cells in its first sheet."""
+        """As `DelimitedFile.rendered`: the workbook with other cells in its first sheet.
+
+        Formulas of that sheet become what was last computed; those that were never computed stay.
+
+        Raises
+        ------
+        ValueError
+            If rows are dropped and such a formula stays: its references would be wrong.
+        """
         book = self._load(io.BytesIO(self.data))
         sheet, width = book.worksheets[0], len(self.names)
+        bare = self._computed(sheet)
+        if dropped and bare:
+            raise ValueError(
+                f"rows cannot be dropped: the formula in {bare[0]} has no value yet; open and save the file in a "
+                "spreadsheet program first, or take another policy"
+            )
         for name, cells in changes.items():
             for row, value in cells.items():
                 sheet.cell(self.lines[row], self.names.index(name) + 1).value = value
@@ -107,6 +130,38 @@ class ExcelFile:
                 sheet.cell(line, place).value = cell
         for row in sorted(dropped, reverse=True):
             sheet.delete_rows(self.lines[row])
+        if dropped:
+            _move_up(sheet, sorted(self.lines[row] for row in dropped))
         buffer = io.BytesIO()
         book.save(buffer)
         return buffer.getvalue()
+
+    def _computed(self, sheet: Any) -> list[str]:
+        """Put what was last computed in place of each formula of a sheet; places of those that have no value."""
+        bare = []
+        for cell in [cell for row in sheet.iter_rows() for cell in row if cell.data_type == "f"]:
+            known = self.sheet[cell.coordinate]
+            if known.value is None and known.data_type != "str":  # "str" is a text, here an empty one
+                bare.append(cell.coordinate)
+                continue
+            cell.value = known.value
+            if cell.data_type == "f":  # a text that starts with "="
+                cell.data_type = "s"
+        return bare
+
+
+def _move_up(sheet: Any, gone: list[int]) -> None:
+    """Fit heights of rows and ranges of tables and filters to a sheet that has lost some rows, sorted."""
+    from openpyxl.utils import get_column_letter, range_boundaries
+
+    kept = {line: sheet.row_dimensions[line] for line in sorted({*sheet.row_dimensions} - {*gone})}
+    sheet.row_dimensions.clear()
+    for line, form in kept.items():
+        form.index = line - bisect_left(gone, line)
+        sheet.row_dimensions[form.index] = form
+    tables = list(sheet.tables.values())
+    for part in (*tables, *(table.autoFilter for table in tables), sheet.auto_filter):
+        if part is not None and part.ref:
+            left, top, right, bottom = range_boundaries(part.ref)
+            top, bottom = top - bisect_left(gone, top), bottom - bisect_right(gone, bottom)
+            part.ref = f"{get_column_letter(left)}{top}:{get_column_letter(right)}{max(bottom, top + 1)}"

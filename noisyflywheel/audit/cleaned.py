@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from noisyflywheel.audit.corrections import typed_labels
-from noisyflywheel.audit.decisions import rows_to_change
+from noisyflywheel.audit.decisions import undecided_suspects
 from noisyflywheel.audit.files import TableFile
 from noisyflywheel.audit.identity import label_text
 from noisyflywheel.data.encoder.names import OWN_COLUMNS
@@ -33,20 +33,47 @@ def cleaned_bytes(file: TableFile, label: str, changes: pd.DataFrame) -> bytes:
     return file.rendered({label: new} if new else {}, [int(at) for at in dropped])
 
 
-def flagged_bytes(file: TableFile, issues: pd.DataFrame, min_confidence: float = 0.0) -> bytes:
+def check_flags(label: str) -> None:
+    """Refuse a label column that flags would overwrite.
+
+    Raises
+    ------
+    ValueError
+    """
+    if label in OWN_COLUMNS:
+        raise ValueError(f"--policy flag would overwrite the labels in {label!r}: rename it, or take another --policy")
+
+
+def flagged_bytes(
+    file: TableFile,
+    label: str,
+    issues: pd.DataFrame,
+    min_confidence: float = 0.0,
+    decisions: pd.DataFrame | None = None,
+) -> bytes:
     """The file with the columns `is_label_issue`, `label_quality` and `suggested_label`; those it has are filled anew.
 
     Parameters
     ----------
     file : TableFile of N rows
+    label : str
+        Column of the labels.
     issues : DataFrame
         With a column `row`; the cells of rows that were not judged are empty.
     min_confidence : float in [0, 1], default 0
+    decisions : DataFrame, optional
+        Rows that they are about are no issue.
+
+    Raises
+    ------
+    ValueError
+        If the label column has one of these names.
     """
+    check_flags(label)
     at = issues["row"].to_numpy(dtype=np.intp) - 1
     empty = "" if file.is_text else None
     columns: dict[str, list[Any]] = {name: [empty] * len(file.frame) for name in OWN_COLUMNS}
-    flags = rows_to_change(issues, min_confidence)
+    flags = undecided_suspects(issues, min_confidence, decisions)
     for place, flag, quality, other in zip(
         at, flags, issues["label_quality"], issues["refurbished_label"], strict=True
     ):

@@ -9,11 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils import _safe_indexing
 
-from noisyflywheel.audit.decisions import POLICIES, planned_changes, rows_to_change
+from noisyflywheel.audit.decisions import POLICIES, planned_changes, undecided_suspects
 from noisyflywheel.audit.identity import OWN_COLUMNS, label_text
 from noisyflywheel.audit.matching import match_rows
 
 Policy = Literal["keep", "drop", "refurbish", "flag"]
+TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
 def typed_labels(values: list[Any], like: Any) -> list[Any]:
@@ -33,9 +34,10 @@ def _new_label(value: Any, known: Any) -> Any:
     kinds = {type(other) for other in known}
     if len(kinds) != 1 or isinstance(value, next(iter(kinds))):
         return value
+    kind = next(iter(kinds))
     try:
-        return next(iter(kinds))(value)
-    except (TypeError, ValueError) as error:
+        return kind(TRUTH[label_text(value).strip().lower()] if kind in (bool, np.bool_) else value)
+    except (TypeError, ValueError, KeyError) as error:
         raise ValueError(f"the new label {value!r} is not of the type of the others") from error
 
 
@@ -123,7 +125,7 @@ def apply_corrections(
         least this `refurbished_confidence`.
     decisions : DataFrame, optional
         Of people, as the report saves them in `decisions.csv`: `row` (1-based), `decision` ("accept", "reject",
-        "set", "skip", "drop") and `new_label` for "set".
+        "set", "skip", "drop") and `new_label` for "set"; for "accept" too where another suggestion was accepted.
 
     Returns
     -------
@@ -147,14 +149,16 @@ def apply_corrections(
     numbered = issues.assign(row=at + 1).reset_index(drop=True)
     changes = planned_changes(numbered, policy, min_confidence, decisions)
     if table:
-        fixed = data if label is None else data.assign(**{label: _set_labels(data[label], changes)})
+        fixed = data if label is None else data.copy(deep=False)
+        if label is not None:
+            fixed[label] = _set_labels(data[label], changes)
     else:
         labels = _set_labels(pd.Series(y), changes)
         fixed = (X, labels if isinstance(y, pd.Series) else _like(labels, y))
     fixed = _without(fixed, changes)
     if policy != "flag":
         return fixed
-    rows = rows_to_change(numbered, min_confidence)
+    rows = undecided_suspects(numbered, min_confidence, decisions)
     if table:
         return _flag_left(fixed, numbered, rows, at, changes, len(data))
     kept, mask = _kept(len(data[1]), changes), np.full(len(data[1]), False)

@@ -52,6 +52,15 @@ def rows_to_change(issues: pd.DataFrame, min_confidence: float = 0.0) -> NDArray
     return suspect & (sure & other if min_confidence > 0 else np.ones_like(other))
 
 
+def undecided_suspects(
+    issues: pd.DataFrame, min_confidence: float = 0.0, decisions: pd.DataFrame | None = None
+) -> NDArray[np.bool_]:
+    """`rows_to_change` without the rows that decisions are about, skipped ones too, as a mask of shape (n,)."""
+    rows = rows_to_change(issues, min_confidence)
+    rows[[place for place, _ in _decided_lines(issues, decisions)]] = False
+    return rows
+
+
 def planned_changes(
     issues: pd.DataFrame, policy: str = "keep", min_confidence: float = 0.0, decisions: pd.DataFrame | None = None
 ) -> pd.DataFrame:
@@ -65,8 +74,8 @@ def planned_changes(
         For undecided suspects; "keep" and "flag" change no row.
     min_confidence : float in [0, 1], default 0
     decisions : DataFrame, optional
-        `row`, `decision` ("accept": the suggested label, "reject" and "skip": no change, "set": `new_label`, "drop":
-        remove the row), and perhaps `fingerprint`, `given_label`, `by` and `when`.
+        `row`, `decision` ("accept": `new_label`, or the suggested label where that is empty, "reject" and "skip": no
+        change, "set": `new_label`, "drop": remove the row), and perhaps `fingerprint`, `given_label`, `by` and `when`.
 
     Returns
     -------
@@ -78,17 +87,10 @@ def planned_changes(
     ValueError
         For decisions about rows that were not judged, or whose label or content is another one by now.
     """
-    decided = check_decisions(decisions if decisions is not None else pd.DataFrame(columns=["row", "decision"]))
-    known = pd.Series(np.arange(len(issues)), index=issues["row"].astype(int))
-    places = [_place(line, known, issues) for line in decided.itertuples()]
-    changes: list[dict[str, Any] | None] = [
-        change
-        for place, line in zip(places, decided.itertuples(), strict=True)
-        if (change := _decided(issues.iloc[place], line))
-    ]
+    lines = _decided_lines(issues, decisions)
+    changes = [_decided(issues.iloc[place], line) for place, line in lines]
     if policy in ("drop", "refurbish"):
-        open_rows = rows_to_change(issues, min_confidence)
-        open_rows[places] = False
+        open_rows = undecided_suspects(issues, min_confidence, decisions)
         changes += [_automatic(issues.iloc[place], policy) for place in np.flatnonzero(open_rows)]
     table = pd.DataFrame([c for c in changes if c], columns=list(CHANGE_COLUMNS), dtype=object)
     return table.sort_values("row", key=lambda rows: rows.astype(int), ignore_index=True)
@@ -107,7 +109,7 @@ def known_labels(issues: pd.DataFrame, decisions: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     known : DataFrame of one line per decided row
-        `place`, its position in issues; `label`, the right one ("accept": the suggested, "reject": the given, "set":
+        `place`, its position in issues; `label`, the right one ("accept": the accepted, "reject": the given, "set":
         the new one); `drop`, whether the row is to go.
 
     Raises
@@ -115,19 +117,20 @@ def known_labels(issues: pd.DataFrame, decisions: pd.DataFrame) -> pd.DataFrame:
     ValueError
         As `planned_changes`.
     """
-    decided = check_decisions(decisions)
-    places = pd.Series(np.arange(len(issues)), index=issues["row"].astype(int))
-    lines = []
-    for line in decided.itertuples():
-        place = _place(line, places, issues)
-        judged = issues.iloc[place]
-        right = {
-            "accept": judged["refurbished_label"],
-            "set": unguard_cell(line.new_label),
-        }.get(str(line.decision), judged["given_label"])
-        if line.decision != "skip":
-            lines.append((place, right, line.decision == "drop"))
+    lines = [
+        (place, _right_label(issues.iloc[place], line), line.decision == "drop")
+        for place, line in _decided_lines(issues, decisions)
+        if line.decision != "skip"
+    ]
     return pd.DataFrame(lines, columns=["place", "label", "drop"]).astype({"place": np.intp, "drop": bool})
+
+
+def _decided_lines(issues: pd.DataFrame, decisions: pd.DataFrame | None) -> list[tuple[int, Any]]:
+    """Each decision, checked, behind the line of issues that it is about."""
+    if decisions is None:
+        return []
+    known = pd.Series(np.arange(len(issues)), index=issues["row"].astype(int))
+    return [(_place(line, known, issues), line) for line in check_decisions(decisions).itertuples()]
 
 
 def _place(line: Any, known: pd.Series, issues: pd.DataFrame) -> int:
@@ -155,14 +158,22 @@ def same_label(a: Any, b: Any) -> bool:
     return x == y or unguard_cell(x) == y or x == unguard_cell(y)
 
 
+def _right_label(issue: pd.Series, line: Any) -> Any:
+    """Label of a row after a decision; a suggestion is accepted as it is now where it was not written down."""
+    if line.decision not in ("accept", "set"):
+        return issue["given_label"]
+    suggested = issue["refurbished_label"]
+    if line.decision == "accept" and (not _given(line.new_label) or same_label(line.new_label, suggested)):
+        return suggested
+    return unguard_cell(line.new_label)
+
+
 def _decided(issue: pd.Series, line: Any) -> dict[str, Any] | None:
     """Change that follows from a decision, or None."""
     by, when = (str(value) if _given(value) else "" for value in (line.by, line.when))
     if line.decision == "drop":
         return _change(issue, "drop", "", "decision: drop", by, when)
-    if line.decision in ("reject", "skip"):
-        return None
-    to = issue["refurbished_label"] if line.decision == "accept" else unguard_cell(line.new_label)
+    to = _right_label(issue, line)
     if same_label(to, issue["given_label"]):
         return None
     return _change(issue, "set", to, f"decision: {line.decision}", by, when)

@@ -169,7 +169,8 @@ class DelimitedFile:
         Returns
         -------
         data : bytes
-            Every byte outside the changed cells and dropped rows is that of the file.
+            Every byte outside the changed cells and dropped rows is that of the file; before an added column a row
+            loses the empty cells that it has beyond the header.
         """
         text, gone = self.encoded.text, set(dropped)
         parts, at = [], 0
@@ -184,7 +185,8 @@ class DelimitedFile:
                 parts += [text[at:start], cell]
                 at = end
             if added:
-                parts += [text[at : record.end], self._tail(record, [cells[row] for cells in added.values()])]
+                tail = self._tail(record, [cells[row] for cells in added.values()])
+                parts += [text[at : self._last_end(record)], tail]
                 at = record.end
         return self.encoded.to_bytes("".join([*parts, text[at:]]))
 
@@ -196,6 +198,15 @@ class DelimitedFile:
                 start, end = cell_span(self.encoded.text, record, self.names.index(name), self.dialect)
                 spans.append((start, end, self.dialect.written(str(cells[row]), self.encoded.text[start:end])))
         return sorted(spans)
+
+    def _last_end(self, record: Record) -> int:
+        """Where the last cell of a record ends that has a column."""
+        width = len(self.names)
+        return (
+            record.end
+            if len(record.cells) <= width
+            else cell_span(self.encoded.text, record, width - 1, self.dialect)[1]
+        )
 
     def _tail(self, record: Record, cells: Sequence[Any]) -> str:
         """More cells for the end of a record; a short one is filled up first."""

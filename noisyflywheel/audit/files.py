@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ JSON = (".json", ".jsonl", ".ndjson")
 COMPRESSED = (".gz", ".zst")
 READABLE = (*DELIMITED, ".parquet", ".xlsx", *JSON)
 RISKY = ("=", "+", "-", "@", "\t", "\r")
+PLAIN_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -150,15 +152,11 @@ def guard_cell(cell: Any) -> Any:
     """A text that a spreadsheet would run as a formula gets an apostrophe in front; numbers stay.
 
     Texts that start with = + - @, a tab or a carriage return are guarded, unless they are plain numbers. So is one
-    that already has such an apostrophe, so that `unguard_cell` gives every text back.
+    that already has such an apostrophe, so that `unguard_cell` gives every text back. The script of the report does
+    the same.
     """
-    if not isinstance(cell, str) or not cell.lstrip("'").startswith(RISKY):
-        return cell
-    try:
-        float(cell)
-    except ValueError:
-        return "'" + cell
-    return cell
+    risky = isinstance(cell, str) and cell.lstrip("'").startswith(RISKY) and not PLAIN_NUMBER.fullmatch(cell)
+    return "'" + cell if risky else cell
 
 
 def unguard_cell(cell: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +15,9 @@ from noisyflywheel.audit.decisions import check_decisions
 from noisyflywheel.audit.evidence import Evidence
 from noisyflywheel.audit.identity import label_text
 from noisyflywheel.audit.neighbours import suggestions
+
+ADDRESS = re.compile(r"(https?|file)://|[A-Za-z]:/")
+"""How a file begins that is an address, or lies on a drive."""
 
 
 def suspect_rows(issues: pd.DataFrame, most: int | None = None) -> list[int]:
@@ -74,7 +78,9 @@ def named_file(files: Sequence[str] | None, place: int) -> dict[str, str | None]
     """Name of the file of a row, and where it is as seen from the page."""
     if files is None:
         return {"file": None, "href": None}
-    return {"file": files[place].rsplit("/", 1)[-1], "href": quote(files[place], safe="/.:")}
+    path = files[place]
+    named = ":" not in path.split("/", 1)[0] or ADDRESS.match(path)
+    return {"file": path.rsplit("/", 1)[-1], "href": ("" if named else "./") + quote(path, safe="/.:")}
 
 
 def decided_rows(issues: pd.DataFrame, decisions: pd.DataFrame | None) -> list[int]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import io
 import json
 import secrets
+import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -30,6 +32,8 @@ HEADERS = {
 
 class ReviewServer(ThreadingHTTPServer):
     """Serves ``/TOKEN/`` (the page) and ``/TOKEN/decisions.csv`` (read and write) to this machine, nothing else.
+
+    Decisions have an ETag; a page that names another one in If-Match has not seen the last decisions and saves nothing.
 
     Parameters
     ----------
@@ -57,6 +61,7 @@ class ReviewServer(ThreadingHTTPServer):
             raise ValueError(f"{report} is not there")
         self.page = served_page(report.read_text(encoding="utf-8"), by).encode()
         self.decisions = folder / "decisions.csv"
+        self.saving = threading.Lock()
         self.token = secrets.token_urlsafe(24) if token is None else token
         super().__init__((HOST, port), ReviewHandler)
 
@@ -65,14 +70,31 @@ class ReviewServer(ThreadingHTTPServer):
         """Where the page is, token included."""
         return f"http://{HOST}:{self.server_port}/{self.token}/"
 
+    def saved(self) -> bytes:
+        """The decisions so far."""
+        return self.decisions.read_bytes() if self.decisions.is_file() else b""
+
+    def save(self, data: bytes, seen: str | None) -> bool:
+        """Save decisions of a page that has `seen` this ETag; whether it was the last one."""
+        with self.saving:
+            if seen is not None and seen != etag(self.saved()):
+                return False
+            replace_file(self.decisions, data)
+            return True
+
+
+def etag(data: bytes) -> str:
+    """Name of a content."""
+    return f'"{hashlib.sha256(data).hexdigest()}"'
+
 
 def served_page(page: str, by: str) -> str:
     """The report with the word that it is served: it may speak to its own address, and to no other."""
     config = json.dumps({"by": by}).replace("<", "\\u003c")
     slot = '<script type="application/json" id="server">null</script>'
-    if page.count("connect-src 'none'") != 1 or (slot not in page and 'id="data"' in page):
+    if "connect-src 'none'" not in page.partition("<body>")[0] or (slot not in page and 'id="data"' in page):
         raise ValueError("report.html is not of this version: audit again")
-    return page.replace("connect-src 'none'", "connect-src 'self'").replace(slot, slot.replace("null", config))
+    return page.replace("connect-src 'none'", "connect-src 'self'", 1).replace(slot, slot.replace("null", config))
 
 
 class ReviewHandler(BaseHTTPRequestHandler):
@@ -87,8 +109,8 @@ class ReviewHandler(BaseHTTPRequestHandler):
         if place == "":
             self._answer(HTTPStatus.OK, self.server.page, "text/html; charset=utf-8")
         elif place == "decisions.csv":
-            there = self.server.decisions.is_file()
-            self._answer(HTTPStatus.OK, self.server.decisions.read_bytes() if there else b"", "text/csv; charset=utf-8")
+            data = self.server.saved()
+            self._answer(HTTPStatus.OK, data, "text/csv; charset=utf-8", etag(data))
 
     def do_PUT(self) -> None:
         """Save decisions, after a look whether they are about these rows."""
@@ -104,11 +126,14 @@ class ReviewHandler(BaseHTTPRequestHandler):
         data = self.rfile.read(int(length))
         try:
             self._check(data)
-            replace_file(self.server.decisions, data)
+            fresh = self.server.save(data, self.headers.get("If-Match"))
         except (ValueError, KeyError, OSError, pd.errors.ParserError) as error:
             self._answer(HTTPStatus.BAD_REQUEST, str(error).splitlines()[0].encode())
             return
-        self._answer(HTTPStatus.NO_CONTENT)
+        if fresh:
+            self._answer(HTTPStatus.NO_CONTENT, tag=etag(data))
+        else:
+            self._answer(HTTPStatus.PRECONDITION_FAILED, b"decisions were saved elsewhere since: reload this page")
 
     def _check(self, data: bytes) -> None:
         """Refuse what `noisyflywheel apply` would refuse."""
@@ -133,10 +158,13 @@ class ReviewHandler(BaseHTTPRequestHandler):
             return None
         return place
 
-    def _answer(self, status: HTTPStatus, data: bytes = b"", kind: str = "text/plain; charset=utf-8") -> None:
+    def _answer(
+        self, status: HTTPStatus, data: bytes = b"", kind: str = "text/plain; charset=utf-8", tag: str | None = None
+    ) -> None:
         """One whole answer."""
         self.send_response(status)
-        for name, value in {**HEADERS, "Content-Type": kind, "Content-Length": str(len(data))}.items():
+        more = {} if tag is None else {"ETag": tag}
+        for name, value in {**HEADERS, **more, "Content-Type": kind, "Content-Length": str(len(data))}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)

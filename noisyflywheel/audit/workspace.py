@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
+import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -122,9 +124,12 @@ def open_issues(folder: Path, origin: Origin) -> pd.DataFrame:
 
 def replace_file(path: Path, data: bytes) -> Path:
     """Write a file whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    os.replace(part, path)
+    part = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
     return path
 
 
@@ -140,6 +145,16 @@ def issues_name(folder: Path, force: bool = False) -> str:
     return name
 
 
+class _Lines(io.StringIO):
+    """CSV with lines that end in a line feed; told to end them in both signs, Python quotes cells with either one."""
+
+    def write(self, line: str) -> int:
+        """One line."""
+        return super().write(line.removesuffix("\r\n") + "\n")
+
+
 def csv_bytes(table: pd.DataFrame) -> bytes:
     """A table as CSV whose cells are safe to open in a spreadsheet; `read_issues` gives them back."""
-    return guarded(table).to_csv(index=False, lineterminator="\n").encode()
+    lines = _Lines(newline="")
+    guarded(table).to_csv(lines, index=False, lineterminator="\r\n")
+    return lines.getvalue().encode()

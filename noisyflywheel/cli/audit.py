@@ -181,5 +181,5 @@ def _origin(job: Job, arguments: argparse.Namespace, issues: Path) -> Origin:
 def _cleaned(job: Job, issues: pd.DataFrame, arguments: argparse.Namespace) -> bytes:
     """The cleaned file after --policy."""
     if arguments.policy == "flag":
-        return flagged_bytes(job.file, issues, arguments.min_confidence)
+        return flagged_bytes(job.file, job.label, issues, arguments.min_confidence)
     return cleaned_bytes(job.file, job.label, planned_changes(issues, arguments.policy, arguments.min_confidence))

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from noisyflywheel.audit.cleaned import check_flags
 from noisyflywheel.audit.files import READABLE, endings, first_line
 from noisyflywheel.audit.workspace import RECORD
 from noisyflywheel.cli.inputs import Job, Reading
@@ -119,7 +120,8 @@ def _check_places(arguments: argparse.Namespace) -> None:
     if arguments.out.exists() and not arguments.out.is_dir():
         raise ValueError(f"--out {arguments.out} is a file, not a folder")
     written = ("issues.csv", "manifest.csv", "decisions.csv", RECORD, cleaned_name(arguments.input))
-    if arguments.input.name in written and arguments.input.resolve().parent == arguments.out.resolve():
+    read = arguments.input.resolve()
+    if read.name in written and read.parent == arguments.out.resolve():
         raise ValueError(f"--out {arguments.out} would overwrite {arguments.input}")
     there = next(path for path in (arguments.out, *arguments.out.resolve().parents) if path.exists())
     if not os.access(there, os.W_OK):
@@ -179,12 +181,14 @@ def check_device(name: str) -> None:
 
 
 def check_job(job: Job, arguments: argparse.Namespace) -> None:
-    """Refuse folds that the rows do not allow, before the training.
+    """Refuse folds that the rows do not allow, and flags that would overwrite the labels, before the training.
 
     Raises
     ------
     ValueError
     """
+    if arguments.policy == "flag":
+        check_flags(job.label)
     n_folds = arguments.cv or 5
     if arguments.cv is not None and job.groups is None and n_folds > (most := int(job.labels.value_counts().max())):
         raise ValueError(f"--cv {n_folds} needs a class of {n_folds} rows; the largest has {most}")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -74,6 +76,26 @@ def test_a_policy_for_the_undecided(folder):
     flagged = apply_folder(folder, "flag").cleaned.read_bytes().split(b"\r\n")
     assert flagged[0] == b"zip;x;kind;is_label_issue;label_quality;suggested_label"
     assert flagged[1] == b"00510;1,5;NA;True;0.1;ham"
+
+
+def test_flags_are_not_for_rows_that_people_decided(folder):
+    decide(folder, "1,reject,,,", "2,skip,,,")
+    lines = apply_folder(folder, "flag").cleaned.read_bytes().split(b"\r\n")
+    assert [line.split(b";")[-3] for line in (lines[1], lines[2], lines[4], lines[5])] == [
+        b"False",
+        b"False",
+        b"True",
+        b"False",
+    ]
+
+
+def test_flags_never_overwrite_the_labels(folder):
+    (folder.parent / "in" / "t.csv").write_bytes(DATA.replace(b"kind", b"label_quality"))
+    save_origin(folder, replace(load_origin(folder), label="label_quality"))
+    with pytest.raises(ValueError, match="would overwrite the labels in 'label_quality'"):
+        apply_folder(folder, "flag")
+    assert not (folder / "cleaned.csv").exists()
+    assert len(apply_folder(folder, "drop").changes) == 3
 
 
 def test_what_is_refused(folder):

@@ -80,6 +80,28 @@ def test_arrays(issues, dtype):
     np.testing.assert_array_equal(y, np.array([0, 1, 0, 1]).astype(dtype))
 
 
+@pytest.mark.parametrize(
+    ("text", "value"), [("false", False), ("FALSE", False), (0, False), ("0", False), ("true", True), (" True", True)]
+)
+def test_truth_values_are_read_from_text(issues, text, value):
+    table = issues.reset_index(drop=True).assign(given_label=not value, refurbished_label=value)
+    decisions = pd.DataFrame({"row": [2], "decision": ["set"], "new_label": [text]})
+    X, y = np.zeros((4, 1)), np.full(4, not value)
+    expected = [not value, value, not value, not value]
+    assert apply_corrections((X, y), table, decisions=decisions)[1].tolist() == expected
+    data = pd.DataFrame({"x": 0, "kind": pd.Series(y.tolist(), dtype=object)})
+    assert apply_corrections(data, table, label="kind", decisions=decisions).kind.tolist() == expected
+    with pytest.raises(ValueError, match="'maybe' is not of the type of the others"):
+        apply_corrections((X, y), table, decisions=decisions.assign(new_label="maybe"))
+
+
+def test_a_label_column_may_have_a_number_as_its_name(table, issues):
+    data = table.set_axis([0, 4], axis=1)
+    clean = apply_corrections(data, issues, "refurbish", label=4)
+    assert list(clean[4]) == ["a", "a", "b", "b"]
+    assert list(data[4]) == list(table.kind)
+
+
 def test_a_reordered_table_is_matched_by_its_index(table, issues):
     data, unique = table.set_axis(list("abcd")), issues.set_axis(list("abcd"))
     clean = apply_corrections(data, unique.sort_values("label_quality"))

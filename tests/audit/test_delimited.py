@@ -138,6 +138,13 @@ def test_only_the_label_cells_differ_by_hand():
     assert marked == b'a;"kind";d;q\r\n1,5;ham;k;1\r\n\r\n2;"x ""y""";"l";"p;q"\r\n3;ham;;3'
 
 
+def test_added_cells_stand_in_their_columns_where_rows_end_in_delimiters():
+    file = DelimitedFile(b'a,kind\n1,ham,\n2,"sp,am",,""\n3,ham\n4\n')
+    marked = file.rendered({"kind": {0: "egg"}}, [2], {"q": list("wxyz"), "r": list("WXYZ")})
+    assert marked == b'a,kind,q,r\n1,egg,w,W\n2,"sp,am",x,X\n4,,z,Z\n'
+    assert DelimitedFile(marked).frame()["q"].tolist() == ["w", "x", "z"]
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

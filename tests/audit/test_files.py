@@ -1,7 +1,9 @@
 import gzip
 import io
 import json
+import re
 import sys
+import zipfile
 
 import pandas as pd
 import pytest
@@ -12,7 +14,8 @@ from noisyflywheel.audit.files import first_line, guard_cell, guarded, open_tabl
 @pytest.mark.parametrize(
     ("cell", "expected"),
     [("=1+1", "'=1+1"), ("+cmd", "'+cmd"), ("-x", "'-x"), ("@a", "'@a"), ("\tq", "'\tq"), ("'=x", "''=x")]
-    + [("-3.5", "-3.5"), ("+4", "+4"), ("a=b", "a=b"), ("", ""), (-3, -3), (None, None), ("it's", "it's")],
+    + [("-3.5", "-3.5"), ("+4", "+4"), ("a=b", "a=b"), ("", ""), (-3, -3), (None, None), ("it's", "it's")]
+    + [("-1 ", "'-1 "), ("-inf", "'-inf"), ("-1_000", "'-1_000"), ("+\u0665", "'+\u0665"), ("'-1", "''-1")],
 )
 def test_guard(cell, expected):
     assert guard_cell(cell) == expected
@@ -90,6 +93,82 @@ def test_excel_keeps_the_rest_of_the_book(tmp_path):
     assert [cell.value for cell in new.active["B"]] == ["kind", "ham", None, "egg"]
     assert new.active["A2"].font.bold
     assert new["notes"]["A1"].value == "hello"
+
+
+def save_computed(book, path, values):
+    """Save a workbook as a spreadsheet program does: with the last values of the formulas of its first sheet."""
+    plain = io.BytesIO()
+    book.save(plain)
+
+    def with_value(cell):
+        kind, value = values.get(cell[1], ("n", ""))
+        return f'<c r="{cell[1]}" t="{kind}"><f>{cell[2]}</f><v>{value}</v></c>'
+
+    with zipfile.ZipFile(plain) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if name.endswith("sheet1.xml"):
+                data = re.sub(
+                    r'<c r="(\w+)"[^>]*><f>([^<]*)</f><v ?/>(?:</v>)?</c>', with_value, data.decode()
+                ).encode()
+            new.writestr(name, data)
+
+
+def test_formulas_of_the_first_sheet_become_their_values(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in [["x", "twice", "kind"], [1, "=A2*2", "=D1"], [2, "=A3*2", "b"], [3, "=A4*2", "c"], [4, "=A5*2", '=""']]:
+        book.active.append(row)
+    book.create_sheet("notes")["A1"] = "=1+1"
+    values = {
+        "B2": ("n", 2),
+        "B3": ("n", 4),
+        "B4": ("e", "#N/A"),
+        "B5": ("n", 8),
+        "C2": ("str", "=a"),
+        "C5": ("str", ""),
+    }
+    save_computed(book, tmp_path / "t.xlsx", values)
+    file = open_table(tmp_path / "t.xlsx")
+    assert file.frame.values.tolist() == [[1, 2, "=a"], [2, 4, "b"], [3, "#N/A", "c"], [4, 8, None]]
+    new = file.rendered({"kind": {2: "b"}}, [1])
+    for values_only in (False, True):
+        again = openpyxl.load_workbook(io.BytesIO(new), data_only=values_only)
+        assert list(again.worksheets[0].values)[1:] == [(1, 2, "=a"), (3, "#N/A", "b"), (4, 8, None)]
+    assert openpyxl.load_workbook(io.BytesIO(new))["notes"]["A1"].value == "=1+1"
+    del values["B5"]
+    save_computed(book, tmp_path / "t.xlsx", values)
+    file = open_table(tmp_path / "t.xlsx")
+    assert openpyxl.load_workbook(io.BytesIO(file.rendered({"kind": {2: "b"}}))).active["B5"].value == "=A5*2"
+    with pytest.raises(ValueError, match="the formula in B5 has no value yet; open and save the file"):
+        file.rendered({}, [1])
+
+
+def test_heights_and_tables_of_a_sheet_fit_the_rows_that_are_left(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    sheet = book.active
+    for row in [["x", "kind"], *([i, "a"] for i in range(6))]:
+        sheet.append(row)
+    sheet.row_dimensions[4].height, sheet.row_dimensions[6].height = 40, 60
+    sheet.add_table(openpyxl.worksheet.table.Table(displayName="T", ref="A1:B7"))
+    book.save(tmp_path / "t.xlsx")
+    new = openpyxl.load_workbook(io.BytesIO(open_table(tmp_path / "t.xlsx").rendered({}, [0, 2, 5]))).active
+    assert [new.row_dimensions[line].height for line in range(1, 5)] == [None, None, None, 60]
+    table = new.tables["T"]
+    assert (table.ref, table.autoFilter.ref) == ("A1:B4", "A1:B4")
+
+
+def test_equal_names_of_an_excel_sheet(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in [["kind", "x", "kind"], ["old", 1, "a"], ["old", 2, "b"]]:
+        book.active.append(row)
+    book.save(tmp_path / "t.xlsx")
+    file = open_table(tmp_path / "t.xlsx")
+    assert list(file.frame) == ["kind", "x", "kind.1"]
+    new = openpyxl.load_workbook(io.BytesIO(file.rendered({"kind.1": {0: "b"}}))).active
+    assert list(new.values) == [("kind", "x", "kind"), ("old", 1, "b"), ("old", 2, "b")]
 
 
 def test_compressed_files(tmp_path):

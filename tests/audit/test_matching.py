@@ -5,7 +5,7 @@ import pytest
 from issue_tables import issues_of
 
 from noisyflywheel.audit.corrections import apply_corrections
-from noisyflywheel.audit.decisions import planned_changes
+from noisyflywheel.audit.decisions import known_labels, planned_changes
 from noisyflywheel.audit.identity import plain_cell, row_fingerprints
 from noisyflywheel.audit.matching import match_rows, read_issues
 from noisyflywheel.audit.workspace import csv_bytes
@@ -56,6 +56,14 @@ def test_issues_survive_their_file(table, issues, tmp_path):
         apply_corrections(table, pd.read_csv(tmp_path / "issues.csv"), "refurbish", label="kind")
 
 
+@pytest.mark.parametrize("label", ["a\rb", "a\r\nb", "a\nb", "\r", 'a"\r'])
+def test_labels_with_line_ends_survive_their_file(label):
+    table = pd.DataFrame({"row": [1, 2], "given_label": [label, "x"], "label_quality": [0.1, 0.2]})
+    written = csv_bytes(table)
+    pd.testing.assert_frame_equal(read_issues(io.BytesIO(written)), table, check_dtype=False)
+    assert written.endswith(b"\n2,x,0.2\n")
+
+
 def test_a_frame_of_other_rows_is_refused(table, issues):
     for other in (table[::-1], table.assign(x=["1", "2", "3", "4"]), table.iloc[[0, 2, 1, 3]]):
         with pytest.raises(ValueError, match="is not the row that was judged"):
@@ -97,6 +105,22 @@ def test_decisions_by_hand(table, issues):
     assert list(rest.kind) == ["NA", "NA", "-x", "01"]
     flagged = apply_corrections(table, issues, "flag", label="kind", decisions=choice[3:])
     assert list(flagged.is_label_issue) == [True, False, True]
+
+
+def test_what_was_accepted_counts_though_another_label_is_suggested_now(issues):
+    now = issues.assign(refurbished_label=["02", "-x", "=q", "01"])  # of rows 3, 1, 4, 2
+    choice = decided((3, "accept", "'=z"), (1, "accept", ""), (4, "accept", "'=q"), (2, "accept", "NA"))
+    assert planned_changes(now, decisions=choice)[["row", "to"]].values.tolist() == [[1, "-x"], [3, "=z"], [4, "=q"]]
+    assert known_labels(now, choice).label.tolist() == ["=z", "-x", "=q", "NA"]
+
+
+def test_flags_are_for_suspects_that_nobody_decided(table, issues):
+    for kind in ("reject", "skip", "accept"):
+        flagged = apply_corrections(table, issues, "flag", label="kind", decisions=decided((1, kind, "")))
+        assert list(flagged.is_label_issue) == [False, False, True, False]
+    plain = issues.drop(columns="fingerprint")
+    _, _, mask = apply_corrections((table, table.kind), plain, "flag", decisions=decided((3, "reject", "")))
+    assert list(mask) == [True, False, False, False]
 
 
 def test_the_log_of_changes(issues):

@@ -2,6 +2,7 @@ import html
 import json
 import re
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from noisyflywheel.audit.cross_val import CrossValAudit
 from noisyflywheel.audit.estimates import estimate_wrong_labels, expected_gain, rows_to_reach
 from noisyflywheel.audit.preflight import Finding
 from noisyflywheel.audit.report import percent, write_report
+from noisyflywheel.audit.report_rows import named_file
 from noisyflywheel.audit.table import TableAudit
 from noisyflywheel.estimator.issues import label_issues_frame
 
@@ -197,6 +199,15 @@ def test_rows_that_do_not_match(audit, tmp_path):
 )
 def test_percent(rate, expected):
     assert percent(rate) == expected
+
+
+@pytest.mark.parametrize(
+    ("file", "href"),
+    [("javascript:alert(1)/0.png", "./javascript:alert(1)/0.png"), ("../a:b/0.png", "../a:b/0.png")]
+    + [(name, name) for name in ("C:/a/0.png", "https://a.example/0.png", "file:///a/0.png", "a/0.png")],
+)
+def test_links_to_files_run_nothing(file, href):
+    assert unquote(named_file([file], 0)["href"]) == href
 
 
 def test_contents():

@@ -201,6 +201,20 @@ def test_the_served_review_saves_into_the_folder(browser, tmp_path):
         server.shutdown()
 
 
+def test_an_accepted_class_is_written_down(browser, tmp_path):
+    folder = digits_folder(tmp_path / "audit")
+    with ReviewServer(folder) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        browser.get(server.address)
+        wait_for(lambda: text(browser, "count") == "0 of 8 decided")
+        browser.find_element("id", "start").send_keys("\ue007")
+        press(browser, ["a"])
+        wait_for(lambda: text(browser, "saved") == "saved")
+        saved = read_issues(folder / "decisions.csv")
+        assert saved[["decision", "new_label"]].values.tolist() == [["accept", "7"]]
+        server.shutdown()
+
+
 def busy(driver):
     """Seconds that the page's thread has worked."""
     metrics = driver.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]

@@ -1,5 +1,6 @@
 import http.client
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -70,6 +71,35 @@ def test_decisions_are_saved_and_given_back(ask, folder):
     assert (folder / "decisions.csv").read_bytes() == body
     assert ask(place="decisions.csv")[1] == body
     assert not list(folder.glob("*.part"))
+
+
+def test_a_page_that_has_not_seen_the_last_decisions_saves_nothing(ask, folder):
+    first, second = (HEAD + line for line in (b"2,,b,accept,,,\n", b"3,,a,reject,,,\n"))
+    seen = ask(place="decisions.csv")[2]["ETag"]
+    status, _, headers = ask("PUT", "decisions.csv", first, **{"If-Match": seen})
+    assert status == 204
+    status, body, _ = ask("PUT", "decisions.csv", second, **{"If-Match": seen})
+    assert status == 412
+    assert b"reload" in body
+    assert ask("PUT", "decisions.csv", second, **{"If-Match": ""})[0] == 412
+    assert (folder / "decisions.csv").read_bytes() == first
+    assert ask(place="decisions.csv")[2]["ETag"] == headers["ETag"]
+    assert ask("PUT", "decisions.csv", first + second[len(HEAD) :], **{"If-Match": headers["ETag"]})[0] == 204
+
+
+def test_pages_that_save_at_once_do_not_meet(ask, folder):
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: ask("PUT", "decisions.csv", HEAD + b"2,,b,accept,,,\n")[0], range(80)))
+    assert set(answers) == {204}
+    assert not list(folder.glob("*.part"))
+
+
+def test_a_row_that_speaks_of_the_policy_of_the_page(folder):
+    text = "connect-src 'none' and connect-src 'self'"
+    page = (folder / "report.html").read_text(encoding="utf-8").replace("</main>", f"<p>{text}</p></main>")
+    served = served_page(page, "")
+    assert text in served
+    assert "connect-src 'self'" in served.partition("<body>")[0]
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,8 @@ def test_errors_of_paths(run, tmp_path):
     fails(run("audit", tmp_path, "--out", tmp_path / "o"), "no subfolders with pictures")
     (tmp_path / "cleaned.csv").write_text("a,b\n1,x\n2,y\n")
     fails(run("audit", tmp_path / "cleaned.csv", "--label", "b", "--out", tmp_path), "overwrite")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "cleaned.csv")
+    fails(run("audit", tmp_path / "link.csv", "--label", "b", "--out", tmp_path), "overwrite")
 
 
 QUICK = ("--cycles", "1")
@@ -372,6 +374,13 @@ def test_options_are_refused_before_anything_is_read(run, tmp_path, options, wor
 def test_options_of_tables_are_refused_for_a_folder(run, tmp_path):
     (tmp_path / "in").mkdir()
     fails(run("audit", tmp_path / "in", "--out", tmp_path / "o", "--groups", "g"), "--groups is for a table")
+
+
+def test_labels_that_flags_would_overwrite_are_refused_before_the_training(run, table, tmp_path):
+    table.rename(columns={"kind": "suggested_label"}).to_csv(tmp_path / "t.csv", index=False)
+    result = run("audit", tmp_path / "t.csv", "--label", "suggested_label", "--out", tmp_path / "o")
+    fails(result, "--policy flag would overwrite the labels in 'suggested_label'")
+    assert "training on" not in result[2]
 
 
 def test_folds_that_cannot_be_are_refused_before_the_training(run, table, tmp_path):
