@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from noisyflywheel.audit.identity import row_hashes
 from noisyflywheel.audit.pictures import data_uri
 from noisyflywheel.data.pictures import as_pictures, is_paths
 
@@ -99,7 +100,7 @@ def fingerprint(*parts: Any) -> str:
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, pd.DataFrame | pd.Series):
-            digest.update(pd.util.hash_pandas_object(part, index=False).to_numpy().tobytes())
+            digest.update(row_hashes(part).tobytes())
             continue
         array = np.asarray(part)
         if array.dtype == object or array.dtype.kind in "US":

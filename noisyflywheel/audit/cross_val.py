@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from scipy.special import expit
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_consistent_length
 
 from noisyflywheel.audit.held_out import kept_fold
 from noisyflywheel.audit.posterior import (
@@ -21,6 +23,7 @@ from noisyflywheel.audit.posterior import (
     noisy_class_posterior,
     posterior_of_known,
 )
+from noisyflywheel.estimator.inputs import check_same_index
 from noisyflywheel.estimator.issues import class_summary, label_issues_frame
 from noisyflywheel.estimator.label_quality import calibrated
 
@@ -146,7 +149,7 @@ def cross_val_audit(
     y : array-like of shape (n,)
         Given labels.
     cv : int, splitter or iterable, default 5
-        An int shuffles and stratifies; a splitter must hold out every row once.
+        An int shuffles and stratifies, None is 5; a splitter must hold out every row once.
     groups : array-like of shape (n,), optional
         Rows of equal value, such as those of one patient, are held out together. An int `cv` then means
         `StratifiedGroupKFold`; of splitters, those that look at groups do.
@@ -166,8 +169,10 @@ def cross_val_audit(
     Raises
     ------
     ValueError
-        If y has fewer than two classes, or a row is never held out.
+        If X and y differ in length or index, y has fewer than two classes, or a row is never held out.
     """
+    check_consistent_length(X, y)
+    check_same_index(X, y)
     labels = np.asarray(y)
     check_classification_targets(labels)
     classes, given = np.unique(labels, return_inverse=True)
@@ -176,7 +181,8 @@ def cross_val_audit(
     together = None if groups is None else np.asarray(groups)
     if together is not None and together.shape != labels.shape:
         raise ValueError(f"groups has shape {together.shape}, y has {labels.shape}")
-    if isinstance(cv, int):
+    cv = 5 if cv is None else cv
+    if isinstance(cv, Integral):
         folds = StratifiedKFold if together is None else StratifiedGroupKFold
         cv = folds(cv, shuffle=True, random_state=random_state)
     weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)

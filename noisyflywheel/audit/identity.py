@@ -68,6 +68,14 @@ def row_fingerprints(table: pd.DataFrame, leave_out: Iterable[Hashable] = ()) ->
     return np.array([f"{value:016x}" for value in hashes], dtype=np.str_)
 
 
+def row_hashes(table: pd.DataFrame | pd.Series) -> NDArray[np.integer[Any]]:
+    """Hashes of the rows of a table, of shape (n,); where cells such as lists have none, of the cells as text."""
+    try:
+        return pd.util.hash_pandas_object(table, index=False).to_numpy()
+    except TypeError:
+        return pd.util.hash_pandas_object(table.map(str), index=False).to_numpy()
+
+
 def _plain_column(column: pd.Series) -> NDArray[Any]:
     """Cells of one column in their plain form, of shape (n,)."""
     gone = column.isna().to_numpy()

@@ -98,7 +98,10 @@ class JsonFile:
         return pd.DataFrame({name: pd.Series(cells, dtype=object) for name, cells in columns.items()})
 
     def rendered(self, changes: Cells, dropped: Sequence[int] = (), added: Columns | None = None) -> bytes:
-        """As `DelimitedFile.rendered`; a dropped row goes with the comma or line end that parts it from the next."""
+        """As `DelimitedFile.rendered`; a dropped row goes with the comma or line end that parts it from the next.
+
+        A changed cell that a row does not have is added to it.
+        """
         text, gone = self.encoded.text, set(dropped)
         parts: list[str] = []
         at = 0
@@ -106,13 +109,14 @@ class JsonFile:
             if row in gone:
                 at = self._cut(parts, text, at, row, gone)
                 continue
-            for (start, end), value in sorted(
-                (item.spans[n], cells[row]) for n, cells in changes.items() if row in cells
-            ):
+            new = {name: cells[row] for name, cells in changes.items() if row in cells}
+            for (start, end), value in sorted((item.spans[name], new[name]) for name in new.keys() & item.spans.keys()):
                 parts += [text[at:start], self._written(value, text[start:end])]
                 at = end
-            if added:
-                more = ", ".join(f"{json.dumps(name)}: {json.dumps(cells[row])}" for name, cells in added.items())
+            extra = {name: value for name, value in new.items() if name not in item.spans}
+            extra |= {name: cells[row] for name, cells in (added or {}).items()}
+            if extra:
+                more = ", ".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in extra.items())
                 parts += [text[at : item.end - 1].rstrip(), ", " if item.values else "", more, "}"]
                 at = item.end
         return self.encoded.to_bytes("".join([*parts, text[at:]]))

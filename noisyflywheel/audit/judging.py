@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def judge_rows(
 
 def n_folds(cv: Any) -> int:
     """Fits of a cross-validation, as far as they are known."""
-    return cv if isinstance(cv, int) else int(getattr(cv, "n_splits", 0))
+    return int(cv if isinstance(cv, Integral) else getattr(cv, "n_splits", 0))
 
 
 @contextlib.contextmanager

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 from sklearn.tree import DecisionTreeClassifier
 
-from noisyflywheel.audit.identity import label_text
+from noisyflywheel.audit.identity import label_text, row_hashes
 from noisyflywheel.data.encoder.columns import ID_NAME, Column, is_missing, read_dates, read_numbers
 
 RARE = 10
@@ -66,6 +67,8 @@ def preflight(
         Missing labels, rare classes, class names that look alike, equal rows with different labels, columns that
         give the label away, columns that look like groups.
     """
+    table, label = table.set_axis([str(name) for name in table.columns], axis=1), str(label)
+    plan, groups = [replace(c, name=str(c.name)) for c in plan], None if groups is None else str(groups)
     has = ~is_missing(table[label]).to_numpy() if judged is None else np.asarray(judged)
     rows, labels = np.flatnonzero(has) + 1, table[label][has].map(label_text).to_numpy(dtype=object)
     found = missing_labels(has)
@@ -117,13 +120,24 @@ def similar_names(labels: NDArray[Any], rows: NDArray[np.intp]) -> list[Finding]
 
 
 def _alike(a: str, b: str) -> bool:
-    """Whether two names are probably meant to be one; names that differ in digits only are not."""
+    """Whether two names are probably meant to be one; numbers and names that differ in digits only are not."""
+    numbers = _number(a), _number(b)
+    if None not in numbers and numbers[0] != numbers[1]:
+        return False
     x, y = (_folded(name) for name in (a, b))
     if x == y:
         return True
     if re.sub(r"\d", "", x) == re.sub(r"\d", "", y) or min(len(x), len(y)) < 5 or abs(len(x) - len(y)) > 2:
         return False
     return difflib.SequenceMatcher(None, x, y).ratio() >= 0.9
+
+
+def _number(name: str) -> float | None:
+    """The number that a name is, or None."""
+    try:
+        return number if math.isfinite(number := float(name)) else None
+    except ValueError:
+        return None
 
 
 def _folded(name: str) -> str:
@@ -146,7 +160,7 @@ def contradictions(
     content = [name for name in table.columns if name != label and name not in unused]
     if not content:
         return []
-    marks = pd.util.hash_pandas_object(table.loc[has, content], index=False).to_numpy()
+    marks = row_hashes(table.loc[has, content])
     groups = pd.DataFrame({"mark": marks, "label": labels, "row": rows})
     n_labels = groups.groupby("mark")["label"].transform("nunique")
     both = groups[n_labels > 1]

@@ -14,6 +14,7 @@ from noisyflywheel.audit.content import shorten
 from noisyflywheel.audit.identity import label_text
 from noisyflywheel.audit.neighbours import suggestions, sure_rows
 from noisyflywheel.data.encoder.columns import Column, is_missing, plan_columns, read_dates, read_numbers
+from noisyflywheel.data.encoder.readers import days_since_1970
 
 KINDS = ("number", "date", "category")
 N_REASONS = 2
@@ -23,7 +24,6 @@ LEAST_ROWS = 5
 MAX_COLUMNS = 100
 """More columns than these are an embedding or pixels, not features with a name."""
 LIMIT = 5.0
-DAY = 86_400 * 10**9
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,8 @@ def feature_reasons(
     if table is None or not len(pairs.rows):
         return {}
     plan = plan_columns(table) if plan is None else plan
-    judged = [(c, *_evidence(table[c.name], c, pairs)) for c in plan if c.name in table and c.kind in KINDS]
+    used = [(c, str(c.name)) for c in plan if c.kind in KINDS]
+    judged = [(c, *_evidence(table[name], c, pairs)) for c, name in used if name in table]
     if not judged:
         return {}
     evidence = np.stack([part[1] for part in judged], axis=1)
@@ -78,7 +79,8 @@ def feature_reasons(
 def _as_table(X: Any) -> pd.DataFrame | None:
     """X with named columns, or None where they say nothing to people."""
     if isinstance(X, pd.DataFrame):
-        return X if X.shape[1] <= MAX_COLUMNS and X.columns.is_unique else None
+        table = X.set_axis([str(name) for name in X.columns], axis=1)
+        return table if table.shape[1] <= MAX_COLUMNS and table.columns.is_unique else None
     if isinstance(X, np.ndarray) and X.ndim == 2 and X.shape[1] <= MAX_COLUMNS and X.dtype.kind in "biuf":
         return pd.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])])
     return None
@@ -102,8 +104,8 @@ def _evidence(column: pd.Series, planned: Column, pairs: Pairs) -> tuple[NDArray
 
 def _by_level(column: pd.Series, planned: Column, pairs: Pairs) -> tuple[NDArray[np.float64], Any]:
     """Evidence of a number or date: how far it lies from the medians of both classes, in their spreads."""
-    numbers = read_numbers(column, planned.form) if planned.kind == "number" else _days(column, planned.form)
-    values = numbers.to_numpy(dtype=np.float64)
+    date, form = planned.kind == "date", planned.form
+    values = days_since_1970(read_dates(column, form)) if date else read_numbers(column, form).to_numpy(np.float64)
     by_class = pd.Series(values[pairs.sure]).groupby(pairs.sure_class)
     middle = by_class.median().reindex(range(len(pairs.names))).to_numpy()
     away = pd.Series(np.abs(values[pairs.sure] - middle[pairs.sure_class])).groupby(pairs.sure_class).median()
@@ -122,16 +124,10 @@ def _by_level(column: pd.Series, planned: Column, pairs: Pairs) -> tuple[NDArray
     return np.nan_to_num(odds), say
 
 
-def _days(column: pd.Series, form: str) -> pd.Series:
-    """Dates as days since 1970."""
-    dates = read_dates(column, form)
-    return pd.Series(np.where(dates.isna(), np.nan, dates.astype("datetime64[ns]").astype("int64") / DAY))
-
-
 def _level(value: float, kind: str) -> str:
     """A number, or a date, for people."""
     if kind == "date":
-        return f"{pd.Timestamp(int(value), unit='D'):%Y-%m-%d}"
+        return str(np.datetime64(int(np.floor(value)), "D"))
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 

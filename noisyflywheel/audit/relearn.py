@@ -16,6 +16,7 @@ from noisyflywheel.audit.cross_val import CrossValAudit, cross_val_audit
 from noisyflywheel.audit.decisions import known_labels
 from noisyflywheel.audit.held_out import last_step, weight_parameter
 from noisyflywheel.audit.matching import match_rows
+from noisyflywheel.estimator.inputs import check_same_index
 from noisyflywheel.estimator.issues import lowest_quality, n_label_issues
 
 CONFIRMED_WEIGHT = 2.0
@@ -83,10 +84,11 @@ def relearn(
     Raises
     ------
     ValueError
-        As `apply_corrections`, and for a weight that is not above 0.
+        As `apply_corrections`, for X and y of different indices, and for a weight that is not above 0.
     """
     if not weight > 0:
         raise ValueError(f"weight must be above 0; got {weight!r}")
+    check_same_index(X, y)
     at = match_rows(issues, X, y)
     numbered = issues.assign(row=at + 1).reset_index(drop=True) if "row" not in issues else issues
     known = known_labels(numbered, decisions)

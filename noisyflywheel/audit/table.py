@@ -78,8 +78,8 @@ def with_missing(table: pd.DataFrame, markers: Collection[str] = ()) -> pd.DataF
     def marks(column: pd.Series) -> pd.Series:
         if pd.api.types.is_numeric_dtype(column.dtype):
             return column
-        bare = column.map(lambda cell: cell.strip() if isinstance(cell, str) else cell)
-        return column.mask(column.isin({""}) | bare.isin(marked), None)
+        gone = [isinstance(cell, str) and (not cell or cell.strip() in marked) for cell in column.astype(object)]
+        return column.mask(np.array(gone, dtype=bool), None) if any(gone) else column
 
     return table.apply(marks)
 

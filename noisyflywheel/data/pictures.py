@@ -20,6 +20,9 @@ PictureFile = str | os.PathLike[str] | IO[bytes]
 PLAIN_MODES = ("1", "L", "P", "RGB")
 """Pillow's modes of 8-bit grey, palette and RGB pictures."""
 
+DEEP_FORMATS = ("PNG", "PPM")
+"""Formats whose pixels of Pillow's mode "I" are in [0, 65535]; elsewhere they may have any range."""
+
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 """Endings of the files in a folder that are taken for pictures, in lower case."""
 
@@ -48,7 +51,7 @@ class ImageReadError(ValueError):
 def read_picture(
     source: PictureFile, *, upright: bool = False, modes: Collection[str] | None = None, about: int | None = None
 ) -> Image.Image:
-    """Read one picture completely, as RGB.
+    """Read one picture completely, as RGB; of 16-bit grey the upper eight bits.
 
     Parameters
     ----------
@@ -56,14 +59,14 @@ def read_picture(
     upright : bool, default=False
         Turn it as its camera was held (EXIF).
     modes : collection of str, optional
-        Pillow's modes that are taken; every one if not given.
+        Pillow's modes that are taken; every one of 8 and 16 bits if not given.
     about : int, optional
         A side in pixels that is enough: JPEGs are decoded no larger than needed for it.
 
     Raises
     ------
     ImageReadError
-        For a missing, unreadable or truncated file, or a mode that is not taken.
+        For a missing, unreadable or truncated file, pixels of 32 bits, or a mode that is not taken.
     """
     try:
         with Image.open(source) as image:
@@ -72,7 +75,11 @@ def read_picture(
                 raise ImageReadError(source, f"has {channels}, not 8-bit grey or RGB")
             if about is not None:
                 image.draft("RGB", (about, about))
-            return (ImageOps.exif_transpose(image) if upright else image).convert("RGB")
+            is_deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format in DEEP_FORMATS)
+            if image.mode in ("I", "F") and not is_deep:
+                raise ImageReadError(source, f"has 32-bit pixels (mode {image.mode}), not 8 or 16 bits")
+            picture = ImageOps.exif_transpose(image) if upright else image
+            return (_upper_bits(picture) if is_deep else picture).convert("RGB")
     except ImageReadError:
         raise
     except FileNotFoundError as error:
@@ -80,6 +87,11 @@ def read_picture(
     except _UNREADABLE as error:
         text = " ".join(str(error).split())
         raise ImageReadError(source, f"cannot be read: {type(error).__name__}" + f": {text}" * bool(text)) from error
+
+
+def _upper_bits(image: Image.Image) -> Image.Image:
+    """16-bit grey as 8-bit grey: the same for all pictures, whatever range one of them has."""
+    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
 
 
 def as_pictures(X: Any, rows: Sequence[int], image_shape: tuple[int, ...] | None = None) -> list[Picture]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from noisyflywheel.data.pictures import as_pictures
-from noisyflywheel.plot.style import INK, MUTED, RIGHT, WRONG
+from noisyflywheel.plot.style import INK, MUTED, RIGHT, WRONG, plain_text
 
 
 class LabelIssuesDisplay:
@@ -132,4 +132,4 @@ def _card(ax: Any, picture: Any, row: Any, inline: bool) -> None:
         size = 7 if color == MUTED and text != "→" else 9
         offset = {"xytext": (0, -4 - 12 * line), "textcoords": "offset points"}
         style = {"ha": align, "va": "top", "color": color, "fontweight": weight, "fontsize": size}
-        ax.annotate(text, (x, 0), xycoords="axes fraction", **offset, **style)
+        ax.annotate(plain_text(text), (x, 0), xycoords="axes fraction", **offset, **style)

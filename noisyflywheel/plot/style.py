@@ -54,6 +54,11 @@ def tidy(ax: Any, title: str, *, grid: str | None = "y") -> None:
         ax.set_axisbelow(True)
 
 
+def plain_text(label: Any) -> str:
+    """A label as text that matplotlib writes as it is, dollar signs too."""
+    return str(label).replace("$", r"\$")
+
+
 def end_label(ax: Any, x: float, y: float, text: str, color: str) -> None:
     """Name of a curve beside its last point, instead of a legend."""
     ax.annotate(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from noisyflywheel.noise import transition_matrix as measured_matrix
-from noisyflywheel.plot.style import INK, axes_of, heat_map, tidy
+from noisyflywheel.plot.style import INK, axes_of, heat_map, plain_text, tidy
 
 
 class TransitionMatrixDisplay:
@@ -88,8 +88,9 @@ def _heat(ax: Any, matrix: np.ndarray, labels: list[str]) -> None:
     step = max(1, int(np.ceil(n / 40)))
     ticks = np.arange(0, n, step)
     long = max(len(label) for label in labels) > 2
-    ax.set_xticks(ticks, [labels[i] for i in ticks], rotation=45 if long else 0, ha="right" if long else "center")
-    ax.set_yticks(ticks, [labels[i] for i in ticks])
+    names = [plain_text(labels[i]) for i in ticks]
+    ax.set_xticks(ticks, names, rotation=45 if long else 0, ha="right" if long else "center")
+    ax.set_yticks(ticks, names)
     ax.set_xlabel("given class")
     ax.set_xticks(np.arange(n - 1) + 0.5, minor=True)
     ax.set_yticks(np.arange(n - 1) + 0.5, minor=True)

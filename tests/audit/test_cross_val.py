@@ -14,6 +14,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.audit.cross_val import _verdicts, cross_val_audit, cross_val_label_issues
 from noisyflywheel.audit.held_out import aligned, judge_fold
+from noisyflywheel.audit.judging import n_folds
 from noisyflywheel.estimator.issues import ISSUE_COLUMNS
 
 
@@ -144,6 +145,26 @@ def test_flywheels_of_folds_side_by_side(digits):
     np.testing.assert_allclose(one.clean_proba_, two.clean_proba_, atol=1e-4)
     order = np.argsort(one.issues.label_quality.to_numpy())
     assert (np.diff(one.clean_proba_[order]) >= 0).all()
+
+
+@pytest.mark.parametrize("cv", [np.int64(5), None])
+def test_groups_count_with_any_number_of_folds(digits, cv):
+    X, given, _ = digits
+    X, given, groups = X[:200], given[:200], np.arange(200) // 4
+    expected = cross_val_label_issues(KNeighborsClassifier(1), X, given, cv=5, groups=groups)
+    found = cross_val_label_issues(KNeighborsClassifier(1), X, given, cv=cv, groups=groups)
+    pd.testing.assert_frame_equal(found, expected)
+    assert n_folds(np.int64(5)) == 5
+
+
+def test_rows_of_different_indices_are_refused(digits):
+    X, given = pd.DataFrame(digits[0][:100]), pd.Series(digits[1][:100])
+    with pytest.raises(ValueError, match="index labels in another order"):
+        cross_val_label_issues(KNeighborsClassifier(), X[::-1], given, cv=2)
+    with pytest.raises(ValueError, match="different indices"):
+        cross_val_audit(KNeighborsClassifier(), X.set_axis(X.index + 1), given, cv=2)
+    with pytest.raises(ValueError, match="inconsistent numbers"):
+        cross_val_audit(KNeighborsClassifier(), X[1:], given, cv=2)
 
 
 def test_what_is_refused():

@@ -121,6 +121,24 @@ def test_dates_are_reasons_too(shop):
     assert reasons == ["seen is 2024-03-01: shirt has mostly about 2024-03-04, coat about 2024-09-03."]
 
 
+def test_dates_of_any_year(shop):
+    X, issues = shop
+    open_end = X[["price"]].assign(until=np.where(X["price"] < 50, "1969-12-31", "9999-12-31").astype("M8[s]"))
+    (reasons,) = feature_reasons(open_end[["until"]], issues, [0]).values()
+    assert reasons == ["until is 1969-12-31: shirt has mostly about 1969-12-31, coat about 9999-12-31."]
+
+
+def test_columns_called_by_numbers(shop):
+    X, issues = shop
+    numbered = X.set_axis([0, 1, 2], axis=1)
+    expected = [
+        "0 is 10: shirt has mostly about 10.9, coat about 101.",
+        "1 is red: so are 100% of shirt and 0% of coat.",
+    ]
+    for plan in (None, plan_columns(numbered), plan_columns(numbered.rename(columns=str))):
+        assert feature_reasons(numbered, issues, [0], plan) == {0: expected}
+
+
 def test_evidence_puts_it_together(shop):
     X, issues = shop
     issues["row"] = np.arange(24) + 100

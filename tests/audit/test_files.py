@@ -49,6 +49,18 @@ def test_json_lines_come_back(tmp_path):
     )
 
 
+def test_cells_that_json_rows_lack_are_added(tmp_path):
+    (tmp_path / "t.jsonl").write_text('{"a": 1, "seen": true}\n{"a": 2}\n{}\n')
+    file = open_table(tmp_path / "t.jsonl")
+    changed = file.rendered({"seen": {0: False, 1: True, 2: None}, "a": {2: 3}}, (), {"q": ["x", "y", "z"]})
+    assert [json.loads(line) for line in changed.splitlines()] == [
+        {"a": 1, "seen": False, "q": "x"},
+        {"a": 2, "seen": True, "q": "y"},
+        {"a": 3, "seen": None, "q": "z"},
+    ]
+    assert file.rendered({"seen": {1: False}}, [0]) == b'{"a": 2, "seen": false}\n{}\n'
+
+
 @pytest.mark.parametrize("dropped", [[0], [1], [2], [0, 1], [1, 2], [0, 2], [0, 1, 2]])
 def test_a_json_list_stays_one(tmp_path, dropped):
     text = '[\n  {"kind": 1, "x": "é"},\n  {"kind": 2},\n  {"kind": 1}\n]\n'

@@ -47,6 +47,15 @@ def test_unreadable_files_are_listed(folder):
     assert pixels.dtype == np.uint8
 
 
+def test_deep_pictures(folder):
+    for i, level in enumerate((6_000, 60_000)):
+        Image.fromarray(np.full((9, 9), level, np.uint16)).save(folder / "dog" / f"deep{i}.png")
+    Image.fromarray(np.full((9, 9), 0.5, np.float32)).save(folder / "dog" / "float.tif")
+    manifest, pixels, unreadable = load_folder(folder, 8)
+    assert unreadable == [("dog/float.tif", "has 32-bit pixels (mode F), not 8 or 16 bits")]
+    assert [int(pixels[i].mean()) for i in np.flatnonzero(manifest.path.str.contains("dog/deep"))] == [23, 234]
+
+
 def test_what_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no subfolders with pictures"):
         image_manifest(tmp_path)

@@ -5,6 +5,7 @@ import pandas as pd
 
 from noisyflywheel.audit.preflight import Finding, preflight, similar_names
 from noisyflywheel.data.encoder.columns import plan_columns
+from noisyflywheel.data.encoder.encode import TableEncoder
 
 
 def look(table, **more):
@@ -46,6 +47,8 @@ def test_similar_names():
     assert len(pairs("electronics", "electronic")) == 1
     assert pairs("class 1", "class 2", "class 11") == []
     assert pairs("left", "right", "bat", "cat", "+", "-") == []
+    assert pairs("-1", "1", "1.0", "10", "-100.5", "100.5") == []
+    assert len(pairs("1 ", "1", "50.5 km", "505 km")) == 2
     labels = np.array(["Cat", "Cat", "cat "], dtype=object)
     assert similar_names(labels, np.array([1, 2, 3]))[0].rows == (3,)
 
@@ -66,6 +69,24 @@ def test_a_column_that_gives_the_label_away():
     assert "'score'" in found[1].text
     nearly = table.kind.where(np.arange(60) % 10 > 0, "ham")
     assert look(table.assign(code=nearly)) == []
+
+
+def test_columns_may_be_called_by_numbers():
+    table = noise().assign(id=range(60))
+    table.loc[[10, 20], ["x", "c"]] = [0.5, "p"]
+    table.loc[[10, 20], "kind"] = ["ham", "spam"]
+    table = table.assign(code=table.kind.map({"ham": "h", "spam": "s"}))[["x", "c", "kind", "id", "code"]]
+    numbered = table.set_axis(range(5), axis=1).rename(columns={3: "id"})
+    for plan in (plan_columns(numbered, leave_out=[2]), TableEncoder(leave_out=[2]).fit(numbered).plan_):
+        found = kinds(preflight(numbered, 2, plan, groups=1))
+        assert found["leakage"].text.startswith("Column '4' alone tells")
+        assert found["groups"].text.startswith("3 groups in '1'")
+    assert kinds(preflight(numbered.drop(columns=4), 2, plan[:-1]))["contradiction"].rows == (11, 21)
+
+
+def test_equal_lists_are_equal_content():
+    table = pd.DataFrame({"tags": [["a"], ["b"], ["a"], ["c"]], "kind": ["x", "y", "y", "x"]})
+    assert kinds(preflight(table, "kind"))["contradiction"].rows == (1, 3)
 
 
 def test_groups():

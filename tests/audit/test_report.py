@@ -228,3 +228,11 @@ def test_fingerprint_sees_values_types_and_order():
     assert fingerprint(X) == fingerprint(X.copy())
     assert fingerprint(pd.Series(["a", "b"])) != fingerprint(pd.Series(["b", "a"]))
     assert len(fingerprint(["a", "b"])) == 16
+
+
+def test_fingerprint_of_lists_and_of_what_has_a_hash():
+    X = pd.DataFrame({"a": [1.5, None], "b": ["x", None], "c": ["2024-01-01", "9999-12-31"]})
+    assert fingerprint(X, X["b"].astype(object)) == "2216d7fb1a4e8157"
+    tags = X.assign(d=[["u"], ["v"]])
+    assert fingerprint(tags) == fingerprint(tags.copy()) != fingerprint(tags.assign(d=[["u"], ["w"]]))
+    assert len(fingerprint(X.assign(d=[{"k": 1}, None]), pd.Series([np.ones(2), np.ones(0)], dtype=object))) == 16

@@ -137,3 +137,39 @@ def test_what_is_refused(table):
         audit_table(table, "kind", groups="q")
     with pytest.raises(ValueError, match="holds no labels"):
         audit_table(table.assign(kind=""), "kind")
+
+
+def test_columns_called_by_numbers(table, tmp_path):
+    numbered = table.set_axis([0, 1, 2, 3], axis=1)
+    named = audit_table(table, "kind", features=["color"], groups="patient", estimator=LogisticRegression())
+    audit = audit_table(numbered, 3, features=[1], groups=2, estimator=LogisticRegression())
+    pd.testing.assert_frame_equal(audit.issues.drop(columns="fingerprint"), named.issues.drop(columns="fingerprint"))
+    assert audit.columns.column.tolist() == ["0", "1"]
+    assert audit.findings[0] == named.findings[0]
+    assert audit.findings[1].text.startswith("30 groups in '2';")
+    page = write_report(tmp_path / "r.html", audit, numbered.drop(columns=3)).read_text(encoding="utf-8")
+    assert "1 is red: so are" in page or "1 is blue: so are" in page
+
+
+def test_columns_of_lists_and_arrays(table, tmp_path):
+    arrays = pd.Series([np.arange(i % 3) for i in range(90)], index=table.index, dtype=object)
+    wide = table.assign(tags=[["a", "b"], ["c", "d"], ["d", "a"]] * 30, embedding=arrays)
+    audit = audit_table(wide, "kind", missing=["?"], estimator=LogisticRegression(), cv=3)
+    kinds = audit.columns.set_index("column").taken_as
+    assert kinds[["tags", "embedding"]].tolist() == ["left out"] * 2
+    write_report(tmp_path / "r.html", audit, wide.drop(columns="kind"))
+    assert audit_table(wide, "kind", text=["tags"], estimator=LogisticRegression(), cv=3).columns.taken_as[3] == "text"
+
+
+def test_types_of_pyarrow(table):
+    pytest.importorskip("pyarrow")
+    day = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(90) * 7 % 91, unit="D")
+    wide = table.assign(day=day, paid=np.arange(90) % 3 == 0, kind=table.kind == "1")
+    wide.loc[[100, 101], "color"] = ["", "?"]
+    arrow = wide.convert_dtypes(dtype_backend="pyarrow")
+    gone = with_missing(arrow, ["?"]).isna().sum()
+    assert gone[gone > 0].to_dict() == {"color": 2}
+    audits = [audit_table(t, "kind", missing=["?"], estimator=LogisticRegression(), cv=3) for t in (wide, arrow)]
+    pd.testing.assert_frame_equal(audits[0].columns, audits[1].columns)
+    assert audits[1].columns.set_index("column").taken_as[["day", "paid"]].tolist() == ["date", "number"]
+    assert (audits[0].issues.is_label_issue == audits[1].issues.is_label_issue).all()

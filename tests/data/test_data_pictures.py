@@ -96,3 +96,21 @@ def test_errors_name_the_file(tmp_path):
     with pytest.raises(ImageReadError, match=r"cut.jpg cannot be read: OSError: image file is truncated") as error:
         read_picture(tmp_path / "cut.jpg")
     assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.pgm", "b.tif"])
+def test_of_16_bit_grey_the_upper_bits_are_taken(name, tmp_path):
+    """By the type, not by the range of one picture: they stay comparable."""
+    levels = np.array([[0, 255, 256], [12_000, 42_000, 65_535]], dtype=">u2" if name[0] == "b" else "u2")
+    Image.fromarray(levels).save(tmp_path / name)
+    picture = read_picture(tmp_path / name, upright=True)
+    assert picture.mode == "RGB"
+    np.testing.assert_array_equal(np.asarray(picture)[..., 0], [[0, 0, 1], [46, 164, 255]])
+    np.testing.assert_array_equal(as_pictures([tmp_path / name], [0])[0][..., 2], [[0, 0, 1], [46, 164, 255]])
+
+
+@pytest.mark.parametrize(("dtype", "mode"), [(np.int32, "I"), (np.float32, "F")])
+def test_pixels_of_32_bits_are_refused(dtype, mode, tmp_path):
+    Image.fromarray(np.ones((2, 2), dtype)).save(tmp_path / "a.tif")
+    with pytest.raises(ImageReadError, match=rf"a.tif has 32-bit pixels \(mode {mode}\)"):
+        read_picture(tmp_path / "a.tif")

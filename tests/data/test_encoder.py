@@ -1,11 +1,12 @@
 import pickle
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
 
-from noisyflywheel.data.encoder.columns import plan_column, read_number, read_numbers
+from noisyflywheel.data.encoder.columns import is_missing, plan_column, read_number, read_numbers
 from noisyflywheel.data.encoder.encode import TableEncoder
 from noisyflywheel.data.encoder.readers import CategoryReader, category_text, date_parts
 
@@ -169,3 +170,18 @@ def test_what_is_refused(table):
         TableEncoder().fit(pd.DataFrame([[1, 2]], columns=["a", "a"]))
     with pytest.raises(ValueError, match="expected, got shape"):
         TableEncoder().fit([1, 2])
+
+
+def test_decimals_are_numbers():
+    cells = pd.Series([Decimal("1.50"), None, Decimal("-2"), Decimal("7.25")], dtype=object)
+    assert plan_column(cells, "price").kind == "number"
+    np.testing.assert_array_equal(read_numbers(cells), [1.5, np.nan, -2.0, 7.25])
+    assert read_number(Decimal("0.1"), "comma") == 0.1
+
+
+@pytest.mark.parametrize("cell", [["a", "b"], [], {"a": 1}, np.array([1.0, 2.0]), np.array([])])
+def test_lists_objects_and_arrays_are_left_out(cell):
+    cells = pd.Series([cell, None, "", cell], dtype=object)
+    assert is_missing(cells).tolist() == [False, True, True, False]
+    column = plan_column(cells, "embedding")
+    assert (column.kind, column.reason) == ("left out", "holds lists or objects")

@@ -10,6 +10,7 @@ TEXTS = ["red apple pie", "green apple tart", None, "fast blue car", "slow blue 
 
 def test_texts():
     assert as_texts(["a", None, float("nan"), 3]) == ["a", "", "", "3"]
+    assert as_texts([["a", "b"], np.array([]), None]) == ["['a', 'b']", "[]", ""]
 
 
 def test_tfidf_gives_unit_vectors_that_know_words():

@@ -97,3 +97,12 @@ def test_sheet_shows_the_worst_first(audit):
     long = audit.issues.assign(given_label="automobile of old", refurbished_label="a very long label")
     display = LabelIssuesDisplay([X[0][..., None].repeat(3, -1)] * 4, long).plot(columns=2)
     assert texts(display.axes_[0])[0] == "automobile of o…"
+
+
+def test_dollar_signs_in_labels(audit):
+    labels = ["$25k_to_$50k", "$10%$"]
+    display = TransitionMatrixDisplay(np.eye(2), labels).plot()
+    assert [t.get_text() for t in display.axes_[0].get_xticklabels()] == [r"\$25k_to_\$50k", r"\$10%\$"]
+    display.figure_.canvas.draw()
+    issues = audit.issues.assign(given_label=labels[0], refurbished_label=labels[1])
+    LabelIssuesDisplay([np.zeros((6, 6, 3), np.uint8)] * 4, issues).plot().figure_.canvas.draw()

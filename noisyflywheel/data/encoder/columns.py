@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Hashable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from pandas.api import types
 from noisyflywheel.data.encoder.names import EMPTY, OWN_COLUMNS
 
 Kind = Literal["number", "date", "category", "text", "left out"]
+NUMBERS = (int, float, np.number, Decimal)
 MOSTLY = 0.95
 MAX_CATEGORIES = 50
 SAMPLE = 5000
@@ -52,7 +54,9 @@ class Column:
 def is_missing(column: pd.Series) -> pd.Series:
     """Mask of the cells without a value: None, NaN, NaT, or empty text."""
     gone = column.isna()
-    return gone if types.is_numeric_dtype(column.dtype) else gone | (column.astype(object) == "")
+    if types.is_numeric_dtype(column.dtype):
+        return gone
+    return gone | np.array([isinstance(cell, str) and not cell for cell in column.astype(object)], dtype=bool)
 
 
 def plan_column(column: pd.Series, name: Hashable, wanted: bool = False, text: bool = False) -> Column:
@@ -99,7 +103,7 @@ def kind_of_values(seen: pd.Series) -> tuple[Kind, str]:
     if isinstance(seen.dtype, pd.CategoricalDtype):
         return "category", ""
     cells = seen.head(SAMPLE).astype(object)
-    if all(isinstance(cell, int | float | np.number) for cell in cells):
+    if all(isinstance(cell, NUMBERS) for cell in cells):
         return "number", ""
     texts = cells.astype(str).str.strip()
     texts = texts[~texts.str.lower().isin(EMPTY)]
@@ -153,7 +157,7 @@ def number_form(texts: pd.Series) -> str:
 def read_number(cell: Any, form: str) -> float:
     """A cell as a number: units, currencies and thousands' separators are left out, per cent are hundredths."""
     if not isinstance(cell, str):
-        return float(cell) if isinstance(cell, int | float | np.number) else np.nan
+        return float(cell) if isinstance(cell, NUMBERS) else np.nan
     bare = UNITS.sub("", cell)
     if not (COMMA if form == "comma" else POINT).fullmatch(bare):
         return np.nan

@@ -81,9 +81,15 @@ class DateReader(TransformerMixin, BaseEstimator):
         return np.array([f"{name}_{part}" for name in self.forms for part in DATE_PARTS], dtype=object)
 
 
+def days_since_1970(dates: pd.Series) -> NDArray[np.float64]:
+    """Dates of shape (n,) as days, of the same shape; NaN where there is no date."""
+    days = (dates - pd.Timestamp("1970-01-01")) / pd.Timedelta(days=1)
+    return np.asarray(days.to_numpy(na_value=np.nan), dtype=np.float64)
+
+
 def date_parts(dates: pd.Series) -> NDArray[np.float64]:
     """Parts of shape (n, 6) of dates of shape (n,), in the order of `DATE_PARTS`."""
     angle = 2 * np.pi * (dates.dt.day_of_year - 1) / 365.25
-    days = (dates - pd.Timestamp("1970-01-01")) / pd.Timedelta(days=1)
-    parts = (days, dates.dt.year, np.sin(angle), np.cos(angle), dates.dt.day_of_week, dates.dt.hour)
-    return np.column_stack([part.to_numpy(dtype=np.float64, na_value=np.nan) for part in parts])
+    parts = (dates.dt.year, np.sin(angle), np.cos(angle), dates.dt.day_of_week, dates.dt.hour)
+    numbers = [part.to_numpy(dtype=np.float64, na_value=np.nan) for part in parts]
+    return np.column_stack([days_since_1970(dates), *numbers])

@@ -19,7 +19,7 @@ WORD = r"(?u)\b\w+\b"
 
 def as_texts(column: Iterable[Any]) -> list[str]:
     """Cells as text; missing ones are empty."""
-    return ["" if cell is None or pd.isna(cell) else str(cell) for cell in column]
+    return ["" if pd.api.types.is_scalar(cell) and pd.isna(cell) else str(cell) for cell in column]
 
 
 class TextEmbedder(TransformerMixin, BaseEstimator):
