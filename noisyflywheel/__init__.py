@@ -7,12 +7,19 @@ itself takes neither torch nor skorch.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from noisyflywheel.exceptions import CheckpointError, DivergenceError, FlywheelWarning
+from noisyflywheel.exceptions import CheckpointError, DivergenceError, FlywheelWarning, RanksError, RowReadError
 
 if TYPE_CHECKING:  # what __getattr__ gives, for type checkers and editors
     from noisyflywheel.estimator.classifier import FlywheelClassifier
 
-__all__ = ["CheckpointError", "DivergenceError", "FlywheelClassifier", "FlywheelWarning"]
+__all__ = [
+    "CheckpointError",
+    "DivergenceError",
+    "FlywheelClassifier",
+    "FlywheelWarning",
+    "RanksError",
+    "RowReadError",
+]
 __version__ = "0.1.0"
 
 _SUBMODULES = ("audit", "backbones", "datasets", "em", "losses", "noise", "plot", "recipes", "views")
