@@ -2,7 +2,7 @@
 
 from noisyflywheel.data.batches import balanced_rows, batches
 from noisyflywheel.data.devices import float64_device
-from noisyflywheel.data.reading import as_row
+from noisyflywheel.data.reading import as_row, map_items
 from noisyflywheel.data.sources import CHANNELS, ArraySource, DatasetSource, Source, channels_first, to_tensor
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "batches",
     "channels_first",
     "float64_device",
+    "map_items",
     "to_tensor",
 ]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from noisyflywheel.data import as_row
+from noisyflywheel.data import as_row, map_items
 from noisyflywheel.persistence.contents import describe_tensor, described
 
 N_ITEMS = 256
@@ -50,4 +50,4 @@ def _describe_items(dataset: Any) -> list[Any]:
     """Length and evenly spaced items of a Dataset, without their labels."""
     n = len(dataset)
     spaced = sorted({round(i) for i in np.linspace(0, n - 1, min(n, N_ITEMS))})
-    return [n, *(describe_tensor(as_row(dataset[i])) for i in spaced)]
+    return [n, *map_items(lambda item: describe_tensor(as_row(item)), dataset, spaced)]

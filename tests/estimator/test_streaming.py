@@ -1,6 +1,7 @@
 """Fits of a Dataset read by workers: the same result for any number of them, and errors that name a picture."""
 
 import multiprocessing
+import random
 
 import numpy as np
 import pytest
@@ -37,6 +38,19 @@ class Rows(Dataset):
         if self.readers is not None:
             self.readers[0 if multiprocessing.parent_process() is None else 1] += 1
         return torch.from_numpy(X[i]), int(Y[i])
+
+
+class Noisy(Rows):
+    """Each item draws noise from all global generators."""
+
+    def __getitem__(self, i):
+        x, y = super().__getitem__(i)
+        return x + torch.rand(64) + np.random.rand() + random.random(), y  # noqa: NPY002
+
+
+def global_states():
+    numpy_state = np.random.get_state()  # noqa: NPY002
+    return torch.get_rng_state().tolist(), numpy_state[1].tolist(), numpy_state[2], random.getstate()
 
 
 def net(**params):
@@ -101,3 +115,22 @@ def test_a_picture_that_cannot_be_read_is_named(tmp_path, n_workers):
     row = data.X.paths.index(str(tmp_path / "b" / "05.png"))
     with pytest.raises(RowReadError, match=rf"row {row} of X \(.*05.png\) cannot be read: BadImagesError"):
         FlywheelClassifier(net(iterator_train__num_workers=n_workers), random_state=0).fit(data.X, data.y)
+
+
+@pytest.mark.parametrize("y", [None, Y])
+def test_items_that_draw_at_random_leave_the_global_generators(y):
+    before = global_states()
+    clf = fit(Noisy(), y)
+    assert global_states() == before
+    clf.predict(Noisy())
+    assert global_states() == before
+
+
+def test_fits_of_items_that_draw_at_random_go_on(tmp_path):
+    clf = fit(Noisy(), warm_start=True, checkpoint_dir=tmp_path)
+    assert clf.fit(Noisy()).n_iter_ == 4
+    fit(Noisy(), checkpoint_dir=tmp_path)
+    n_folders = len(list(tmp_path.iterdir()))
+    again = fit(Noisy(), checkpoint_dir=tmp_path)
+    assert len(list(tmp_path.iterdir())) == n_folders
+    np.testing.assert_array_equal(again.clean_proba_, fit(Noisy()).clean_proba_)
