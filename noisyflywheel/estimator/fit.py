@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import pandas as pd
@@ -73,9 +73,8 @@ def fit_in_run(job: FitJob, run: FlywheelRun, task: FitTask, instead: int | None
             trainer.begin()
         run.start(job.earlier)
         run.run_cycles(task)
-        for trainer in run.flywheel.trainers:
-            trainer.end()
     except StopTraining as stop:
+        end_training(run)
         if not run.history:
             warn_of_stop_in_warm_up(stop)
             run.flywheel.start_cycles()
@@ -83,8 +82,14 @@ def fit_in_run(job: FitJob, run: FlywheelRun, task: FitTask, instead: int | None
         run.ranks.leave(error)  # each rank has all there is
         if run.history:
             run.back_to_good()
-            publish(job, run)
+        try:
+            end_training(run)
+        finally:
+            if run.history:
+                publish(job, run)
         raise
+    else:
+        end_training(run)
     if run.given_up and instead:
         if job.ranks.rank == 0:
             warn_of_turning(f"{run.given_up}: begins again with {instead} folds", "See n_folds in decisions_")
@@ -93,6 +98,14 @@ def fit_in_run(job: FitJob, run: FlywheelRun, task: FitTask, instead: int | None
         warn_of_turning(f"{run.given_up}: stopped with the state before it")
     publish(job, run)
     return None
+
+
+def end_training(run: FlywheelRun) -> None:
+    """Tell the callbacks of nets that have trained that training is over; one that stops it then has nothing to stop."""
+    for trainer in run.flywheel.trainers:
+        if trainer.net.history:
+            with suppress(StopTraining):
+                trainer.end()
 
 
 def publish(job: FitJob, run: FlywheelRun) -> None:
