@@ -9,7 +9,15 @@ import pandas as pd
 
 from noisyflywheel.estimator.assemble import assemble, choose_nets
 from noisyflywheel.estimator.callbacks import FitTask
-from noisyflywheel.estimator.fit_job import FitJob, Form, LabelledRows, begun_again, choose_form, cycles_at_most
+from noisyflywheel.estimator.fit_job import (
+    FitJob,
+    Form,
+    LabelledRows,
+    begun_again,
+    choose_form,
+    cycles_at_most,
+    optimizers,
+)
 from noisyflywheel.estimator.random_states import isolated
 from noisyflywheel.estimator.ranks import check_ranks
 from noisyflywheel.estimator.result import fitted_arrays
@@ -112,8 +120,10 @@ def publish(job: FitJob, run: FlywheelRun) -> None:
     """The closing E-step and every fitted attribute."""
     estimator, data, flywheel = job.estimator, job.data, run.flywheel
     n_folds = getattr(flywheel.aux.net.module_, "n_folds", 1) if flywheel.aux.scheduled else 1
-    kept = {"fingerprint": data.fingerprint(), "n_folds": n_folds} if estimator.warm_start else None
-    estimator._kept = None if kept is None else run.kept() | kept
+    estimator._kept = None
+    if estimator.warm_start:
+        kept = {"fingerprint": data.fingerprint(), "n_folds": n_folds, "optimizers": optimizers(job.params)}
+        estimator._kept = run.kept() | kept
     end = flywheel.close()
     estimator.classes_, estimator._given, estimator._index = data.classes, data.labels, data.row_names
     for name, value in fitted_arrays(end).items():

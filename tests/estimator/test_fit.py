@@ -114,3 +114,33 @@ def test_frozen_weights_stay_frozen_in_a_warm_started_fit():
     for name, weight in clf.aux_net_.module_.named_parameters():
         assert weight.requires_grad == (name not in frozen)
         assert np.array_equal(weight.detach(), before[name]) == (name in frozen)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "name"),
+    [
+        ({"average_epochs": 0}, {"average_epochs": 2}, "average_epochs"),
+        ({}, {"refurbish": False}, "refurbish"),
+        ({"refurbish": False}, {"refurbish": True}, "refurbish"),
+        ({"contrastive_weight": 0}, {"contrastive_weight": 0.1}, "contrastive_weight"),
+        ({"contrastive_weight": 0.1}, {"contrastive_weight": 0}, "contrastive_weight"),
+        ({}, {"main_net__lr": 0.5}, "main_net__lr"),
+        ({}, {"main_net__optimizer__momentum": 0.9}, "main_net__optimizer__momentum"),
+        ({}, {"main_net": None}, "main_net__lr"),
+    ],
+)
+def test_a_parameter_that_cannot_change_before_a_warm_started_fit_is_named(before, after, name):
+    clf = classifier(warm_start=True, n_cycles=1, **before).fit(X, Y)
+    proba = clf.predict_proba(X)
+    clf.set_params(n_folds=1, **after)
+    with pytest.raises(ValueError, match=f"warm_start=True goes on with .* last fit,.* {name} "):
+        clf.fit(X, Y)
+    np.testing.assert_array_equal(clf.predict_proba(X), proba)
+
+
+@pytest.mark.parametrize(
+    "after", [{"cycle_size": 60}, {"main_net__batch_size": 16}, {"average_epochs": 0}, {"contrastive_weight": 0.2}]
+)
+def test_other_parameters_may_change_before_a_warm_started_fit(after):
+    clf = classifier(warm_start=True, n_cycles=1, average_epochs=2, contrastive_weight=0.1).fit(X, Y)
+    assert clf.set_params(**after).fit(X, Y).n_iter_ == 2
