@@ -109,7 +109,7 @@ def fit_in_run(job: FitJob, run: FlywheelRun, task: FitTask, instead: int | None
 
 
 def end_training(run: FlywheelRun) -> None:
-    """Tell the callbacks of nets that have trained that training is over; one that stops it then has nothing to stop."""
+    """Tell the callbacks of nets that have trained that it is over; one that stops it then has nothing to stop."""
     for trainer in run.flywheel.trainers:
         if trainer.net.history:
             with suppress(StopTraining):

@@ -210,7 +210,7 @@ class FlywheelParts:
             trainer.load_state_dict(own)
 
     def go_on_from(self, saved: dict[str, Any]) -> None:
-        """Begin where another fit ended: ``saved`` is its `state_dict`. Raises ValueError if that fit had other parts."""
+        """Begin where another fit ended, whose `state_dict` is ``saved``; ValueError if it had other parts."""
         self._check_parts(saved)
         self.load_state_dict(saved)
         self.first_cycle = self.state.cycle
