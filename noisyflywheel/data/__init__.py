@@ -1,8 +1,8 @@
 """Rows: where they come from, and which of them a step sees."""
 
-from noisyflywheel.data.batches import balanced_rows, batches
+from noisyflywheel.data.batches import balanced_rows, batches, rows_a_batch
 from noisyflywheel.data.devices import float64_device
-from noisyflywheel.data.reading import as_row
+from noisyflywheel.data.reading import as_row, map_items
 from noisyflywheel.data.sources import CHANNELS, ArraySource, DatasetSource, Source, channels_first, to_tensor
 
 __all__ = [
@@ -15,5 +15,7 @@ __all__ = [
     "batches",
     "channels_first",
     "float64_device",
+    "map_items",
+    "rows_a_batch",
     "to_tensor",
 ]

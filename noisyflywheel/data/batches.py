@@ -24,11 +24,15 @@ def batches(rows: Tensor, batch_size: int, generator: torch.Generator | None = N
     """
     if generator is not None:
         rows = rows[torch.randperm(len(rows), generator=generator).to(rows.device, non_blocking=True)]
-    size = len(rows) if batch_size < 1 else max(batch_size, 2)
-    chunks = list(rows.split(size))
+    chunks = list(rows.split(rows_a_batch(len(rows), batch_size)))
     if len(chunks) > 1 and len(chunks[-1]) == 1:
         chunks[-2:] = [torch.cat(chunks[-2:])]
     yield from chunks
+
+
+def rows_a_batch(n_rows: int, batch_size: int) -> int:
+    """Rows that a batch of `batches` has: all ``n_rows`` for -1, else 2 at least."""
+    return n_rows if batch_size < 1 else max(batch_size, 2)
 
 
 def balanced_rows(given: Tensor, n_classes: int, size: int, generator: torch.Generator) -> Tensor:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import random
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ FILE_LISTS = ("samples", "imgs", "paths", "files", "filenames")
 """Attributes of Datasets that list a file, or a tuple that begins with one, for each row."""
 
 IDLE = -1
+
+T = TypeVar("T")
 
 
 class Unread(NamedTuple):
@@ -99,18 +101,33 @@ class RowReader:
         self._note(row)
         if self.isolated:
             seed_globals(row)
-        try:
-            item = self.dataset[row]
-        except MemoryError:
-            raise
-        except Exception as error:
-            raise unreadable(self.dataset, row, error) from error
-        return as_row(item)
+        return as_row(_item(self.dataset, row))
 
     def _note(self, row: int) -> None:
         info = get_worker_info()
         if info is not None and self.busy is not None:
             self.busy.numpy()[info.id] = os.getpid(), row
+
+
+def map_items(function: Callable[[Any], T], dataset: Any, rows: Iterable[int]) -> list[T]:
+    """``function`` of these items of a Dataset, each read as by a `RowReader` that is ``isolated``."""
+    with globals_kept():
+        return [function(_seeded_item(dataset, row)) for row in rows]
+
+
+def _seeded_item(dataset: Any, row: int) -> Any:
+    seed_globals(row)
+    return _item(dataset, row)
+
+
+def _item(dataset: Any, row: int) -> Any:
+    """An item as it comes; what fails is a `RowReadError`."""
+    try:
+        return dataset[row]
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise unreadable(dataset, row, error) from error
 
 
 def as_row(item: Any) -> Tensor:

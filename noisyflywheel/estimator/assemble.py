@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from noisyflywheel.backbones.encodings import count_bins
-from noisyflywheel.data import as_row, float64_device
+from noisyflywheel.data import as_row, float64_device, map_items
 from noisyflywheel.estimator.defaults import choose_n_folds, make_settings
 from noisyflywheel.estimator.inputs import make_source, read_some
 from noisyflywheel.estimator.random_states import seed_global
@@ -166,7 +166,7 @@ def make_trainers(
 
 def first_row(rows: Tensor | Dataset) -> Tensor:
     """The first row: (d,) or (C, H, W)."""
-    return rows[0] if isinstance(rows, Tensor) else as_row(rows[0])
+    return rows[0] if isinstance(rows, Tensor) else map_items(as_row, rows, [0])[0]
 
 
 def default_views(views: Any, sample: Tensor, n_folds: int = 1) -> Any:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import pandas as pd
 
 from noisyflywheel.estimator.assemble import assemble, choose_nets
 from noisyflywheel.estimator.callbacks import FitTask
-from noisyflywheel.estimator.fit_job import FitJob, Form, LabelledRows, begun_again, choose_form, cycles_at_most
+from noisyflywheel.estimator.fit_job import (
+    FitJob,
+    Form,
+    LabelledRows,
+    begun_again,
+    choose_form,
+    cycles_at_most,
+    optimizers,
+)
 from noisyflywheel.estimator.random_states import isolated
 from noisyflywheel.estimator.ranks import check_ranks
 from noisyflywheel.estimator.result import fitted_arrays
@@ -87,9 +95,8 @@ def fit_in_run(job: FitJob, run: FlywheelRun, task: FitTask, instead: int | None
             trainer.begin()
         run.start(job.earlier)
         run.run_cycles(task)
-        for trainer in run.flywheel.trainers:
-            trainer.end()
     except StopTraining as stop:
+        end_training(run)
         if not run.history:
             warn_of_stop_in_warm_up(stop)
             run.flywheel.start_cycles()
@@ -97,8 +104,14 @@ def fit_in_run(job: FitJob, run: FlywheelRun, task: FitTask, instead: int | None
         run.ranks.leave(error)  # each rank has all there is
         if run.history:
             run.back_to_good()
-            publish(job, run)
+        try:
+            end_training(run)
+        finally:
+            if run.history:
+                publish(job, run)
         raise
+    else:
+        end_training(run)
     if run.given_up and instead:
         if job.ranks.rank == 0:
             warn_of_turning(f"{run.given_up}: begins again with {instead} folds", "See n_folds in decisions_")
@@ -109,12 +122,22 @@ def fit_in_run(job: FitJob, run: FlywheelRun, task: FitTask, instead: int | None
     return None
 
 
+def end_training(run: FlywheelRun) -> None:
+    """Tell the callbacks of nets that have trained that it is over; one that stops it then has nothing to stop."""
+    for trainer in run.flywheel.trainers:
+        if trainer.net.history:
+            with suppress(StopTraining):
+                trainer.end()
+
+
 def publish(job: FitJob, run: FlywheelRun) -> None:
     """The closing E-step and every fitted attribute."""
     estimator, data, flywheel = job.estimator, job.data, run.flywheel
     n_folds = getattr(flywheel.aux.net.module_, "n_folds", 1) if flywheel.aux.scheduled else 1
-    kept = {"fingerprint": data.fingerprint(), "n_folds": n_folds} if estimator.warm_start else None
-    estimator._kept = None if kept is None else run.kept() | kept
+    estimator._kept = None
+    if estimator.warm_start:
+        kept = {"fingerprint": data.fingerprint(), "n_folds": n_folds, "optimizers": optimizers(job.params)}
+        estimator._kept = run.kept() | kept
     end = flywheel.close()
     estimator.classes_, estimator._given, estimator._index = data.classes, data.labels, data.row_names
     for name, value in fitted_arrays(end, job.trained.weights).items():

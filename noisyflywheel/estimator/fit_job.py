@@ -19,7 +19,7 @@ from noisyflywheel.estimator.sample_weight import WeightedRows, check_sample_wei
 from noisyflywheel.loop.decide import Decision
 from noisyflywheel.loop.rounds import most_cycles
 from noisyflywheel.nets.parallel.ranks import Ranks
-from noisyflywheel.persistence import data_fingerprint
+from noisyflywheel.persistence import data_fingerprint, parameter_fingerprint
 
 
 class LabelledRows(NamedTuple):
@@ -134,7 +134,7 @@ def earlier_fit(estimator: Any, data: LabelledRows) -> dict[str, Any] | None:
     Raises
     ------
     ValueError
-        If rows, labels or weights are not those of the last fit.
+        If rows, labels, weights or optimizers are not those of the last fit.
     """
     kept = getattr(estimator, "_kept", None)
     if not estimator.warm_start or kept is None:
@@ -144,4 +144,20 @@ def earlier_fit(estimator: Any, data: LabelledRows) -> dict[str, Any] | None:
             "warm_start=True needs the rows, features, classes, labels and weights of the last fit; "
             "clone the estimator or set warm_start=False to fit on others."
         )
+    now = optimizers(estimator.get_params(deep=False))
+    before = kept.get("optimizers", now)
+    changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    if changed:
+        raise ValueError(
+            f"warm_start=True goes on with the optimizers of the last fit, but {changed[0]} is another now: "
+            "set it back, or set warm_start=False to fit anew."
+        )
     return kept
+
+
+def optimizers(params: dict[str, Any]) -> dict[str, str]:
+    """Hashes of what is set of the optimizers of the caller's nets, by the names of parameters."""
+    nets = {name: params[name].get_params(deep=False) for name in ("main_net", "aux_net") if params[name] is not None}
+    own = {f"{net}__{name}": value for net, all_params in nets.items() for name, value in all_params.items()}
+    parts = ("lr", "optimizer")
+    return {name: parameter_fingerprint({name: own[name]}) for name in own if name.split("__")[1] in parts}

@@ -21,7 +21,16 @@ from skorch.helper import SliceDataset
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from noisyflywheel.data import ArraySource, DatasetSource, Source, as_row, channels_first, float64_device, to_tensor
+from noisyflywheel.data import (
+    ArraySource,
+    DatasetSource,
+    Source,
+    as_row,
+    channels_first,
+    float64_device,
+    map_items,
+    to_tensor,
+)
 from noisyflywheel.data.arrow import row_names, table_rows
 from noisyflywheel.data.centring import learn_centring, to_float32
 from noisyflywheel.data.lazy import LazyRows, is_large_map, lazy_rows
@@ -137,7 +146,7 @@ def _read_dataset(estimator: Any, X: Dataset, reset: bool) -> Dataset:
     n = _num_samples(X)
     if n < (2 if reset else 1):
         raise ValueError(f"Found a Dataset with {n} sample(s) while a minimum of {2 if reset else 1} is required.")
-    row = as_row(X[0])
+    (row,) = map_items(as_row, X, [0])
     shape = tuple(channels_first(row[None]).shape[1:])
     if reset:
         estimator.n_features_in_ = row.shape[0] if row.ndim else 1
@@ -190,12 +199,15 @@ def read_some(source: Source, rows: Tensor) -> Tensor:
 
 def labels_of_dataset(dataset: Any) -> np.ndarray:
     """The second part of each item of a Dataset, for ``fit(dataset)`` without y."""
-    labels = []
-    for i in range(len(dataset)):
-        item = dataset[i]
+    labels: list[Any] = []
+
+    def add_label(item: Any) -> None:
         if not isinstance(item, (tuple, list)) or len(item) < 2:
-            raise ValueError(f"y is None and item {i} of the Dataset has no second part to take as labels: (x, label).")
+            what = f"item {len(labels)} of the Dataset has no second part"
+            raise ValueError(f"y is None and {what} to take as labels: (x, label).")
         labels.append(item[1])
+
+    map_items(add_label, dataset, range(len(dataset)))
     return np.asarray(labels)
 
 

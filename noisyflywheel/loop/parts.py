@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from noisyflywheel.data import balanced_rows
+from noisyflywheel.data import balanced_rows, rows_a_batch
 from noisyflywheel.loop import main_em
 from noisyflywheel.loop.decide import Decision
 from noisyflywheel.loop.loader import ViewLoader
@@ -176,8 +176,9 @@ class FlywheelParts:
         """Start the moving averages of the nets' weights, over ``average_epochs``."""
         if self.settings.average_epochs <= 0:
             return
+        n_rows = self.settings.cycle_size or len(self.all_rows)
         for trainer in self.trainers:
-            steps = max(1.0, len(self.given) / max(1, trainer.net.batch_size))
+            steps = max(1.0, n_rows / rows_a_batch(n_rows, trainer.net.batch_size))
             trainer.average = WeightAverage(trainer.net.module_, self.settings.average_epochs * steps)
 
     def state_dict(self) -> dict[str, Any]:
@@ -209,9 +210,25 @@ class FlywheelParts:
             trainer.load_state_dict(own)
 
     def go_on_from(self, saved: dict[str, Any]) -> None:
-        """Begin where another fit ended: ``saved`` is its `state_dict`."""
+        """Begin where another fit ended, whose `state_dict` is ``saved``; ValueError if it had other parts."""
+        self._check_parts(saved)
         self.load_state_dict(saved)
         self.first_cycle = self.state.cycle
+
+    def _check_parts(self, saved: dict[str, Any]) -> None:
+        """Raise ValueError with the name of the parameter that gave another fit more parts than this one, or fewer."""
+        averages = [net["average"] is not None for net in saved["nets"]]
+        others = {
+            "refurbish": len(averages) != len(self.trainers),
+            "average_epochs": self.settings.average_epochs > 0 and not all(averages),
+            "contrastive_weight": (self.head is None) != (saved["head"] is None),
+        }
+        name = next((name for name, is_other in others.items() if is_other), None)
+        if name is not None:
+            raise ValueError(
+                f"warm_start=True goes on with the nets of the last fit, which had another {name} "
+                f"(now {getattr(self.settings, name)!r}): set it back, or set warm_start=False to fit anew."
+            )
 
 
 def rows_above_zero(given: Tensor, sample_weight: Tensor | None) -> Tensor:

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 from skorch import NeuralNet
-from torch import Tensor
+from torch import Tensor, nn
 
 _UNCHANGING = (type(None), bool, int, float, str)
 _PLAIN = (*_UNCHANGING, np.generic, np.ndarray, Tensor)
 
 
 def net_state(net: NeuralNet) -> dict[str, Any]:
-    """Weights, optimizers, history and callbacks of an initialised net.
+    """Weights, which of them are frozen, optimizers, history and callbacks of an initialised net.
 
     Of callbacks: fitted attributes (their name ends in ``_``) that are plain values, tensors, nested lists
     and dicts of them, or that have a ``state_dict`` (learning-rate schedules).
@@ -25,8 +25,10 @@ def net_state(net: NeuralNet) -> dict[str, Any]:
     dict
         For `noisyflywheel.persistence.values.encode`; its tensors are those of the net, not copies.
     """
+    modules = {name: getattr(net, f"{name}_") for name in (*net._modules, *net._criteria)}
     return {
         "parts": {name: getattr(net, f"{name}_").state_dict() for name in _part_names(net)},
+        "frozen": {name: _frozen(module) for name, module in modules.items() if isinstance(module, nn.Module)},
         "history": [dict(row) for row in net.history],
         "callbacks": {name: _callback_state(callback) for name, callback in net.callbacks_},
     }
@@ -42,6 +44,9 @@ def restore_net(net: NeuralNet, state: dict[str, Any]) -> None:
     """
     for name in _part_names(net):
         getattr(net, f"{name}_").load_state_dict(copy.deepcopy(state["parts"][name]))
+    for name, frozen in state.get("frozen", {}).items():  # files of earlier versions have none
+        for weight_name, weight in getattr(net, f"{name}_").named_parameters():
+            weight.requires_grad_(weight_name not in frozen)
     net.history[:] = copy.deepcopy(state["history"])
     for name, callback in net.callbacks_:
         _restore_callback(callback, copy.deepcopy(state["callbacks"][name]))
@@ -65,6 +70,10 @@ def _part_names(net: NeuralNet) -> list[str]:
     """Names of modules, criteria and optimizers without the trailing underscore."""
     names = [*net._modules, *net._criteria, *net._optimizers]
     return [name for name in dict.fromkeys(names) if hasattr(getattr(net, f"{name}_", None), "state_dict")]
+
+
+def _frozen(module: nn.Module) -> list[str]:
+    return [name for name, weight in module.named_parameters() if not weight.requires_grad]
 
 
 def _callback_state(callback: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from typing import Any
 
 import numpy as np
@@ -97,11 +98,18 @@ def on_cpu(value: Any) -> Any:
 
 
 def _set_attributes(target: Any, values: dict[str, Any]) -> None:
-    """Set attributes, none of which the class has."""
+    """Set attributes; the class has none of them, or a value that stands for one before a fit."""
     for name, value in values.items():
-        if not name.isidentifier() or hasattr(type(target), name):
+        if not name.isidentifier() or (hasattr(type(target), name) and not _is_unfitted(type(target), name)):
             raise ValueError(f"{name!r} is no fitted attribute of {type(target).__name__}")
         setattr(target, name, value)
+
+
+def _is_unfitted(owner: type, name: str) -> bool:
+    """Whether a class's attribute is the value of a fitted one before a fit: named as one, no method or property."""
+    value = inspect.getattr_static(owner, name, None)
+    named = name.endswith("_") and not name.startswith("_")
+    return named and not callable(value) and not hasattr(value, "__get__")
 
 
 def _net_state(net: NeuralNet) -> dict[str, Any]:

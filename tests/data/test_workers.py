@@ -10,7 +10,7 @@ import torch
 from items import Items
 from torch.utils.data import Dataset, Subset, TensorDataset
 
-from noisyflywheel.data import DatasetSource, workers
+from noisyflywheel.data import DatasetSource, as_row, map_items, workers
 from noisyflywheel.data.reading import file_of
 from noisyflywheel.data.workers import n_workers_here, pieces_of
 from noisyflywheel.exceptions import RowReadError
@@ -143,6 +143,16 @@ def test_rows_that_draw_at_random_are_the_same_for_any_number_of_workers_and_lea
     assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2]) and len(found[0].unique()) > 500
     assert torch.equal(states[0], torch.get_rng_state()) and states[2] == random.getstate()
     assert (states[1] == np.random.get_state()[1]).all()  # noqa: NPY002
+
+
+def test_items_read_one_by_one_are_the_same_and_leave_the_generators():
+    states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
+    found = torch.stack(map_items(as_row, Drawn(), [3, 0]))
+    assert torch.equal(found, read(Drawn(), 0, [torch.tensor([3, 0])])[0])
+    assert torch.equal(states[0], torch.get_rng_state()) and states[2] == random.getstate()
+    assert (states[1] == np.random.get_state()[1]).all()  # noqa: NPY002
+    with pytest.raises(RowReadError, match="row 7 of X"):
+        map_items(as_row, Squares(at=7, do=fail), [7])
 
 
 class Batched(Squares):

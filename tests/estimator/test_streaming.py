@@ -1,6 +1,7 @@
 """Fits of a Dataset read by workers: the same result for any number of them, and errors that name a picture."""
 
 import multiprocessing
+import random
 
 import numpy as np
 import pandas as pd
@@ -38,6 +39,19 @@ class Rows(Dataset):
         if self.readers is not None:
             self.readers[0 if multiprocessing.parent_process() is None else 1] += 1
         return torch.from_numpy(X[i]), int(Y[i])
+
+
+class Noisy(Rows):
+    """Each item draws noise from all global generators."""
+
+    def __getitem__(self, i):
+        x, y = super().__getitem__(i)
+        return x + torch.rand(64) + np.random.rand() + random.random(), y  # noqa: NPY002
+
+
+def global_states():
+    numpy_state = np.random.get_state()  # noqa: NPY002
+    return torch.get_rng_state().tolist(), numpy_state[1].tolist(), numpy_state[2], random.getstate()
 
 
 def net(**params):
@@ -118,3 +132,22 @@ def test_a_dataset_has_no_names_of_features():
     assert len(clf.feature_names_in_) == X.shape[1]
     clf.fit(Rows())
     assert not hasattr(clf, "feature_names_in_")
+
+
+@pytest.mark.parametrize("y", [None, Y])
+def test_items_that_draw_at_random_leave_the_global_generators(y):
+    before = global_states()
+    clf = fit(Noisy(), y)
+    assert global_states() == before
+    clf.predict(Noisy())
+    assert global_states() == before
+
+
+def test_fits_of_items_that_draw_at_random_go_on(tmp_path):
+    clf = fit(Noisy(), warm_start=True, checkpoint_dir=tmp_path)
+    assert clf.fit(Noisy()).n_iter_ == 4
+    fit(Noisy(), checkpoint_dir=tmp_path)
+    n_folders = len(list(tmp_path.iterdir()))
+    again = fit(Noisy(), checkpoint_dir=tmp_path)
+    assert len(list(tmp_path.iterdir())) == n_folders
+    np.testing.assert_array_equal(again.clean_proba_, fit(Noisy()).clean_proba_)

@@ -610,9 +610,12 @@ def test_weights_are_averaged_over_epochs():
     assert flywheel(average_epochs=0).main.average is None
     made = flywheel(average_epochs=2.0, batch_size=4)
     assert [trainer.average.horizon for trainer in made.trainers] == [2.0 * 10 / 4] * 2
-    assert flywheel(average_epochs=2.0, batch_size=-1).main.average.horizon == 20  # a step a row at most
+    assert flywheel(average_epochs=2.0, batch_size=-1).main.average.horizon == 2  # all rows in one step
     assert flywheel(average_epochs=3.0, batch_size=64).main.average.horizon == 3  # a step an epoch at least
     assert flywheel(average_epochs=1.0, batch_size=4, refurbish=False).main.average.horizon == 2.5
+    assert flywheel(average_epochs=2.0, batch_size=2, cycle_size=6).main.average.horizon == 6  # epochs of six rows
+    of_eight = torch.tensor([0.0, 0.0, *[1.25] * 8], dtype=torch.float64)
+    assert flywheel(sample_weight=of_eight, average_epochs=2.0, batch_size=1).main.average.horizon == 8  # two a step
 
 
 def test_a_flywheel_goes_on_bitwise_from_its_saved_state():

@@ -87,6 +87,25 @@ def test_early_stopping_keeps_its_patience(tmp_path):
     assert restored.dynamic_threshold_ == stopping.dynamic_threshold_
 
 
+def test_what_is_frozen_stays_frozen(tmp_path):
+    trainer, fresh = make(0), make(1)
+    trainer.net.module_.head.bias.requires_grad_(False)
+    fresh.net.module_.head.weight.requires_grad_(False)
+    restore_net(fresh.net, through_disk(net_state(trainer.net), tmp_path))
+    frozen = {name for name, p in fresh.net.module_.named_parameters() if not p.requires_grad}
+    assert frozen == {"head.bias"}
+
+
+def test_a_state_of_an_earlier_version_freezes_nothing_and_frees_nothing():
+    trainer = make(0)
+    state = copied(net_state(trainer.net))
+    del state["frozen"]
+    trainer.net.module_.head.bias.requires_grad_(False)
+    restore_net(trainer.net, state)
+    frozen = {name for name, p in trainer.net.module_.named_parameters() if not p.requires_grad}
+    assert frozen == {"head.bias"}
+
+
 def test_a_state_of_another_net_is_refused(tmp_path):
     saved = net_state(make(0).net)
     with pytest.raises((KeyError, ValueError)):

@@ -140,6 +140,41 @@ def test_views_ours_and_the_users(tmp_path):
     assert_same(none, FlywheelClassifier.load(tmp_path / "none"))
 
 
+class UnfittedViews(UserViews):
+    """What is fitted has a value before, in the class."""
+
+    scale_ = None
+    _own_ = None
+
+    def fit(self, x):
+        self.scale_ = x.std(0)
+        return self
+
+    def call_(self):
+        """No fitted value."""
+
+    @property
+    def made_(self):
+        """Neither."""
+
+
+def test_fitted_values_of_views_may_have_one_in_the_class(tmp_path):
+    clf = FlywheelClassifier(views=UnfittedViews(), **SHORT).fit(X, Y)
+    clf.save(tmp_path)
+    loaded = FlywheelClassifier.load(tmp_path, views=UnfittedViews())
+    assert_same(clf, loaded)
+    assert torch.equal(loaded.views_.views.scale_, clf.views_.views.scale_)
+
+
+def test_fitted_values_of_views_are_no_methods_and_not_private(tmp_path):
+    clf = FlywheelClassifier(views=UnfittedViews(), **SHORT).fit(X, Y)
+    for name in ("call_", "made_", "weak", "_own_", "__class__", "__doc__"):
+        clf.save(tmp_path)
+        signed(tmp_path, lambda state, name=name: state["fitted"]["views"]["fitted"].update({name: 1}))
+        with pytest.raises(CheckpointError, match=f"'{name}' is no fitted attribute"):
+            FlywheelClassifier.load(tmp_path, views=UnfittedViews())
+
+
 def test_warm_start_goes_on_after_loading(tmp_path):
     clf = FlywheelClassifier(warm_start=True, **SHORT).fit(X, Y)
     clf.save(tmp_path)

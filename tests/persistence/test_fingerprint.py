@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,12 +16,7 @@ from torch.utils.data import TensorDataset
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.backbones import MLP
 from noisyflywheel.nets.prepare import default_net
-from noisyflywheel.persistence import (
-    data_fingerprint,
-    fingerprint,
-    fit_key,
-    parameter_fingerprint,
-)
+from noisyflywheel.persistence import contents, data_fingerprint, fit_key, parameter_fingerprint
 from noisyflywheel.views import VectorViews
 
 X = torch.arange(24, dtype=torch.float32).reshape(8, 3)
@@ -53,7 +49,7 @@ def test_data_fingerprint_does_not_see_strides():
 
 @pytest.mark.parametrize("i", range(50))
 def test_data_fingerprint_sees_every_chunk(monkeypatch, i):
-    monkeypatch.setattr(fingerprint, "CHUNK", 7 * 48)
+    monkeypatch.setattr(contents, "CHUNK", 7 * 48)
     x = torch.zeros(50, 3, 4, 4, dtype=torch.uint8)
     base = data_fingerprint(x, CODES, CLASSES)
     x[i, 2, 3, 3] = 1
@@ -125,6 +121,25 @@ def test_weights_of_a_module_instance_count():
     with torch.no_grad():
         layer.weight += 1
     assert parameter_fingerprint(params(main_net=NeuralNetClassifier(layer))) != a
+
+
+def test_instances_with_the_same_weights_are_told_apart():
+    def of(module):
+        return parameter_fingerprint(params(main_net=NeuralNetClassifier(module)))
+
+    def module(activation, p=0.1):
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(2, 2), activation, nn.Dropout(p))
+
+    frozen = module(nn.ReLU())
+    frozen[0].bias.requires_grad_(False)
+    variants = [module(nn.ReLU()), module(nn.Tanh()), module(nn.ReLU(), 0.8), frozen]
+    assert len({of(variant) for variant in variants}) == 4 and of(module(nn.ReLU())) == of(variants[0])
+
+
+def test_views_are_told_apart_by_all_that_they_hold():
+    prints = {parameter_fingerprint(params(views=SimpleNamespace(how={"sigma": s}))) for s in (0.01, 5.0, 0.01)}
+    assert len(prints) == 2
 
 
 def test_the_same_in_another_process():
