@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -217,11 +218,16 @@ def _classifier(name: str, literal: bool, device: str, overrides: dict[str, Any]
         schedules["side"] = GrowingSide(_n_epochs(params | overrides), recipe.sides)
     main = _net(recipe, schedules, device, net)
     classifier = FlywheelClassifier(main, device=device, **params, **(LITERAL if literal else OURS))
-    if any(parameter.startswith("aux_net__") for parameter in overrides):
-        classifier.set_params(aux_net=clone(main))
-    for parameter in sorted(overrides, key=lambda parameter: "__" in parameter):  # nested ones last
+    for parameter in sorted(overrides, key=_turn):
+        if parameter.startswith("aux_net__") and classifier.aux_net is None:
+            classifier.set_params(aux_net=clone(classifier.main_net))
         classifier.set_params(**{parameter: overrides[parameter]})
     return classifier
+
+
+def _turn(parameter: str) -> int:
+    """When an override is set: nets before what is inside them, and f, which is like g otherwise, after g."""
+    return 2 if parameter.startswith("aux_net__") else int("__" in parameter)
 
 
 def _net(recipe: Recipe, schedules: dict[str, Callback], device: str, more: dict[str, Any]) -> NeuralNetClassifier:
@@ -251,6 +257,6 @@ def _cosine(params: dict[str, Any], n_rising: int) -> CosineLR:
 def _n_epochs(params: dict[str, Any]) -> int:
     """Warm-up epochs and cycles."""
     n_warmup = params["n_warmup_epochs"]
-    if not isinstance(n_warmup, int):
+    if not isinstance(n_warmup, Integral):
         raise ValueError(f"a recipe's cosine needs a number of warm-up epochs, got n_warmup_epochs={n_warmup!r}")
-    return n_warmup + params["n_cycles"]
+    return int(n_warmup + params["n_cycles"])

@@ -107,3 +107,14 @@ def test_a_recipe_trains_and_its_rate_runs_over_warm_up_and_cycles():
     assert classifier.aux_net_.history[:, "lr"] == pytest.approx([0.02, 0.015, 0.005])
     assert classifier.main_net_.history[:, "lr"] == pytest.approx([0.02, 0.015, 0.005])
     assert classifier.predict(X).shape == (24,)
+
+
+def test_overrides_of_g_hold_for_f_beside_its_own():
+    classifier = recipes.cifar10(device="cpu", main_net__batch_size=64, aux_net__lr=0.1, main_net__module=SmallResNet)
+    main, aux = classifier.main_net, classifier.aux_net
+    assert (main.batch_size, main.lr, main.module) == (64, 0.02, SmallResNet)
+    assert (aux.batch_size, aux.lr, aux.module) == (64, 0.1, SmallResNet)
+
+
+def test_numbers_of_epochs_may_be_numpys():
+    assert recipes.cifar10(device="cpu", n_warmup_epochs=np.int64(3)).n_warmup_epochs == 3

@@ -12,6 +12,19 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+FEW_CHANNELS = 8
+"""Below so many, a strided 1x1 convolution that runs channels last has made torch 2.14 write beyond its memory on CPUs
+without AVX-512."""
+
+
+class EveryOther(nn.Conv2d):
+    """A strided 1x1 convolution as one without a stride of the pixels that it takes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, C, H, W) to (n, C', H/stride, W/stride)."""
+        down, right = self.stride
+        return F.conv2d(x[:, :, ::down, ::right], self.weight, self.bias)
+
 
 class PreActBlock(nn.Module):
     """Residual block BN-ReLU-conv-BN-ReLU-conv; the shortcut leaves after the first ReLU where shapes change.
@@ -31,7 +44,8 @@ class PreActBlock(nn.Module):
         self.conv2 = conv3x3(out_channels, out_channels)
         self.shortcut: nn.Module | None = None
         if stride != 1 or in_channels != out_channels:
-            self.shortcut = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+            conv = EveryOther if in_channels < FEW_CHANNELS else nn.Conv2d
+            self.shortcut = conv(in_channels, out_channels, 1, stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, C, H, W) to (n, C', H/stride, W/stride)."""

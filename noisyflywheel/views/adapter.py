@@ -31,7 +31,9 @@ class ViewAdapter:
 
     def __init__(self, views: Any, sample: Tensor) -> None:
         copied: Any = clone(views, safe=False) if views is not None else None
-        self.views: Any = copied.fit(sample) if hasattr(copied, "fit") else copied
+        fitted = copied.fit(sample) if hasattr(copied, "fit") else copied
+        self.views: Any = copied if fitted is None else fitted  # a fit may return nothing
+        self.eight_bit = sample.dtype == torch.uint8
         self.eval_batch = 512
         self.guess: tuple[str, ...] = (
             ("plain",) if copied is None else tuple(getattr(copied, "guess", ("weak", "weak")))
@@ -55,6 +57,9 @@ class ViewAdapter:
         """The rows without augmentation: (B, ...) -> (B, ...), float32."""
         if hasattr(self.views, "plain"):
             return self.views.plain(x)
+        if x.ndim > 2 and (x.dtype == torch.uint8) != getattr(self, "eight_bit", x.dtype == torch.uint8):
+            before = "uint8" if self.eight_bit else "float"
+            raise ValueError(f"X has {x.dtype} pixels, but was fitted with {before} ones: their scales differ.")
         return x.float() if x.is_floating_point() else x.float().div_(255)
 
     def weak(self, x: Tensor, generator: torch.Generator) -> Tensor:

@@ -3,9 +3,10 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from noisyflywheel.backbones import PreActResNet18, SmallResNet
-from noisyflywheel.backbones.resnet import PreActBlock
+from noisyflywheel.backbones.resnet import EveryOther, PreActBlock
 
 
 @pytest.mark.parametrize("size", [32, 64])
@@ -55,3 +56,11 @@ def test_gradient_reaches_the_stem():
     net = SmallResNet()
     net(torch.randn(4, 3, 16, 16)).square().mean().backward()
     assert net.stem.weight.grad.abs().sum() > 0
+
+
+def test_a_shortcut_of_few_channels_is_the_same_convolution():
+    """Below eight channels the pixels are taken before the convolution, see `EveryOther`."""
+    few, many = PreActBlock(4, 8, stride=2).shortcut, PreActBlock(8, 16, stride=2).shortcut
+    assert type(few) is EveryOther and type(many) is nn.Conv2d
+    x = torch.randn(2, 4, 7, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(few(x), F.conv2d(x, few.weight, stride=2))
