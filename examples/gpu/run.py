@@ -6,7 +6,8 @@
 
 The jobs run in order of value, each in a process of its own that adds one line to a JSON-lines file in DIR as soon as
 it is done. Called again with the same DIR, the command goes on with the jobs that have no line there, or were skipped
-for want of what is there now; one that was cut off starts again, and a fit on pictures from its last checkpoint. A job is begun only if its estimated minutes are left.
+for want of what is there now; one that was cut off starts again, and a fit on pictures from its last checkpoint. A job
+is begun only if its estimated minutes are left.
 The package is the one of this checkout. Tables: ``python examples/gpu/make_readme.py``.
 """
 
@@ -65,9 +66,8 @@ def wanted(context: Context, args: argparse.Namespace) -> list[Job]:
     found = []
     for job in jobs(context):
         names = {job.part, job.name}
-        if (args.only is None or names & set(args.only)) and (
-            not is_done(job, lines, context) or names & set(args.again)
-        ):
+        still_open = not is_done(job, lines, context) or names & set(args.again)
+        if still_open and (args.only is None or names & set(args.only)):
             found.append(job)
     return found
 
