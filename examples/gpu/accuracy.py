@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from context import Context
-from cycle import SMALL, VARIANTS, Compiled
+from cycle import SMALL, VARIANTS, Compiled, configure
 from pictures import SETS, Pictures, noisy_set
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch.nn.functional import nll_loss
@@ -66,9 +66,7 @@ def warm_up(context: Context) -> int:
 
 
 def measure(context: Context, name: str, method: str) -> dict[str, Any]:
-    """Train one method on one set and compare with the true labels; or {"skipped": why}."""
-    if context.data is None and not context.tiny:
-        return {"skipped": "no --data"}
+    """Train one method on one set and compare with the true labels."""
     data = noisy_set(name, context.data, context.out / "decoded", context.tiny)
     found: dict[str, Any] = {"set": name, "method": method, "pictures": data.source, "rows": len(data.X)}
     found["wrong_labels"] = float((data.given != data.true).mean())
@@ -87,8 +85,7 @@ def estimator_of(context: Context, name: str, method: str, cycles: int) -> Flywh
         made = recipes.cifar10(literal=method != "ours", **fixed, n_cycles=cycles)
     params = dict(SMALL) if context.tiny else {} if method == "fast" else fastest(context)[0]
     torch.backends.cudnn.benchmark = params.pop("benchmark", False)
-    for key in sorted(params, key=lambda key: key.count("__")):
-        made.set_params(**{key: params[key]})
+    configure(made, params)
     return made
 
 

@@ -21,7 +21,7 @@ from skorch.callbacks import Callback
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
-from noisyflywheel import recipes
+from noisyflywheel import FlywheelClassifier, recipes
 from noisyflywheel.backbones import PreActResNet18, SmallResNet
 from noisyflywheel.views import ImageViews
 
@@ -60,6 +60,13 @@ class CompiledSmall(SmallResNet):
     def __init__(self, n_classes: int = 10, in_channels: int = 3, width: int = 8, n_stages: int = 2) -> None:
         super().__init__(n_classes, in_channels, width, n_stages)
         self.stages.compile(backend="eager")
+
+
+def configure(estimator: FlywheelClassifier, params: dict[str, Any]) -> None:
+    """Set parameters of a recipe, a net before its own parameters; callbacks join those of the recipe."""
+    for key in sorted(params, key=lambda key: key.count("__")):
+        added = key == "main_net__callbacks"
+        estimator.set_params(**{key: [*estimator.main_net.callbacks, *params[key]] if added else params[key]})
 
 
 FUSED = {"main_net__optimizer__fused": True}
@@ -145,8 +152,7 @@ def fit(context: Context, X: np.ndarray, y: np.ndarray, n_cycles: int, watch: Wa
     params = {k: v for k, v in params.items() if not (context.tiny and k.startswith("main_net__module__"))} | small
     settings = {"n_warmup_epochs": 0, "n_cycles": n_cycles, "views": TimedViews(), "on_cycle": watch, "random_state": 0}
     estimator = recipes.cifar10(device=context.device.type, **settings)
-    estimator.set_params(**{k: v for k, v in params.items() if k == "main_net__module"})
-    estimator.set_params(**{k: v for k, v in params.items() if k != "main_net__module"})
+    configure(estimator, params)
     views_seconds(context.device)
     estimator.fit(X, y)
 

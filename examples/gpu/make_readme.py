@@ -27,7 +27,8 @@ python examples/gpu/run.py --out DIR --device cpu --scale tiny --minutes 5  # th
 
 `DIR` then holds one JSON-lines file for each part, every line with device, versions and command. Copied to `results/`,
 `python examples/gpu/make_readme.py` makes the tables below from them. The archive of `--data` is described in
-[cifar10n_archive.py](../benchmarks/cifar10n_archive.py); without it the accuracy part is skipped.
+[cifar10n_archive.py](../benchmarks/cifar10n_archive.py); without it the accuracy part is skipped
+until a later call has it.
 
 | part | what |
 |---|---|

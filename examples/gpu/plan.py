@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import torch
 from context import Context
 from pictures import SETS
 
@@ -39,6 +40,8 @@ class Job:
     alone: bool = True
     resumes: bool = False
     """Whether a job that was cut off goes on where it was: such a one may start with little time left."""
+    obstacle: Callable[[Context], str | None] = lambda context: None
+    """Why it is skipped here, if it is."""
 
 
 def jobs(context: Context) -> list[Job]:
@@ -52,7 +55,7 @@ def jobs(context: Context) -> list[Job]:
     for name in ("digits", "embeddings"):
         found.append(Job("vectors", name, minutes(0.8), partial(_call, "vectors", "compare", name)))
     found += [_accuracy(name, method, minutes(8.0), alone) for name, method, alone in runs(context.tiny)]
-    found.append(Job("two_gpus", "two GPUs", minutes(0.7), partial(_call, "two_gpus", "efficiency")))
+    found.append(Job("two_gpus", "two GPUs", minutes(0.7), partial(_call, "two_gpus", "efficiency"), obstacle=one_gpu))
     return found
 
 
@@ -70,7 +73,18 @@ def runs(tiny: bool) -> list[tuple[str, str, bool]]:
 
 def _accuracy(name: str, method: str, minutes: float, alone: bool) -> Job:
     work = partial(_call, "accuracy", "measure", name, method)
-    return Job("accuracy", f"accuracy {name} {method}", minutes, work, alone, resumes=method != "plain")
+    return Job("accuracy", f"accuracy {name} {method}", minutes, work, alone, method != "plain", no_data)
+
+
+def no_data(context: Context) -> str | None:
+    """The pictures of the tiny scale are made where there is no archive."""
+    return "no --data" if context.data is None and not context.tiny else None
+
+
+def one_gpu(context: Context) -> str | None:
+    """Two processes stand in for two devices on the CPU."""
+    found = torch.cuda.device_count()
+    return f"{found} CUDA device here" if context.device.type == "cuda" and found < 2 else None
 
 
 def _call(module: str, function: str, *arguments: str, context: Context) -> dict[str, Any]:

@@ -5,8 +5,9 @@
     python examples/gpu/run.py --out DIR --device cpu --scale tiny --minutes 5
 
 The jobs run in order of value, each in a process of its own that adds one line to a JSON-lines file in DIR as soon as
-it is done. Called again with the same DIR, the command goes on with the jobs that have no line there; one that was cut
-off starts again, and a fit on pictures from its last checkpoint. A job is begun only if its estimated minutes are left.
+it is done. Called again with the same DIR, the command goes on with the jobs that have no line there, or were skipped
+for want of what is there now; one that was cut off starts again, and a fit on pictures from its last checkpoint. A job
+is begun only if its estimated minutes are left.
 The package is the one of this checkout. Tables: ``python examples/gpu/make_readme.py``.
 """
 
@@ -60,14 +61,21 @@ def context_of(args: argparse.Namespace) -> Context:
 
 
 def wanted(context: Context, args: argparse.Namespace) -> list[Job]:
-    """The jobs that are asked for and have no line yet, in order."""
-    done = {line["job"] for line in context.lines()}
+    """The jobs that are asked for and not done yet, in order."""
+    lines = {line["job"]: line for line in context.lines()}
     found = []
     for job in jobs(context):
         names = {job.part, job.name}
-        if (args.only is None or names & set(args.only)) and (job.name not in done or names & set(args.again)):
+        still_open = not is_done(job, lines, context) or names & set(args.again)
+        if still_open and (args.only is None or names & set(args.only)):
             found.append(job)
     return found
+
+
+def is_done(job: Job, lines: dict[str, dict], context: Context) -> bool:
+    """Whether the job has a line; one that says why it was skipped counts while there still is a reason."""
+    line = lines.get(job.name)
+    return line is not None and ("skipped" not in line or job.obstacle(context) is not None)
 
 
 def perform(context: Context, name: str) -> bool:
@@ -75,7 +83,8 @@ def perform(context: Context, name: str) -> bool:
     job = next(job for job in jobs(context) if job.name == name)
     start = time.perf_counter()
     try:
-        found = job.work(context=context)
+        why = job.obstacle(context)
+        found = {"skipped": why} if why else job.work(context=context)
     except Exception:
         traceback.print_exc()
         found = {"error": traceback.format_exc()[-2000:].replace(str(ROOT), ".")}

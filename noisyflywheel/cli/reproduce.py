@@ -153,7 +153,7 @@ def command(arguments: argparse.Namespace) -> str:
     """The command for the record, without the places of files on this machine."""
     words = ["noisyflywheel", "reproduce", arguments.dataset]
     for name, value in vars(arguments).items():
-        if name in ("command", "run", "dataset", "traceback", "tsne") or value in (None, False, []):
+        if name in ("command", "run", "dataset", "traceback", "tsne") or value is None or value is False or value == []:
             continue
         option = f"--{name.replace('_', '-')}"
         if name in ("data", "out"):

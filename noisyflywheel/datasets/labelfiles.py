@@ -55,7 +55,7 @@ def load_label_file(path: str | os.PathLike[str], member: str | None = None) -> 
     ------
     FileNotFoundError, ValueError
         For a missing or unreadable file, one that needs pickle, a missing member, or an array that is not a
-        column of whole numbers; the message names the file.
+        column of whole numbers that int64 holds; the message names the file.
     """
     path = need(Path(path), "a file of labels")
     readers = {".pt": _read_pt, ".npy": _read_npy, ".npz": read_npz}
@@ -71,6 +71,8 @@ def load_label_file(path: str | os.PathLike[str], member: str | None = None) -> 
     labels = np.asarray(content)
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise ValueError(f"{path}: labels must be whole numbers (n,), got {labels.dtype} {labels.shape}")
+    if (labels > np.iinfo(np.int64).max).any():
+        raise ValueError(f"{path}: label {labels.max()} in row {labels.argmax()} is too large for int64")
     return labels.astype(np.int64)
 
 

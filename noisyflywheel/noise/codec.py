@@ -99,6 +99,8 @@ def codes_and_classes(y: Any, labels: Sequence[Any] | None, at_least: int = 2) -
 def decode(y: Any, codes: Codes, classes: NDArray[Any], changed: NDArray[np.bool_]) -> Any:
     """Write the noisy classes into a copy of `y`, of the same kind: a Series keeps index, name and dtype.
 
+    Where numbers among the classes do not fit the dtype of `y`, the result has that of the classes.
+
     Parameters
     ----------
     y : the caller's labels, shape (n,)
@@ -109,18 +111,28 @@ def decode(y: Any, codes: Codes, classes: NDArray[Any], changed: NDArray[np.bool
         The rows to rewrite.
     """
     if hasattr(y, "iloc"):
-        noisy = y.copy()
-        noisy.iloc[np.flatnonzero(changed)] = classes[codes[changed]]
+        noisy, drawn = y.copy(), classes[codes[changed]]
+        if isinstance(y.dtype, np.dtype):
+            dtype = holding(y.dtype, classes)
+            noisy, drawn = y.astype(dtype), drawn.astype(dtype)
+        noisy.iloc[np.flatnonzero(changed)] = drawn
         return noisy
     if hasattr(y, "categories") and hasattr(y, "codes"):
         noisy = y.copy()
         noisy[changed] = classes[codes[changed]]
         return noisy
     column = np.asarray(y)
-    dtype = np.result_type(column.dtype, classes.dtype) if column.dtype.kind in "SU" else column.dtype
-    noisy = column.astype(dtype, copy=True)
+    noisy = column.astype(holding(column.dtype, classes), copy=True)
     noisy[changed] = classes[codes[changed]]
     return noisy
+
+
+def holding(dtype: np.dtype[Any], classes: NDArray[Any]) -> np.dtype[Any]:
+    """The dtype of labels that are among `classes` (K,), or a wider one where it does not hold every class."""
+    if dtype.kind in "SU":
+        return np.result_type(dtype, classes.dtype)
+    fits = dtype.kind not in "iub" or (classes.astype(dtype) == classes).all()
+    return dtype if fits else classes.dtype
 
 
 def finish(y: Any, true: Codes, noisy: Codes, classes: NDArray[Any], T: NDArray[np.float64], return_info: bool) -> Any:

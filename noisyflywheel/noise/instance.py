@@ -12,6 +12,8 @@ from noisyflywheel.noise.codec import Codes, check_generator, check_rate, codes_
 
 Floats = NDArray[np.float64]
 _BLOCK_BYTES = 64 * 2**20
+LARGEST_STD = 10.0
+"""Of flip rates: they are even over [0, 1] there already, and most draws of a wider normal would be thrown away."""
 
 
 def instance_dependent(
@@ -42,7 +44,7 @@ def instance_dependent(
     variant : {"part", "cores"}, default="part"
         "part": one W per true class; uint8 pixels are taken as [0, 1].  "cores": one W for all classes, pixel
         values raw (CORES²).
-    rate_std : float >= 0, default=0.1
+    rate_std : float in [0, 10], default=0.1
         Standard deviation of the flip rates before truncation.
     labels, random_state, return_info
         As in `noisyflywheel.noise.symmetric`.
@@ -75,8 +77,8 @@ def instance_dependent(
 
 def truncated_normal(mean: float, std: float, n: int, rng: np.random.Generator) -> Floats:
     """Draw n numbers of a normal(mean, std) truncated to [0, 1], redrawing those outside; mean in [0, 1]."""
-    if not 0 <= std < np.inf:
-        raise ValueError(f"rate_std must be finite and >= 0, got {std!r}")
+    if not 0 <= std <= LARGEST_STD:
+        raise ValueError(f"rate_std must be in [0, {LARGEST_STD:g}], got {std!r}")
     q = rng.normal(mean, std, n)
     while (outside := np.flatnonzero((q < 0) | (q > 1))).size:
         q[outside] = rng.normal(mean, std, outside.size)

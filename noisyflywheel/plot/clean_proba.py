@@ -64,8 +64,15 @@ class CleanProbaDisplay:
         ax : matplotlib Axes, optional
             New one if None.
         bins : int, default 40
+
+        Raises
+        ------
+        ValueError
+            If a probability is NaN or infinite.
         """
         p = np.asarray(self.clean_proba, dtype=float)
+        if not np.isfinite(p).all():
+            raise ValueError(f"clean_proba is {p[~np.isfinite(p)][0]} in row {np.flatnonzero(~np.isfinite(p))[0]}")
         (self.ax_,) = axes_of(ax, 1, (6.4, 3.6))
         self.figure_ = self.ax_.figure
         edges = np.linspace(0, 1, bins + 1)

@@ -79,10 +79,15 @@ class CycleMeasures:
         return measured
 
     def true_corruption(self) -> Matrix | None:
-        """The true T_c (K, K), counted on wrong labels alone: rows = true class, columns = given class."""
-        if self.right is None or self.y_true is None or self.right.all():
+        """The true T_c (K, K), counted on wrong labels alone: rows = true class, columns = given class.
+
+        Rows of a true class that nobody was given are left out; None if no wrong label remains.
+        """
+        if self.right is None or self.y_true is None:
             return None
-        wrong = ~self.right
+        wrong = ~self.right & np.isin(self.y_true, self.classes)
+        if not wrong.any():
+            return None
         return transition_matrix(self.y_true[wrong], self.y[wrong], labels=list(self.classes))
 
     def _test(self, flywheel: Flywheel) -> Row:
@@ -107,11 +112,12 @@ class CycleMeasures:
             return measured
         measured["refurbishment_accuracy"] = self._accuracy(s.y_hat)
         measured["f_train_accuracy"] = self._accuracy(s.f_prob.argmax(1))
-        truth = self.true_corruption()
-        if truth is not None:
+        if 0 < self.right.mean() < 1:
             measured["selection_auroc"] = float(roc_auc_score(self.right, s.q.cpu().numpy()))
             quality = (s.quality_sum / s.n_scored.clamp_min(1)).cpu().numpy()
             measured["quality_auroc"] = float(roc_auc_score(self.right, quality))
+        truth = self.true_corruption()
+        if truth is not None:
             measured["corruption_error"] = matrix_error(s.corruption.cpu().numpy(), truth)
         return measured
 

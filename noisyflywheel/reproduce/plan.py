@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 from noisyflywheel import recipes
 from noisyflywheel.backbones import PreActResNet18, SmallResNet
 from noisyflywheel.estimator.classifier import FlywheelClassifier
 from noisyflywheel.reproduce.benchmarks import check_noise
+from noisyflywheel.reproduce.record import plain
 
 ABLATIONS: dict[str, dict[str, Any]] = {
     "cr": {"cr_weight": 0.0},
@@ -42,7 +44,7 @@ class Plan:
     n_train, n_test : int or None
         The first rows only.
     labels : str or None
-        Name of a file of given labels and its member, for the record.
+        ``"FILE:MEMBER"``: name of a file of given labels and its member, which may be empty.
     changes : dict
         Further parameters of the classifier.
     """
@@ -79,12 +81,13 @@ class Plan:
 
     def setup(self) -> dict[str, Any]:
         """Everything that decides the numbers, as JSON holds it."""
-        return asdict(self)
+        return plain(asdict(self))
 
     def name(self) -> str:
         """File name without suffix; plans with the same setup have the same."""
         parts = [self.dataset, self.noise]
         parts += [f"{100 * self.rate:g}"] if self.rate is not None else []
+        parts += self._label_parts()
         parts += ["fast"] if self.fast else []
         parts += [self.form] if self.form != ("package" if self.fast else "paper") else []
         parts += [f"without-{self.without}"] if self.without else []
@@ -104,6 +107,14 @@ class Plan:
         changes |= ABLATIONS[self.without] if self.without else {}
         changes |= {"random_state": self.seed} | self.changes | further
         return recipe(literal=literal, device=device, **changes)
+
+    def _label_parts(self) -> list[str]:
+        """File stem and member of the given labels, for `name`."""
+        if self.labels is None:
+            return []
+        file, _, member = self.labels.partition(":")
+        parts = ["labels", PurePath(file).stem, *([member] if member else [])]
+        return [part.replace("/", "_") for part in parts]
 
     def _lengths(self, warmup: int, cycles: int) -> dict[str, int]:
         """Warm-up epochs and cycles; a short run has at most a third of warm-up."""

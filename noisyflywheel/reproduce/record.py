@@ -61,7 +61,7 @@ def _git(folder: Path, *arguments: str) -> str:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a file that is the old one or the new one, whole, also after a crash; NaN becomes null."""
-    text = json.dumps(_plain(content), indent=1, allow_nan=False) + "\n"
+    text = json.dumps(plain(content), indent=1, allow_nan=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}-{os.getpid()}.part")
     try:
@@ -92,14 +92,14 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _plain(value: Any) -> Any:
-    """Numbers, strings, lists and dicts that JSON knows."""
+def plain(value: Any) -> Any:
+    """Numbers, strings, lists and dicts as JSON gives them back; numbers that are not finite become None."""
     if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, float):
-        return round(value, 6) if math.isfinite(value) else None
+        return value if math.isfinite(value) else None
     return value

@@ -5,13 +5,16 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
+from skorch import NeuralNet
 
 from noisyflywheel.estimator.classifier import FlywheelClassifier
 from noisyflywheel.loop.flywheel import Flywheel
+from noisyflywheel.loop.state import Settings
 from noisyflywheel.reproduce import figures
 from noisyflywheel.reproduce.benchmarks import Benchmark
 from noisyflywheel.reproduce.measures import CycleMeasures, Row
@@ -34,8 +37,8 @@ def reproduce(
 ) -> dict[str, Any]:
     """Run a plan, or go on with it, and return the record that its JSON file holds.
 
-    ``out/<plan.name()>.json`` is rewritten after each cycle. A run that is done is not run again; one that
-    was stopped goes on from ``out/checkpoint``.
+    ``out/<plan.name()>.json`` is rewritten after each cycle, and says "done" once the figures are drawn. A run that
+    is done is not run again; one that was stopped goes on from ``out/checkpoint``.
 
     Parameters
     ----------
@@ -51,21 +54,37 @@ def reproduce(
         Test rows in Figure 4; 0 leaves it out.
     say : callable
         Takes a line about each cycle.
+
+    Raises
+    ------
+    ValueError
+        If the file is there and holds another run, or is none of a run.
     """
     path = out / f"{plan.name()}.json"
-    before = read_json(path) if path.is_file() else None
-    if before is not None and before["setup"] == plan.setup() and before["status"] == "done":
+    before = earlier_record(path, plan)
+    if before.get("status") == "done" and "result" in before:
         say(f"{path.name} is done already: {summary(before)}")
         return before
     recorder = Recorder(plan, benchmark, path, command, say)
-    if before is not None and before["setup"] == plan.setup():
-        recorder.go_on(before)
+    recorder.go_on(before)
     measures = CycleMeasures(benchmark.y, benchmark.y_true, benchmark.X_test, benchmark.y_test, sink=recorder.cycle)
     classifier = plan.classifier(device, checkpoint_dir=out / "checkpoint", on_cycle=measures)
     classifier.fit(benchmark.X, benchmark.y)
     recorder.finish(classifier, measures)
     draw_figures(recorder.record, classifier, benchmark, path, tsne_rows, say)
+    recorder.done()
     return recorder.record
+
+
+def earlier_record(path: Path, plan: Plan) -> dict[str, Any]:
+    """What the file of a run holds, empty without one; a ValueError if that is another run than the plan's."""
+    if not path.is_file():
+        return {}
+    before, setup = read_json(path), plan.setup()
+    if before["setup"] != setup:
+        names = [name for name in setup if name not in before["setup"] or before["setup"][name] != setup[name]]
+        raise ValueError(f"{path} holds a run with other {', '.join(names)}; choose another folder for the results")
+    return before
 
 
 class Recorder:
@@ -91,8 +110,9 @@ class Recorder:
         }
 
     def go_on(self, before: dict[str, Any]) -> None:
-        """Take over the cycles and the time of a run that was stopped."""
-        self.record["cycles"] = before["cycles"]
+        """Take over what is known of a run that was stopped, and its time."""
+        kept = ("cycles", "environment", "parameters", "result")
+        self.record |= {name: before[name] for name in kept if name in before}
         self.started -= before.get("seconds", 0.0)
 
     def cycle(self, row: Row, flywheel: Flywheel) -> None:
@@ -100,7 +120,9 @@ class Recorder:
         record = self.record
         if "environment" not in record:
             record["environment"] = environment(flywheel.aux.device)
-            record["parameters"] = _parameters(flywheel)
+            record["parameters"] = _parameters(
+                vars(flywheel.settings), flywheel.aux.net, flywheel.aux.amp, flywheel.loader.views.views
+            )
         record["cycles"] = [kept for kept in record["cycles"] if kept["cycle"] < row["cycle"]] + [row]
         record["result"] = result(record["cycles"])
         record["seconds"] = time.perf_counter() - self.started
@@ -109,6 +131,7 @@ class Recorder:
 
     def finish(self, classifier: FlywheelClassifier, measures: CycleMeasures) -> None:
         """Add the matrices of Figure 3 and what is known at the end."""
+        self._complete(classifier)
         truth = measures.true_corruption()
         self.record["matrices"] = {
             "orientation": "rows = true class, columns = given class; Figure 3 draws true classes as columns",
@@ -119,23 +142,48 @@ class Recorder:
         self.record["seconds"] = time.perf_counter() - self.started
         if torch.cuda.is_initialized():
             self.record["peak_gpu_gib"] = torch.cuda.max_memory_allocated() / 2**30
-        self.record["status"] = "done"
         write_json(self.path, self.record)
         self.say(summary(self.record))
 
+    def done(self) -> None:
+        """Mark the run as done: nothing is left to do when it is asked for again."""
+        self.record["status"] = "done"
+        write_json(self.path, self.record)
 
-def _parameters(flywheel: Flywheel) -> dict[str, Any]:
+    def _complete(self, classifier: FlywheelClassifier) -> None:
+        """Fill in from the fitted classifier what a resumed fit did not report cycle by cycle."""
+        record, rows = self.record, history_rows(classifier)
+        known = {row["cycle"] for row in record["cycles"]}
+        if missing := [row for row in rows if row["cycle"] not in known]:
+            self.started -= sum(row["cycle_seconds"] + row["measure_seconds"] for row in missing)
+            record["cycles"] = rows
+        net = classifier.aux_net_ if hasattr(classifier, "aux_net_") else classifier.main_net_
+        if "environment" not in record:
+            record["environment"] = environment(torch.device(net.device))
+        if "parameters" not in record:
+            settings = {field.name: getattr(classifier, field.name, field.default) for field in fields(Settings)}
+            settings["n_warmup_epochs"] = classifier.n_warmup_epochs_
+            record["parameters"] = _parameters(settings, net, classifier._amp, classifier.views_.views)
+        record["result"] = result(record["cycles"])
+
+
+def history_rows(classifier: FlywheelClassifier) -> list[Row]:
+    """The measured cycles of a fit, without the columns that a cycle does not have."""
+    rows = classifier.history_.drop(columns="undone").to_dict("records")
+    return [{name: value for name, value in row.items() if value == value} for row in rows]
+
+
+def _parameters(settings: dict[str, Any], net: NeuralNet, amp: bool, views: Any) -> dict[str, Any]:
     """What the loop and its nets were run with."""
-    net = flywheel.aux.net
     about = {
         "module": getattr(net.module, "__name__", type(net.module).__name__),
         "n_weights": sum(p.numel() for p in net.module_.parameters()),
         "batch_size": net.batch_size,
         "lr": net.lr,
-        "bf16": flywheel.aux.amp,
-        "views": repr(flywheel.loader.views.views),
+        "bf16": amp,
+        "views": repr(views),
     }
-    return vars(flywheel.settings) | about
+    return settings | about
 
 
 def result(cycles: list[Row]) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def read_results(folder: Path) -> tuple[list[Record], list[str]]:
         except ValueError as error:
             left_out.append(str(error))
             continue
-        if record["status"] == "done":
+        if record["status"] == "done" and "result" in record:
             records.append(record)
         else:
             left_out.append(f"{path} is not done: {len(record['cycles'])} cycles so far")
@@ -59,8 +59,11 @@ def read_results(folder: Path) -> tuple[list[Record], list[str]]:
 
 
 def write_tables(records: Iterable[Record]) -> str:
-    """Markdown of every table that has a run, and one of the runs that are in no table."""
-    records = list(records)
+    """Markdown of every table that has a run, and one of the runs that are in no table.
+
+    Records without a result, of runs that ended early, are left out.
+    """
+    records = [record for record in records if "result" in record]
     parts, shown = [INTRODUCTION], set()
     for number, title in TITLES.items():
         lines = []

@@ -91,3 +91,6 @@ def test_other_errors(tmp_path):
     np.save(tmp_path / "f.npy", np.ones(3))
     with pytest.raises(ValueError, match="f.npy: labels must be whole numbers"):
         load_label_file(tmp_path / "f.npy")
+    np.save(tmp_path / "u.npy", np.array([1, 2**63], dtype=np.uint64))
+    with pytest.raises(ValueError, match="u.npy: label 9223372036854775808 in row 1 is too large"):
+        load_label_file(tmp_path / "u.npy")

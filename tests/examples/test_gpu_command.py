@@ -110,6 +110,39 @@ def test_a_failure_is_a_line_and_is_not_tried_again(gpu, tmp_path, monkeypatch):
     assert len(gpu["run"].wanted(context, gpu["run"].parse(["--out", "x", "--again", "fails"]))) == 1
 
 
+def test_what_was_skipped_is_wanted_once_it_can_run(gpu, tmp_path, monkeypatch):
+    def context_of(device="cuda", data=None):
+        return gpu["context"].Context(torch.device(device), "full", tmp_path, data)
+
+    def wanted(context, part):
+        args = gpu["run"].parse(["--out", "x", "--only", part])
+        return [job.name for job in gpu["run"].wanted(context, args)]
+
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a card")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    gpu["context"].append_line(context_of(), "vectors", "digits", {"result": {}}, 1.0)
+    for name in ("two GPUs", "accuracy sym50 paper"):
+        assert gpu["run"].perform(context_of(), name) is True
+    assert {"1 CUDA device here", "no --data"} <= {line.get("skipped") for line in context_of().lines()}
+    assert wanted(context_of(), "two_gpus") == []
+    assert "accuracy sym50 paper" not in wanted(context_of(), "accuracy")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with_data = context_of(data=tmp_path / "cifar10n.npz")
+    assert wanted(with_data, "two_gpus") == ["two GPUs"]
+    assert "accuracy sym50 paper" in wanted(with_data, "accuracy")
+    assert wanted(with_data, "vectors") == ["embeddings"]
+
+
+def test_callbacks_of_a_variant_join_those_of_the_recipe(gpu, tmp_path):
+    context = gpu["context"].Context(torch.device("cpu"), "full", tmp_path)
+    for name, seconds in (("cycle eager", 4.0), ("cycle usual memory order", 2.0)):
+        gpu["context"].append_line(context, "cycle", name, {"result": {"cycle": {"cycle": seconds}}}, 1.0)
+    net = gpu["accuracy"].estimator_of(context, "sym50", "paper", 30).main_net
+    assert [name for name, _ in net.callbacks] == ["lr", "order"]
+    assert net.module is gpu["cycle"].Nchw
+    assert len(gpu["cycle"].VARIANTS["usual memory order"]["main_net__callbacks"]) == 1
+
+
 def test_a_line_that_was_cut_off_does_not_count(gpu, tmp_path):
     (tmp_path / "cycle.jsonl").write_text('{"job": "cycle eager", "part": "cyc')
     assert context_of(gpu, tmp_path).lines() == []

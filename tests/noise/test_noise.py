@@ -191,6 +191,8 @@ def test_instance_dependent_errors():
         noise.instance_dependent(np.array([["a"], ["b"]]), [0, 1], 0.1)
     with pytest.raises(ValueError, match="rate_std"):
         noise.instance_dependent(X, [0, 1], 0.1, rate_std=-1)
+    with pytest.raises(ValueError, match="rate_std must be in \\[0, 10\\], got 100000000.0"):
+        noise.instance_dependent(X, [0, 1], 0.1, rate_std=1e8)
     with pytest.raises(ValueError, match="at least 2 classes"):
         noise.instance_dependent(X, [1, 1], 0.1)
 

@@ -65,6 +65,8 @@ def test_clean_proba(audit):
     assert texts(display.ax_) == ["label wrong: 1", "label right: 3", "γ = 0.69"]
     assert sum(bar.get_height() for bar in display.ax_.patches) == 4
     assert texts(CleanProbaDisplay.from_estimator(audit).ax_) == ["γ = 0.69"]
+    with pytest.raises(ValueError, match="clean_proba is nan in row 1"):
+        CleanProbaDisplay([0.9, np.nan], 0.9).plot()
 
 
 def test_history_draws_what_is_known():
