@@ -12,9 +12,9 @@ from sklearn.utils import _safe_indexing
 from noisyflywheel.audit.decisions import POLICIES, planned_changes, undecided_suspects
 from noisyflywheel.audit.identity import OWN_COLUMNS, label_text
 from noisyflywheel.audit.matching import match_rows
+from noisyflywheel.audit.truth import TRUTH
 
 Policy = Literal["keep", "drop", "refurbish", "flag"]
-TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
 def typed_labels(values: list[Any], like: Any) -> list[Any]:
@@ -36,9 +36,12 @@ def _new_label(value: Any, known: Any) -> Any:
         return value
     kind = next(iter(kinds))
     try:
-        return kind(TRUTH[label_text(value).strip().lower()] if kind in (bool, np.bool_) else value)
-    except (TypeError, ValueError, KeyError) as error:
+        new = kind(TRUTH[label_text(value).strip().lower()] if kind in (bool, np.bool_) else value)
+        if not issubclass(kind, int | np.integer) or not isinstance(value, float | np.floating) or new == value:
+            return new
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise ValueError(f"the new label {value!r} is not of the type of the others") from error
+    raise ValueError(f"the new label {value!r} is no whole number as the others are")
 
 
 def relabelled(labels: pd.Series, places: NDArray[np.intp], values: list[Any]) -> pd.Series:

@@ -13,6 +13,8 @@ from sklearn.metrics import pairwise_distances_chunked
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import _safe_indexing
 
+from noisyflywheel.audit.truth import suspect_mask
+
 N_NEAREST = 3
 N_ASKED = 10
 SIDE = 32
@@ -52,7 +54,7 @@ def suggestions(issues: pd.DataFrame) -> tuple[NDArray[Any], NDArray[np.float64]
 def sure_rows(issues: pd.DataFrame, most: int = MAX_SURE) -> NDArray[np.intp]:
     """Positions of rows whose label all agree on, of each class the upper half by quality, at most `most`."""
     given = issues["given_label"].to_numpy(object)
-    agreed = ~issues["is_label_issue"].to_numpy(bool)
+    agreed = ~suspect_mask(issues)
     for name in ("refurbished_label", "predicted_label"):
         agreed &= issues[name].to_numpy(object) == given
     places = np.flatnonzero(agreed)

@@ -19,6 +19,7 @@ from noisyflywheel.audit.evidence import find_evidence, rows_beside
 from noisyflywheel.audit.identity import label_text
 from noisyflywheel.audit.report_numbers import percent, report_numbers
 from noisyflywheel.audit.report_rows import decided_rows, make_cards, review_data, suspect_rows
+from noisyflywheel.audit.truth import suspect_mask
 from noisyflywheel.audit.workspace import relative
 
 PACKAGES = ("noisyflywheel", "scikit-learn", "skorch", "torch", "numpy", "pandas")
@@ -84,6 +85,7 @@ def write_report(
         If X or `texts` has another number of rows than the audit.
     """
     issues = audit if isinstance(audit, pd.DataFrame) else audit.get_label_issues()
+    issues = issues.assign(is_label_issue=suspect_mask(issues))
     _check_lengths(len(issues), X=X, texts=texts, files=files, features=features)
     shown = list(dict.fromkeys([*suspect_rows(issues, max_rows), *decided_rows(issues, decisions)]))
     if files is None and is_paths(X):
@@ -166,7 +168,7 @@ def _columns(audit: Any) -> list[dict[str, Any]]:
 
 def _strips(issues: pd.DataFrame, cards: list[dict[str, Any]], per_class: int) -> list[dict[str, Any]]:
     """The most doubtful suspects of each given class; the class with most suspects first."""
-    suspects = issues.loc[issues["is_label_issue"].to_numpy(dtype=bool), "given_label"].map(label_text)
+    suspects = issues.loc[suspect_mask(issues), "given_label"].map(label_text)
     return [
         {"name": name, "n": int(n), "cards": [card for card in cards if card["given"] == name][:per_class]}
         for name, n in suspects.value_counts().items()

@@ -119,3 +119,24 @@ def test_what_is_refused(table, issues):
         apply_corrections(table, issues.iloc[::-1])
     with pytest.raises(ValueError, match="label column"):
         apply_corrections(table, issues, "refurbish", label="nope")
+
+
+@pytest.mark.parametrize("label", [2.7, np.float64(0.5), float("inf"), "300"])
+def test_a_new_label_that_is_no_such_integer_is_refused(issues, label):
+    y = np.array([0, 1, 0, 1], dtype=np.int8)
+    table = issues.reset_index(drop=True).assign(given_label=y, refurbished_label=y)
+    decisions = pd.DataFrame({"row": [2.0], "decision": ["set"], "new_label": [label]})
+    with pytest.raises(ValueError, match="the new label"):
+        apply_corrections((np.zeros((4, 1)), y), table, decisions=decisions)
+    decisions["new_label"] = [2.0]
+    assert apply_corrections((np.zeros((4, 1)), y), table, decisions=decisions)[1].tolist() == [0, 2, 0, 1]
+
+
+def test_suspects_may_be_text(table, issues):
+    for flags in (["FALSCH", "wahr", "True ", ""], ["0", "1", "vrai", np.nan], ["no", "True", "True", ""]):
+        text = issues.assign(is_label_issue=pd.Series(flags, dtype=object, index=issues.index))
+        if "no" in flags:
+            with pytest.raises(ValueError, match="row 1: is_label_issue must be True or False, not 'no'"):
+                apply_corrections(table, text)
+        else:
+            assert list(apply_corrections(table, text).x) == [1, 4]
