@@ -51,7 +51,7 @@ def _row_numbers(cells: pd.Series) -> pd.Series:
     rows = pd.to_numeric(cells, errors="coerce").astype(np.float64)
     wrong = ~(rows % 1 == 0)
     if wrong.any():
-        raise ValueError(f"the 'row' of a decision must be a whole number, not {cells[wrong].iloc[0]!r}")
+        raise ValueError(f"the 'row' of a decision must be a whole number, not {str(cells[wrong].iloc[0])!r}")
     return rows.astype(np.int64)
 
 
