@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array, csr_matrix
 
 from noisyflywheel.audit.corrections import apply_corrections
 from noisyflywheel.audit.decisions import rows_to_change
@@ -140,3 +141,23 @@ def test_suspects_may_be_text(table, issues):
                 apply_corrections(table, text)
         else:
             assert list(apply_corrections(table, text).x) == [1, 4]
+
+
+def test_rows_and_labels_of_different_index_are_refused(table, issues):
+    X, y = table[["x"]].set_axis(list("abcd")), table.kind.set_axis(list("abcd"))
+    same = issues.set_axis(list("abcd"))
+    assert apply_corrections((X, y), same)[0].x.tolist() == [1, 4]
+    for other in (X[::-1], X.set_axis(list("wxyz"))):
+        with pytest.raises(ValueError, match="rows are paired by position|X and y have different indices"):
+            apply_corrections((other, y), same)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        apply_corrections((X[:3], y), same)
+
+
+@pytest.mark.parametrize("kind", ["coo", "csr", "csc", "dia", "bsr", "lil", "dok"])
+def test_rows_of_sparse_features_are_dropped(issues, kind):
+    X, table = np.arange(8.0).reshape(4, 2), issues.reset_index(drop=True)
+    for make in (csr_matrix, csr_array):
+        kept, labels = apply_corrections((make(X).asformat(kind), table.given_label), table)
+        np.testing.assert_array_equal(kept.toarray(), X[[0, 3]])
+        assert labels.tolist() == ["a", "b"]

@@ -185,3 +185,19 @@ def test_lists_objects_and_arrays_are_left_out(cell):
     assert is_missing(cells).tolist() == [False, True, True, False]
     column = plan_column(cells, "embedding")
     assert (column.kind, column.reason) == ("left out", "holds lists or objects")
+
+
+def test_encoders_of_earlier_versions_know_no_markers(table):
+    encoder = TableEncoder().fit(table)
+    expected = encoder.transform(table)
+    del encoder.missing
+    again = pickle.loads(pickle.dumps(encoder))
+    np.testing.assert_array_equal(again.transform(table), expected)
+    assert clone(again).missing == ()
+
+
+def test_arrays_have_markers_too():
+    rows = np.array([["a", "?"], ["?", "1"], ["b", "2"], ["a", "4"]], dtype=object)
+    encoder = TableEncoder(missing="?").fit(rows)
+    assert encoder.columns_.share_missing.tolist() == [0.25, 0.25]
+    assert encoder.transform(rows[:1]).tolist() == encoder.transform([["a", None]]).tolist()
