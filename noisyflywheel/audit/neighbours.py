@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.metrics import pairwise_distances_chunked
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import _safe_indexing
@@ -65,11 +66,11 @@ def sure_rows(issues: pd.DataFrame, most: int = MAX_SURE) -> NDArray[np.intp]:
 
 
 def flat_features(features: Any, rows: NDArray[np.intp]) -> NDArray[np.float32] | None:
-    """Some rows of features as scaled vectors (m, d); None where they are no numbers.
+    """Some rows of features as scaled vectors (m, d); None where they are no numbers, or sparse.
 
     Pictures keep their common scale, and of large ones at most `SIDE` pixels along each axis are taken.
     """
-    if not hasattr(features, "shape") or len(features.shape) < 2:
+    if not hasattr(features, "shape") or len(features.shape) < 2 or issparse(features):
         return None
     taken = np.asarray(_safe_indexing(features, rows))
     if taken.dtype.kind not in "biuf":

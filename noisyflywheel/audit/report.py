@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from sklearn.utils.validation import _num_samples
 
 from noisyflywheel.audit.content import Content, fingerprint, is_paths, plain_value, show_rows
 from noisyflywheel.audit.evidence import find_evidence, rows_beside
@@ -53,9 +54,9 @@ def write_report(
         File to write; its folder must exist.
     audit : FlywheelClassifier, CrossValAudit, TableAudit or DataFrame
         A fitted estimator, an audit, or a table of label issues.
-    X : array-like of n rows, DataFrame or list of image files, optional
+    X : array-like of n rows, sparse matrix, DataFrame, list of image files or Dataset, optional
         What the rows look like: pictures become thumbnails, other rows show their first values. It is hashed
-        into the fingerprint.
+        into the fingerprint; of a Dataset only the items that are shown are read, and only its length is hashed.
     texts : array-like of shape (n,), optional
         Shown instead of X.
     image_shape : tuple, optional
@@ -119,8 +120,8 @@ def write_report(
 def _check_lengths(n: int, **arrays: Any) -> None:
     """Refuse what is not of n rows."""
     for name, rows in arrays.items():
-        if rows is not None and len(rows) != n:
-            raise ValueError(f"{name} has {len(rows)} rows, the audit has {n}")
+        if rows is not None and _num_samples(rows) != n:
+            raise ValueError(f"{name} has {_num_samples(rows)} rows, the audit has {n}")
 
 
 def _template() -> Any:
