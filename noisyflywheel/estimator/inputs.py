@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from pandas.api.types import is_extension_array_dtype
+from pandas.api.extensions import ExtensionDtype
 from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
@@ -247,7 +247,8 @@ def read_labels(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _plain_labels(y: Any) -> Any:
     """Nullable and Arrow numbers and truth values, none missing, in numpy's type: scikit-learn makes floats of them."""
-    return np.asarray(y) if is_extension_array_dtype(getattr(y, "dtype", None)) and _kind(y) in "biu" else y
+    is_extension = isinstance(getattr(y, "dtype", None), ExtensionDtype)
+    return np.asarray(y) if is_extension and _kind(y) in "biu" else y
 
 
 def check_same_index(X: Any, y: Any) -> None:
