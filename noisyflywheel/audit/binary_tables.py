@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from noisyflywheel.audit.rewritable import Cells, Columns, needs
+from noisyflywheel.audit.sheet_rows import check_rules, move_up
 from noisyflywheel.data.encoder.names import unique_names
 
 
@@ -111,7 +111,8 @@ class ExcelFile:
         Raises
         ------
         ValueError
-            If rows are dropped and such a formula stays: its references would be wrong.
+            If rows are dropped and such a formula stays, or a conditional format or a data validation goes by cells
+            of the sheet: its references would be wrong.
         """
         book = self._load(io.BytesIO(self.data))
         sheet, width = book.worksheets[0], len(self.names)
@@ -121,6 +122,8 @@ class ExcelFile:
                 f"rows cannot be dropped: the formula in {bare[0]} has no value yet; open and save the file in a "
                 "spreadsheet program first, or take another policy"
             )
+        if dropped:
+            check_rules(sheet)
         for name, cells in changes.items():
             for row, value in cells.items():
                 sheet.cell(self.lines[row], self.names.index(name) + 1).value = value
@@ -131,7 +134,7 @@ class ExcelFile:
         for row in sorted(dropped, reverse=True):
             sheet.delete_rows(self.lines[row])
         if dropped:
-            _move_up(sheet, sorted(self.lines[row] for row in dropped))
+            move_up(sheet, sorted(self.lines[row] for row in dropped))
         buffer = io.BytesIO()
         book.save(buffer)
         return buffer.getvalue()
@@ -148,20 +151,3 @@ class ExcelFile:
             if cell.data_type == "f":  # a text that starts with "="
                 cell.data_type = "s"
         return bare
-
-
-def _move_up(sheet: Any, gone: list[int]) -> None:
-    """Fit heights of rows and ranges of tables and filters to a sheet that has lost some rows, sorted."""
-    from openpyxl.utils import get_column_letter, range_boundaries
-
-    kept = {line: sheet.row_dimensions[line] for line in sorted({*sheet.row_dimensions} - {*gone})}
-    sheet.row_dimensions.clear()
-    for line, form in kept.items():
-        form.index = line - bisect_left(gone, line)
-        sheet.row_dimensions[form.index] = form
-    tables = list(sheet.tables.values())
-    for part in (*tables, *(table.autoFilter for table in tables), sheet.auto_filter):
-        if part is not None and part.ref:
-            left, top, right, bottom = range_boundaries(part.ref)
-            top, bottom = top - bisect_left(gone, top), bottom - bisect_right(gone, bottom)
-            part.ref = f"{get_column_letter(left)}{top}:{get_column_letter(right)}{max(bottom, top + 1)}"

@@ -9,11 +9,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import ArrayLike
+from scipy.sparse import issparse
+from sklearn.utils import _safe_indexing
 
 from noisyflywheel.audit.identity import row_hashes
 from noisyflywheel.audit.pictures import data_uri
+from noisyflywheel.data import as_row, map_items
 from noisyflywheel.data.pictures import as_pictures, is_paths
+from noisyflywheel.data.reading import check_items
+from noisyflywheel.estimator.inputs import is_dataset
 
 MAX_TEXT = 280
 MAX_VALUES = 8
@@ -58,7 +64,7 @@ def show_rows(
 
     Parameters
     ----------
-    X : array-like of n rows, DataFrame, list of image files, or None
+    X : array-like of n rows, sparse matrix, DataFrame, list of image files, Dataset, or None
         Pictures where it holds pictures or `image_shape` is given, else its first values.
     rows : sequence of int
         Positions.
@@ -73,12 +79,22 @@ def show_rows(
     if texts is not None:
         column = pd.Series(np.asarray(texts, dtype=object))
         return {row: Content(text=shorten(column.iloc[row])) for row in chosen}
-    if X is None:
+    if X is None or not chosen:
         return {row: Content() for row in chosen}
+    X, places = _taken(X, chosen)
     if image_shape is not None or is_paths(X) or getattr(X, "ndim", 2) >= 3:
-        pictures = as_pictures(X, chosen, image_shape)
+        pictures = as_pictures(X, places, image_shape)
         return {row: Content(image=data_uri(p, size)) for row, p in zip(chosen, pictures, strict=True)}
-    return {row: Content(values=values) for row, values in zip(chosen, _values(X, chosen), strict=True)}
+    return {row: Content(values=values) for row, values in zip(chosen, _values(X, places), strict=True)}
+
+
+def _taken(X: Any, rows: list[int]) -> tuple[Any, list[int]]:
+    """X and positions in it; of a Dataset, of which only these items are read, and a sparse X as a dense array."""
+    if is_dataset(X):
+        items = map_items(as_row, X, rows)
+        check_items(items, rows)
+        return torch.stack(items).numpy(force=True), list(range(len(rows)))
+    return (_safe_indexing(X.tocsr(), rows).toarray(), list(range(len(rows)))) if issparse(X) else (X, rows)
 
 
 def _values(X: Any, rows: Sequence[int]) -> list[tuple[tuple[str, str], ...]]:
@@ -96,11 +112,22 @@ def _values(X: Any, rows: Sequence[int]) -> list[tuple[tuple[str, str], ...]]:
 
 
 def fingerprint(*parts: Any) -> str:
-    """First 16 hexadecimal digits of the SHA-256 of arrays, tables or lists: types, shapes and values."""
+    """First 16 hexadecimal digits of the SHA-256 of arrays, tables or lists: types, shapes and values.
+
+    Of a Dataset only its length counts.
+    """
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, pd.DataFrame | pd.Series):
             digest.update(row_hashes(part).tobytes())
+            continue
+        if issparse(part):
+            rows = part.tocsr(copy=True)
+            rows.sum_duplicates()
+            digest.update(fingerprint(rows.data, rows.indices, rows.indptr).encode() + str(rows.shape).encode())
+            continue
+        if is_dataset(part):
+            digest.update(f"Dataset{len(part)}".encode())
             continue
         array = np.asarray(part)
         if array.dtype == object or array.dtype.kind in "US":

@@ -7,14 +7,16 @@ from typing import Any, Literal, overload
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.utils import _safe_indexing
+from scipy.sparse import issparse
+from sklearn.utils import _safe_indexing, check_consistent_length
 
 from noisyflywheel.audit.decisions import POLICIES, planned_changes, undecided_suspects
 from noisyflywheel.audit.identity import OWN_COLUMNS, label_text
 from noisyflywheel.audit.matching import match_rows
+from noisyflywheel.audit.truth import TRUTH
+from noisyflywheel.estimator.inputs import check_same_index
 
 Policy = Literal["keep", "drop", "refurbish", "flag"]
-TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
 def typed_labels(values: list[Any], like: Any) -> list[Any]:
@@ -36,9 +38,12 @@ def _new_label(value: Any, known: Any) -> Any:
         return value
     kind = next(iter(kinds))
     try:
-        return kind(TRUTH[label_text(value).strip().lower()] if kind in (bool, np.bool_) else value)
-    except (TypeError, ValueError, KeyError) as error:
+        new = kind(TRUTH[label_text(value).strip().lower()] if kind in (bool, np.bool_) else value)
+        if not issubclass(kind, int | np.integer) or not isinstance(value, float | np.floating) or new == value:
+            return new
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise ValueError(f"the new label {value!r} is not of the type of the others") from error
+    raise ValueError(f"the new label {value!r} is no whole number as the others are")
 
 
 def relabelled(labels: pd.Series, places: NDArray[np.intp], values: list[Any]) -> pd.Series:
@@ -136,8 +141,8 @@ def apply_corrections(
     Raises
     ------
     ValueError
-        For an unknown policy, a confidence outside [0, 1], rows or labels that do not match, a missing label column,
-        or a decision about a row that was not judged.
+        For an unknown policy, a confidence outside [0, 1], rows or labels that do not match, X and y of different
+        index, a missing label column, or a decision about a row that was not judged.
     """
     policy = policy or ("drop" if decisions is None else "keep")
     _check(policy, min_confidence)
@@ -145,6 +150,9 @@ def apply_corrections(
     if table and label not in data.columns and (label is not None or policy == "refurbish" or decisions is not None):
         raise ValueError(f"changing the labels of a table needs its label column; {label!r} is not one")
     X, y = (data, None if label is None else data[label]) if table else data
+    if not table:
+        check_consistent_length(X, y)
+        check_same_index(X, y)
     at = match_rows(issues, X, y, label)
     numbered = issues.assign(row=at + 1).reset_index(drop=True)
     changes = planned_changes(numbered, policy, min_confidence, decisions)
@@ -190,7 +198,10 @@ def _without(data: Any, changes: pd.DataFrame) -> Any:
         return data.iloc[_kept(len(data), changes)].copy()
     X, y = data
     kept = _kept(len(y), changes)
-    return (X, y) if len(kept) == len(y) else (_safe_indexing(X, kept), _safe_indexing(y, kept))
+    if len(kept) == len(y):
+        return X, y
+    rows = X.tocsr() if issparse(X) and X.format != "csc" else X
+    return _safe_indexing(rows, kept), _safe_indexing(y, kept)
 
 
 def _flag_left(

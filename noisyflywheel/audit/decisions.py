@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from noisyflywheel.audit.files import unguard_cell
 from noisyflywheel.audit.identity import label_text
+from noisyflywheel.audit.truth import suspect_mask
 
 DECISIONS = ("accept", "reject", "set", "skip", "drop")
 DECISION_COLUMNS = ("row", "fingerprint", "given_label", "decision", "new_label", "by", "when")
@@ -24,7 +25,7 @@ def check_decisions(decisions: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        For a missing column, an unknown decision, or "set" without a label.
+        For a missing column, an unknown decision, a row that is no whole number, or "set" without a label.
     """
     for name in ("row", "decision"):
         if name not in decisions.columns:
@@ -37,18 +38,28 @@ def check_decisions(decisions: pd.DataFrame) -> pd.DataFrame:
     unknown = table.loc[~table["decision"].isin((*DECISIONS, "")), "decision"]
     if len(unknown):
         raise ValueError(f"unknown decision {unknown.iloc[0]!r}; expected one of {', '.join(DECISIONS)}")
-    table = table[table["decision"] != ""].drop_duplicates("row", keep="last")
+    table = table[table["decision"] != ""]
+    table = table.assign(row=_row_numbers(table["row"])).drop_duplicates("row", keep="last")
     empty = table["new_label"].isna() | (table["new_label"].astype(str) == "")
     if (empty & (table["decision"] == "set")).any():
         raise ValueError(f"row {table.loc[empty & (table['decision'] == 'set'), 'row'].iloc[0]}: 'set' needs new_label")
     return table.reset_index(drop=True)
 
 
+def _row_numbers(cells: pd.Series) -> pd.Series:
+    """Row numbers as int64, however they are written."""
+    rows = pd.to_numeric(cells, errors="coerce").astype(np.float64)
+    wrong = ~(rows % 1 == 0)
+    if wrong.any():
+        raise ValueError(f"the 'row' of a decision must be a whole number, not {str(cells[wrong].iloc[0])!r}")
+    return rows.astype(np.int64)
+
+
 def rows_to_change(issues: pd.DataFrame, min_confidence: float = 0.0) -> NDArray[np.bool_]:
     """Suspects whose best other label is at least `min_confidence` likely, as a mask of shape (n,)."""
     other = issues["refurbished_label"].to_numpy() != issues["given_label"].to_numpy()
     sure = issues["refurbished_confidence"].to_numpy() >= min_confidence
-    suspect = issues["is_label_issue"].to_numpy(dtype=bool)
+    suspect = suspect_mask(issues)
     return suspect & (sure & other if min_confidence > 0 else np.ones_like(other))
 
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from noisyflywheel.audit.decisions import DECISION_COLUMNS
 from noisyflywheel.audit.identity import label_text
+from noisyflywheel.audit.truth import suspect_mask
 
 AGENT = "noisyflywheel"
 CLEANLAB_COLUMNS = ("is_label_issue", "label_quality", "given_label", "predicted_label")
@@ -32,7 +33,7 @@ def to_cleanlab(issues: pd.DataFrame, classes: ArrayLike) -> pd.DataFrame:
         `is_label_issue`, `label_quality`, and as codes `given_label` and `predicted_label`.
     """
     codes = {label_text(name): code for code, name in enumerate(np.asarray(classes))}
-    table = issues[list(CLEANLAB_COLUMNS)].copy()
+    table = issues[list(CLEANLAB_COLUMNS)].assign(is_label_issue=suspect_mask(issues))
     for name in ("given_label", "predicted_label"):
         table[name] = [codes[label_text(value)] for value in issues[name]]
     return table
@@ -55,7 +56,7 @@ def from_cleanlab(table: pd.DataFrame, classes: ArrayLike) -> pd.DataFrame:
         does not say, are NaN.
     """
     names = np.asarray(classes)
-    issues = table[list(CLEANLAB_COLUMNS)].copy()
+    issues = table[list(CLEANLAB_COLUMNS)].assign(is_label_issue=suspect_mask(table))
     for name in ("given_label", "predicted_label"):
         issues[name] = names[table[name].to_numpy(dtype=np.intp)]
     issues.insert(4, "predicted_confidence", np.nan)
@@ -185,7 +186,7 @@ def from_argilla(records: Iterable[Mapping[str, Any]], question: str = "label") 
 def _suspects(issues: pd.DataFrame) -> Sequence[int]:
     """Positions of the suspects, the most doubtful first."""
     order = np.argsort(issues["label_quality"].to_numpy(), kind="stable")
-    return [int(place) for place in order[issues["is_label_issue"].to_numpy(dtype=bool)[order]]]
+    return [int(place) for place in order[suspect_mask(issues)[order]]]
 
 
 def _about(issues: pd.DataFrame, place: int) -> dict[str, Any]:

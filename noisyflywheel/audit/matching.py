@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 
 from noisyflywheel.audit.files import unguard_cell
 from noisyflywheel.audit.identity import label_text, row_fingerprints
+from noisyflywheel.audit.truth import suspect_mask
 
 LABEL_COLUMNS = ("given_label", "predicted_label", "refurbished_label", "new_label")
+NUMBER_COLUMNS = ("label_quality", "predicted_confidence", "refurbished_confidence")
+NEEDED = ("is_label_issue", "label_quality", "given_label", "refurbished_label", "refurbished_confidence")
+"""Columns of a table of issues."""
 
 
 def read_issues(path: Any) -> pd.DataFrame:
@@ -24,15 +28,47 @@ def read_issues(path: Any) -> pd.DataFrame:
     Returns
     -------
     table : DataFrame
+
+    Raises
+    ------
+    ValueError
+        If cells are not separated by commas, a column of a table of issues is not there, or a cell of
+        `is_label_issue`, a quality or a confidence cannot be read.
     """
     text = {*LABEL_COLUMNS, "fingerprint", "path", "decision", "by", "when", "why"}
     names = pd.read_csv(path, nrows=0).columns
     if hasattr(path, "seek"):
         path.seek(0)
+    _check_names([str(name) for name in names])
     table = pd.read_csv(path, keep_default_na=False, dtype={name: str for name in names if name in text})
     for name in text & set(names):
         table[name] = table[name].astype(object).map(unguard_cell)
-    return table
+    if not table.index.equals(pd.RangeIndex(len(table))):
+        raise ValueError("the lines have more cells than the header: write numbers with a decimal point")
+    for name in {*NUMBER_COLUMNS} & set(names):
+        table[name] = _numbers(table, name)
+    return table.assign(is_label_issue=suspect_mask(table)) if "is_label_issue" in names else table
+
+
+def _check_names(names: list[str]) -> None:
+    """Refuse a file with other separators, and a table of issues without all its columns."""
+    sign = next((sign for sign in (";", "\t") if any(sign in name for name in names)), None)
+    if sign is not None and not {"row", "given_label", "decision"} & set(names):
+        raise ValueError(f"the columns are separated by {sign!r}: save the table as CSV with commas")
+    gone = [name for name in NEEDED if name not in names]
+    if gone and {"is_label_issue", "refurbished_label"} & set(names):
+        raise ValueError(f"the table of issues has no column {gone[0]!r}; its columns are {', '.join(names)}")
+
+
+def _numbers(table: pd.DataFrame, name: str) -> pd.Series:
+    """A column as float64; an empty cell is missing."""
+    numbers = pd.to_numeric(table[name], errors="coerce").astype(np.float64)
+    wrong = np.flatnonzero(numbers.isna() & ~table[name].astype(str).str.strip().isin(["", "nan"]))
+    if wrong.size:
+        row = table["row"].iloc[wrong[0]] if "row" in table.columns else wrong[0] + 1
+        cell = table[name].iloc[wrong[0]]
+        raise ValueError(f"row {row}: {name} must be a number with a decimal point, not {cell!r}")
+    return numbers
 
 
 def with_identity(issues: pd.DataFrame, table: pd.DataFrame, label: Any, positions: NDArray[np.intp]) -> pd.DataFrame:

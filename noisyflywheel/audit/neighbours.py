@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.metrics import pairwise_distances_chunked
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import _safe_indexing
+
+from noisyflywheel.audit.truth import suspect_mask
 
 N_NEAREST = 3
 N_ASKED = 10
@@ -52,7 +55,7 @@ def suggestions(issues: pd.DataFrame) -> tuple[NDArray[Any], NDArray[np.float64]
 def sure_rows(issues: pd.DataFrame, most: int = MAX_SURE) -> NDArray[np.intp]:
     """Positions of rows whose label all agree on, of each class the upper half by quality, at most `most`."""
     given = issues["given_label"].to_numpy(object)
-    agreed = ~issues["is_label_issue"].to_numpy(bool)
+    agreed = ~suspect_mask(issues)
     for name in ("refurbished_label", "predicted_label"):
         agreed &= issues[name].to_numpy(object) == given
     places = np.flatnonzero(agreed)
@@ -63,11 +66,11 @@ def sure_rows(issues: pd.DataFrame, most: int = MAX_SURE) -> NDArray[np.intp]:
 
 
 def flat_features(features: Any, rows: NDArray[np.intp]) -> NDArray[np.float32] | None:
-    """Some rows of features as scaled vectors (m, d); None where they are no numbers.
+    """Some rows of features as scaled vectors (m, d); None where they are no numbers, or sparse.
 
     Pictures keep their common scale, and of large ones at most `SIDE` pixels along each axis are taken.
     """
-    if not hasattr(features, "shape") or len(features.shape) < 2:
+    if not hasattr(features, "shape") or len(features.shape) < 2 or issparse(features):
         return None
     taken = np.asarray(_safe_indexing(features, rows))
     if taken.dtype.kind not in "biuf":

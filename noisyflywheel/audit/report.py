@@ -13,12 +13,14 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from sklearn.utils.validation import _num_samples
 
 from noisyflywheel.audit.content import Content, fingerprint, is_paths, plain_value, show_rows
 from noisyflywheel.audit.evidence import find_evidence, rows_beside
 from noisyflywheel.audit.identity import label_text
 from noisyflywheel.audit.report_numbers import percent, report_numbers
 from noisyflywheel.audit.report_rows import decided_rows, make_cards, review_data, suspect_rows
+from noisyflywheel.audit.truth import suspect_mask
 from noisyflywheel.audit.workspace import relative
 
 PACKAGES = ("noisyflywheel", "scikit-learn", "skorch", "torch", "numpy", "pandas")
@@ -52,9 +54,9 @@ def write_report(
         File to write; its folder must exist.
     audit : FlywheelClassifier, CrossValAudit, TableAudit or DataFrame
         A fitted estimator, an audit, or a table of label issues.
-    X : array-like of n rows, DataFrame or list of image files, optional
+    X : array-like of n rows, sparse matrix, DataFrame, list of image files or Dataset, optional
         What the rows look like: pictures become thumbnails, other rows show their first values. It is hashed
-        into the fingerprint.
+        into the fingerprint; of a Dataset only the items that are shown are read, and only its length is hashed.
     texts : array-like of shape (n,), optional
         Shown instead of X.
     image_shape : tuple, optional
@@ -84,6 +86,7 @@ def write_report(
         If X or `texts` has another number of rows than the audit.
     """
     issues = audit if isinstance(audit, pd.DataFrame) else audit.get_label_issues()
+    issues = issues.assign(is_label_issue=suspect_mask(issues))
     _check_lengths(len(issues), X=X, texts=texts, files=files, features=features)
     shown = list(dict.fromkeys([*suspect_rows(issues, max_rows), *decided_rows(issues, decisions)]))
     if files is None and is_paths(X):
@@ -117,8 +120,8 @@ def write_report(
 def _check_lengths(n: int, **arrays: Any) -> None:
     """Refuse what is not of n rows."""
     for name, rows in arrays.items():
-        if rows is not None and len(rows) != n:
-            raise ValueError(f"{name} has {len(rows)} rows, the audit has {n}")
+        if rows is not None and _num_samples(rows) != n:
+            raise ValueError(f"{name} has {_num_samples(rows)} rows, the audit has {n}")
 
 
 def _template() -> Any:
@@ -166,7 +169,7 @@ def _columns(audit: Any) -> list[dict[str, Any]]:
 
 def _strips(issues: pd.DataFrame, cards: list[dict[str, Any]], per_class: int) -> list[dict[str, Any]]:
     """The most doubtful suspects of each given class; the class with most suspects first."""
-    suspects = issues.loc[issues["is_label_issue"].to_numpy(dtype=bool), "given_label"].map(label_text)
+    suspects = issues.loc[suspect_mask(issues), "given_label"].map(label_text)
     return [
         {"name": name, "n": int(n), "cards": [card for card in cards if card["given"] == name][:per_class]}
         for name, n in suspects.value_counts().items()

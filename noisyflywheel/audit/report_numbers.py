@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from noisyflywheel.audit.estimates import estimate_wrong_labels, expected_gain, rows_to_reach
+from noisyflywheel.audit.truth import suspect_mask
 from noisyflywheel.estimator.issues import class_summary, overlapping_classes
 from noisyflywheel.noise import transition_matrix
 
@@ -32,14 +33,14 @@ def report_numbers(audit: Any, issues: pd.DataFrame) -> dict[str, Any]:
     if isinstance(audit, pd.DataFrame):
         classes = np.unique(issues[["given_label", "refurbished_label"]].to_numpy().ravel())
         T = transition_matrix(issues["refurbished_label"], issues["given_label"], labels=list(classes))
-        summary, gamma = class_summary(issues, classes, T), 1.0 - float(issues["is_label_issue"].mean())
+        summary, gamma = class_summary(issues, classes, T), 1.0 - float(suspect_mask(issues).mean())
     else:
         classes, T = audit.classes_, audit.transition_matrix_
         summary, gamma = audit.get_class_summary(), float(audit.clean_rate_)
     pairs = overlapping_classes(issues, classes, T).head(8)
     return {
         "n_rows": len(issues),
-        "n_suspects": int(issues["is_label_issue"].sum()),
+        "n_suspects": int(suspect_mask(issues).sum()),
         "gamma": gamma,
         "summary": summary.to_dict("records"),
         "pairs": pairs[pairs["n_expected"] > 0].to_dict("records"),
@@ -56,7 +57,7 @@ def _estimates(audit: Any, issues: pd.DataFrame) -> dict[str, Any]:
     if clean is None:
         return {"wrong": None, "gain": None, "reach": None}
     order = np.argsort(issues["label_quality"].to_numpy(), kind="stable")
-    most = min(FIRST, max(1, int(issues["is_label_issue"].sum())))
+    most = min(FIRST, max(1, int(suspect_mask(issues).sum())))
     return {
         "wrong": estimate_wrong_labels(clean),
         "gain": expected_gain(clean, order, most),
@@ -80,7 +81,7 @@ def _heat(classes: Any, T: np.ndarray) -> dict[str, Any]:
 def _bins(issues: pd.DataFrame) -> list[dict[str, float]]:
     """Histogram of the quality: suspects and others per bin, heights in per cent of the tallest bin."""
     edges = np.linspace(0, 1, N_BINS + 1)
-    suspect = issues["is_label_issue"].to_numpy(dtype=bool)
+    suspect = suspect_mask(issues)
     quality = issues["label_quality"].to_numpy()
     counts = [np.histogram(quality[mask], edges)[0] for mask in (suspect, ~suspect)]
     most = max(1, int((counts[0] + counts[1]).max()))

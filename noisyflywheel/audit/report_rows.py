@@ -15,6 +15,7 @@ from noisyflywheel.audit.decisions import check_decisions
 from noisyflywheel.audit.evidence import Evidence
 from noisyflywheel.audit.identity import label_text
 from noisyflywheel.audit.neighbours import suggestions
+from noisyflywheel.audit.truth import suspect_mask
 
 ADDRESS = re.compile(r"(https?|file)://|[A-Za-z]:/")
 """How a file begins that is an address, or lies on a drive."""
@@ -23,7 +24,7 @@ ADDRESS = re.compile(r"(https?|file)://|[A-Za-z]:/")
 def suspect_rows(issues: pd.DataFrame, most: int | None = None) -> list[int]:
     """Positions of the suspects, the most doubtful first."""
     order = np.argsort(issues["label_quality"].to_numpy(), kind="stable")
-    suspect = issues["is_label_issue"].to_numpy(dtype=bool)
+    suspect = suspect_mask(issues)
     return [int(place) for place in order if suspect[place]][:most]
 
 
@@ -88,7 +89,7 @@ def decided_rows(issues: pd.DataFrame, decisions: pd.DataFrame | None) -> list[i
     if decisions is None:
         return []
     numbers = issues["row"].to_numpy() if "row" in issues.columns else np.arange(len(issues)) + 1
-    return [int(place) for place in np.flatnonzero(np.isin(numbers, decisions["row"].astype(int)))]
+    return [int(place) for place in np.flatnonzero(np.isin(numbers, check_decisions(decisions)["row"]))]
 
 
 def made_decisions(decisions: pd.DataFrame | None) -> dict[str, dict[str, str]]:

@@ -17,6 +17,7 @@ from noisyflywheel.audit.matching import with_identity
 from noisyflywheel.audit.preflight import Finding, preflight
 from noisyflywheel.data.encoder.columns import is_missing
 from noisyflywheel.data.encoder.encode import TableEncoder, check_columns
+from noisyflywheel.data.encoder.missing import with_missing
 from noisyflywheel.estimator.classifier import FlywheelClassifier
 from noisyflywheel.estimator.issues import class_summary
 
@@ -69,19 +70,6 @@ class TableAudit:
         """Parameters of the classifier."""
         last = self.model.steps[-1][1] if hasattr(self.model, "steps") else self.model
         return dict(last.get_params(deep=False))
-
-
-def with_missing(table: pd.DataFrame, markers: Collection[str] = ()) -> pd.DataFrame:
-    """Copy in which empty text, and text equal to one of some markers but for blanks around it, is None."""
-    marked = {marker.strip() for marker in markers}
-
-    def marks(column: pd.Series) -> pd.Series:
-        if pd.api.types.is_numeric_dtype(column.dtype):
-            return column
-        gone = [isinstance(cell, str) and (not cell or cell.strip() in marked) for cell in column.astype(object)]
-        return column.mask(np.array(gone, dtype=bool), None) if any(gone) else column
-
-    return table.apply(marks)
 
 
 def class_labels(labels: pd.Series) -> pd.Series:
@@ -151,7 +139,7 @@ def audit_table(
         Rows of one value belong together (a patient, a user): each is judged by models that saw none of its group.
         It is no feature. Without `cv`, five folds.
     missing : collection of str, default ()
-        Text that stands for a missing cell, beside empty text, None and NaN.
+        Text that stands for a missing cell, beside empty text, None and NaN; one text is one marker.
     estimator : classifier, optional
         Default `FlywheelClassifier(random_state=random_state)`.
     cv : int or splitter, optional
@@ -181,7 +169,7 @@ def audit_table(
     labels = class_labels(whole[label][has])
     rows = whole[has]
     out = [label] if groups is None else [label, groups]
-    encoder = TableEncoder(features=features, text=text, leave_out=out, embedder=embedder)
+    encoder = TableEncoder(features=features, text=text, leave_out=out, embedder=embedder, missing=missing)
     X = encoder.fit_transform(rows)
     found = preflight(whole, label, encoder.plan_, groups, has)
     classifier = FlywheelClassifier(random_state=random_state) if estimator is None else estimator

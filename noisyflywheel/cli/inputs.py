@@ -13,9 +13,10 @@ from noisyflywheel.audit.delimited import DelimitedFile
 from noisyflywheel.audit.files import TableFile, open_table
 from noisyflywheel.audit.folder import image_manifest, load_folder, metadata_file, same_pictures
 from noisyflywheel.audit.preflight import Finding, preflight
-from noisyflywheel.audit.table import class_labels, with_missing
+from noisyflywheel.audit.table import class_labels
 from noisyflywheel.data.encoder.columns import is_missing
 from noisyflywheel.data.encoder.encode import TableEncoder, check_columns
+from noisyflywheel.data.encoder.missing import with_missing
 from noisyflywheel.data.encoder.text import as_texts
 
 
@@ -149,7 +150,7 @@ def _encoder(reading: Reading, label: str) -> TableEncoder:
     out = [label, *([reading.groups] if reading.groups else [])]
     if features is not None:
         features = [name for name in features if name not in out]
-    return TableEncoder(features=features, text=text, leave_out=out, embedder=reading.embedder)
+    return TableEncoder(features=features, text=text, leave_out=out, embedder=reading.embedder, missing=reading.missing)
 
 
 def folder_job(folder: Path, reading: Reading) -> Job:

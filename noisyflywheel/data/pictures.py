@@ -9,7 +9,7 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from sklearn.utils import _safe_indexing
 
 from noisyflywheel.data.sources import CHANNELS
@@ -25,6 +25,20 @@ DEEP_FORMATS = ("PNG", "PPM")
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 """Endings of the files in a folder that are taken for pictures, in lower case."""
+
+ORIENTATION = 0x0112
+"""EXIF's tag for how the camera was held."""
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture of this orientation upright."""
 
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
@@ -57,7 +71,7 @@ def read_picture(
     ----------
     source : path or binary file
     upright : bool, default=False
-        Turn it as its camera was held (EXIF).
+        Turn it as its camera was held (EXIF); where that cannot be read it stays as it is.
     modes : collection of str, optional
         Pillow's modes that are taken; every one of 8 and 16 bits if not given.
     about : int, optional
@@ -78,7 +92,7 @@ def read_picture(
             is_deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format in DEEP_FORMATS)
             if image.mode in ("I", "F") and not is_deep:
                 raise ImageReadError(source, f"has 32-bit pixels (mode {image.mode}), not 8 or 16 bits")
-            picture = ImageOps.exif_transpose(image) if upright else image
+            picture = _upright(image) if upright else image
             return (_upper_bits(picture) if is_deep else picture).convert("RGB")
     except ImageReadError:
         raise
@@ -87,6 +101,16 @@ def read_picture(
     except _UNREADABLE as error:
         text = " ".join(str(error).split())
         raise ImageReadError(source, f"cannot be read: {type(error).__name__}" + f": {text}" * bool(text)) from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """A picture as its camera was held, or as it is where its EXIF is damaged."""
+    image.load()
+    try:
+        turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # noqa: BLE001 - Pillow raises many kinds for damaged EXIF
+        return image
+    return image if turn is None else image.transpose(turn)
 
 
 def _upper_bits(image: Image.Image) -> Image.Image:

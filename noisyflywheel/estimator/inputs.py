@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from pandas.api.extensions import ExtensionDtype
 from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
@@ -233,7 +234,7 @@ def read_labels(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if missing.ndim == 1 and missing.any():
         kinds = "NaN or infinity" if _kind(y) == "f" else "NaN or None"
         raise ValueError(f"Input y contains {kinds} (first in row {int(missing.argmax())}).")
-    labels = np.array(column_or_1d(y, warn=True))  # what the caller does with y later changes nothing
+    labels = np.array(column_or_1d(_plain_labels(y), warn=True))  # what the caller does with y later changes nothing
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
         row = int(np.flatnonzero(~np.isfinite(labels))[0])
         raise ValueError(f"Input y contains NaN or infinity (first in row {row}).")
@@ -242,6 +243,12 @@ def read_labels(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if len(classes) < 2:
         raise ValueError(f"y has one class only ({classes[0]!r}): the classifier needs at least 2 classes.")
     return labels, classes, codes.astype(np.int64)
+
+
+def _plain_labels(y: Any) -> Any:
+    """Nullable and Arrow numbers and truth values, none missing, in numpy's type: scikit-learn makes floats of them."""
+    is_extension = isinstance(getattr(y, "dtype", None), ExtensionDtype)
+    return np.asarray(y) if is_extension and _kind(y) in "biu" else y
 
 
 def check_same_index(X: Any, y: Any) -> None:

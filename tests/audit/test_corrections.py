@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array, csr_matrix
 
 from noisyflywheel.audit.corrections import apply_corrections
 from noisyflywheel.audit.decisions import rows_to_change
@@ -119,3 +120,44 @@ def test_what_is_refused(table, issues):
         apply_corrections(table, issues.iloc[::-1])
     with pytest.raises(ValueError, match="label column"):
         apply_corrections(table, issues, "refurbish", label="nope")
+
+
+@pytest.mark.parametrize("label", [2.7, np.float64(0.5), float("inf"), "300"])
+def test_a_new_label_that_is_no_such_integer_is_refused(issues, label):
+    y = np.array([0, 1, 0, 1], dtype=np.int8)
+    table = issues.reset_index(drop=True).assign(given_label=y, refurbished_label=y)
+    decisions = pd.DataFrame({"row": [2.0], "decision": ["set"], "new_label": [label]})
+    with pytest.raises(ValueError, match="the new label"):
+        apply_corrections((np.zeros((4, 1)), y), table, decisions=decisions)
+    decisions["new_label"] = [2.0]
+    assert apply_corrections((np.zeros((4, 1)), y), table, decisions=decisions)[1].tolist() == [0, 2, 0, 1]
+
+
+def test_suspects_may_be_text(table, issues):
+    for flags in (["FALSCH", "wahr", "True ", ""], ["0", "1", "vrai", np.nan], ["no", "True", "True", ""]):
+        text = issues.assign(is_label_issue=pd.Series(flags, dtype=object, index=issues.index))
+        if "no" in flags:
+            with pytest.raises(ValueError, match="row 1: is_label_issue must be True or False, not 'no'"):
+                apply_corrections(table, text)
+        else:
+            assert list(apply_corrections(table, text).x) == [1, 4]
+
+
+def test_rows_and_labels_of_different_index_are_refused(table, issues):
+    X, y = table[["x"]].set_axis(list("abcd")), table.kind.set_axis(list("abcd"))
+    same = issues.set_axis(list("abcd"))
+    assert apply_corrections((X, y), same)[0].x.tolist() == [1, 4]
+    for other in (X[::-1], X.set_axis(list("wxyz"))):
+        with pytest.raises(ValueError, match="rows are paired by position|X and y have different indices"):
+            apply_corrections((other, y), same)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        apply_corrections((X[:3], y), same)
+
+
+@pytest.mark.parametrize("kind", ["coo", "csr", "csc", "dia", "bsr", "lil", "dok"])
+def test_rows_of_sparse_features_are_dropped(issues, kind):
+    X, table = np.arange(8.0).reshape(4, 2), issues.reset_index(drop=True)
+    for make in (csr_matrix, csr_array):
+        kept, labels = apply_corrections((make(X).asformat(kind), table.given_label), table)
+        np.testing.assert_array_equal(kept.toarray(), X[[0, 3]])
+        assert labels.tolist() == ["a", "b"]

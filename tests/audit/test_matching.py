@@ -1,11 +1,12 @@
 import io
 
+import numpy as np
 import pandas as pd
 import pytest
 from issue_tables import issues_of
 
 from noisyflywheel.audit.corrections import apply_corrections
-from noisyflywheel.audit.decisions import known_labels, planned_changes
+from noisyflywheel.audit.decisions import check_decisions, known_labels, planned_changes
 from noisyflywheel.audit.identity import plain_cell, row_fingerprints
 from noisyflywheel.audit.matching import match_rows, read_issues
 from noisyflywheel.audit.workspace import csv_bytes
@@ -163,3 +164,67 @@ def test_decisions_on_other_rows_are_refused(issues):
         planned_changes(issues, decisions=decided((1, "accept", "")).assign(given_label="q"))
     with pytest.raises(ValueError, match="need the column 'row'"):
         planned_changes(issues, decisions=pd.DataFrame({"decision": ["accept"]}))
+
+
+@pytest.mark.parametrize(
+    "line_ends",
+    [("1,accept", "2.0,accept", ",", ",,,"), ("1.0,reject", "1,accept", " 1 ,drop"), ("1,accept", "01,skip")],
+)
+def test_the_last_decision_on_a_row_counts_however_its_number_is_written(issues, line_ends):
+    made = read_issues(io.StringIO("row,decision,x,y\n" + "\n".join(line_ends) + "\n"))
+    checked = check_decisions(made)
+    assert checked.row.tolist() == list(
+        dict.fromkeys(int(float(line.split(",")[0])) for line in line_ends if line[0] != ",")
+    )
+    last = [line.split(",")[1] for line in line_ends if line[0] != ","][-1]
+    assert checked.decision.iloc[-1] == last
+    planned_changes(issues, decisions=made)
+
+
+@pytest.mark.parametrize("row", ["1.5", "abc", "", "inf", np.nan, None])
+def test_a_decision_needs_the_number_of_a_row(row):
+    with pytest.raises(ValueError, match="must be a whole number"):
+        check_decisions(pd.DataFrame({"row": pd.Series([row], dtype=object), "decision": ["drop"]}))
+
+
+def edited(issues, **cells):
+    """The file of some issues, with other cells in its first line."""
+    text = issues.astype(object)
+    for name, cell in cells.items():
+        text.iloc[0, text.columns.get_loc(name)] = cell
+    return io.BytesIO(csv_bytes(text))
+
+
+@pytest.mark.parametrize(
+    ("cell", "suspect"),
+    [("WAHR", True), ("vrai", True), (" true", True), ("1", True), ("FALSCH", False), ("faux", False), ("", False)],
+)
+def test_one_odd_truth_value_changes_no_other_row(issues, cell, suspect):
+    again = read_issues(edited(issues, is_label_issue=cell))
+    assert again.is_label_issue.dtype == bool
+    assert again.is_label_issue.tolist() == [suspect, *issues.is_label_issue[1:]]
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ({"is_label_issue": "no"}, "row 3: is_label_issue must be True or False, not 'no'"),
+        ({"label_quality": "0,25"}, "row 3: label_quality must be a number with a decimal point, not '0,25'"),
+        ({"refurbished_confidence": "high"}, "row 3: refurbished_confidence must be a number"),
+    ],
+)
+def test_cells_that_cannot_be_read_are_named(issues, cells, message):
+    with pytest.raises(ValueError, match=message):
+        read_issues(edited(issues, **cells))
+    assert np.isnan(read_issues(edited(issues, label_quality="")).label_quality[0])
+
+
+def test_a_file_with_other_separators_or_columns_is_refused(issues):
+    for sign in ";\t":
+        with pytest.raises(ValueError, match="the columns are separated by"):
+            read_issues(io.StringIO(issues.to_csv(index=False, sep=sign)))
+    assert "a;b" in read_issues(edited(issues.assign(**{"a;b": 1})))
+    with pytest.raises(ValueError, match="has no column 'refurbished_label'"):
+        read_issues(edited(issues.drop(columns="refurbished_label")))
+    with pytest.raises(ValueError, match="more cells than the header"):
+        read_issues(io.StringIO("row,decision\n1,drop,x\n2,drop,x\n"))

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from noisyflywheel.audit.content import Content, fingerprint, plain_value, show_rows
 from noisyflywheel.audit.cross_val import CrossValAudit
 from noisyflywheel.audit.estimates import estimate_wrong_labels, expected_gain, rows_to_reach
 from noisyflywheel.audit.preflight import Finding
@@ -179,6 +178,14 @@ def test_a_table_of_issues_alone(audit, tmp_path):
     assert "row0" in text or "row1" in text
 
 
+def test_a_table_whose_suspects_are_text(audit, tmp_path):
+    text = audit.issues.assign(is_label_issue=audit.issues.is_label_issue.map({True: "WAHR", False: "FALSCH"}))
+    pages = [write_report(tmp_path / "r.html", issues).read_text() for issues in (audit.issues, text)]
+    rows = [data_of(page)["rows"] for page in pages]
+    assert rows[0] == rows[1]
+    assert len({re.search(r"About \d+ of 60 labels", page)[0] for page in pages}) == 1
+
+
 def test_no_suspects(audit, tmp_path):
     clean = audit.issues.assign(is_label_issue=False, refurbished_label=audit.issues.given_label)
     text = write_report(tmp_path / "r.html", clean).read_text()
@@ -208,31 +215,3 @@ def test_percent(rate, expected):
 )
 def test_links_to_files_run_nothing(file, href):
     assert unquote(named_file([file], 0)["href"]) == href
-
-
-def test_contents():
-    assert show_rows(None, [3]) == {3: Content()}
-    shown = show_rows(np.array([[1.23456, 2]]), [0])[0]
-    assert shown.values == (("x0", "1.235"), ("x1", "2"))
-    assert shown.searched == "x0 1.235 x1 2"
-    assert show_rows(np.zeros((2, 16)), [1], image_shape=(4, 4))[1].image.startswith("data:image/png")
-    assert show_rows(None, [0], texts=["a\n b" + "x" * 400])[0].text == "a b" + "x" * 276 + "…"
-    assert plain_value(float("nan")) == plain_value(np.float32("nan")) == "–"
-    assert plain_value(None) == "–"
-
-
-def test_fingerprint_sees_values_types_and_order():
-    X = np.arange(6.0).reshape(2, 3)
-    marks = {fingerprint(X), fingerprint(X[::-1]), fingerprint(X.astype("f4")), fingerprint(X.ravel())}
-    assert len(marks) == 4
-    assert fingerprint(X) == fingerprint(X.copy())
-    assert fingerprint(pd.Series(["a", "b"])) != fingerprint(pd.Series(["b", "a"]))
-    assert len(fingerprint(["a", "b"])) == 16
-
-
-def test_fingerprint_of_lists_and_of_what_has_a_hash():
-    X = pd.DataFrame({"a": [1.5, None], "b": ["x", None], "c": ["2024-01-01", "9999-12-31"]})
-    assert fingerprint(X, X["b"].astype(object)) == "2216d7fb1a4e8157"
-    tags = X.assign(d=[["u"], ["v"]])
-    assert fingerprint(tags) == fingerprint(tags.copy()) != fingerprint(tags.assign(d=[["u"], ["w"]]))
-    assert len(fingerprint(X.assign(d=[{"k": 1}, None]), pd.Series([np.ones(2), np.ones(0)], dtype=object))) == 16

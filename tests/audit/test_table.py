@@ -5,11 +5,14 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
+from noisyflywheel import FlywheelClassifier
 from noisyflywheel.audit import apply_corrections, audit_table, cross_val_label_issues, write_report
 from noisyflywheel.audit.judging import judge_rows
-from noisyflywheel.audit.table import class_labels, with_missing
+from noisyflywheel.audit.table import class_labels
+from noisyflywheel.data.encoder.missing import with_missing
 
 
 @pytest.fixture
@@ -128,6 +131,7 @@ def test_missing_is_empty_or_marked():
     assert with_missing(raw).a.isna().tolist() == [False, False, True]
     assert with_missing(pd.DataFrame({"a": ["x ", "x", "xx"]}), ["x "]).a.isna().tolist() == [True, True, False]
     assert with_missing(pd.DataFrame({"a": [1, 2]})).a.tolist() == [1, 2]
+    assert with_missing(pd.DataFrame({"a": ["NA", "N", "A", "?"]}), "NA").a.isna().tolist() == [True] + [False] * 3
 
 
 def test_what_is_refused(table):
@@ -173,3 +177,28 @@ def test_types_of_pyarrow(table):
     pd.testing.assert_frame_equal(audits[0].columns, audits[1].columns)
     assert audits[1].columns.set_index("column").taken_as[["day", "paid"]].tolist() == ["date", "number"]
     assert (audits[0].issues.is_label_issue == audits[1].issues.is_label_issue).all()
+
+
+@pytest.mark.parametrize("dtype", ["bool[pyarrow]", "Int64"])
+def test_nullable_labels_are_judged_and_changed(table, dtype):
+    pytest.importorskip("pyarrow")
+    rows = table.assign(kind=(table.kind == "1").astype(dtype))
+    quick = FlywheelClassifier(n_warmup_epochs=1, n_cycles=1, random_state=0, guard=False)
+    issues = audit_table(rows, "kind", estimator=quick).issues
+    assert issues.given_label.tolist() == rows.kind.tolist()
+    fixed = apply_corrections(rows, issues, "refurbish", label="kind").kind
+    assert fixed.dtype == rows.kind.dtype
+    assert fixed.tolist() == issues.refurbished_label.where(issues.is_label_issue, issues.given_label).tolist()
+
+
+@pytest.mark.parametrize("missing", [["?"], "?"])
+def test_the_model_knows_what_stands_for_a_missing_cell(table, missing):
+    table.loc[[103, 110, 111], "color"] = "?"
+    table.loc[[104, 112], "size"] = " ? "
+    model = audit_table(table, "kind", missing=missing, estimator=LogisticRegression(), cv=3).model
+    gone = with_missing(table, "?")
+    assert model[0].get_params()["missing"] == missing
+    for encoder in (model[0], clone(model[0]).fit(table), pickle.loads(pickle.dumps(model[0]))):
+        np.testing.assert_array_equal(encoder.transform(table), encoder.transform(gone))
+        assert "color_?" not in encoder.get_feature_names_out()
+        assert "color_(missing)" in encoder.get_feature_names_out()

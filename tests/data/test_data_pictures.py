@@ -1,13 +1,16 @@
 """Reading picture files, and rows of any layout as pictures."""
 
+import io
+import itertools
 import pickle
 
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from noisyflywheel.data.pictures import (
+    ORIENTATION,
     PLAIN_MODES,
     ImageReadError,
     as_pictures,
@@ -114,3 +117,29 @@ def test_pixels_of_32_bits_are_refused(dtype, mode, tmp_path):
     Image.fromarray(np.ones((2, 2), dtype)).save(tmp_path / "a.tif")
     with pytest.raises(ImageReadError, match=rf"a.tif has 32-bit pixels \(mode {mode}\)"):
         read_picture(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "PNG", "TIFF"])
+def test_pictures_are_turned_as_pillow_turns_them(kind):
+    pixels = np.random.default_rng(0).integers(0, 255, (6, 9, 3)).astype(np.uint8)
+    for orientation in range(10):
+        exif, file = Image.Exif(), io.BytesIO()
+        exif[ORIENTATION] = orientation
+        Image.fromarray(pixels).save(file, kind, exif=exif)
+        with Image.open(file) as image:
+            expected = np.asarray(ImageOps.exif_transpose(image))
+        np.testing.assert_array_equal(np.asarray(read_picture(file, upright=True)), expected)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_damaged_exif_stops_nothing(kind):
+    """Among them a text whose type says that it is numbers: it can be read, but not be written back."""
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x010E], exif[ORIENTATION] = "x" * 8, 6
+    Image.new("RGB", (8, 4)).save(file, kind, exif=exif)
+    whole = file.getvalue()
+    start = whole.index(b"MM\0*")
+    for i, code in itertools.product(range(start, start + 40), (0, 1, 3, 4, 5, 7, 10, 12, 255)):
+        damaged = io.BytesIO(whole[:i] + bytes([code]) + whole[i + 1 :])
+        assert read_picture(damaged, upright=True).size in ((8, 4), (4, 8))

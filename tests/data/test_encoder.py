@@ -72,6 +72,13 @@ def test_what_columns_are_taken_for(table):
         (["3/4/2024", "25/3/2024", "3/5/2024"], "date", "day first"),
         (["3.4.2024", "2.3.2024", "3.5.2024"], "date", "day first"),
         (pd.Categorical(["a", None, "a"]), "category", ""),
+        ([True, False, True], "number", "truth"),
+        ([True, None, False], "number", "truth"),
+        (pd.array([True, None, False], dtype="boolean"), "number", "truth"),
+        ([True, 2, 0], "number", ""),
+        (pd.Categorical([True, False, True]), "category", ""),
+        (["True", "False", "True"], "category", ""),
+        (["1", "True", "0"], "category", ""),
         (pd.to_timedelta([1, 2, 2], unit="h"), "number", ""),
     ],
 )
@@ -87,14 +94,15 @@ def test_lists_are_left_out():
 @pytest.mark.parametrize(
     ("cell", "form", "number"),
     [("1,5", "comma", 1.5), ("1.234,5 €", "comma", 1234.5), ("1,234.5", "", 1234.5), ("5 %", "", 0.05)]
-    + [("-1e3", "", -1000), ("CHF 2'000", "", 2000), (3, "", 3)],
+    + [("-1e3", "", -1000), ("CHF 2'000", "", 2000), (3, "", 3)]
+    + [("TRUE", "truth", 1), (" false", "truth", 0), ("1", "truth", 1), (True, "truth", 1), (False, "", 0)],
 )
 def test_numbers_by_hand(cell, form, number):
     assert read_number(cell, form) == pytest.approx(number)
 
 
 def test_what_is_no_number_is_missing():
-    assert np.isnan(read_numbers(pd.Series(["x", "1,2,3", None, "", "1.2.3"]))).all()
+    assert np.isnan(read_numbers(pd.Series(["x", "1,2,3", None, "", "1.2.3", "True"]))).all()
     assert read_numbers(pd.Series([np.inf, 2.0])).isna().tolist() == [True, False]
     assert read_numbers(pd.Series(pd.to_timedelta([1], unit="min"))).tolist() == [60]
 
@@ -113,6 +121,30 @@ def test_whole_numbers_are_the_same_category_as_floats():
     assert encoder.get_feature_names_out().tolist() == ["c_1", "c_2", "c_3"]
     texts = [category_text(cell) for cell in (2.0, np.float32(2), 2.5, np.nan, True, "2.0")]
     assert texts == ["2", "2", "2.5", "nan", "True", "2.0"]
+    assert [category_text(cell) for cell in (np.False_, "FALSE", "true", "True", "truth")] == [
+        "False",
+        "False",
+        "True",
+        "True",
+        "truth",
+    ]
+
+
+@pytest.mark.parametrize("first", [bool, str, "boolean", "upper"])
+def test_truth_values_are_the_same_as_text(first):
+    truth = pd.Series([True, False, False, True] * 5)
+    forms = {bool: truth, str: truth.astype(str), "boolean": truth.astype("boolean")}
+    forms["upper"] = forms[str].str.upper()
+    encoder = TableEncoder().fit(pd.DataFrame({"b": forms[first]}))
+    expected = encoder.transform(pd.DataFrame({"b": forms[first]}))
+    assert len(np.unique(expected, axis=0)) == 2
+    for other in forms.values():
+        np.testing.assert_array_equal(encoder.transform(pd.DataFrame({"b": other})), expected)
+
+
+def test_what_a_column_of_truth_values_holds_is_no_remark():
+    columns = TableEncoder().fit(pd.DataFrame({"b": [True, False] * 5})).columns_
+    assert columns.remark.tolist() == [""]
 
 
 def test_dates_by_hand():
@@ -185,3 +217,19 @@ def test_lists_objects_and_arrays_are_left_out(cell):
     assert is_missing(cells).tolist() == [False, True, True, False]
     column = plan_column(cells, "embedding")
     assert (column.kind, column.reason) == ("left out", "holds lists or objects")
+
+
+def test_encoders_of_earlier_versions_know_no_markers(table):
+    encoder = TableEncoder().fit(table)
+    expected = encoder.transform(table)
+    del encoder.missing
+    again = pickle.loads(pickle.dumps(encoder))
+    np.testing.assert_array_equal(again.transform(table), expected)
+    assert clone(again).missing == ()
+
+
+def test_arrays_have_markers_too():
+    rows = np.array([["a", "?"], ["?", "1"], ["b", "2"], ["a", "4"]], dtype=object)
+    encoder = TableEncoder(missing="?").fit(rows)
+    assert encoder.columns_.share_missing.tolist() == [0.25, 0.25]
+    assert encoder.transform(rows[:1]).tolist() == encoder.transform([["a", None]]).tolist()

@@ -20,6 +20,7 @@ from torch import nn
 from torch.utils.data import IterableDataset, TensorDataset
 
 from noisyflywheel import DivergenceError, FlywheelClassifier
+from noisyflywheel.estimator.inputs import read_labels
 from noisyflywheel.views import VectorViews
 
 pytestmark = pytest.mark.usefixtures("quick_folds")
@@ -329,3 +330,17 @@ def test_fields_of_packed_records_are_taken():
     records["x"] = X
     packed = FlywheelClassifier(**QUICK).fit(records["x"], Y)
     assert packed.score(X, Y) == FlywheelClassifier(**QUICK).fit(X.astype(np.float32), Y).score(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kind"),
+    [("boolean", "b"), ("bool[pyarrow]", "b"), ("Int64", "i"), ("UInt8", "u"), ("int64[pyarrow]", "i")],
+)
+def test_nullable_labels_keep_their_kind(dtype, kind):
+    if "pyarrow" in dtype:
+        pytest.importorskip("pyarrow")
+    values = Y > 0 if kind == "b" else Y + (2**53 if kind == "i" else 0)
+    labels, classes, codes = read_labels(X, pd.Series(values).astype(dtype))
+    assert classes.dtype.kind == labels.dtype.kind == kind
+    assert labels.tolist() == values.tolist()
+    assert len(classes) == len(np.unique(values)) == codes.max() + 1

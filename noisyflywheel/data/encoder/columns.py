@@ -16,6 +16,7 @@ from noisyflywheel.data.encoder.names import EMPTY, OWN_COLUMNS
 
 Kind = Literal["number", "date", "category", "text", "left out"]
 NUMBERS = (int, float, np.number, Decimal)
+TRUTH = {"true": 1.0, "false": 0.0}
 MOSTLY = 0.95
 MAX_CATEGORIES = 50
 SAMPLE = 5000
@@ -38,7 +39,7 @@ class Column:
     kind : {"number", "date", "category", "text", "left out"}
     missing : float
         Share of missing cells, in [0, 1].
-    form : {"", "comma", "day first"}
+    form : {"", "comma", "truth", "day first"}
         Notation of numbers or dates where it is not the plain one.
     reason : str
         Why the column is left out, or what else is to know.
@@ -98,13 +99,15 @@ def plan_column(column: pd.Series, name: Hashable, wanted: bool = False, text: b
 
 def kind_of_values(seen: pd.Series) -> tuple[Kind, str]:
     """Kind and notation of values that are not missing."""
-    if _is_typed(seen):
-        return ("date" if types.is_datetime64_any_dtype(seen.dtype) else "number"), ""
     if isinstance(seen.dtype, pd.CategoricalDtype):
         return "category", ""
+    if types.is_bool_dtype(seen.dtype):
+        return "number", "truth"
+    if _is_typed(seen):
+        return ("date" if types.is_datetime64_any_dtype(seen.dtype) else "number"), ""
     cells = seen.head(SAMPLE).astype(object)
     if all(isinstance(cell, NUMBERS) for cell in cells):
-        return "number", ""
+        return "number", "truth" if all(isinstance(cell, bool) for cell in cells) else ""
     texts = cells.astype(str).str.strip()
     texts = texts[~texts.str.lower().isin(EMPTY)]
     if texts.empty or texts.map(lambda cell: bool(CODE.fullmatch(cell))).any():
@@ -155,9 +158,14 @@ def number_form(texts: pd.Series) -> str:
 
 
 def read_number(cell: Any, form: str) -> float:
-    """A cell as a number: units, currencies and thousands' separators are left out, per cent are hundredths."""
+    """A cell as a number: units, currencies and thousands' separators are left out, per cent are hundredths.
+
+    In a column of truth values their names are 1 and 0.
+    """
     if not isinstance(cell, str):
         return float(cell) if isinstance(cell, NUMBERS) else np.nan
+    if form == "truth" and cell.strip().lower() in TRUTH:
+        return TRUTH[cell.strip().lower()]
     bare = UNITS.sub("", cell)
     if not (COMMA if form == "comma" else POINT).fullmatch(bare):
         return np.nan
@@ -230,7 +238,7 @@ def plan_columns(
 def plan_table(plan: list[Column]) -> pd.DataFrame:
     """A plan to print: `column`, `taken_as`, `share_missing` in [0, 1], `remark`."""
     rows = [
-        (str(c.name), c.kind, c.missing, c.reason or (f"decimal {c.form}" if c.form == "comma" else c.form))
+        (str(c.name), c.kind, c.missing, c.reason or {"comma": "decimal comma", "truth": ""}.get(c.form, c.form))
         for c in plan
     ]
     return pd.DataFrame(rows, columns=["column", "taken_as", "share_missing", "remark"])

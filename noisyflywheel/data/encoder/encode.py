@@ -16,6 +16,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from noisyflywheel.data.encoder.columns import MAX_CATEGORIES, Column, plan_columns, plan_table
+from noisyflywheel.data.encoder.missing import with_missing
 from noisyflywheel.data.encoder.names import unique_names
 from noisyflywheel.data.encoder.readers import CategoryReader, DateReader, NumberReader
 from noisyflywheel.data.encoder.text import make_embedder
@@ -41,6 +42,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         Name of a sentence-transformers model for texts; None takes TF-IDF and SVD.
     max_categories : int, default 50
         Values of a category with a column of their own; the rarer ones share one.
+    missing : collection of str, default ()
+        Text that stands for a missing cell, beside empty text, None and NaN; one text is one marker.
 
     Attributes
     ----------
@@ -69,12 +72,14 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         leave_out: Collection[Hashable] = (),
         embedder: str | None = None,
         max_categories: int = MAX_CATEGORIES,
+        missing: Collection[str] = (),
     ) -> None:
         self.features = features
         self.text = text
         self.leave_out = leave_out
         self.embedder = embedder
         self.max_categories = max_categories
+        self.missing = missing
 
     def fit(self, X: pd.DataFrame | ArrayLike, y: Any = None) -> TableEncoder:
         """Decide what the columns hold and learn their scales and categories.
@@ -137,17 +142,21 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """Whether `fit` was called."""
         return hasattr(self, "_columns")
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Pickles of earlier versions have no `missing`."""
+        super().__setstate__({"missing": (), **state})
+
     def _table(self, X: Any) -> pd.DataFrame:
         """X as a table with a name for each column."""
         if isinstance(X, pd.DataFrame):
             table = X.set_axis(_names(X.columns), axis=1)
             if not table.columns.is_unique:
                 raise ValueError(f"two columns are called {table.columns[table.columns.duplicated()][0]!r}")
-            return table
+            return with_missing(table, self.missing) if len(self.missing) else table
         values = np.asarray(X)
         if values.ndim != 2:
             raise ValueError(f"a table of shape (n, d) is expected, got shape {values.shape}")
-        return pd.DataFrame(values, columns=[f"x{i}" for i in range(values.shape[1])])
+        return self._table(pd.DataFrame(values, columns=[f"x{i}" for i in range(values.shape[1])]))
 
     def _transformer(self, plan: list[Column]) -> ColumnTransformer:
         """One transformer for each kind of column."""

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 
-from noisyflywheel.data.encoder.columns import is_missing, read_dates, read_numbers
+from noisyflywheel.data.encoder.columns import TRUTH, is_missing, read_dates, read_numbers
 
 DATE_PARTS = ("days", "year", "month_sin", "month_cos", "weekday", "hour")
 
@@ -20,7 +20,7 @@ class NumberReader(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    forms : dict from column name to "" or "comma"
+    forms : dict from column name to "", "comma" or "truth"
     """
 
     def __init__(self, forms: dict[Hashable, str]) -> None:
@@ -51,7 +51,9 @@ class CategoryReader(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
 
 def category_text(cell: Any) -> str:
-    """A cell as text; a whole number is the same whether a missing cell in its column made it a float or not."""
+    """A cell as text: the same for a whole number as int and as float, and for a truth value and its name."""
+    if isinstance(cell, str) and cell.lower() in TRUTH:
+        return cell.capitalize()
     return str(int(cell)) if isinstance(cell, float | np.floating) and float(cell).is_integer() else str(cell)
 
 
