@@ -14,7 +14,7 @@ from noisyflywheel.audit.decisions import POLICIES, planned_changes, undecided_s
 from noisyflywheel.audit.identity import OWN_COLUMNS, label_text
 from noisyflywheel.audit.matching import match_rows
 from noisyflywheel.audit.truth import TRUTH
-from noisyflywheel.estimator.inputs import check_same_index
+from noisyflywheel.estimator.labels import check_same_index
 
 Policy = Literal["keep", "drop", "refurbish", "flag"]
 

@@ -23,9 +23,9 @@ from noisyflywheel.audit.posterior import (
     noisy_class_posterior,
     posterior_of_known,
 )
-from noisyflywheel.estimator.inputs import check_same_index
 from noisyflywheel.estimator.issues import class_summary, label_issues_frame
 from noisyflywheel.estimator.label_quality import calibrated
+from noisyflywheel.estimator.labels import check_same_index
 
 OWN_SHARE = 1.5
 """How much the probability of the given label counts in the ranking, beside its posterior through a T found here."""

@@ -16,8 +16,8 @@ from noisyflywheel.audit.cross_val import CrossValAudit, cross_val_audit
 from noisyflywheel.audit.decisions import known_labels
 from noisyflywheel.audit.held_out import last_step, weight_parameter
 from noisyflywheel.audit.matching import match_rows
-from noisyflywheel.estimator.inputs import check_same_index
 from noisyflywheel.estimator.issues import lowest_quality, n_label_issues
+from noisyflywheel.estimator.labels import check_same_index
 
 CONFIRMED_WEIGHT = 2.0
 """How much a confirmed row counts beside one whose label may be wrong."""

@@ -13,7 +13,8 @@ from skorch import NeuralNet
 from noisyflywheel.estimator.callbacks import CallbackSupportMixin, with_callbacks
 from noisyflywheel.estimator.fit import fit_flywheel, unchanged_unless_fitted
 from noisyflywheel.estimator.fit_job import labelled_rows
-from noisyflywheel.estimator.inputs import is_dataset, labels_of_dataset
+from noisyflywheel.estimator.inputs import is_dataset
+from noisyflywheel.estimator.labels import labels_of_dataset
 from noisyflywheel.estimator.parameters import check_parameters
 from noisyflywheel.estimator.result import FittedMixin
 from noisyflywheel.nets.parallel import joined

@@ -13,7 +13,8 @@ from torch.utils.data import Dataset
 
 from noisyflywheel.estimator.assemble import Sample, first_row, sample_of
 from noisyflywheel.estimator.defaults import against_folds, choose_folds_instead, choose_n_folds, make_settings
-from noisyflywheel.estimator.inputs import read_labels, read_rows
+from noisyflywheel.estimator.inputs import read_rows
+from noisyflywheel.estimator.labels import read_labels
 from noisyflywheel.estimator.random_states import draw_seeds
 from noisyflywheel.estimator.sample_weight import WeightedRows, check_sample_weight, weighted_rows
 from noisyflywheel.loop.decide import Decision

@@ -1,4 +1,4 @@
-"""From what callers hand in to rows and labels: X to a source, y to 0..K-1."""
+"""From what callers hand in to rows: X as a tensor or a source."""
 
 from __future__ import annotations
 
@@ -8,14 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from pandas.api.extensions import ExtensionDtype
 from sklearn.utils import assert_all_finite
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _num_samples,
     check_array,
-    check_consistent_length,
-    column_or_1d,
     validate_data,
 )
 from skorch.helper import SliceDataset
@@ -35,12 +31,11 @@ from noisyflywheel.data import (
 from noisyflywheel.data.arrow import row_names, table_rows
 from noisyflywheel.data.centring import learn_centring, to_float32
 from noisyflywheel.data.lazy import LazyRows, is_large_map, lazy_rows
+from noisyflywheel.estimator.labels import kind_of
 from noisyflywheel.estimator.tables import has_to_be_encoded, read_missing, read_table
 
 NUMBERS = (np.float64, np.float32, np.float16, *(np.dtype(code).type for code in np.typecodes["AllInteger"]), np.bool_)
 """Types of 2-D rows that are read as they are; others become the first."""
-
-_PANDAS = (pd.DataFrame, pd.Series)
 
 
 def is_dataset(X: Any) -> bool:
@@ -108,14 +103,10 @@ def _as_array(X: Any) -> Any:
         if X.layout != torch.strided:
             raise TypeError("X is a sparse tensor, but dense rows are required: pass X.to_dense().")
         return X.detach().cpu().numpy()
-    kinds = [dtype.kind for dtype in X.dtypes] if isinstance(X, pd.DataFrame) else [_kind(X)]
+    kinds = [dtype.kind for dtype in X.dtypes] if isinstance(X, pd.DataFrame) else [kind_of(X)]
     if any(kind in "mM" for kind in kinds):
         raise TypeError("X holds dates or durations (datetime64 or timedelta64): turn them into numbers.")
     return X
-
-
-def _kind(X: Any) -> str:
-    return getattr(getattr(X, "dtype", None), "kind", "?")
 
 
 def _read_images(estimator: Any, X: Any, reset: bool) -> Tensor:
@@ -196,75 +187,3 @@ def read_some(source: Source, rows: Tensor) -> Tensor:
     """The rows of these indices (m,): (m, ...), where float64 lives."""
     with contextlib.closing(source):
         return next(iter(source.stream([rows]))).to(float64_device(source.device))
-
-
-def labels_of_dataset(dataset: Any) -> np.ndarray:
-    """The second part of each item of a Dataset, for ``fit(dataset)`` without y."""
-    labels: list[Any] = []
-
-    def add_label(item: Any) -> None:
-        if not isinstance(item, (tuple, list)) or len(item) < 2:
-            what = f"item {len(labels)} of the Dataset has no second part"
-            raise ValueError(f"y is None and {what} to take as labels: (x, label).")
-        labels.append(item[1])
-
-    map_items(add_label, dataset, range(len(dataset)))
-    return np.asarray(labels)
-
-
-def read_labels(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Labels as the caller gave them, the classes, and codes 0..K-1.
-
-    Returns
-    -------
-    labels : ndarray of shape (n,)
-    classes : ndarray of shape (K,)
-        Sorted.
-    codes : ndarray of shape (n,), int64
-
-    Raises
-    ------
-    ValueError
-        If lengths or indices differ, labels are missing, y is no classification target, or there is one class only.
-    """
-    check_consistent_length(X, y)
-    check_same_index(X, y)
-    missing = np.asarray(pd.isna(y if hasattr(y, "dtype") or isinstance(y, _PANDAS) else np.asarray(y, dtype=object)))
-    missing = missing.ravel() if missing.ndim == 2 and missing.shape[1] == 1 else missing
-    if missing.ndim == 1 and missing.any():
-        kinds = "NaN or infinity" if _kind(y) == "f" else "NaN or None"
-        raise ValueError(f"Input y contains {kinds} (first in row {int(missing.argmax())}).")
-    labels = np.array(column_or_1d(_plain_labels(y), warn=True))  # what the caller does with y later changes nothing
-    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-        row = int(np.flatnonzero(~np.isfinite(labels))[0])
-        raise ValueError(f"Input y contains NaN or infinity (first in row {row}).")
-    check_classification_targets(labels)
-    classes, codes = np.unique(labels, return_inverse=True)
-    if len(classes) < 2:
-        raise ValueError(f"y has one class only ({classes[0]!r}): the classifier needs at least 2 classes.")
-    return labels, classes, codes.astype(np.int64)
-
-
-def _plain_labels(y: Any) -> Any:
-    """Nullable and Arrow numbers and truth values, none missing, in numpy's type: scikit-learn makes floats of them."""
-    is_extension = isinstance(getattr(y, "dtype", None), ExtensionDtype)
-    return np.asarray(y) if is_extension and _kind(y) in "biu" else y
-
-
-def check_same_index(X: Any, y: Any) -> None:
-    """Raise ValueError if X and y are pandas objects whose indices differ: rows are paired by position.
-
-    Results come back under an index, so there must be one. The same labels in another order are an error too.
-    """
-    if not (isinstance(X, _PANDAS) and isinstance(y, _PANDAS)) or X.index.equals(y.index):
-        return
-    of_X, of_y = X.index.tolist(), y.index.tolist()
-    if set(of_X) == set(of_y) and X.index.is_unique and y.index.is_unique:
-        raise ValueError(
-            "X and y have the same index labels in another order, but rows are paired by position: pass y.loc[X.index]."
-        )
-    row = next((i for i, (a, b) in enumerate(zip(of_X, of_y, strict=True)) if a != b), 0)
-    raise ValueError(
-        f"X and y have different indices (row {row} is {of_X[row]!r} in X and {of_y[row]!r} in y), but rows are "
-        f"paired by position: align them, or reset both with reset_index(drop=True)."
-    )

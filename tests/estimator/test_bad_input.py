@@ -20,7 +20,7 @@ from torch import nn
 from torch.utils.data import IterableDataset, TensorDataset
 
 from noisyflywheel import DivergenceError, FlywheelClassifier
-from noisyflywheel.estimator.inputs import read_labels
+from noisyflywheel.estimator.labels import read_labels
 from noisyflywheel.views import VectorViews
 
 pytestmark = pytest.mark.usefixtures("quick_folds")

@@ -1,0 +1,92 @@
+"""From what callers hand in to labels: y as 0..K-1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.api.extensions import ExtensionDtype
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_consistent_length, column_or_1d
+
+from noisyflywheel.data import map_items
+
+_PANDAS = (pd.DataFrame, pd.Series)
+
+
+def labels_of_dataset(dataset: Any) -> np.ndarray:
+    """The second part of each item of a Dataset, for ``fit(dataset)`` without y."""
+    labels: list[Any] = []
+
+    def add_label(item: Any) -> None:
+        if not isinstance(item, (tuple, list)) or len(item) < 2:
+            what = f"item {len(labels)} of the Dataset has no second part"
+            raise ValueError(f"y is None and {what} to take as labels: (x, label).")
+        labels.append(item[1])
+
+    map_items(add_label, dataset, range(len(dataset)))
+    return np.asarray(labels)
+
+
+def read_labels(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels as the caller gave them, the classes, and codes 0..K-1.
+
+    Returns
+    -------
+    labels : ndarray of shape (n,)
+    classes : ndarray of shape (K,)
+        Sorted.
+    codes : ndarray of shape (n,), int64
+
+    Raises
+    ------
+    ValueError
+        If lengths or indices differ, labels are missing, y is no classification target, or there is one class only.
+    """
+    check_consistent_length(X, y)
+    check_same_index(X, y)
+    missing = np.asarray(pd.isna(y if hasattr(y, "dtype") or isinstance(y, _PANDAS) else np.asarray(y, dtype=object)))
+    missing = missing.ravel() if missing.ndim == 2 and missing.shape[1] == 1 else missing
+    if missing.ndim == 1 and missing.any():
+        kinds = "NaN or infinity" if kind_of(y) == "f" else "NaN or None"
+        raise ValueError(f"Input y contains {kinds} (first in row {int(missing.argmax())}).")
+    labels = np.array(column_or_1d(_plain_labels(y), warn=True))  # what the caller does with y later changes nothing
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        row = int(np.flatnonzero(~np.isfinite(labels))[0])
+        raise ValueError(f"Input y contains NaN or infinity (first in row {row}).")
+    check_classification_targets(labels)
+    classes, codes = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(f"y has one class only ({classes[0]!r}): the classifier needs at least 2 classes.")
+    return labels, classes, codes.astype(np.int64)
+
+
+def _plain_labels(y: Any) -> Any:
+    """Nullable and Arrow numbers and truth values, none missing, in numpy's type: scikit-learn makes floats of them."""
+    is_extension = isinstance(getattr(y, "dtype", None), ExtensionDtype)
+    return np.asarray(y) if is_extension and kind_of(y) in "biu" else y
+
+
+def check_same_index(X: Any, y: Any) -> None:
+    """Raise ValueError if X and y are pandas objects whose indices differ: rows are paired by position.
+
+    Results come back under an index, so there must be one. The same labels in another order are an error too.
+    """
+    if not (isinstance(X, _PANDAS) and isinstance(y, _PANDAS)) or X.index.equals(y.index):
+        return
+    of_X, of_y = X.index.tolist(), y.index.tolist()
+    if set(of_X) == set(of_y) and X.index.is_unique and y.index.is_unique:
+        raise ValueError(
+            "X and y have the same index labels in another order, but rows are paired by position: pass y.loc[X.index]."
+        )
+    row = next((i for i, (a, b) in enumerate(zip(of_X, of_y, strict=True)) if a != b), 0)
+    raise ValueError(
+        f"X and y have different indices (row {row} is {of_X[row]!r} in X and {of_y[row]!r} in y), but rows are "
+        f"paired by position: align them, or reset both with reset_index(drop=True)."
+    )
+
+
+def kind_of(values: Any) -> str:
+    """numpy's letter for the type of an array or Series, "?" of anything else."""
+    return getattr(getattr(values, "dtype", None), "kind", "?")
