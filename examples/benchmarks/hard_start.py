@@ -25,7 +25,7 @@ import torch
 from cifar10n_archive import load_archive
 from sklearn.metrics import roc_auc_score
 
-from noisyflywheel import FlywheelClassifier
+from noisyflywheel import FlywheelClassifier, recipes
 from noisyflywheel.data import channels_first, to_tensor
 from noisyflywheel.estimator.assemble import untrained_flywheel
 from noisyflywheel.estimator.inputs import make_source
@@ -34,17 +34,7 @@ from noisyflywheel.loop.loader import predict_plain
 from noisyflywheel.reproduce.measures import CycleMeasures
 from noisyflywheel.reproduce.record import environment, write_json
 
-LITERAL = {
-    "n_warmup_epochs": 10,
-    "n_cycles": 10,
-    "resample": "argmax",
-    "calibrate": False,
-    "cr_ramp": 0,
-    "guard": False,
-    "mixup_alpha": 4.0,
-    "contrastive_weight": 0.025,
-    "average_epochs": 0,
-}
+LITERAL = recipes.LITERAL | {"n_warmup_epochs": 10, "n_cycles": 10, "mixup_alpha": 4.0, "contrastive_weight": 0.025}
 """The paper's form, in 20 epochs in place of its 300."""
 
 

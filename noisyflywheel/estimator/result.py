@@ -157,8 +157,11 @@ def _filled(n_rows: int, parts: Iterator[NDArray[np.float64]]) -> NDArray[np.flo
     """All parts (b, K) in one array, none of them twice in memory."""
     proba, start = np.empty(0), 0
     for part in parts:
+        if len(part) == n_rows:
+            proba = part
+            continue
         if start == 0:
-            proba = part if len(part) == n_rows else np.empty((n_rows, part.shape[1]))
+            proba = np.empty((n_rows, part.shape[1]))
         proba[start : start + len(part)] = part
         start += len(part)
     return proba
