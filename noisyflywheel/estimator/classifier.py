@@ -145,6 +145,8 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
         Where X is a DataFrame with categories, texts or dates: how it became numbers.
     input_features_ : DataFrame or None
         Where X is numbers with missing cells: the features made of them (`noisyflywheel.data.encoder.numbers`).
+    input_projection_ : ndarray of shape (d, m) or None
+        Where X is sparse and wide: what rows are multiplied by, m at most 128.
     input_medians_ : ndarray of shape (d,) or None
         Where no number is missing: what stands for NaN in `predict`.
     n_features_in_ : int
@@ -227,9 +229,9 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
         self.random_state = random_state
 
     def __sklearn_tags__(self) -> Tags:
-        """What scikit-learn may expect: NaN is a missing cell."""
+        """What scikit-learn may expect: NaN is a missing cell, sparse rows are taken."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
+        tags.input_tags.allow_nan = tags.input_tags.sparse = True
         return tags
 
     @with_callbacks
@@ -238,10 +240,11 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
 
         Parameters
         ----------
-        X : {array-like, DataFrame} of shape (n, d), images, Tensor or Dataset
+        X : {array-like, sparse matrix, DataFrame} of shape (n, d), images, Tensor or Dataset
             Rows (n, d), NaN for missing cells, of a DataFrame also with categories, texts, dates (such a fit is kept by
-            pickle, not by `save`); images (n, H, W), (n, H, W, C) or (n, C, H, W), uint8 or floating; a torch Tensor of
-            these shapes; a torch ``Dataset`` or skorch ``SliceDataset`` whose items are ``(x, ...)`` or ``x``.
+            pickle, not by `save`), sparse ones projected from 513 columns on; images (n, H, W), (n, H, W, C) or
+            (n, C, H, W), uint8 or floating; a torch Tensor of these shapes; a torch ``Dataset`` or skorch
+            ``SliceDataset`` whose items are ``(x, ...)`` or ``x``.
         y : array-like of shape (n,)
             The noisy labels, of any label type. May be None if X is a Dataset of ``(x, label)`` items.
         sample_weight : array-like of shape (n,), optional

@@ -32,7 +32,8 @@ from noisyflywheel.data.arrow import row_names, table_rows
 from noisyflywheel.data.centring import learn_centring, to_float32
 from noisyflywheel.data.lazy import LazyRows, is_large_map, lazy_rows
 from noisyflywheel.estimator.labels import kind_of
-from noisyflywheel.estimator.tables import has_to_be_encoded, read_missing, read_table
+from noisyflywheel.estimator.sparse import dense_rows
+from noisyflywheel.estimator.tables import has_to_be_encoded, read_missing, read_table, refuse_on_disk
 
 NUMBERS = (np.float64, np.float32, np.float16, *(np.dtype(code).type for code in np.typecodes["AllInteger"]), np.bool_)
 """Types of 2-D rows that are read as they are; others become the first."""
@@ -65,13 +66,13 @@ def read_rows(estimator: Any, X: Any, *, reset: bool) -> Tensor | Dataset:
     """
     if reset:
         estimator.input_offset_ = estimator.input_scale_ = None
-        estimator.encoder_ = estimator.input_features_ = estimator.input_medians_ = None
+        estimator.encoder_ = estimator.input_features_ = estimator.input_medians_ = estimator.input_projection_ = None
     if has_to_be_encoded(X) if reset else getattr(estimator, "encoder_", None) is not None:
         return read_table(estimator, X, reset=reset)
     lazy = table_rows(X) or lazy_rows(X)
     on_disk = lazy is not None or is_dataset(X) or is_large_map(X)
-    if on_disk and getattr(estimator, "input_features_", None) is not None:
-        raise TypeError(f"X is a {type(X).__name__}, but the fit was on rows with missing cells: pass an array.")
+    if on_disk:
+        refuse_on_disk(estimator, X)
     if isinstance(lazy, LazyRows):
         return _read_lazy(estimator, lazy, reset)
     if lazy is not None or is_dataset(X):
@@ -86,8 +87,15 @@ def _read_vectors(estimator: Any, X: Any, reset: bool) -> Tensor:
     """2-D rows as float32, missing cells filled; columns that would lose their digits are centred and scaled first."""
     least = 2 if reset else 1
     checked = validate_data(
-        estimator, X, reset=reset, dtype=NUMBERS, ensure_min_samples=least, ensure_all_finite="allow-nan"
+        estimator,
+        X,
+        accept_sparse=["csr", "csc"],
+        reset=reset,
+        dtype=NUMBERS,
+        ensure_min_samples=least,
+        ensure_all_finite="allow-nan",
     )
+    checked = dense_rows(estimator, checked, reset=reset)
     checked = read_missing(estimator, checked, reset=reset, in_memory=not is_large_map(X))
     if reset and (learnt := learn_centring(checked)) is not None:
         estimator.input_offset_, estimator.input_scale_ = learnt

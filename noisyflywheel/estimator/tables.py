@@ -26,6 +26,14 @@ def has_to_be_encoded(X: Any) -> bool:
     return isinstance(X, pd.DataFrame) and not all(map(is_numeric_dtype, X.dtypes))
 
 
+def refuse_on_disk(estimator: Any, X: Any) -> None:
+    """Raise TypeError for rows on disk or of a Dataset after a fit on rows that had to be encoded in memory."""
+    of_what = {"input_features_": "rows with missing cells", "input_projection_": "wide sparse rows"}
+    for name, rows in of_what.items():
+        if getattr(estimator, name, None) is not None:
+            raise TypeError(f"X is a {type(X).__name__}, but the fit was on {rows}: pass an array.")
+
+
 def read_table(estimator: Any, X: Any, *, reset: bool) -> Tensor:
     """Rows of a DataFrame as float32; in fit ``encoder_`` is set and learnt, afterwards it is applied.
 
