@@ -175,3 +175,38 @@ def test_rows_are_read_once_in_any_order_and_repeated():
 
     rows = np.array([5, 3, 5, 100])
     np.testing.assert_array_equal(OnDisk(Rising()).take(rows), WINE[rows])
+
+
+@pytest.mark.parametrize("kind", ["table", "parquet"])
+@pytest.mark.parametrize("lengths", [(3, 3, 2, 4, 3), (3, 3, 3, 1, 1)])
+def test_lists_of_other_lengths_are_refused_also_where_their_sum_is_right(kind, lengths, tmp_path, monkeypatch):
+    monkeypatch.setattr(lazy, "BLOCK_NUMBERS", 1000)
+    pa = pytest.importorskip("pyarrow")
+    X = as_parquet(tmp_path, pa.table({"e": [[0.5] * n for n in lengths]}), kind)
+    with pytest.raises(ValueError, match="column 'e' of X holds lists of different lengths"):
+        FlywheelClassifier().fit(X, [0, 1, 0, 1, 0])
+
+
+def as_parquet(folder, table, kind):
+    """The table itself, or a file of it with groups of three rows."""
+    if kind == "table":
+        return table
+    pq = pytest.importorskip("pyarrow.parquet")
+    pq.write_table(table, folder / "x.parquet", row_group_size=3)
+    return pq.ParquetFile(folder / "x.parquet")
+
+
+@pytest.mark.parametrize("kind", ["table", "parquet"])
+@pytest.mark.parametrize("column", [[1, 2, 3, None], [True, False, True, None], [0.5, 1.0, 2.0, None]])
+def test_cells_without_a_value_are_refused_whatever_the_type(kind, column, tmp_path):
+    """They became the smallest whole number in Parquet files."""
+    pa = pytest.importorskip("pyarrow")
+    X = as_parquet(tmp_path, pa.table({"a": pa.array(column), "b": [1, 2, 3, 4]}), kind)
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        FlywheelClassifier().fit(X, [0, 1, 0, 1])
+
+
+def test_lists_beside_other_columns_are_refused():
+    pa = pytest.importorskip("pyarrow")
+    with pytest.raises(TypeError, match="column 'e' of X holds lists, beside other columns"):
+        FlywheelClassifier().fit(pa.table({"e": [[1.0, 2.0]] * 4, "z": [1, 2, 3, 4]}), [0, 1, 0, 1])
