@@ -104,6 +104,7 @@ def assemble(
     make = LargeFlywheel if len(given) * n_classes > LARGE else Flywheel
     make = OutOfFoldFlywheel if nets.n_folds > 1 else make
     flywheel = make(trainers[0], trainers[-1], loader, given, n_classes, settings, weights)
+    flywheel.position = None if data.position is None else torch.from_numpy(data.position).to(state_device)
     seed_global(seeds[2] + ranks.rank, nets.devices)  # dropout of the M-steps
     return flywheel
 
