@@ -159,7 +159,7 @@ def make_trainers(
         if hasattr(ready.module_, "adapt"):
             ready.module_.adapt(views.plain(sample).to(nets.home))
         amp = image and bf16_pays(nets.home)
-        trainer = Trainer(ready, amp, params["feature_layer"], scheduled=nets.are_default, ranks=ranks)
+        trainer = Trainer(ready, amp, params["feature_layer"], scheduled=nets.are_default, ranks=ranks, seed=seed)
         check_forward(trainer, views.plain(sample[:2]), n_classes, name)
         trainers.append(trainer)
     return trainers

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.utils import TeeGenerator
@@ -54,6 +55,8 @@ class Trainer(Predicting):
         Whether `scale_lr` acts: True for default nets; users' nets keep their own learning rate and schedule.
     ranks : Ranks
         Processes that share training steps and predictions.
+    seed : int
+        Of what ranks beside the first draw inside the net, such as dropout.
     """
 
     def __init__(
@@ -63,8 +66,9 @@ class Trainer(Predicting):
         feature_layer: str = "auto",
         scheduled: bool = False,
         ranks: Ranks = ALONE,
+        seed: int = 0,
     ) -> None:
-        self.net, self.ranks = net, ranks
+        self.net, self.ranks, self.seed = net, ranks, seed
         self.shared = None if ranks.alone else SharedTraining(net, ranks)
         self.scheduled = scheduled
         self.average: WeightAverage | None = None
@@ -109,6 +113,7 @@ class Trainer(Predicting):
         net = self.net
         self._notify_within("on_epoch_begin", dataset_train=None, dataset_valid=None)
         net._set_training(True)
+        self._seed_own_draws()
         total = torch.zeros((), device=self.device)
         count = 0
         with naming_batch_size(net.batch_size, "training"):
@@ -125,6 +130,16 @@ class Trainer(Predicting):
         self._notify_within("on_epoch_end", dataset_train=None, dataset_valid=None)
         self._stop_together("the end of an epoch")
         return mean
+
+    def _seed_own_draws(self) -> None:
+        """Let ranks beside the first draw by seed, rank and epoch: a checkpoint has the first one's generators only."""
+        if self.ranks.rank == 0:
+            return
+        drawn = np.random.SeedSequence([self.seed, self.ranks.rank, len(self.net.history)]).generate_state(1)
+        torch.default_generator.manual_seed(int(drawn[0]))
+        if self.device.type == "cuda":
+            with torch.cuda.device(self.device):
+                torch.cuda.manual_seed(int(drawn[0]))
 
     def _stop_together(self, when: str) -> None:
         """Where a callback of one rank has stopped the training, it stops on all of them."""
