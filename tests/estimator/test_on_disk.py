@@ -102,7 +102,7 @@ def test_columns_keep_their_names(tmp_path):
 
 
 @pytest.mark.parametrize("make", [memmap, h5, zarr], ids=lambda make: make.__name__)
-@pytest.mark.parametrize("dtype", [np.uint8, np.float64])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float64, ">f4"])
 def test_pictures_on_disk(make, dtype, tmp_path, monkeypatch):
     monkeypatch.setattr(lazy, "COPIED_BYTES", 0)
     digits = load_digits()
@@ -210,3 +210,10 @@ def test_lists_beside_other_columns_are_refused():
     pa = pytest.importorskip("pyarrow")
     with pytest.raises(TypeError, match="column 'e' of X holds lists, beside other columns"):
         FlywheelClassifier().fit(pa.table({"e": [[1.0, 2.0]] * 4, "z": [1, 2, 3, 4]}), [0, 1, 0, 1])
+
+
+@pytest.mark.parametrize("make", [memmap, h5], ids=lambda make: make.__name__)
+def test_rows_of_more_axes_than_pictures_have_are_refused(make, tmp_path, monkeypatch):
+    monkeypatch.setattr(lazy, "COPIED_BYTES", 0)
+    with pytest.raises(ValueError, match=r"X must have 2 dimensions \(rows\) or 3 or 4 \(images\), got shape \(8, 2"):
+        FlywheelClassifier().fit(make(tmp_path, np.zeros((8, 2, 3, 4, 5))), [0, 1] * 4)
