@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils import assert_all_finite
 from torch.utils.data import Dataset
 
 from noisyflywheel.data.lazy import LazyRows, OnDisk
@@ -25,10 +26,17 @@ class Columns:
         In memory or memory-mapped.
     """
 
+    width: int | None = None
+    """Numbers of a row, where that is known."""
+
     def __init__(self, table: Any) -> None:
         self.table = table
+        lists = [field.name for field in table.schema if _is_list(field)]
+        if lists and len(table.schema) > 1:
+            raise TypeError(f"column {lists[0]!r} of X holds lists, beside other columns: pass one of the two.")
         head = table.slice(0, 2)
         first = self._array(head)
+        self.width = first.shape[1]
         self.dtype = np.result_type(*(_dtype_of(field) for field in table.schema))
         self.shape = (table.num_rows, *first.shape[1:])
         self.names = None if _is_list(table.schema[0]) else list(table.column_names)
@@ -51,12 +59,19 @@ class Columns:
     def _array(self, part: Any) -> NDArray[Any]:
         """Rows of a part of the table."""
         if _is_list(part.schema[0]):
-            lists = part.column(0).combine_chunks()
-            flat = lists.flatten().to_numpy(zero_copy_only=False)
-            if lists.null_count or (len(part) and len(flat) % len(part)):
-                raise ValueError(f"column {part.column_names[0]!r} of X holds lists of different lengths.")
-            return flat.reshape(len(part), -1)
-        return np.stack([column.to_numpy() for column in part.columns], 1)
+            return self._of_lists(part.column(0).combine_chunks(), part.column_names[0])
+        rows = np.stack([column.to_numpy() for column in part.columns], 1)
+        return rows.astype(np.float64) if rows.dtype == object else rows  # truth values, some of them missing
+
+    def _of_lists(self, lists: Any, name: str) -> NDArray[Any]:
+        """Lists of equally many numbers, as many as in the first rows, as rows (b, d)."""
+        import pyarrow.compute
+
+        lengths = pyarrow.compute.list_value_length(lists).to_numpy(zero_copy_only=False)  # NaN where there is no list
+        width = self.width if self.width is not None or not len(lengths) else lengths[0]
+        if not (lengths == width).all():
+            raise ValueError(f"column {name!r} of X holds lists of different lengths.")
+        return lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), int(width or 0))
 
 
 class HubColumns(Columns):
@@ -135,7 +150,9 @@ def _spooled(file: Any) -> OnDisk:
     spool = OnDisk(np.memmap(path, dtype=head.dtype, mode="r+", shape=(n_rows, *head.shape[1:])))
     weakref.finalize(spool, _remove, path)
     for batch in file.iter_batches():
-        spool.array[start : start + len(batch)] = Columns(pyarrow.Table.from_batches([batch]))[0 : len(batch)]
+        rows = head._array(pyarrow.Table.from_batches([batch]))
+        assert_all_finite(rows, input_name="X")  # whole numbers have no missing value
+        spool.array[start : start + len(batch)] = rows
         start += len(batch)
     spool.names = head.names
     return spool

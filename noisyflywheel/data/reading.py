@@ -138,7 +138,7 @@ def as_row(item: Any) -> Tensor:
     array = np.array(x)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"an item of the Dataset is no array or tensor of numbers but {type(x).__name__}")
-    return torch.from_numpy(array)
+    return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))  # of this machine
 
 
 def check_items(items: list[Tensor], indices: Sequence[int]) -> None:

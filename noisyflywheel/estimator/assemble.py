@@ -104,6 +104,7 @@ def assemble(
     make = LargeFlywheel if len(given) * n_classes > LARGE else Flywheel
     make = OutOfFoldFlywheel if nets.n_folds > 1 else make
     flywheel = make(trainers[0], trainers[-1], loader, given, n_classes, settings, weights)
+    flywheel.position = None if data.position is None else torch.from_numpy(data.position).to(state_device)
     seed_global(seeds[2] + ranks.rank, nets.devices)  # dropout of the M-steps
     return flywheel
 
@@ -158,7 +159,7 @@ def make_trainers(
         if hasattr(ready.module_, "adapt"):
             ready.module_.adapt(views.plain(sample).to(nets.home))
         amp = image and bf16_pays(nets.home)
-        trainer = Trainer(ready, amp, params["feature_layer"], scheduled=nets.are_default, ranks=ranks)
+        trainer = Trainer(ready, amp, params["feature_layer"], scheduled=nets.are_default, ranks=ranks, seed=seed)
         check_forward(trainer, views.plain(sample[:2]), n_classes, name)
         trainers.append(trainer)
     return trainers

@@ -129,10 +129,7 @@ def _read_images(estimator: Any, X: Any, reset: bool) -> Tensor:
             ensure_min_samples=2 if reset else 1,
             input_name="X",
         )
-    if X.ndim > 4:
-        raise ValueError(f"X must have 2 dimensions (rows) or 3 or 4 (images), got shape {X.shape}.")
-    if 0 in X.shape:
-        raise ValueError(f"X has an axis of length 0: shape {X.shape}.")
+    _check_axes(X.shape)
     x = channels_first(to_tensor(X))
     validate_data(estimator, X, reset=reset, skip_check_array=True)
     _check_row_shape(estimator, tuple(x.shape[1:]), reset)
@@ -162,13 +159,12 @@ def _read_lazy(estimator: Any, X: LazyRows, reset: bool) -> LazyRows:
         raise ValueError(f"Found array with {len(X)} sample(s) while a minimum of {least} is required.")
     if array.dtype.kind not in "biuf":
         raise TypeError(f"X holds {array.dtype}, no numbers.")
-    if 0 in array.shape:
-        raise ValueError(f"X has an axis of length 0: shape {array.shape}.")
+    _check_axes(array.shape)
     head, names = array[0:least], row_names(X)
     named = head if names is None else pd.DataFrame(head, columns=list(names))
     validate_data(estimator, named, reset=reset, skip_check_array=True)
     if head.ndim > 2:
-        _check_row_shape(estimator, tuple(channels_first(torch.from_numpy(np.array(head))).shape[1:]), reset)
+        _check_row_shape(estimator, tuple(channels_first(torch.empty(head.shape)).shape[1:]), reset)
     elif reset and (learnt := learn_centring(array)) is not None:
         estimator.input_offset_, estimator.input_scale_ = learnt
     offset = getattr(estimator, "input_offset_", None)
@@ -176,6 +172,14 @@ def _read_lazy(estimator: Any, X: LazyRows, reset: bool) -> LazyRows:
     if reset:
         X.check_finite()
     return X
+
+
+def _check_axes(shape: tuple[int, ...]) -> None:
+    """Raise ValueError if X has more axes than pictures have, or an empty one."""
+    if len(shape) > 4:
+        raise ValueError(f"X must have 2 dimensions (rows) or 3 or 4 (images), got shape {shape}.")
+    if 0 in shape:
+        raise ValueError(f"X has an axis of length 0: shape {shape}.")
 
 
 def _check_row_shape(estimator: Any, shape: tuple[int, ...], reset: bool) -> None:

@@ -64,12 +64,18 @@ def weighted_rows(
         From `check_sample_weight`.
     """
     counts = np.ones(len(codes)) if weights is None else weights
-    whole = bool((counts == counts.astype(np.int64)).all()) and counts.sum() <= SMALL
-    if whole:
+    few = bool(counts.max() <= SMALL) and counts.sum() <= SMALL
+    if few and (counts == counts.astype(np.int64)).all():
         return _repeated(rows, codes, counts.astype(np.int64))
     if weights is None:
         return WeightedRows(rows, codes, None, None)
-    return WeightedRows(rows, codes, weights / weights[weights > 0].mean(), None)
+    return WeightedRows(rows, codes, of_mean_one(weights), None)
+
+
+def of_mean_one(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights (n,), scaled so that those above 0 have mean 1, however large or small they are."""
+    scaled = np.ldexp(weights, -np.frexp(weights.max())[1])  # by a power of 2, which is exact; their sum is finite
+    return scaled / scaled[scaled > 0].mean()
 
 
 def _repeated(rows: Tensor | Dataset, codes: NDArray[np.int64], counts: NDArray[np.int64]) -> WeightedRows:

@@ -141,5 +141,4 @@ def sharpen(prob: Tensor, temperature: float) -> Tensor:
     """``p^(1/T)``, renormalised; T = 1 leaves it as it is. ``prob`` has shape (B, K)."""
     if temperature == 1.0:
         return prob
-    powered = prob.clamp_min(1e-30).pow(1.0 / temperature)
-    return powered / powered.sum(1, keepdim=True)
+    return torch.softmax(prob.clamp_min(1e-30).log() / temperature, 1)  # the power itself may be 0 for every class

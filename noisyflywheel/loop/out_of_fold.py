@@ -168,10 +168,12 @@ class OutOfFoldFlywheel(Flywheel):
         """A cosine over a round's cycles that adds up to as many epochs as f took to learn what helps on unseen rows.
 
         Rows whose labels can be learnt long before nets learn them by heart bear, and need, many steps in the cycles;
-        where a few epochs were too many already, as many again would confirm what they learnt.
+        where a few epochs were too many already, as many again would confirm what they learnt. Without a warm-up the
+        rate begins as the nets' own.
         """
         earlier = self.first_cycle  # cycles of earlier fits, that the first round goes on from
-        rate = min(MOST_RATE, 2 * self.learnt_epochs / (earlier + self.settings.n_cycles))
+        learnt = self.learnt_epochs / (earlier + self.settings.n_cycles)
+        rate = min(MOST_RATE, 2 * learnt) if learnt > 0 else 1.0
         in_all = self.n_cycles_of_round + (earlier if self.n_rounds == 1 else 0)
         share = learning_rate_share(self.state.cycle - self.rounds.start, in_all, self.hold)
         for trainer in self.trainers:
@@ -281,5 +283,14 @@ class OutOfFoldFlywheel(Flywheel):
         if len(self.all_rows) < len(self.given):  # no member has seen the others
             every = torch.arange(len(self.given), device=self.given.device)
             outside = every[~torch.isin(every, self.all_rows)]
-            found[:, outside] = self.loader.predict(trainer, outside).exp()
+            found[:, outside] = self._of_all(trainer, outside, kept)
+        return found
+
+    def _of_all(self, trainer: Trainer, rows: Tensor, kept: bool) -> Tensor:
+        """Probabilities of some rows (n,) by all members together, or by all kept ones: (n, K)."""
+        share: Any = trainer.net.module_.kept_share
+        before = share.clone()
+        share.fill_(float(kept))
+        found = self.loader.predict(trainer, rows).exp()
+        share.copy_(before)
         return found

@@ -44,6 +44,8 @@ class FlywheelParts:
     """Rounds of cycles begun so far."""
     hold = HOLD
     """Share of the cycles of nets on vectors before their learning rate's cosine."""
+    position: Tensor | None = None
+    """Where each row of the caller is among the rows: (n,), int64; None where the order is the caller's."""
 
     def __init__(
         self,
@@ -158,6 +160,13 @@ class FlywheelParts:
     def _first_f_prob(self) -> Tensor | None:
         """Where the predictions of f are kept: (N, K); None is float32."""
         return None
+
+    def of_caller(self, values: Tensor) -> Tensor:
+        """Values of the rows (N, ...), such as those of ``state``, in the caller's order: (n, ...).
+
+        Small sets are sorted (`noisyflywheel.estimator.sample_weight`).
+        """
+        return values if self.position is None else values[self.position]
 
     def f_labels(self) -> Tensor:
         """f's most likely class of each row that takes part: (B,)."""

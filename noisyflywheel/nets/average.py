@@ -21,7 +21,8 @@ class WeightAverage:
 
     def __init__(self, module: nn.Module, horizon: float) -> None:
         self.horizon = max(1.0, horizon)
-        self.live = [t.detach() for t in module.state_dict().values() if t.is_floating_point()]
+        held = [t for t in module.state_dict().values() if isinstance(t, Tensor)]  # an extra state may be anything
+        self.live = [t.detach() for t in held if t.is_floating_point()]
         self.mean = [t.clone() for t in self.live]
         self.steps = 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.utils import TeeGenerator
@@ -54,6 +55,8 @@ class Trainer(Predicting):
         Whether `scale_lr` acts: True for default nets; users' nets keep their own learning rate and schedule.
     ranks : Ranks
         Processes that share training steps and predictions.
+    seed : int
+        Of what ranks beside the first draw inside the net, such as dropout.
     """
 
     def __init__(
@@ -63,8 +66,9 @@ class Trainer(Predicting):
         feature_layer: str = "auto",
         scheduled: bool = False,
         ranks: Ranks = ALONE,
+        seed: int = 0,
     ) -> None:
-        self.net, self.ranks = net, ranks
+        self.net, self.ranks, self.seed = net, ranks, seed
         self.shared = None if ranks.alone else SharedTraining(net, ranks)
         self.scheduled = scheduled
         self.average: WeightAverage | None = None
@@ -107,8 +111,9 @@ class Trainer(Predicting):
     def epoch(self, steps: Iterable[Batch]) -> float:
         """Train on the batches of one epoch and return the mean loss (one host sync, at the end)."""
         net = self.net
-        self._notify("on_epoch_begin", dataset_train=None, dataset_valid=None)
+        self._notify_within("on_epoch_begin", dataset_train=None, dataset_valid=None)
         net._set_training(True)
+        self._seed_own_draws()
         total = torch.zeros((), device=self.device)
         count = 0
         with naming_batch_size(net.batch_size, "training"):
@@ -122,14 +127,24 @@ class Trainer(Predicting):
         mean = float(total) / max(count, 1)  # sync: one scalar an epoch
         net.history.record("train_loss", mean)
         net.history.record("train_batch_count", count)
-        self._end_epoch()
+        self._notify_within("on_epoch_end", dataset_train=None, dataset_valid=None)
+        self._stop_together("the end of an epoch")
         return mean
 
-    def _end_epoch(self) -> None:
-        """Tell the callbacks; where one of them stops, it stops all ranks."""
-        self._notify_within("on_epoch_end", dataset_train=None, dataset_valid=None)
+    def _seed_own_draws(self) -> None:
+        """Let ranks beside the first draw by seed, rank and epoch: a checkpoint has the first one's generators only."""
+        if self.ranks.rank == 0:
+            return
+        drawn = np.random.SeedSequence([self.seed, self.ranks.rank, len(self.net.history)]).generate_state(1)
+        torch.default_generator.manual_seed(int(drawn[0]))
+        if self.device.type == "cuda":
+            with torch.cuda.device(self.device):
+                torch.cuda.manual_seed(int(drawn[0]))
+
+    def _stop_together(self, when: str) -> None:
+        """Where a callback of one rank has stopped the training, it stops on all of them."""
         stop, self._stop = self._stop, None
-        messages = self.ranks.everyones(stop and str(stop), "the end of an epoch")
+        messages = self.ranks.everyones(stop and str(stop), when)
         if stop is not None:
             raise stop
         for message in filter(None, messages):
@@ -202,7 +217,7 @@ class Trainer(Predicting):
             raise StopTraining(f"{names} of a net stopped the training in {event}, epoch {epoch}") from stop
 
     def _notify_within(self, event: str, **kwargs: object) -> None:
-        """`_notify` inside an epoch: one that several ranks share goes on to its end, where they stop together."""
+        """`_notify` of what several ranks share: it goes on to its end, where they stop together."""
         try:
             self._notify(event, **kwargs)
         except StopTraining as stop:
@@ -212,7 +227,8 @@ class Trainer(Predicting):
 
     def begin(self) -> None:
         """Tell the net's callbacks that training begins."""
-        self._notify("on_train_begin", X=None, y=None)
+        self._notify_within("on_train_begin", X=None, y=None)
+        self._stop_together("the beginning of the training")
 
     def end(self) -> None:
         """Tell the net's callbacks that training is over."""

@@ -110,12 +110,12 @@ class CycleMeasures:
         measured = {"largest_class": float(counts.max() / counts.sum())}
         if self.y_true is None or self.right is None:
             return measured
-        measured["refurbishment_accuracy"] = self._accuracy(s.y_hat)
-        measured["f_train_accuracy"] = self._accuracy(s.f_prob.argmax(1))
+        measured["refurbishment_accuracy"] = self._accuracy(flywheel.of_caller(s.y_hat))
+        measured["f_train_accuracy"] = self._accuracy(flywheel.of_caller(s.f_prob.argmax(1)))
         if 0 < self.right.mean() < 1:
-            measured["selection_auroc"] = float(roc_auc_score(self.right, s.q.cpu().numpy()))
-            quality = (s.quality_sum / s.n_scored.clamp_min(1)).cpu().numpy()
-            measured["quality_auroc"] = float(roc_auc_score(self.right, quality))
+            scores = {"selection_auroc": s.q, "quality_auroc": s.quality_sum / s.n_scored.clamp_min(1)}
+            for name, score in scores.items():
+                measured[name] = float(roc_auc_score(self.right, flywheel.of_caller(score).cpu().numpy()))
         truth = self.true_corruption()
         if truth is not None:
             measured["corruption_error"] = matrix_error(s.corruption.cpu().numpy(), truth)

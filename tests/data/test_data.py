@@ -49,6 +49,7 @@ def test_as_row_takes_the_first_part():
     assert as_row((row, 1)) is row
     assert as_row([row]) is row
     assert as_row(np.float64(3)).shape == ()
+    assert as_row(np.array([1.5, 2.0], ">f4")).tolist() == [1.5, 2.0]  # of another machine
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_columns_keep_their_names(tmp_path):
 
 
 @pytest.mark.parametrize("make", [memmap, h5, zarr], ids=lambda make: make.__name__)
-@pytest.mark.parametrize("dtype", [np.uint8, np.float64])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float64, ">f4"])
 def test_pictures_on_disk(make, dtype, tmp_path, monkeypatch):
     monkeypatch.setattr(lazy, "COPIED_BYTES", 0)
     digits = load_digits()
@@ -175,3 +175,45 @@ def test_rows_are_read_once_in_any_order_and_repeated():
 
     rows = np.array([5, 3, 5, 100])
     np.testing.assert_array_equal(OnDisk(Rising()).take(rows), WINE[rows])
+
+
+@pytest.mark.parametrize("kind", ["table", "parquet"])
+@pytest.mark.parametrize("lengths", [(3, 3, 2, 4, 3), (3, 3, 3, 1, 1)])
+def test_lists_of_other_lengths_are_refused_also_where_their_sum_is_right(kind, lengths, tmp_path, monkeypatch):
+    monkeypatch.setattr(lazy, "BLOCK_NUMBERS", 1000)
+    pa = pytest.importorskip("pyarrow")
+    X = as_parquet(tmp_path, pa.table({"e": [[0.5] * n for n in lengths]}), kind)
+    with pytest.raises(ValueError, match="column 'e' of X holds lists of different lengths"):
+        FlywheelClassifier().fit(X, [0, 1, 0, 1, 0])
+
+
+def as_parquet(folder, table, kind):
+    """The table itself, or a file of it with groups of three rows."""
+    if kind == "table":
+        return table
+    pq = pytest.importorskip("pyarrow.parquet")
+    pq.write_table(table, folder / "x.parquet", row_group_size=3)
+    return pq.ParquetFile(folder / "x.parquet")
+
+
+@pytest.mark.parametrize("kind", ["table", "parquet"])
+@pytest.mark.parametrize("column", [[1, 2, 3, None], [True, False, True, None], [0.5, 1.0, 2.0, None]])
+def test_cells_without_a_value_are_refused_whatever_the_type(kind, column, tmp_path):
+    """They became the smallest whole number in Parquet files."""
+    pa = pytest.importorskip("pyarrow")
+    X = as_parquet(tmp_path, pa.table({"a": pa.array(column), "b": [1, 2, 3, 4]}), kind)
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        FlywheelClassifier().fit(X, [0, 1, 0, 1])
+
+
+def test_lists_beside_other_columns_are_refused():
+    pa = pytest.importorskip("pyarrow")
+    with pytest.raises(TypeError, match="column 'e' of X holds lists, beside other columns"):
+        FlywheelClassifier().fit(pa.table({"e": [[1.0, 2.0]] * 4, "z": [1, 2, 3, 4]}), [0, 1, 0, 1])
+
+
+@pytest.mark.parametrize("make", [memmap, h5], ids=lambda make: make.__name__)
+def test_rows_of_more_axes_than_pictures_have_are_refused(make, tmp_path, monkeypatch):
+    monkeypatch.setattr(lazy, "COPIED_BYTES", 0)
+    with pytest.raises(ValueError, match=r"X must have 2 dimensions \(rows\) or 3 or 4 \(images\), got shape \(8, 2"):
+        FlywheelClassifier().fit(make(tmp_path, np.zeros((8, 2, 3, 4, 5))), [0, 1] * 4)

@@ -10,7 +10,7 @@ from torch import nn
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.backbones import MLP
-from noisyflywheel.estimator.sample_weight import check_sample_weight, weighted_rows
+from noisyflywheel.estimator.sample_weight import check_sample_weight, of_mean_one, weighted_rows
 
 X, Y = load_digits(return_X_y=True)
 
@@ -35,6 +35,17 @@ def test_only_the_ratios_of_weights_matter():
     weights = np.random.default_rng(0).uniform(0.5, 2, 300)
     one, ten = (FlywheelClassifier(**QUICK).fit(X[:300], Y[:300], sample_weight=weights * c) for c in (1, 8.0))
     assert_allclose(one.predict_proba(X), ten.predict_proba(X), rtol=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e308, 1e300, 1.0, 1e-30, 1e-300])
+def test_weights_may_be_as_large_and_small_as_numbers_are(scale):
+    """Their sum may be infinite, and no integer may be as large; ordinary ones come out as by the plain form."""
+    weights = np.random.default_rng(0).uniform(0.5, 1, 200)
+    weights[::7] = 0
+    found = weighted_rows(torch.zeros(200, 2), Y[:200], weights * scale).weights
+    assert found[found > 0].mean() == pytest.approx(1) and (found[::7] == 0).all()
+    assert_allclose(found, weights / weights[weights > 0].mean(), rtol=1e-12)
+    assert_array_equal(of_mean_one(weights), weights / weights[weights > 0].mean())
 
 
 def test_rows_of_weight_0_take_no_part_and_are_judged():
@@ -131,3 +142,13 @@ def test_rows_of_weight_0_have_no_say_in_what_is_said_of_the_others(form):
     both = FlywheelClassifier(**params).fit(X[:300], given, sample_weight=weights)
     assert_allclose(both.clean_proba_[:200], alone.clean_proba_, atol=1e-6)
     assert both.clean_rate_ == pytest.approx(alone.clean_rate_, abs=1e-6)
+
+
+def test_what_is_said_of_rows_of_weight_0_with_folds_is_what_is_predicted():
+    weights = np.where(np.arange(300) % 3, 1.0, 0.0)
+    given = Y[:300].copy()
+    given[::4] = (given[::4] + 1) % 10
+    clf = FlywheelClassifier(n_folds=3, n_warmup_epochs=6, n_cycles=3, random_state=0).fit(X[:300], given, weights)
+    assert 0.05 < clf.decisions_.set_index("decision").loc["prediction", "share"] < 0.95  # cycles and warm-up count
+    outside = clf.predict_proba(X[:300][weights == 0])
+    assert_allclose(clf.get_label_issues()["predicted_confidence"][weights == 0], outside.max(1), rtol=1e-4)

@@ -1,7 +1,9 @@
 """f's E-step, M-step and the resampling, on a table of ten rows."""
 
+import hypothesis.strategies as st
 import pytest
 import torch
+from hypothesis import given, settings
 from tables import F_PROB, GIVEN, ROWS, WEIGHTS, K, N, Neighbours, Q, loader, move_of_one_step, onehot, table_trainer
 from torch import nn
 from torch.testing import assert_close
@@ -203,3 +205,14 @@ def test_sharpen_by_hand():
     assert_close(auxiliary_em.sharpen(prob, 0.5)[0], torch.tensor([0.64, 0.04]) / 0.68)
     assert_close(auxiliary_em.sharpen(prob, 2.0)[1], torch.tensor([1.0, 1e-15]), rtol=1e-5, atol=0)
     assert auxiliary_em.sharpen(prob, 1.0) is prob
+    assert_close(auxiliary_em.sharpen(prob, 1e-3)[0], torch.tensor([1.0, 0.0]))  # .8 to the power of 1,000 is 0
+
+
+@given(st.integers(0, 10**6), st.floats(0.001, 10), st.integers(2, 40))
+@settings(max_examples=30, deadline=None)
+def test_sharpened_guesses_stay_distributions_in_the_same_order(seed, temperature, n_classes):
+    prob = torch.rand(6, n_classes, generator=torch.Generator().manual_seed(seed)) ** 9
+    prob = prob / prob.sum(1, keepdim=True)
+    found = auxiliary_em.sharpen(prob, temperature)
+    assert_close(found.sum(1), torch.ones(6))
+    assert torch.equal(found.gather(1, prob.argmax(1, keepdim=True)), found.amax(1, keepdim=True))

@@ -35,7 +35,10 @@ class Tables(nn.Module):
 
     def forward(self, x):
         logits = self.logits[:, x[:, 0].long()]
-        return logits if self.training else logits.softmax(-1).mean(0).log()
+        if self.training:
+            return logits
+        kept = self.kept[:, x[:, 0].long()].softmax(-1).mean(0)
+        return torch.lerp(logits.softmax(-1).mean(0), kept, self.kept_share).log()
 
     def apart(self, x, kept=False):
         index = x[..., 0].long()
@@ -169,6 +172,11 @@ def test_rows_of_weight_zero_are_predicted_by_all_members():
     whole = tables_of(made.main).softmax(-1).mean(0)
     assert_close(found[:, [2, 5]], whole[[2, 5]].expand(2, 2, K))
     assert_close(found[:, [0, 1, 3]], unseen(made, tables_of(made.main))[:, [0, 1, 3]])
+    kept = made.aux.net.module_.kept
+    found, whole = made._unseen(made.aux, kept=True), kept.softmax(-1).mean(0)
+    assert_close(found[:, [2, 5]], whole[[2, 5]].expand(4, 2, K))
+    assert_close(found[:, [0, 1, 3]], unseen(made, kept)[:, [0, 1, 3]])
+    assert float(made.aux.net.module_.kept_share) == 0
 
 
 # the end of the warm-up
@@ -249,7 +257,7 @@ def test_the_rate_of_the_warm_up_rises_to_twice_the_nets_own():
     assert rates == pytest.approx([0.25 * share for share in (1, 7 / 6, 8 / 6, 9 / 6, 10 / 6, 11 / 6, 2, 2)])
 
 
-@pytest.mark.parametrize(("learnt", "most"), [(6.0, 3.0), (1.0, 0.5), (99.0, 5.0)])
+@pytest.mark.parametrize(("learnt", "most"), [(6.0, 3.0), (1.0, 0.5), (99.0, 5.0), (0.0, 1.0)])
 def test_the_cycles_train_as_long_as_the_warm_up_learnt(learnt, most):
     made = at_first_cycle(n_cycles=4, lr=0.25)
     made.aux.scheduled, made.learnt_epochs = True, learnt

@@ -104,6 +104,19 @@ def stopped(second):
     raise StopIteration(f"{clf.n_iter_} cycles, {len(clf.main_net_.history)} epochs, {clf.clean_proba_.sum()}")
 
 
+class StopsEpoch(Callback):
+    """Ends the training when its third epoch begins."""
+
+    def on_epoch_begin(self, net, **kwargs):
+        if len(net.history) == 3:
+            raise KeyboardInterrupt
+
+
+def stopped_before_an_epoch(second):
+    clf = fit(callbacks=[StopsEpoch()] if second else None, n_warmup_epochs=0, n_cycles=4)
+    raise StopIteration(f"{clf.n_iter_} cycles, {len(clf.main_net_.history)} epochs, {clf.clean_proba_.sum()}")
+
+
 CASES = {
     "different_rows": different_rows,
     "different_labels": different_labels,
@@ -116,6 +129,7 @@ CASES = {
     "no_folder": lambda second: fit(checkpoint_dir=f"{__file__}/file"),
     "no_checkpoint": no_checkpoint,
     "stopped": stopped,
+    "stopped_before_an_epoch": stopped_before_an_epoch,
     "fine": lambda second: fit(),
     "dead": lambda second: fit(on_cycle=dying(second)),
 }

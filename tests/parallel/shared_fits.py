@@ -149,18 +149,24 @@ class Interrupted(Exception):
     """Stands for the end of a machine."""
 
 
-def checkpointed(folder, fails_in=None):
-    """A fit that leaves a checkpoint after each cycle and may fail in one."""
+def failing_in(cycle):
+    """A callback that ends the fit in this cycle."""
 
     def on_cycle(flywheel, row):
-        if row["cycle"] == fails_in:
+        if row["cycle"] == cycle:
             raise Interrupted
+
+    return on_cycle
+
+
+def checkpointed(folder, fails_in=None):
+    """A fit that leaves a checkpoint after each cycle and may fail in one."""
 
     def due(self, seconds=0.0):
         return self.folder is not None
 
     with mock.patch("noisyflywheel.loop.checkpoints.FitCheckpoints.due", due):
-        return of_digits(150, **LONGER, checkpoint_dir=folder, on_cycle=on_cycle)
+        return of_digits(150, **LONGER, checkpoint_dir=folder, on_cycle=failing_in(fails_in))
 
 
 def interrupted(folder):
@@ -174,6 +180,21 @@ def interrupted(folder):
 
 def resumed(folder):
     return checkpointed(folder / "for_ranks")
+
+
+def dropped(folder):
+    """A table whose nets have dropout, interrupted and resumed; ``whole`` is the same fit without a stop."""
+
+    def fit(fails_in=None, **params):
+        with mock.patch(
+            "noisyflywheel.loop.checkpoints.FitCheckpoints.due", lambda self, seconds=0.0: bool(self.folder)
+        ):
+            X, y = load_iris(return_X_y=True)
+            return fitted(X, y, **LONGER, n_folds=3, on_cycle=failing_in(fails_in), **params)["proba"]
+
+    with contextlib.suppress(Interrupted):
+        fit(3, checkpoint_dir=folder / "dropped")
+    return {"whole": fit(), "proba": fit(checkpoint_dir=folder / "dropped")}
 
 
 CASES = {
@@ -193,7 +214,7 @@ CASES = {
     "full": lambda: of_digits(1797, random_state=0, n_cycles=5),
     "fifty": fifty,
 }
-WITH_FOLDER = {"interrupted": interrupted, "resumed": resumed}
+WITH_FOLDER = {"interrupted": interrupted, "resumed": resumed, "dropped": dropped}
 EQUAL = ["digits", "mixed", "norms", "row_by_row", "two_nets", "no_auxiliary", "table", "pictures", "begun_again"]
 EQUAL += ["sampled", "whole"]
 """Cases that do not depend on the number of processes."""

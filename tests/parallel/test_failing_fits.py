@@ -48,9 +48,10 @@ def test_a_rank_that_dies_ends_the_other(said):
     assert kind == "RanksError" and "Look at its message" in text and seconds < 50
 
 
-def test_a_callback_that_stops_one_rank_stops_both_alike(said):
-    assert said[0]["stopped"][:2] == said[1]["stopped"][:2]
-    assert said[0]["stopped"][1].startswith("2 cycles")  # of four
+@pytest.mark.parametrize("case", ["stopped", "stopped_before_an_epoch"])
+def test_a_callback_that_stops_one_rank_stops_both_alike(said, case):
+    assert said[0][case][:2] == said[1][case][:2]
+    assert said[0][case][1].startswith("2 cycles")  # of four
 
 
 def test_after_failures_the_next_fit_works(said):

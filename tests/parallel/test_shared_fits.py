@@ -50,6 +50,12 @@ def test_ranks_go_on_from_their_checkpoint_bit_by_bit(folder):
     assert_close(left(folder, "resumed"), left(folder, "whole"), atol=0)
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+def test_ranks_with_dropout_go_on_bit_by_bit(folder, rank):
+    found = left(folder, "dropped", rank)
+    assert (found["proba"] == found["whole"]).all()
+
+
 def test_one_process_goes_on_from_the_checkpoint_of_two(folder):
     assert_close(shared_fits.checkpointed(folder / "for_others"), left(folder, "whole"), atol=1e-4)
 

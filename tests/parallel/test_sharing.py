@@ -4,14 +4,18 @@ import copy
 
 import pytest
 import torch
+from skorch import NeuralNetClassifier
+from skorch.callbacks import Callback
 from thread_ranks import on_ranks
 from torch import nn
 from torch.testing import assert_close
 
+from noisyflywheel.nets import Trainer
 from noisyflywheel.nets.parallel import Ranks
 from noisyflywheel.nets.parallel.gradients import gather, stack
 from noisyflywheel.nets.parallel.norms import Synced
 from noisyflywheel.nets.parallel.turns import Turns
+from noisyflywheel.nets.stopping import StopTraining
 
 ROWS = torch.tensor([[1.0, -2.0], [3.0, 0.5], [-1.0, 2.0], [0.0, 4.0], [2.5, 1.0]])
 
@@ -38,6 +42,23 @@ def test_the_mean_over_ranks_of_gradients_through_gathered_rows_is_that_of_the_w
     expected = torch.tensor([-1.0 * (0.0 + 1.0), 0.5 * (0.0 + 1.0)])
     for size in (1, 2, 3):
         assert_close(torch.stack(on_ranks(size, task)).mean(0), expected)
+
+
+@pytest.mark.parametrize("event", ["on_train_begin", "on_epoch_begin", "on_epoch_end"])
+def test_a_callback_that_stops_one_rank_stops_all_at_the_same_place(event):
+    def stop(self, net, **kwargs):
+        raise KeyboardInterrupt
+
+    def task(ranks):
+        stops = type("Stops", (Callback,), {event: stop} if ranks.rank == 1 else {})()
+        made = {"criterion": nn.CrossEntropyLoss, "train_split": None, "verbose": 0, "callbacks": [("stops", stops)]}
+        trainer = Trainer(NeuralNetClassifier(nn.Linear(2, 2), **made).initialize(), ranks=ranks)
+        with pytest.raises(StopTraining, match=f"stops of a net stopped the training in {event}"):
+            trainer.begin()
+            trainer.epoch(())
+        return len(trainer.net.history)
+
+    assert on_ranks(3, task) == [event != "on_train_begin"] * 3
 
 
 def test_members_are_gathered_along_their_rows():

@@ -172,7 +172,7 @@ def test_measures_by_hand_and_without_a_trace_in_the_training():
     y = (X[:, 0] > 0).astype(int) + 2 * (X[:, 1] > 0)
     given = symmetric(y, 0.3, random_state=0)
     rows = []
-    keep = lambda row, wheel: rows.append((row, wheel.state.f_prob.argmax(1).numpy()))  # noqa: E731
+    keep = lambda row, wheel: rows.append((row, wheel.of_caller(wheel.state.f_prob.argmax(1)).numpy()))  # noqa: E731
     measures = CycleMeasures(given, y, X[:30], y[:30], sink=keep)
     settings = {"n_cycles": 2, "n_warmup_epochs": 2, "random_state": 0, "device": "cpu"}
     measured = FlywheelClassifier(on_cycle=measures, **settings).fit(X, given)
@@ -186,6 +186,20 @@ def test_measures_by_hand_and_without_a_trace_in_the_training():
     truth = measures.true_corruption()
     wrong = given != y
     assert truth[2, 3] == pytest.approx(((y == 2) & (given == 3))[wrong].sum() / (y[wrong] == 2).sum())
+
+
+@pytest.mark.parametrize("n", [90, 120])
+def test_measures_are_of_the_callers_rows_also_where_these_are_sorted(n):
+    """Classes far apart: f finds nearly all, of the same rows as test rows and as training rows."""
+    rng = np.random.default_rng(1)
+    y, X = np.arange(n) % 3, rng.normal(size=(n, 2)).astype(np.float32)
+    X[:, 0] += 9 * y
+    given = symmetric(y, 0.3, random_state=0)
+    measures = CycleMeasures(given, y, X, y)
+    settings = {"n_folds": 1, "n_warmup_epochs": 8, "n_cycles": 4, "random_state": 0}
+    last = FlywheelClassifier(on_cycle=measures, **settings).fit(X, given).history_.iloc[-1]
+    assert last["test_accuracy"] > 0.9 and last["f_train_accuracy"] > 0.9
+    assert last["refurbishment_accuracy"] > 0.9 and last["quality_auroc"] > 0.9
 
 
 def test_clean_labels_have_no_corruption_to_compare():
