@@ -16,8 +16,9 @@ from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 from skorch.dataset import ValidSplit
+from skorch.helper import SliceDict
 from torch import nn
-from torch.utils.data import IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from noisyflywheel import DivergenceError, FlywheelClassifier
 from noisyflywheel.estimator.labels import read_labels
@@ -172,6 +173,10 @@ DATA = [
     (Items([X[i] for i in range(N)]), None, ValueError, "no second part to take as labels"),
     (Items([(with_value(X, np.nan)[i], 0) for i in range(N)]), Y, ValueError, "item 5 of the Dataset .* NaN"),
     (Stream(), Y, TypeError, "Dataset has no length"),
+    (DataLoader(TensorDataset(torch.from_numpy(X))), None, TypeError, "X is a DataLoader: pass its Dataset"),
+    ({"a": X, "b": X}, Y, TypeError, "X is a dict, but rows are one array"),
+    (SliceDict(a=X), Y, TypeError, "X is a SliceDict, but rows are one array"),
+    (list(zip(torch.from_numpy(X), Y, strict=True)), Y, TypeError, "X is a list of a Dataset's items.*SliceDataset"),
     (X, None, ValueError, "requires y to be passed"),
     (X, Y[:-1], ValueError, "inconsistent numbers of samples"),
     (X, np.zeros(N), ValueError, "y has one class only"),
@@ -183,7 +188,11 @@ DATA = [
     (X, pd.Series(pd.Categorical(["a", "b", None] * 10)), ValueError, "NaN or None .first in row 2"),
     (X, X[:, 0], ValueError, "Unknown label type: continuous"),
     (X, np.stack([Y, Y], 1), ValueError, "should be a 1d array"),
-    (X, np.array(["a", 1, 2] * 10, dtype=object), (TypeError, ValueError), "mix of label types|not supported"),
+    (X, np.array(["a", 1, 2] * 10, dtype=object), ValueError, r"dtype object .* str and int .first in rows 0, 1."),
+    (X, np.array([1, "a", 2] * 10, dtype=object), ValueError, r"dtype object .* int and str .first in rows 0, 1."),
+    (X, Y.astype(object), ValueError, r"y has dtype object and holds labels of type int: pass y.astype\('int'\)"),
+    (X, pd.Series(Y > 0, dtype=object), ValueError, r"of type bool: pass y.astype\('bool'\)"),
+    (X, np.zeros(N, dtype=int), ValueError, r"y has one class only \(0\)"),
     (X, "labels", (TypeError, ValueError), "Expected sequence or array-like|scalar|inconsistent|0-dim|Singleton"),
     (X, 3, TypeError, "Expected sequence or array-like|Singleton"),
     (X, [], ValueError, "inconsistent numbers of samples"),
@@ -323,6 +332,13 @@ def test_a_missing_label_is_named_in_every_form(labels):
     given = [None if i == 3 else str(label) for i, label in enumerate(Y)]
     with pytest.raises(ValueError, match=r"NaN or None \(first in row 3\)"):
         FlywheelClassifier(**QUICK).fit(X, labels(given))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float8_e4m3fn])
+def test_narrow_tensors_are_taken(dtype):
+    narrow = torch.from_numpy(X).to(dtype)
+    packed, wide = FlywheelClassifier(**QUICK).fit(narrow, Y), FlywheelClassifier(**QUICK).fit(narrow.float(), Y)
+    assert (packed.predict_proba(narrow) == wide.predict_proba(narrow.float())).all()
 
 
 def test_fields_of_packed_records_are_taken():
