@@ -76,6 +76,7 @@ PARAMETERS = [
     ({"n_folds": 0}, ValueError, "n_folds must be 'auto' or an int >= 1"),
     ({"n_folds": 2.5}, TypeError, "n_folds .* of type float"),
     ({"n_folds": 2, "views": None}, ValueError, "n_folds=2 cannot be had with views=None"),
+    ({"n_folds": 2, "main_net": net()}, ValueError, r"cannot be had with main_net=NeuralNetClassifier\(...\): set"),
     ({"n_cycles": None}, TypeError, "n_cycles .* of type NoneType"),
     ({"cycle_size": 1}, ValueError, "cycle_size must be None or an int >= 2"),
     ({"cycle_size": 2.0}, TypeError, "cycle_size"),
