@@ -81,12 +81,14 @@ def check_net(net: Any, name: str) -> None:
     TypeError
         If it is not a skorch ``NeuralNet``.
     ValueError
-        If its batch size cannot be, it has a ``train_split`` of the user's (the flywheel trains on every row), a
-        training step of its own, or batches of its own (`check_batches`).
+        If its batch size cannot be, it is a stack of members, it has a ``train_split`` of the user's (the flywheel trains
+        on every row), a training step of its own, or batches of its own (`check_batches`).
     """
     if not isinstance(net, NeuralNet):
         got = f"the class {net.__name__}" if inspect.isclass(net) else type(net).__name__
         raise TypeError(f"{name} must be a skorch NeuralNet or None, got {got}.")
+    if net.module is FoldedMLP or isinstance(net.module, FoldedMLP):
+        raise ValueError(f"{name} has module FoldedMLP, which trains in folds only: set n_folds, and {name}=None.")
     size = net.batch_size
     if not isinstance(size, Integral) or isinstance(size, bool) or (size < 1 and size != -1):
         raise ValueError(f"{name} has batch_size={size!r}: it must be a positive int, or -1.")

@@ -21,6 +21,7 @@ from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from noisyflywheel import DivergenceError, FlywheelClassifier
+from noisyflywheel.backbones import MLP, FoldedMLP
 from noisyflywheel.estimator.labels import read_labels
 from noisyflywheel.views import VectorViews
 
@@ -61,8 +62,9 @@ class Module(nn.Module):
         return output if self.bend is None else self.bend(output)
 
 
-def net(bend=None, criterion=nn.CrossEntropyLoss, **kwargs):
-    return NeuralNetClassifier(Module, module__bend=bend, criterion=criterion, train_split=None, **kwargs)
+def net(bend=None, criterion=nn.CrossEntropyLoss, module=Module, **kwargs):
+    bends = {"module__bend": bend} if module is Module else {}
+    return NeuralNetClassifier(module, criterion=criterion, train_split=None, **bends, **kwargs)
 
 
 # 1. parameters: (parameters, exception, words)
@@ -133,6 +135,7 @@ PARAMETERS = [
     ({"main_net": NeuralNetRegressor(Module, train_split=None)}, ValueError, "main_net has criterion MSELoss"),
     ({"main_net": NeuralNetBinaryClassifier(Module, module__n_classes=1, train_split=None)}, ValueError, "BCEWith"),
     ({"main_net": net(optimizer=torch.optim.SGD, lr=-1.0)}, ValueError, "[Ii]nvalid learning rate"),
+    ({"main_net": net(module=FoldedMLP)}, ValueError, "main_net has module FoldedMLP, .* and main_net=None"),
     ({"main_net": net(batch_size=0)}, ValueError, "main_net has batch_size=0"),
     ({"main_net": net(module__widht=3)}, TypeError, "widht"),
 ]  # fmt: skip
@@ -252,6 +255,13 @@ def fitted():
 def test_bad_use_after_fit(fitted, call, error, words):
     with pytest.raises(error, match=words):
         call(deepcopy(fitted))
+
+
+def test_nets_and_views_of_vectors_refuse_pictures(no_training):
+    with pytest.raises(ValueError, match=r"main_net cannot take rows of shape \(3, 8, 8\)"):
+        FlywheelClassifier(main_net=net(module=MLP), **QUICK).fit(PICTURES, Y)
+    with pytest.raises(ValueError, match=r"vectors must have shape \(n, d\), got \(30, 3, 8, 8\).*ImageViews"):
+        FlywheelClassifier(views=VectorViews(), **QUICK).fit(PICTURES, Y)
 
 
 def test_softmax_with_a_criterion_for_logits_warns():
