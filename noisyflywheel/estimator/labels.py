@@ -78,7 +78,7 @@ def _check_one_type(labels: np.ndarray) -> None:
     else:
         plain = names if issubclass(kinds[0], (bool, int, float, np.generic)) else "str"
         what = f"labels of type {names}: pass y.astype({plain!r})"
-    raise ValueError(f"Input y has dtype object and holds {what}.")
+    raise ValueError(f"Unknown label type: y has dtype object and holds {what}.")
 
 
 def _plain_labels(y: Any) -> Any:

@@ -81,8 +81,8 @@ def check_net(net: Any, name: str) -> None:
     TypeError
         If it is not a skorch ``NeuralNet``.
     ValueError
-        If its batch size cannot be, it is a stack of members, it has a ``train_split`` of the user's (the flywheel trains
-        on every row), a training step of its own, or batches of its own (`check_batches`).
+        If its batch size cannot be, it is a stack of members, it has a ``train_split`` of the user's (the flywheel
+        trains on every row), a training step of its own, or batches of its own (`check_batches`).
     """
     if not isinstance(net, NeuralNet):
         got = f"the class {net.__name__}" if inspect.isclass(net) else type(net).__name__
