@@ -22,6 +22,7 @@ from noisyflywheel.loop.large import LARGE, LargeFlywheel
 from noisyflywheel.loop.loader import ViewLoader
 from noisyflywheel.loop.out_of_fold import OutOfFoldFlywheel
 from noisyflywheel.nets import Trainer, check_forward, prepare_net
+from noisyflywheel.nets.check import naming_rows
 from noisyflywheel.nets.devices import check_device_is_there, check_same_device, net_device
 from noisyflywheel.nets.parallel.join import cuda_index
 from noisyflywheel.nets.parallel.ranks import ALONE, Ranks
@@ -157,7 +158,8 @@ def make_trainers(
         seed_global(seed, nets.devices)
         ready = prepare_net(net, filled_in, nets.device, image)
         if hasattr(ready.module_, "adapt"):
-            ready.module_.adapt(views.plain(sample).to(nets.home))
+            with naming_rows(name, sample):
+                ready.module_.adapt(views.plain(sample).to(nets.home))
         amp = image and bf16_pays(nets.home)
         trainer = Trainer(ready, amp, params["feature_layer"], scheduled=nets.are_default, ranks=ranks, seed=seed)
         check_forward(trainer, views.plain(sample[:2]), n_classes, name)

@@ -105,7 +105,7 @@ def choose_n_folds(
     if asked != "auto":
         if asked > 1 and (against or not vectors or asked > n_rows):
             why = (
-                f"with {against[0]}={params[against[0]]!r}"
+                f"with {_shown(against[0], params[against[0]])}"
                 if against
                 else f"for {n_rows} rows of {sample.ndim - 1} axes"
             )
@@ -118,6 +118,12 @@ def choose_n_folds(
     if is_table or sample.shape[1] < WIDE or not is_of_one_unit(sample):
         return n_folds, Decision("n_folds", str(n_folds), reason=f"a table of {n_rows} rows")
     return _folds_of_one_unit(sample, n_rows, n_folds, given)
+
+
+def _shown(name: str, value: Any) -> str:
+    """A parameter in one line: skorch shows a net in many."""
+    text = repr(value)
+    return f"{name}={type(value).__name__}(...)" if "\n" in text else f"{name}={text}"
 
 
 def choose_folds_instead(

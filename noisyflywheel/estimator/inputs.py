@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from sklearn.utils.validation import (
 )
 from skorch.helper import SliceDataset
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from noisyflywheel.data import (
     ArraySource,
@@ -44,6 +45,20 @@ def is_dataset(X: Any) -> bool:
     return isinstance(X, (Dataset, SliceDataset)) and not isinstance(X, Tensor)
 
 
+def check_container(X: Any) -> None:
+    """Raise TypeError for what skorch's nets take and the flywheel does not: it says what to pass instead."""
+    kind = type(X).__name__
+    if isinstance(X, DataLoader):
+        raise TypeError(f"X is a {kind}: pass its Dataset, X.dataset. Batches have the batch_size of the nets.")
+    if isinstance(X, Mapping):
+        raise TypeError(f"X is a {kind}, but rows are one array: join the parts, and let the module take them apart.")
+    if isinstance(X, list) and X and isinstance(X[0], tuple) and any(isinstance(part, Tensor) for part in X[0]):
+        raise TypeError(
+            "X is a list of a Dataset's items, as scikit-learn's cross-validation makes of one: pass "
+            "skorch.helper.SliceDataset(dataset) as X and the labels as y."
+        )
+
+
 def read_rows(estimator: Any, X: Any, *, reset: bool) -> Tensor | Dataset:
     """X after scikit-learn's checks, as a tensor without a copy where that can be, or the Dataset itself.
 
@@ -64,6 +79,7 @@ def read_rows(estimator: Any, X: Any, *, reset: bool) -> Tensor | Dataset:
         For infinite values, NaN where it is no missing cell, wrong shapes, too few rows, or another number of features
         than in fit.
     """
+    check_container(X)
     if reset:
         estimator.input_offset_ = estimator.input_scale_ = None
         estimator.encoder_ = estimator.input_features_ = estimator.input_medians_ = estimator.input_projection_ = None
@@ -110,7 +126,8 @@ def _as_array(X: Any) -> Any:
     if isinstance(X, Tensor):
         if X.layout != torch.strided:
             raise TypeError("X is a sparse tensor, but dense rows are required: pass X.to_dense().")
-        return X.detach().cpu().numpy()
+        wide = X.float() if X.dtype.is_floating_point and X.dtype.itemsize < 4 else X  # numpy has no bfloat16
+        return wide.detach().cpu().numpy()
     kinds = [dtype.kind for dtype in X.dtypes] if isinstance(X, pd.DataFrame) else [kind_of(X)]
     if any(kind in "mM" for kind in kinds):
         raise TypeError("X holds dates or durations (datetime64 or timedelta64): turn them into numbers.")

@@ -55,11 +55,30 @@ def read_labels(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
         row = int(np.flatnonzero(~np.isfinite(labels))[0])
         raise ValueError(f"Input y contains NaN or infinity (first in row {row}).")
+    _check_one_type(labels)
     check_classification_targets(labels)
     classes, codes = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
-        raise ValueError(f"y has one class only ({classes[0]!r}): the classifier needs at least 2 classes.")
+        raise ValueError(f"y has one class only ({classes.tolist()[0]!r}): the classifier needs at least 2 classes.")
     return labels, classes, codes.astype(np.int64)
+
+
+def _check_one_type(labels: np.ndarray) -> None:
+    """Raise ValueError if labels (n,) of dtype object are no texts: scikit-learn sorts and scores no others."""
+    if labels.dtype != object:
+        return
+    found = {type(label): row for row, label in reversed(list(enumerate(labels)))}
+    if all(issubclass(kind, str) for kind in found):
+        return
+    kinds = sorted(found, key=found.__getitem__)[:3]
+    names = " and ".join(kind.__name__ for kind in kinds)
+    if len(found) > 1:
+        rows = ", ".join(str(found[kind]) for kind in kinds)
+        what = f"labels of several types, {names} (first in rows {rows}): make them one, as y.astype(str) does"
+    else:
+        plain = names if issubclass(kinds[0], (bool, int, float, np.generic)) else "str"
+        what = f"labels of type {names}: pass y.astype({plain!r})"
+    raise ValueError(f"Unknown label type: y has dtype object and holds {what}.")
 
 
 def _plain_labels(y: Any) -> Any:
@@ -68,22 +87,25 @@ def _plain_labels(y: Any) -> Any:
     return np.asarray(y) if is_extension and kind_of(y) in "biu" else y
 
 
-def check_same_index(X: Any, y: Any) -> None:
+def check_same_index(X: Any, y: Any, names: tuple[str, str] = ("X", "y")) -> None:
     """Raise ValueError if X and y are pandas objects whose indices differ: rows are paired by position.
 
-    Results come back under an index, so there must be one. The same labels in another order are an error too.
+    Results come back under an index, so there must be one. The same labels in another order are an error too. ``names``
+    are those of the two in the message.
     """
     if not (isinstance(X, _PANDAS) and isinstance(y, _PANDAS)) or X.index.equals(y.index):
         return
     of_X, of_y = X.index.tolist(), y.index.tolist()
+    first, second = names
     if set(of_X) == set(of_y) and X.index.is_unique and y.index.is_unique:
         raise ValueError(
-            "X and y have the same index labels in another order, but rows are paired by position: pass y.loc[X.index]."
+            f"{first} and {second} have the same index labels in another order, but rows are paired by position: "
+            f"pass {second}.loc[{first}.index]."
         )
     row = next((i for i, (a, b) in enumerate(zip(of_X, of_y, strict=True)) if a != b), 0)
     raise ValueError(
-        f"X and y have different indices (row {row} is {of_X[row]!r} in X and {of_y[row]!r} in y), but rows are "
-        f"paired by position: align them, or reset both with reset_index(drop=True)."
+        f"{first} and {second} have different indices (row {row} is {of_X[row]!r} in {first} and {of_y[row]!r} in "
+        f"{second}), but rows are paired by position: align them, or reset both with reset_index(drop=True)."
     )
 
 

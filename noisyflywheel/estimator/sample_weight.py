@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import _check_sample_weight
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
@@ -42,6 +43,7 @@ def check_sample_weight(sample_weight: Any, codes: NDArray[np.int64]) -> NDArray
     if sample_weight is None:
         return None
     weights = _check_sample_weight(sample_weight, codes, dtype=np.float64, ensure_non_negative=True)
+    assert_all_finite(weights, input_name="sample_weight")  # one number for all rows is not looked at above
     if len(np.unique(codes[weights > 0])) < 2:
         raise ValueError("sample_weight leaves rows of fewer than 2 classes with a weight above 0.")
     return None if (weights == weights[0]).all() else np.asarray(weights)

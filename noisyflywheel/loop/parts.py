@@ -221,7 +221,13 @@ class FlywheelParts:
     def go_on_from(self, saved: dict[str, Any]) -> None:
         """Begin where another fit ended, whose `state_dict` is ``saved``; ValueError if it had other parts."""
         self._check_parts(saved)
-        self.load_state_dict(saved)
+        try:
+            self.load_state_dict(saved)
+        except (KeyError, RuntimeError) as error:  # torch and skorch compare weights and callbacks by name
+            raise ValueError(
+                f"warm_start=True goes on with the nets of the last fit, but these have other weights or callbacks "
+                f"({' '.join(str(error).split())}): set them back, or set warm_start=False to fit anew."
+            ) from error
         self.first_cycle = self.state.cycle
 
     def _check_parts(self, saved: dict[str, Any]) -> None:

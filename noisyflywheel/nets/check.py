@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -36,11 +38,8 @@ def check_forward(trainer: Trainer, x: Tensor, n_classes: int, name: str) -> Non
     check_criterion(trainer.net, n_classes, name)
     check_monitors(trainer.net, name)
     trainer.net._set_training(False)
-    try:
-        with torch.no_grad(), trainer.autocast():
-            output = trainer.net.infer(x)
-    except (RuntimeError, TypeError, ValueError, IndexError) as error:
-        raise ValueError(f"{name} cannot take rows of shape {tuple(x.shape[1:])}: {error}") from error
+    with naming_rows(name, x), torch.no_grad(), trainer.autocast():
+        output = trainer.net.infer(x)
     output = output[0] if isinstance(output, tuple) else output
     if not isinstance(output, Tensor):
         raise TypeError(f"{name} returns a {type(output).__name__}, not a Tensor.")
@@ -48,6 +47,15 @@ def check_forward(trainer: Trainer, x: Tensor, n_classes: int, name: str) -> Non
     if kind == "custom":
         output, kind = trainer.net._get_predict_nonlinearity()(output), "probabilities"
     check_output(output, kind, len(x), n_classes, name)
+
+
+@contextmanager
+def naming_rows(name: str, x: Tensor) -> Iterator[None]:
+    """Errors inside are a ValueError that says which net cannot take rows like x (B, ...)."""
+    try:
+        yield
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        raise ValueError(f"{name} cannot take rows of shape {tuple(x.shape[1:])}: {error}") from error
 
 
 def check_output(output: Tensor, kind: str, n_rows: int, n_classes: int, name: str) -> None:

@@ -17,7 +17,15 @@ from torch.nn import functional as F
 
 from noisyflywheel.em.losses import cross_entropy
 
-TRAINING_STEPS = ("get_loss", "train_step", "train_step_single", "run_single_epoch", "fit_loop")
+TRAINING_STEPS = (
+    "get_loss",
+    "train_step",
+    "train_step_single",
+    "run_single_epoch",
+    "fit_loop",
+    "get_iterator",
+    "get_dataset",
+)
 """Methods of a skorch net that the flywheel replaces by its own."""
 
 
@@ -59,12 +67,12 @@ def warm_up_loss(net: NeuralNet) -> Callable[..., Tensor]:
 
 
 def check_training_steps(net: NeuralNet, name: str) -> None:
-    """Raise ValueError if the net's class has a training step or a loss of its own: it would never be called."""
+    """Raise ValueError if the net's class has a training step, loss or batches of its own: never called."""
     for step in TRAINING_STEPS:
         if getattr(type(net), step) not in (getattr(NeuralNet, step), getattr(NeuralNetClassifier, step)):
             raise ValueError(
                 f"{name} overrides {step} ({type(net).__name__}.{step}), which is never called: the flywheel trains "
-                f"with its own losses (Eqs. 8 and 13). What can be changed is the module, the optimizer and callbacks."
+                f"with its own losses (Eqs. 8 and 13) and batches. What can be changed: module, optimizer, callbacks."
             )
 
 

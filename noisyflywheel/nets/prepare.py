@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from torch import nn
 from noisyflywheel.backbones import MLP, FoldedMLP, SmallResNet
 from noisyflywheel.em.some_rows import MANY_ROWS
 from noisyflywheel.nets.criterion import check_training_steps
+from noisyflywheel.nets.workers import check_batches
 
 _SILENCED = ("train_loss", "valid_loss", "valid_acc", "print_log")
 """skorch's default callbacks that read what is not recorded here (per-batch losses, a held-out set)."""
@@ -79,14 +81,17 @@ def check_net(net: Any, name: str) -> None:
     TypeError
         If it is not a skorch ``NeuralNet``.
     ValueError
-        If its batch size cannot be, it has a ``train_split`` of the user's (the flywheel trains on every row), or a
-        training step of its own.
+        If its batch size cannot be, it is a stack of members, it has a ``train_split`` of the user's (the flywheel
+        trains on every row), a training step of its own, or batches of its own (`check_batches`).
     """
     if not isinstance(net, NeuralNet):
         got = f"the class {net.__name__}" if inspect.isclass(net) else type(net).__name__
         raise TypeError(f"{name} must be a skorch NeuralNet or None, got {got}.")
-    if not isinstance(net.batch_size, int) or (net.batch_size < 1 and net.batch_size != -1):
-        raise ValueError(f"{name} has batch_size={net.batch_size!r}: it must be a positive int, or -1.")
+    if net.module is FoldedMLP or isinstance(net.module, FoldedMLP):
+        raise ValueError(f"{name} has module FoldedMLP, which trains in folds only: set n_folds, and {name}=None.")
+    size = net.batch_size
+    if not isinstance(size, Integral) or isinstance(size, bool) or (size < 1 and size != -1):
+        raise ValueError(f"{name} has batch_size={size!r}: it must be a positive int, or -1.")
     split = net.train_split
     default = isinstance(split, ValidSplit) and split.cv == 5 and split.random_state is None
     if split is not None and not default:
@@ -95,6 +100,7 @@ def check_net(net: Any, name: str) -> None:
             f"hold rows out. Set train_split=None."
         )
     check_training_steps(net, name)
+    check_batches(net, name)
 
 
 def prepare_net(net: NeuralNet, widths: dict[str, int], device: str | None, image: bool) -> NeuralNet:
@@ -115,13 +121,14 @@ def prepare_net(net: NeuralNet, widths: dict[str, int], device: str | None, imag
     net = clone(net)
     accepted = {} if isinstance(net.module, nn.Module) else inspect.signature(net.module).parameters
     given = net.get_params(deep=False)
-    params: dict[str, Any] = {"train_split": None}
+    params: dict[str, Any] = {"train_split": None, "batch_size": int(net.batch_size)}
     params |= {f"module__{k}": v for k, v in widths.items() if k in accepted and f"module__{k}" not in given}
     if device is not None:
         params["device"] = device
     if net.callbacks != "disable":
         defaults = {name for name, _ in net.get_default_callbacks()}
-        params |= {f"callbacks__{name}": None for name in _SILENCED if name in defaults}
+        silenced = {f"callbacks__{name}" for name in _SILENCED if name in defaults}
+        params |= {name: None for name in silenced if given.get(name, "there") is not None}  # skorch: not twice
     net.set_params(**params, verbose=0).initialize()
     if image:
         net.module_.to(memory_format=torch.channels_last)

@@ -112,6 +112,8 @@ class Trainer(Predicting):
         """Train on the batches of one epoch and return the mean loss (one host sync, at the end)."""
         net = self.net
         self._notify_within("on_epoch_begin", dataset_train=None, dataset_valid=None)
+        if not self._hears_batches:
+            net.history.new_batch()  # skorch's Checkpoint asks for the last one of an epoch
         net._set_training(True)
         self._seed_own_draws()
         total = torch.zeros((), device=self.device)

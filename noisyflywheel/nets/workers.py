@@ -1,12 +1,20 @@
-"""How a net's rows are read: what skorch users set with ``iterator_train__num_workers`` and its like."""
+"""How a net's rows are read: what skorch users set with ``iterator_train__num_workers`` and its like, and what not."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from skorch import NeuralNet
+from skorch.dataset import Dataset
+from torch.utils.data import DataLoader
 
 from noisyflywheel.data.workers import OPTIONS
+
+AS_HERE: dict[str, dict[str, Any]] = {
+    "iterator_train": {"shuffle": True, "drop_last": False},
+    "iterator_valid": {"shuffle": False, "drop_last": False},
+}
+"""What the flywheel does anyway. ``iterator_valid__batch_size`` would change no result."""
 
 
 def worker_options(**nets: NeuralNet) -> dict[str, Any]:
@@ -29,3 +37,29 @@ def worker_options(**nets: NeuralNet) -> dict[str, Any]:
                 raise ValueError(f"{name} has {prefix}__num_workers={n_workers!r}: it must be an int of at least 0.")
             found = options | found
     return found
+
+
+def check_batches(net: NeuralNet, name: str) -> None:
+    """Look for what would be ignored of how a net makes batches: every row is seen, in random order, by both nets.
+
+    Raises
+    ------
+    ValueError
+        For a Dataset or an iterator of the user's, and for parameters of an iterator beside `data.workers.OPTIONS`, but
+        those that ask for what is done anyway. The message names it.
+    """
+    for part, usual in (("dataset", Dataset), ("iterator_train", DataLoader), ("iterator_valid", DataLoader)):
+        if (own := getattr(net, part)) is not usual:
+            raise _never_used(name, part, own, "X may be a torch Dataset")
+        for key, value in net.get_params_for(part).items():
+            used = key in OPTIONS or (part, key) == ("iterator_valid", "batch_size")
+            if part != "dataset" and (used or value is None or AS_HERE[part].get(key) is value):
+                continue
+            instead = "set batch_size" if key == "batch_size" else "leave it out"
+            raise _never_used(name, f"{part}__{key}", value, instead)
+
+
+def _never_used(name: str, part: str, value: Any, instead: str) -> ValueError:
+    shown = getattr(value, "__name__", None) or repr(value)
+    reason = "batches are made here, of all rows in random order, the same for both nets"
+    return ValueError(f"{name} has {part}={shown}, which is never used: {reason}. Instead, {instead}.")

@@ -162,6 +162,8 @@ class VectorViews(BaseEstimator):
     def fit(self, x: Tensor) -> VectorViews:
         """Learn mean and scale of the features of ``x``, shape (n, d)."""
         self._check_parameters()
+        if x.ndim != 2:
+            raise ValueError(f"vectors must have shape (n, d), got {tuple(x.shape)}: pictures have ImageViews.")
         self.knee_ = heavy_tails(x)
         bent = self._bend(x.float())
         self.mean_, self.scale_ = feature_scale(bent)

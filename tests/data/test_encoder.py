@@ -202,6 +202,16 @@ def test_what_is_refused(table):
         TableEncoder().fit(pd.DataFrame([[1, 2]], columns=["a", "a"]))
     with pytest.raises(ValueError, match="expected, got shape"):
         TableEncoder().fit([1, 2])
+    with pytest.raises(ValueError, match=r"Found a table of shape \(0, .* at least 1 row"):
+        TableEncoder().fit(table[:0])
+    with pytest.raises(ValueError, match="is not there: X is a ndarray, the fit was on a DataFrame"):
+        TableEncoder().fit(table).transform(table.to_numpy())
+    with pytest.raises(ValueError, match="is not there: X is a DataFrame, the fit was on an array"):
+        TableEncoder().fit(table.to_numpy()).transform(table)
+
+
+def test_a_second_fit_forgets_the_names_of_the_first(table):
+    assert not hasattr(TableEncoder().fit(table).fit(table.to_numpy()), "feature_names_in_")
 
 
 def test_decimals_are_numbers():

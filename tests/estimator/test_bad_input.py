@@ -16,10 +16,12 @@ from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 from skorch.dataset import ValidSplit
+from skorch.helper import SliceDict
 from torch import nn
-from torch.utils.data import IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from noisyflywheel import DivergenceError, FlywheelClassifier
+from noisyflywheel.backbones import MLP, FoldedMLP
 from noisyflywheel.estimator.labels import read_labels
 from noisyflywheel.views import VectorViews
 
@@ -60,8 +62,9 @@ class Module(nn.Module):
         return output if self.bend is None else self.bend(output)
 
 
-def net(bend=None, criterion=nn.CrossEntropyLoss, **kwargs):
-    return NeuralNetClassifier(Module, module__bend=bend, criterion=criterion, train_split=None, **kwargs)
+def net(bend=None, criterion=nn.CrossEntropyLoss, module=Module, **kwargs):
+    bends = {"module__bend": bend} if module is Module else {}
+    return NeuralNetClassifier(module, criterion=criterion, train_split=None, **bends, **kwargs)
 
 
 # 1. parameters: (parameters, exception, words)
@@ -75,6 +78,7 @@ PARAMETERS = [
     ({"n_folds": 0}, ValueError, "n_folds must be 'auto' or an int >= 1"),
     ({"n_folds": 2.5}, TypeError, "n_folds .* of type float"),
     ({"n_folds": 2, "views": None}, ValueError, "n_folds=2 cannot be had with views=None"),
+    ({"n_folds": 2, "main_net": net()}, ValueError, r"cannot be had with main_net=NeuralNetClassifier\(...\): set"),
     ({"n_cycles": None}, TypeError, "n_cycles .* of type NoneType"),
     ({"cycle_size": 1}, ValueError, "cycle_size must be None or an int >= 2"),
     ({"cycle_size": 2.0}, TypeError, "cycle_size"),
@@ -131,6 +135,7 @@ PARAMETERS = [
     ({"main_net": NeuralNetRegressor(Module, train_split=None)}, ValueError, "main_net has criterion MSELoss"),
     ({"main_net": NeuralNetBinaryClassifier(Module, module__n_classes=1, train_split=None)}, ValueError, "BCEWith"),
     ({"main_net": net(optimizer=torch.optim.SGD, lr=-1.0)}, ValueError, "[Ii]nvalid learning rate"),
+    ({"main_net": net(module=FoldedMLP)}, ValueError, "main_net has module FoldedMLP, .* and main_net=None"),
     ({"main_net": net(batch_size=0)}, ValueError, "main_net has batch_size=0"),
     ({"main_net": net(module__widht=3)}, TypeError, "widht"),
 ]  # fmt: skip
@@ -172,6 +177,10 @@ DATA = [
     (Items([X[i] for i in range(N)]), None, ValueError, "no second part to take as labels"),
     (Items([(with_value(X, np.nan)[i], 0) for i in range(N)]), Y, ValueError, "item 5 of the Dataset .* NaN"),
     (Stream(), Y, TypeError, "Dataset has no length"),
+    (DataLoader(TensorDataset(torch.from_numpy(X))), None, TypeError, "X is a DataLoader: pass its Dataset"),
+    ({"a": X, "b": X}, Y, TypeError, "X is a dict, but rows are one array"),
+    (SliceDict(a=X), Y, TypeError, "X is a SliceDict, but rows are one array"),
+    (list(zip(torch.from_numpy(X), Y, strict=True)), Y, TypeError, "X is a list of a Dataset's items.*SliceDataset"),
     (X, None, ValueError, "requires y to be passed"),
     (X, Y[:-1], ValueError, "inconsistent numbers of samples"),
     (X, np.zeros(N), ValueError, "y has one class only"),
@@ -183,7 +192,11 @@ DATA = [
     (X, pd.Series(pd.Categorical(["a", "b", None] * 10)), ValueError, "NaN or None .first in row 2"),
     (X, X[:, 0], ValueError, "Unknown label type: continuous"),
     (X, np.stack([Y, Y], 1), ValueError, "should be a 1d array"),
-    (X, np.array(["a", 1, 2] * 10, dtype=object), (TypeError, ValueError), "mix of label types|not supported"),
+    (X, np.array(["a", 1, 2] * 10, dtype=object), ValueError, r"dtype object .* str and int .first in rows 0, 1."),
+    (X, np.array([1, "a", 2] * 10, dtype=object), ValueError, r"dtype object .* int and str .first in rows 0, 1."),
+    (X, Y.astype(object), ValueError, r"y has dtype object and holds labels of type int: pass y.astype\('int'\)"),
+    (X, pd.Series(Y > 0, dtype=object), ValueError, r"of type bool: pass y.astype\('bool'\)"),
+    (X, np.zeros(N, dtype=int), ValueError, r"y has one class only \(0\)"),
     (X, "labels", (TypeError, ValueError), "Expected sequence or array-like|scalar|inconsistent|0-dim|Singleton"),
     (X, 3, TypeError, "Expected sequence or array-like|Singleton"),
     (X, [], ValueError, "inconsistent numbers of samples"),
@@ -242,6 +255,13 @@ def fitted():
 def test_bad_use_after_fit(fitted, call, error, words):
     with pytest.raises(error, match=words):
         call(deepcopy(fitted))
+
+
+def test_nets_and_views_of_vectors_refuse_pictures(no_training):
+    with pytest.raises(ValueError, match=r"main_net cannot take rows of shape \(3, 8, 8\)"):
+        FlywheelClassifier(main_net=net(module=MLP), **QUICK).fit(PICTURES, Y)
+    with pytest.raises(ValueError, match=r"vectors must have shape \(n, d\), got \(30, 3, 8, 8\).*ImageViews"):
+        FlywheelClassifier(views=VectorViews(), **QUICK).fit(PICTURES, Y)
 
 
 def test_softmax_with_a_criterion_for_logits_warns():
@@ -323,6 +343,13 @@ def test_a_missing_label_is_named_in_every_form(labels):
     given = [None if i == 3 else str(label) for i, label in enumerate(Y)]
     with pytest.raises(ValueError, match=r"NaN or None \(first in row 3\)"):
         FlywheelClassifier(**QUICK).fit(X, labels(given))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float8_e4m3fn])
+def test_narrow_tensors_are_taken(dtype):
+    narrow = torch.from_numpy(X).to(dtype)
+    packed, wide = FlywheelClassifier(**QUICK).fit(narrow, Y), FlywheelClassifier(**QUICK).fit(narrow.float(), Y)
+    assert (packed.predict_proba(narrow) == wide.predict_proba(narrow.float())).all()
 
 
 def test_fields_of_packed_records_are_taken():

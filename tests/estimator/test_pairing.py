@@ -19,8 +19,8 @@ def table(index=None):
     return pd.DataFrame(X, columns=["a", "b"], index=index)
 
 
-def fit(X, y):
-    return FlywheelClassifier(n_warmup_epochs=1, n_cycles=1, guard=False, random_state=0).fit(X, y)
+def fit(X, y, sample_weight=None):
+    return FlywheelClassifier(n_warmup_epochs=1, n_cycles=1, guard=False, random_state=0).fit(X, y, sample_weight)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,19 @@ def fit(X, y):
 def test_indices_that_differ_are_an_error(X, y, words):
     with pytest.raises(ValueError, match=words):
         fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "words"),
+    [
+        (table(LABELS), Y, r"X and sample_weight have the same index labels.*sample_weight.loc\[X.index\]"),
+        (X, pd.Series(Y, index=LABELS), "y and sample_weight have the same index labels"),
+        (table(), pd.Series(Y), "row 0 is 0 in X and 'row 29' in sample_weight"),
+    ],
+)
+def test_weights_of_another_index_are_an_error(X, y, words):
+    with pytest.raises(ValueError, match=words):
+        fit(X, y, pd.Series(np.arange(30.0), index=LABELS[::-1]))
 
 
 def test_equal_indices_and_other_containers_pass():

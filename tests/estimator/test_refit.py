@@ -7,6 +7,7 @@ import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from skorch import NeuralNetClassifier
+from skorch.callbacks import LRScheduler
 from torch import nn
 
 from noisyflywheel import FlywheelClassifier, FlywheelWarning
@@ -84,6 +85,21 @@ def test_warm_start_wants_the_same_rows():
         clf.fit(X + 1.0, Y)
     with pytest.raises(ValueError, match="warm_start=True needs"):
         clf.fit(X, Y, sample_weight=np.arange(300) + 1.0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"main_net__module__hidden": (5,)}, "size mismatch for"),
+        ({"main_net__callbacks": [("steps", LRScheduler("StepLR", step_size=1))]}, "'steps'"),
+    ],
+)
+def test_a_net_of_other_weights_or_callbacks_cannot_go_on(changed, words):
+    net = NeuralNetClassifier(MLP, module__hidden=(4,), criterion=nn.CrossEntropyLoss, train_split=None)
+    clf = FlywheelClassifier(net, **QUICK, warm_start=True).fit(X, Y)
+    with pytest.raises(ValueError, match=f"warm_start=True goes on with .* other weights or callbacks .*{words}"):
+        clf.set_params(**changed).fit(X, Y)
+    assert clf.n_iter_ == QUICK["n_cycles"]
 
 
 def test_without_warm_start_what_an_earlier_fit_left_is_not_gone_on_from():

@@ -123,6 +123,8 @@ def test_weighted_rows_by_hand():
         ([1.0, 1.0], r"sample_weight.shape == \(2,\), expected \(4,\)"),
         ([1.0, 1.0, -1.0, 1.0], "Negative values in data passed to `sample_weight`"),
         ([1.0, np.nan, 1.0, 1.0], "Input sample_weight contains NaN"),
+        (np.nan, "Input sample_weight contains NaN"),
+        (np.inf, "Input sample_weight contains infinity"),
         ([1.0, 1.0, 0.0, 0.0], "sample_weight leaves rows of fewer than 2 classes"),
     ],
 )

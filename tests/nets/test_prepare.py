@@ -2,12 +2,14 @@
 
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from skorch import NeuralNet, NeuralNetClassifier
 from skorch.callbacks import Callback, EpochScoring
-from skorch.dataset import ValidSplit
+from skorch.dataset import Dataset, ValidSplit
 from torch import nn
+from torch.utils.data import DataLoader
 
 from noisyflywheel.backbones import MLP, SmallResNet
 from noisyflywheel.nets.check import check_output
@@ -76,6 +78,64 @@ def test_prepare_silences_per_batch_printing_and_keeps_user_callbacks():
     assert not any(isinstance(callback, EpochScoring) for _, callback in ready.callbacks_)
     disabled = prepare_net(net(callbacks="disable"), WIDTHS, None, False)
     assert disabled.callbacks_ == []
+
+
+def test_callbacks_that_the_user_has_switched_off_stay_off():
+    mine = net(callbacks__print_log=None, callbacks__valid_acc=None, callbacks__epoch_timer=None)
+    assert prepare_net(mine, WIDTHS, None, False).callbacks_ == []
+
+
+def test_a_batch_size_of_numpy_is_one():
+    mine = net(batch_size=np.int64(16))
+    check_net(mine, "main_net")
+    assert type(prepare_net(mine, WIDTHS, None, False).batch_size) is int
+    for wrong in (True, np.float64(16.0), np.int64(0)):
+        with pytest.raises(ValueError, match="main_net has batch_size="):
+            check_net(net(batch_size=wrong), "main_net")
+
+
+class OwnLoader(DataLoader):
+    pass
+
+
+class OwnDataset(Dataset):
+    pass
+
+
+class OwnIterator(NeuralNetClassifier):
+    def get_iterator(self, dataset, training=False):
+        return super().get_iterator(dataset, training)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "words"),
+    [
+        ({"iterator_train": OwnLoader}, "iterator_train=OwnLoader, which is never used"),
+        ({"iterator_valid": OwnLoader}, "iterator_valid=OwnLoader"),
+        ({"dataset": OwnDataset}, "dataset=OwnDataset.*X may be a torch Dataset"),
+        ({"dataset__length": 3}, "dataset__length=3"),
+        ({"iterator_train__batch_size": 8}, "iterator_train__batch_size=8.*set batch_size"),
+        ({"iterator_train__sampler": [0]}, "iterator_train__sampler"),
+        ({"iterator_train__shuffle": False}, "iterator_train__shuffle=False"),
+        ({"iterator_train__drop_last": True}, "iterator_train__drop_last=True.*leave it out"),
+        ({"iterator_valid__collate_fn": list}, "iterator_valid__collate_fn=list"),
+        ({"iterator_train__num_worker": 2}, "iterator_train__num_worker=2"),
+    ],
+)
+def test_batches_of_the_users_are_refused(kwargs, words):
+    with pytest.raises(ValueError, match=f"main_net has {words}"):
+        check_net(net(**kwargs), "main_net")
+
+
+def test_an_overridden_iterator_is_refused():
+    with pytest.raises(ValueError, match="main_net overrides get_iterator .OwnIterator.get_iterator."):
+        check_net(OwnIterator(MLP, train_split=None), "main_net")
+
+
+def test_what_is_asked_of_batches_and_done_anyway_is_allowed():
+    asked = {"iterator_train__shuffle": True, "iterator_train__drop_last": False, "iterator_valid__batch_size": 512}
+    check_net(net(**asked, iterator_valid__shuffle=False, iterator_train__pin_memory=True), "main_net")
+    check_net(net(iterator_train__sampler=None, iterator_train__num_workers=2), "main_net")
 
 
 def test_prepare_follows_the_seed():

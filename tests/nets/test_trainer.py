@@ -3,7 +3,7 @@
 import pytest
 import torch
 from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, Checkpoint, LRScheduler, TrainEndCheckpoint
 from torch import nn
 from torch.nn import functional as F
 
@@ -93,6 +93,17 @@ def test_callbacks_hear_epochs_batches_and_gradients():
     trainer.epoch(steps(1))
     trainer.end()
     assert heard == ["begin", "grad", "batch", "epoch", "end"]
+
+
+@pytest.mark.parametrize("more", [[], [LRScheduler("StepLR", step_size=1)]])
+def test_checkpoints_of_skorch_are_written(more, tmp_path):
+    checkpoints = [Checkpoint(monitor=None, dirname=tmp_path / "last"), TrainEndCheckpoint(dirname=tmp_path / "end")]
+    trainer = make(callbacks=[*more, *checkpoints])
+    trainer.begin()
+    trainer.epoch(steps(2))
+    trainer.end()
+    assert (tmp_path / "last" / "params.pt").exists() and (tmp_path / "end" / "train_end_params.pt").exists()
+    assert len(trainer.net.history[-1, "batches"]) == (2 if more else 1)
 
 
 def test_a_callback_that_stops_training_is_told_apart_from_ctrl_c():

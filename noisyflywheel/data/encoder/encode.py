@@ -100,6 +100,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     def fit_transform(self, X: pd.DataFrame | ArrayLike, y: Any = None) -> NDArray[np.float32]:
         """Fit and return the features of the same rows, of shape (n, n_features_out)."""
         table = self._table(X)
+        if table.empty:
+            raise ValueError(f"Found a table of shape {table.shape} while at least 1 row and 1 column are required.")
         features = None if self.features is None else _names(self.features)
         text = _names(self.text)
         check_columns(table, [*(features or ()), *text])
@@ -108,6 +110,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         self._used = [column.name for column in plan if column.kind != "left out"]
         if not self._used:
             raise ValueError("no column is left to learn from")
+        self.__dict__.pop("feature_names_in_", None)
         if isinstance(X, pd.DataFrame):
             self.feature_names_in_ = np.asarray(X.columns, dtype=object)
         self.n_features_in_ = table.shape[1]
@@ -126,7 +129,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         table = self._table(X)
         gone = [name for name in self._used if name not in table.columns]
         if gone:
-            raise ValueError(f"the column {gone[0]!r} that was learnt from is not there")
+            named = hasattr(self, "feature_names_in_")
+            fit_on = "a DataFrame" if named else "an array, whose columns have no names"
+            why = f": X is a {type(X).__name__}, the fit was on {fit_on}" * (named != isinstance(X, pd.DataFrame))
+            raise ValueError(f"the column {gone[0]!r} that was learnt from is not there{why}")
         return np.asarray(self._columns.transform(table[self._used]), dtype=np.float32)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
