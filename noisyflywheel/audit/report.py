@@ -170,8 +170,11 @@ def _columns(audit: Any) -> list[dict[str, Any]]:
 def _strips(issues: pd.DataFrame, cards: list[dict[str, Any]], per_class: int) -> list[dict[str, Any]]:
     """The most doubtful suspects of each given class; the class with most suspects first."""
     suspects = issues.loc[suspect_mask(issues), "given_label"].map(label_text)
+    of_class: dict[str, list[dict[str, Any]]] = {}
+    for card in cards:
+        of_class.setdefault(card["given"], []).append(card)
     return [
-        {"name": name, "n": int(n), "cards": [card for card in cards if card["given"] == name][:per_class]}
+        {"name": name, "n": int(n), "cards": of_class.get(str(name), [])[:per_class]}
         for name, n in suspects.value_counts().items()
     ]
 
