@@ -21,7 +21,7 @@ from noisyflywheel.audit.identity import label_text
 from noisyflywheel.audit.report_numbers import percent, report_numbers
 from noisyflywheel.audit.report_rows import decided_rows, make_cards, review_data, suspect_rows
 from noisyflywheel.audit.truth import suspect_mask
-from noisyflywheel.audit.workspace import relative
+from noisyflywheel.audit.workspace import relative, replace_file
 
 PACKAGES = ("noisyflywheel", "scikit-learn", "skorch", "torch", "numpy", "pandas")
 MAX_CONTENT = 5000
@@ -112,9 +112,8 @@ def write_report(
         "settings": _settings(audit, settings),
         "versions": _versions(),
     }
-    path = Path(path)
-    path.write_text(_template().render(context), encoding="utf-8")
-    return path
+    page: str = _template().render(context)
+    return replace_file(Path(path), page.encode("utf-8", "backslashreplace"))
 
 
 def _check_lengths(n: int, **arrays: Any) -> None:

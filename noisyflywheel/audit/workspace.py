@@ -66,7 +66,8 @@ def sha256(path: Path) -> str:
 
 def save_origin(folder: Path, origin: Origin) -> None:
     """Write the record of an audit."""
-    replace_file(folder / RECORD, (json.dumps(asdict(origin), indent=1, ensure_ascii=False) + "\n").encode())
+    text = json.dumps(asdict(origin), indent=1, ensure_ascii=False) + "\n"
+    replace_file(folder / RECORD, text.encode("utf-8", "backslashreplace"))  # JSON's form of a name that is no text
 
 
 def load_origin(folder: Path) -> Origin:
