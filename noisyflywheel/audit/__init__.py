@@ -15,6 +15,7 @@ from noisyflywheel.audit.folder import image_manifest
 from noisyflywheel.audit.matching import read_issues
 from noisyflywheel.audit.notebook import ReviewDisplay, review
 from noisyflywheel.audit.preflight import Finding, preflight
+from noisyflywheel.audit.probabilities import audit_probabilities
 from noisyflywheel.audit.relearn import RelearntAudit, relearn
 from noisyflywheel.audit.report import write_report
 from noisyflywheel.audit.table import TableAudit, audit_table
@@ -30,6 +31,7 @@ __all__ = [
     "TableEncoder",
     "WrongLabels",
     "apply_corrections",
+    "audit_probabilities",
     "audit_table",
     "class_summary",
     "cross_val_audit",

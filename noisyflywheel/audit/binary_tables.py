@@ -126,11 +126,11 @@ class ExcelFile:
             check_rules(sheet)
         for name, cells in changes.items():
             for row, value in cells.items():
-                sheet.cell(self.lines[row], self.names.index(name) + 1).value = value
+                _write(sheet.cell(self.lines[row], self.names.index(name) + 1), value)
         for place, (name, column) in enumerate((added or {}).items(), width + 1):
-            sheet.cell(1, place).value = name
+            _write(sheet.cell(1, place), name)
             for line, cell in zip(self.lines, column, strict=True):
-                sheet.cell(line, place).value = cell
+                _write(sheet.cell(line, place), cell)
         for row in sorted(dropped, reverse=True):
             sheet.delete_rows(self.lines[row])
         if dropped:
@@ -147,7 +147,12 @@ class ExcelFile:
             if known.value is None and known.data_type != "str":  # "str" is a text, here an empty one
                 bare.append(cell.coordinate)
                 continue
-            cell.value = known.value
-            if cell.data_type == "f":  # a text that starts with "="
-                cell.data_type = "s"
+            _write(cell, known.value)
         return bare
+
+
+def _write(cell: Any, value: Any) -> None:
+    """Put a value into a cell; a text that starts with "=" is a text and no formula."""
+    cell.value = value
+    if cell.data_type == "f":
+        cell.data_type = "s"

@@ -12,9 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import check_consistent_length
 
 from noisyflywheel.audit.held_out import kept_fold
 from noisyflywheel.audit.posterior import (
@@ -25,7 +23,7 @@ from noisyflywheel.audit.posterior import (
 )
 from noisyflywheel.estimator.issues import class_summary, label_issues_frame
 from noisyflywheel.estimator.label_quality import calibrated
-from noisyflywheel.estimator.labels import check_same_index
+from noisyflywheel.estimator.labels import read_labels
 
 OWN_SHARE = 1.5
 """How much the probability of the given label counts in the ranking, beside its posterior through a T found here."""
@@ -98,7 +96,7 @@ def _out_of_fold(
     return proba, np.mean(known, axis=0) if known else None
 
 
-def _index_of(*tables: Any) -> pd.Index | None:
+def index_of(*tables: Any) -> pd.Index | None:
     """Index of the first argument that has one."""
     return next((t.index for t in tables if isinstance(t, pd.DataFrame | pd.Series)), None)
 
@@ -122,6 +120,21 @@ def _verdicts(proba: Array, given: NDArray[np.int64], T: Array | None) -> tuple[
         clean, posterior = posterior_of_known(proba, given, T)
     odds = share * _log_odds(proba[own, given]) + _log_odds(posterior[own, given])
     return expit(odds / (share + 1)), clean, posterior, T
+
+
+def audit_of(
+    proba: Array,
+    labels: NDArray[Any],
+    classes: NDArray[Any],
+    given: NDArray[np.int64],
+    T: Array | None = None,
+    index: pd.Index | None = None,
+) -> CrossValAudit:
+    """Audit from probabilities (n, K) of rows that their models never saw; T (K, K) if the models know it."""
+    quality, clean, posterior, T = _verdicts(proba, given, T)
+    clean_proba = calibrated(quality, posterior[np.arange(given.size), given])
+    issues = label_issues_frame(labels, classes, quality, clean_proba, clean, posterior, index)
+    return CrossValAudit(classes, clean_proba, posterior, T, issues)
 
 
 def cross_val_audit(
@@ -169,15 +182,10 @@ def cross_val_audit(
     Raises
     ------
     ValueError
-        If X and y differ in length or index, y has fewer than two classes, or a row is never held out.
+        If X and y differ in length or index, y has fewer than two classes or a missing label, or a row is never held
+        out.
     """
-    check_consistent_length(X, y)
-    check_same_index(X, y)
-    labels = np.asarray(y)
-    check_classification_targets(labels)
-    classes, given = np.unique(labels, return_inverse=True)
-    if classes.size < 2:
-        raise ValueError("cross_val_label_issues needs at least two classes in y")
+    labels, classes, given = read_labels(X, y)
     together = None if groups is None else np.asarray(groups)
     if together is not None and together.shape != labels.shape:
         raise ValueError(f"groups has shape {together.shape}, y has {labels.shape}")
@@ -188,11 +196,7 @@ def cross_val_audit(
     weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
     kept_in = None if fold_dir is None else Path(fold_dir)
     proba, T = _out_of_fold(estimator, X, labels, classes, cv, together, n_jobs, weights, kept_in)
-    quality, clean, posterior, T = _verdicts(proba, given, T)
-    clean_proba = calibrated(quality, posterior[np.arange(given.size), given])
-    index = _index_of(y, X)
-    issues = label_issues_frame(labels, classes, quality, clean_proba, clean, posterior, index)
-    return CrossValAudit(classes, clean_proba, posterior, T, issues)
+    return audit_of(proba, labels, classes, given, T, index_of(y, X))
 
 
 def cross_val_label_issues(

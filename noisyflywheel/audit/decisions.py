@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +18,8 @@ DECISIONS = ("accept", "reject", "set", "skip", "drop")
 DECISION_COLUMNS = ("row", "fingerprint", "given_label", "decision", "new_label", "by", "when")
 CHANGE_COLUMNS = ("row", "fingerprint", "action", "from", "to", "why", "by", "when")
 POLICIES = ("keep", "drop", "refurbish", "flag")
+Issue = Mapping[Any, Any]
+"""One line of a table of issues, by column."""
 
 
 def check_decisions(decisions: pd.DataFrame) -> pd.DataFrame:
@@ -56,7 +59,15 @@ def _row_numbers(cells: pd.Series) -> pd.Series:
 
 
 def rows_to_change(issues: pd.DataFrame, min_confidence: float = 0.0) -> NDArray[np.bool_]:
-    """Suspects whose best other label is at least `min_confidence` likely, as a mask of shape (n,)."""
+    """Suspects whose best other label is at least `min_confidence` likely, as a mask of shape (n,).
+
+    Raises
+    ------
+    ValueError
+        If no line says how likely it is, as those of cleanlab do not.
+    """
+    if min_confidence > 0 and len(issues) and issues["refurbished_confidence"].isna().all():
+        raise ValueError("these issues have no refurbished_confidence, as those of cleanlab: min_confidence must be 0")
     other = issues["refurbished_label"].to_numpy() != issues["given_label"].to_numpy()
     sure = issues["refurbished_confidence"].to_numpy() >= min_confidence
     suspect = suspect_mask(issues)
@@ -68,7 +79,7 @@ def undecided_suspects(
 ) -> NDArray[np.bool_]:
     """`rows_to_change` without the rows that decisions are about, skipped ones too, as a mask of shape (n,)."""
     rows = rows_to_change(issues, min_confidence)
-    rows[[place for place, _ in _decided_lines(issues, decisions)]] = False
+    rows[[place for place, _, _ in _decided_lines(issues, decisions)]] = False
     return rows
 
 
@@ -98,11 +109,10 @@ def planned_changes(
     ValueError
         For decisions about rows that were not judged, or whose label or content is another one by now.
     """
-    lines = _decided_lines(issues, decisions)
-    changes = [_decided(issues.iloc[place], line) for place, line in lines]
+    changes = [_decided(issue, line) for _, issue, line in _decided_lines(issues, decisions)]
     if policy in ("drop", "refurbish"):
         open_rows = undecided_suspects(issues, min_confidence, decisions)
-        changes += [_automatic(issues.iloc[place], policy) for place in np.flatnonzero(open_rows)]
+        changes += [_automatic(issue, policy) for issue in issues[open_rows].to_dict("records")]
     table = pd.DataFrame([c for c in changes if c], columns=list(CHANGE_COLUMNS), dtype=object)
     return table.sort_values("row", key=lambda rows: rows.astype(int), ignore_index=True)
 
@@ -129,33 +139,36 @@ def known_labels(issues: pd.DataFrame, decisions: pd.DataFrame) -> pd.DataFrame:
         As `planned_changes`.
     """
     lines = [
-        (place, _right_label(issues.iloc[place], line), line.decision == "drop")
-        for place, line in _decided_lines(issues, decisions)
+        (place, _right_label(issue, line), line.decision == "drop")
+        for place, issue, line in _decided_lines(issues, decisions)
         if line.decision != "skip"
     ]
     return pd.DataFrame(lines, columns=["place", "label", "drop"]).astype({"place": np.intp, "drop": bool})
 
 
-def _decided_lines(issues: pd.DataFrame, decisions: pd.DataFrame | None) -> list[tuple[int, Any]]:
-    """Each decision, checked, behind the line of issues that it is about."""
+def _decided_lines(issues: pd.DataFrame, decisions: pd.DataFrame | None) -> list[tuple[int, Issue, Any]]:
+    """Each decision, checked, behind the line of issues that it is about and the place of that."""
     if decisions is None:
         return []
-    known = pd.Series(np.arange(len(issues)), index=issues["row"].astype(int))
-    return [(_place(line, known, issues), line) for line in check_decisions(decisions).itertuples()]
+    known = {int(row): place for place, row in enumerate(issues["row"])}
+    table = check_decisions(decisions)
+    for row in table["row"]:
+        if row not in known:
+            raise ValueError(f"a decision speaks of row {row}, which was not judged")
+    places = [known[row] for row in table["row"]]
+    judged = issues.iloc[places].to_dict("records")
+    for line, issue in zip(table.itertuples(), judged, strict=True):
+        _check_same_row(line, issue)
+    return list(zip(places, judged, table.itertuples(), strict=True))
 
 
-def _place(line: Any, known: pd.Series, issues: pd.DataFrame) -> int:
-    """Line of issues that a decision is about."""
+def _check_same_row(line: Any, judged: Issue) -> None:
+    """Refuse a decision that was made on another row."""
     row = int(line.row)
-    if row not in known.index:
-        raise ValueError(f"a decision speaks of row {row}, which was not judged")
-    place = int(known[row])
-    judged = issues.iloc[place]
-    if _given(line.fingerprint) and "fingerprint" in issues.columns and line.fingerprint != judged["fingerprint"]:
+    if _given(line.fingerprint) and "fingerprint" in judged and line.fingerprint != judged["fingerprint"]:
         raise ValueError(f"row {row} is not the row that was decided on: its content is another one")
     if _given(line.given_label) and not same_label(line.given_label, judged["given_label"]):
         raise ValueError(f"row {row} was decided on with the label {line.given_label!r}, now {judged['given_label']!r}")
-    return place
 
 
 def _given(value: Any) -> bool:
@@ -169,7 +182,7 @@ def same_label(a: Any, b: Any) -> bool:
     return x == y or unguard_cell(x) == y or x == unguard_cell(y)
 
 
-def _right_label(issue: pd.Series, line: Any) -> Any:
+def _right_label(issue: Issue, line: Any) -> Any:
     """Label of a row after a decision; a suggestion is accepted as it is now where it was not written down."""
     if line.decision not in ("accept", "set"):
         return issue["given_label"]
@@ -179,7 +192,7 @@ def _right_label(issue: pd.Series, line: Any) -> Any:
     return unguard_cell(line.new_label)
 
 
-def _decided(issue: pd.Series, line: Any) -> dict[str, Any] | None:
+def _decided(issue: Issue, line: Any) -> dict[str, Any] | None:
     """Change that follows from a decision, or None."""
     by, when = (str(value) if _given(value) else "" for value in (line.by, line.when))
     if line.decision == "drop":
@@ -190,7 +203,7 @@ def _decided(issue: pd.Series, line: Any) -> dict[str, Any] | None:
     return _change(issue, "set", to, f"decision: {line.decision}", by, when)
 
 
-def _automatic(issue: pd.Series, policy: str) -> dict[str, Any] | None:
+def _automatic(issue: Issue, policy: str) -> dict[str, Any] | None:
     """Change that follows from the policy, or None."""
     when = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     why = f"policy: {policy}, confidence {issue['refurbished_confidence']:.3f}"
@@ -201,7 +214,7 @@ def _automatic(issue: pd.Series, policy: str) -> dict[str, Any] | None:
     return _change(issue, "set", issue["refurbished_label"], why, "", when)
 
 
-def _change(issue: pd.Series, action: str, to: Any, why: str, by: str, when: str) -> dict[str, Any]:
+def _change(issue: Issue, action: str, to: Any, why: str, by: str, when: str) -> dict[str, Any]:
     """One line of the log."""
     values = (int(issue["row"]), issue.get("fingerprint", ""), action, issue["given_label"], to, why, by, when)
     return dict(zip(CHANGE_COLUMNS, values, strict=True))

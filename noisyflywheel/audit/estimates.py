@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
+ROUNDING = 1e-6
+"""How far a probability may lie outside [0, 1]."""
+
 EXACT = 2_000
 """Rows up to which the distribution of the count is computed, not approximated."""
 
@@ -49,6 +52,11 @@ def estimate_wrong_labels(clean_proba: ArrayLike, level: float = 0.9) -> WrongLa
     -------
     estimate : WrongLabels
 
+    Raises
+    ------
+    ValueError
+        For probabilities that are not in [0, 1], NaN too, or a level that is not between 0 and 1.
+
     Examples
     --------
     >>> from noisyflywheel.audit import estimate_wrong_labels
@@ -56,6 +64,10 @@ def estimate_wrong_labels(clean_proba: ArrayLike, level: float = 0.9) -> WrongLa
     WrongLabels(expected=50.0, low=42, high=58, level=0.9)
     """
     p = 1.0 - np.asarray(clean_proba, dtype=np.float64)
+    if bad := np.flatnonzero(~((p >= -ROUNDING) & (p <= 1 + ROUNDING))).tolist():
+        raise ValueError(f"clean_proba must hold probabilities in [0, 1]; row {bad[0]} does not")
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie between 0 and 1; got {level!r}")
     tail = (1 - level) / 2
     if len(p) <= EXACT:
         below = np.cumsum(count_distribution(p))

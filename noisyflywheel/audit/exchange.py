@@ -31,12 +31,28 @@ def to_cleanlab(issues: pd.DataFrame, classes: ArrayLike) -> pd.DataFrame:
     -------
     table : DataFrame of n rows
         `is_label_issue`, `label_quality`, and as codes `given_label` and `predicted_label`.
+
+    Raises
+    ------
+    ValueError
+        If a column is not there, or a label is not among the classes.
     """
     codes = {label_text(name): code for code, name in enumerate(np.asarray(classes))}
-    table = issues[list(CLEANLAB_COLUMNS)].assign(is_label_issue=suspect_mask(issues))
+    table = _cleanlab_columns(issues)
     for name in ("given_label", "predicted_label"):
-        table[name] = [codes[label_text(value)] for value in issues[name]]
+        texts = [label_text(value) for value in issues[name]]
+        if unknown := set(texts) - set(codes):
+            raise ValueError(f"the {name} {min(unknown)!r} is not among the classes {list(codes)[:5]}")
+        table[name] = [codes[text] for text in texts]
     return table
+
+
+def _cleanlab_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns that cleanlab and we share."""
+    gone = [name for name in CLEANLAB_COLUMNS if name not in table.columns]
+    if gone:
+        raise ValueError(f"the table of issues has no column {gone[0]!r}; its columns are {', '.join(map(str, table))}")
+    return table[list(CLEANLAB_COLUMNS)].assign(is_label_issue=suspect_mask(table))
 
 
 def from_cleanlab(table: pd.DataFrame, classes: ArrayLike) -> pd.DataFrame:
@@ -54,10 +70,17 @@ def from_cleanlab(table: pd.DataFrame, classes: ArrayLike) -> pd.DataFrame:
     issues : DataFrame of n rows
         The columns of `get_label_issues`; the refurbished label is the predicted one, and confidences, which cleanlab
         does not say, are NaN.
+
+    Raises
+    ------
+    ValueError
+        If a column is not there, or a code is none of 0 … K-1.
     """
-    names = np.asarray(classes)
-    issues = table[list(CLEANLAB_COLUMNS)].assign(is_label_issue=suspect_mask(table))
+    names, issues = np.asarray(classes), _cleanlab_columns(table)
     for name in ("given_label", "predicted_label"):
+        wrong = ~table[name].isin(range(len(names))).to_numpy()
+        if wrong.any():
+            raise ValueError(f"the {name} {table[name].iloc[wrong.argmax()]} is no code of {len(names)} classes")
         issues[name] = names[table[name].to_numpy(dtype=np.intp)]
     issues.insert(4, "predicted_confidence", np.nan)
     return issues.assign(refurbished_label=issues["predicted_label"], refurbished_confidence=np.nan)

@@ -40,7 +40,7 @@ def image_manifest(folder: str | Path, label: str = "label") -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If there is no picture in a class, or the metadata lacks a column.
+        If there is no picture in a class, the name of one is not in UTF-8, or the metadata lacks a column.
     """
     root = Path(folder)
     splits = split_folders(root)
@@ -74,6 +74,9 @@ def _one_folder(folder: Path, root: Path, label: str) -> pd.DataFrame:
     ]
     if not rows:
         raise ValueError(f"{folder} has no subfolders with pictures; one subfolder per class is expected")
+    odd = next((name for name, _ in rows if not _is_text(name)), None)
+    if odd is not None:
+        raise ValueError(f"the name of the picture {ascii(odd)} in {folder} is not in UTF-8: rename it")
     return pd.DataFrame(rows, columns=["path", "label"])
 
 
@@ -86,6 +89,15 @@ def _described(path: Path, root: Path, label: str) -> pd.DataFrame:
     below = path.parent.relative_to(root)
     paths = [(below / str(name)).as_posix() for name in table["file_name"]]
     return pd.DataFrame({"path": paths, "label": table[label]})
+
+
+def _is_text(name: str) -> bool:
+    """Whether the name of a file can be written in UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _hidden(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,15 +33,15 @@ def read_issues(path: Any) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If cells are not separated by commas, a column of a table of issues is not there, or a cell of
-        `is_label_issue`, a quality or a confidence cannot be read.
+        If the file is empty or not UTF-8, cells are not separated by commas, a column of a table of issues is not
+        there, or a cell of `is_label_issue`, a quality or a confidence cannot be read.
     """
     text = {*LABEL_COLUMNS, "fingerprint", "path", "decision", "by", "when", "why"}
-    names = pd.read_csv(path, nrows=0).columns
+    names = _read_csv(path, nrows=0).columns
     if hasattr(path, "seek"):
         path.seek(0)
     _check_names([str(name) for name in names])
-    table = pd.read_csv(path, keep_default_na=False, dtype={name: str for name in names if name in text})
+    table = _read_csv(path, keep_default_na=False, dtype={name: str for name in names if name in text})
     for name in text & set(names):
         table[name] = table[name].astype(object).map(unguard_cell)
     if not table.index.equals(pd.RangeIndex(len(table))):
@@ -48,6 +49,17 @@ def read_issues(path: Any) -> pd.DataFrame:
     for name in {*NUMBER_COLUMNS} & set(names):
         table[name] = _numbers(table, name)
     return table.assign(is_label_issue=suspect_mask(table)) if "is_label_issue" in names else table
+
+
+def _read_csv(path: Any, **options: Any) -> pd.DataFrame:
+    """`pandas.read_csv` with errors that say what to do."""
+    named = path if isinstance(path, str | Path) else "the table"
+    try:
+        return pd.read_csv(path, **options)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{named} is not UTF-8: save it as CSV UTF-8") from error
+    except pd.errors.EmptyDataError as error:
+        raise ValueError(f"{named} is empty") from error
 
 
 def _check_names(names: list[str]) -> None:

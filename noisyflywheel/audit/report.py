@@ -18,10 +18,11 @@ from sklearn.utils.validation import _num_samples
 from noisyflywheel.audit.content import Content, fingerprint, is_paths, plain_value, show_rows
 from noisyflywheel.audit.evidence import find_evidence, rows_beside
 from noisyflywheel.audit.identity import label_text
+from noisyflywheel.audit.matching import NEEDED
 from noisyflywheel.audit.report_numbers import percent, report_numbers
 from noisyflywheel.audit.report_rows import decided_rows, make_cards, review_data, suspect_rows
 from noisyflywheel.audit.truth import suspect_mask
-from noisyflywheel.audit.workspace import relative
+from noisyflywheel.audit.workspace import relative, replace_file
 
 PACKAGES = ("noisyflywheel", "scikit-learn", "skorch", "torch", "numpy", "pandas")
 MAX_CONTENT = 5000
@@ -83,9 +84,10 @@ def write_report(
     Raises
     ------
     ValueError
-        If X or `texts` has another number of rows than the audit.
+        If X or `texts` has another number of rows than the audit, or that has none, or a table lacks a column.
     """
     issues = audit if isinstance(audit, pd.DataFrame) else audit.get_label_issues()
+    _check_issues(issues)
     issues = issues.assign(is_label_issue=suspect_mask(issues))
     _check_lengths(len(issues), X=X, texts=texts, files=files, features=features)
     shown = list(dict.fromkeys([*suspect_rows(issues, max_rows), *decided_rows(issues, decisions)]))
@@ -112,9 +114,19 @@ def write_report(
         "settings": _settings(audit, settings),
         "versions": _versions(),
     }
-    path = Path(path)
-    path.write_text(_template().render(context), encoding="utf-8")
-    return path
+    page: str = _template().render(context)
+    return replace_file(Path(path), page.encode("utf-8", "backslashreplace"))
+
+
+def _check_issues(issues: pd.DataFrame) -> None:
+    """Refuse a table that is none of label issues, or is empty."""
+    gone = [name for name in NEEDED if name not in issues.columns]
+    if gone:
+        raise ValueError(
+            f"the table of issues has no column {gone[0]!r}; its columns are {', '.join(map(str, issues))}"
+        )
+    if issues.empty:
+        raise ValueError("the table of issues has no rows")
 
 
 def _check_lengths(n: int, **arrays: Any) -> None:
@@ -170,8 +182,11 @@ def _columns(audit: Any) -> list[dict[str, Any]]:
 def _strips(issues: pd.DataFrame, cards: list[dict[str, Any]], per_class: int) -> list[dict[str, Any]]:
     """The most doubtful suspects of each given class; the class with most suspects first."""
     suspects = issues.loc[suspect_mask(issues), "given_label"].map(label_text)
+    of_class: dict[str, list[dict[str, Any]]] = {}
+    for card in cards:
+        of_class.setdefault(card["given"], []).append(card)
     return [
-        {"name": name, "n": int(n), "cards": [card for card in cards if card["given"] == name][:per_class]}
+        {"name": name, "n": int(n), "cards": of_class.get(str(name), [])[:per_class]}
         for name, n in suspects.value_counts().items()
     ]
 

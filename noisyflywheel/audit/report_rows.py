@@ -81,7 +81,8 @@ def named_file(files: Sequence[str] | None, place: int) -> dict[str, str | None]
         return {"file": None, "href": None}
     path = files[place]
     named = ":" not in path.split("/", 1)[0] or ADDRESS.match(path)
-    return {"file": path.rsplit("/", 1)[-1], "href": ("" if named else "./") + quote(path, safe="/.:")}
+    href = ("" if named else "./") + quote(path, safe="/.:", errors="surrogateescape")
+    return {"file": path.rsplit("/", 1)[-1], "href": href}
 
 
 def decided_rows(issues: pd.DataFrame, decisions: pd.DataFrame | None) -> list[int]:

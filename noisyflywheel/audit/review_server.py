@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from noisyflywheel.audit.decisions import planned_changes
+from noisyflywheel.audit.files import first_line
 from noisyflywheel.audit.matching import read_issues
 from noisyflywheel.audit.workspace import load_origin, open_issues, replace_file
 
@@ -49,7 +50,8 @@ class ReviewServer(ThreadingHTTPServer):
     Raises
     ------
     ValueError
-        If the folder is no audit's or has no report.
+        If the folder is no audit's, has no report, or its decisions cannot be read or are about other rows: the page
+        would not show them, and save over them.
     """
 
     daemon_threads = True
@@ -61,6 +63,7 @@ class ReviewServer(ThreadingHTTPServer):
             raise ValueError(f"{report} is not there")
         self.page = served_page(report.read_text(encoding="utf-8"), by).encode()
         self.decisions = folder / "decisions.csv"
+        self._check_saved()
         self.saving = threading.Lock()
         self.token = secrets.token_urlsafe(24) if token is None else token
         super().__init__((HOST, port), ReviewHandler)
@@ -73,6 +76,19 @@ class ReviewServer(ThreadingHTTPServer):
     def saved(self) -> bytes:
         """The decisions so far."""
         return self.decisions.read_bytes() if self.decisions.is_file() else b""
+
+    def check(self, data: bytes) -> None:
+        """Refuse decisions that `noisyflywheel apply` would refuse."""
+        planned_changes(self.issues, decisions=read_issues(io.BytesIO(data)))
+
+    def _check_saved(self) -> None:
+        """Refuse a file of decisions that no page can take over."""
+        data = self.saved()
+        try:
+            if data:
+                self.check(data)
+        except (ValueError, KeyError) as error:
+            raise ValueError(f"{self.decisions}: {first_line(error)}; mend it or move it away") from error
 
     def save(self, data: bytes, seen: str | None) -> bool:
         """Save decisions of a page that has `seen` this ETag; whether it was the last one."""
@@ -125,7 +141,7 @@ class ReviewHandler(BaseHTTPRequestHandler):
             return
         data = self.rfile.read(int(length))
         try:
-            self._check(data)
+            self.server.check(data)
             fresh = self.server.save(data, self.headers.get("If-Match"))
         except (ValueError, KeyError, OSError, pd.errors.ParserError) as error:
             self._answer(HTTPStatus.BAD_REQUEST, str(error).splitlines()[0].encode())
@@ -134,11 +150,6 @@ class ReviewHandler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.NO_CONTENT, tag=etag(data))
         else:
             self._answer(HTTPStatus.PRECONDITION_FAILED, b"decisions were saved elsewhere since: reload this page")
-
-    def _check(self, data: bytes) -> None:
-        """Refuse what `noisyflywheel apply` would refuse."""
-        decisions = read_issues(io.BytesIO(data))
-        planned_changes(self.server.issues, decisions=decisions)
 
     def _place(self, changes: bool) -> str | None:
         """What is asked for below the token; None once it is refused."""

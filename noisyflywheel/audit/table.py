@@ -159,9 +159,12 @@ def audit_table(
     Raises
     ------
     ValueError
-        For names that are no columns, labels that are no classes, or no column to learn from.
+        For names that are no columns, groups that are the labels, labels that are no classes, or no column to learn
+        from.
     """
     check_columns(table, [label, *([groups] if groups is not None else [])])
+    if groups == label:
+        raise ValueError(f"groups={groups!r} is the column of the labels")
     whole = with_missing(table, missing)
     has = ~is_missing(whole[label]).to_numpy()
     if not has.any():

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from noisyflywheel.audit.files import TableFile, guarded, open_table
+from noisyflywheel.audit.files import TableFile, first_line, guarded, open_table
 from noisyflywheel.audit.matching import read_issues
 
 RECORD = "audit.json"
@@ -66,7 +66,8 @@ def sha256(path: Path) -> str:
 
 def save_origin(folder: Path, origin: Origin) -> None:
     """Write the record of an audit."""
-    replace_file(folder / RECORD, (json.dumps(asdict(origin), indent=1, ensure_ascii=False) + "\n").encode())
+    text = json.dumps(asdict(origin), indent=1, ensure_ascii=False) + "\n"
+    replace_file(folder / RECORD, text.encode("utf-8", "backslashreplace"))  # JSON's form of a name that is no text
 
 
 def load_origin(folder: Path) -> Origin:
@@ -75,15 +76,21 @@ def load_origin(folder: Path) -> Origin:
     Raises
     ------
     ValueError
-        If the folder holds none, or one of a later version.
+        If the folder holds none, or one that cannot be read or is of a later version.
     """
     path = folder / RECORD
     if not path.is_file():
         raise ValueError(f"{folder} is not the folder of an audit: it has no {RECORD}")
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        record: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} cannot be read ({first_line(error)}): audit again") from error
     if record.get("version") != VERSION:
         raise ValueError(f"{path} has version {record.get('version')}, this package reads version {VERSION}")
-    return Origin(**record)
+    try:
+        return Origin(**record)
+    except TypeError as error:
+        raise ValueError(f"{path} is not the record of an audit: audit again") from error
 
 
 def relative(path: Path, folder: Path) -> str:

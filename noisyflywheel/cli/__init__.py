@@ -7,6 +7,7 @@ that returns the exit code. Exit codes: 0 done, 2 the user can mend it (one line
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import warnings
@@ -52,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     exit_code : int
         0, 2 or 130.
     """
+    _print_anything()
     parser = build_parser()
     try:
         arguments = parser.parse_args(argv)
@@ -75,13 +77,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
+def _print_anything() -> None:
+    """Let a terminal or log without some letter show its number: a name in it is no reason to stop."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _message(error: Exception) -> str:
     """One line for people."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, MemoryError):
         return "not enough memory"
-    known = isinstance(error, ValueError | ImportError | RuntimeError)
+    known = isinstance(error, ValueError | ImportError | RuntimeError | OSError)
     return first_line(error) if known else f"{type(error).__name__}: {first_line(error)}"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from noisyflywheel.audit.apply import LOG
 from noisyflywheel.audit.cleaned import check_flags
 from noisyflywheel.audit.files import READABLE, endings, first_line
 from noisyflywheel.audit.workspace import RECORD
@@ -119,11 +120,13 @@ def _check_places(arguments: argparse.Namespace) -> None:
         raise ValueError(f"{arguments.input} does not exist")
     if arguments.out.exists() and not arguments.out.is_dir():
         raise ValueError(f"--out {arguments.out} is a file, not a folder")
-    written = ("issues.csv", "manifest.csv", "decisions.csv", RECORD, cleaned_name(arguments.input))
+    written = ("issues.csv", "manifest.csv", "decisions.csv", LOG, RECORD, cleaned_name(arguments.input))
     read = arguments.input.resolve()
     if read.name in written and read.parent == arguments.out.resolve():
         raise ValueError(f"--out {arguments.out} would overwrite {arguments.input}")
     there = next(path for path in (arguments.out, *arguments.out.resolve().parents) if path.exists())
+    if not there.is_dir():
+        raise ValueError(f"--out {arguments.out} cannot be made: {there} is a file, not a folder")
     if not os.access(there, os.W_OK):
         raise ValueError(f"--out {arguments.out} cannot be written")
 
@@ -151,6 +154,9 @@ def _check_names(arguments: argparse.Namespace) -> None:
         if getattr(arguments, name) is not None:
             kind = "a folder of images" if table else "a table"
             raise ValueError(f"--{name.replace('_', '-')} is for {kind}, which {arguments.input} is not")
+    for name in ("text", "groups"):
+        if table and getattr(arguments, name) == arguments.label:
+            raise ValueError(f"--{name} {arguments.label} is the column of the labels")
     if arguments.embedder is not None and arguments.text is None:
         raise ValueError("--embedder needs --text COLUMN")
     if arguments.embedder is not None and importlib.util.find_spec("sentence_transformers") is None:

@@ -121,7 +121,7 @@ def table_job(path: Path, reading: Reading) -> Job:
         labels=labels,
         X=X,
         encoder=encoder,
-        what=f"{X.shape[1]} features of {len(used)} column{'s' * (len(used) > 1)}",
+        what=f"{X.shape[1]} feature{'s' * (X.shape[1] > 1)} of {len(used)} column{'s' * (len(used) > 1)}",
         shown=_shown(rows, used, label),
         texts=None if reading.text is None else as_texts(rows[reading.text]),
         names=pd.DataFrame(index=range(len(rows))),

@@ -28,6 +28,8 @@ def add_parser(subcommands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until interrupted."""
+    if not 0 <= arguments.port < 2**16:
+        raise ValueError("--port must lie between 0 and 65535")
     with ReviewServer(arguments.folder, arguments.port, who() if arguments.by is None else arguments.by) as server:
         print(server.address, flush=True)
         if not arguments.no_browser:

@@ -49,10 +49,20 @@ class CleanProbaDisplay:
             True labels of the training rows; colours the bars by right and wrong labels.
         ax : matplotlib Axes, optional
         bins : int, default 40
+
+        Raises
+        ------
+        ValueError
+            If y_true has another length than the labels, or holds none of the classes.
         """
         is_right = None
         if y_true is not None:
-            is_right = estimator.get_label_issues()["given_label"].to_numpy() == np.asarray(y_true)
+            given, true = estimator.get_label_issues()["given_label"].to_numpy(), np.asarray(y_true)
+            if true.shape != given.shape:
+                raise ValueError(f"y_true has shape {true.shape}, the labels have {given.shape}")
+            if not set(true.tolist()) & set(np.asarray(estimator.classes_).tolist()):
+                raise ValueError(f"y_true holds none of the classes {np.asarray(estimator.classes_).tolist()[:5]}")
+            is_right = given == true
         display = cls(estimator.clean_proba_, estimator.clean_rate_, is_right=is_right)
         return display.plot(ax=ax, bins=bins)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.utils.validation import _num_samples
 
 from noisyflywheel.data.pictures import as_pictures
 from noisyflywheel.plot.style import INK, MUTED, RIGHT, WRONG, plain_text
@@ -57,8 +58,15 @@ class LabelIssuesDisplay:
         image_shape : tuple, optional
             Shape of one row when X holds vectors.
         columns : int, default 5
+
+        Raises
+        ------
+        ValueError
+            If X has another number of rows than the audit.
         """
         issues = estimator.get_label_issues()
+        if (n_rows := _num_samples(X)) != len(issues):
+            raise ValueError(f"X has {n_rows} rows, the audit has {len(issues)}")
         worst = np.argsort(issues["label_quality"].to_numpy(), kind="stable")[:n_worst]
         return cls(as_pictures(X, list(worst), image_shape), issues.iloc[worst]).plot(columns=columns)
 

@@ -135,5 +135,12 @@ def test_records_of_later_versions_are_refused(folder):
         load_origin(folder)
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "[1]", '{"version": 1}', ""])
+def test_records_that_are_none_are_named(folder, text):
+    (folder / "audit.json").write_text(text)
+    with pytest.raises(ValueError, match=r"audit\.json .*"):
+        load_origin(folder)
+
+
 def test_issues_are_read_as_they_were(folder):
     assert read_issues(folder / "issues.csv").given_label.tolist() == ["NA", "ham", "NA", "ham"]

@@ -122,6 +122,13 @@ def test_what_is_refused(table, issues):
         apply_corrections(table, issues, "refurbish", label="nope")
 
 
+def test_a_threshold_needs_confidences(table, issues):
+    unsure = issues.assign(refurbished_confidence=np.nan)
+    with pytest.raises(ValueError, match="no refurbished_confidence"):
+        apply_corrections(table, unsure, "refurbish", label="kind", min_confidence=0.5)
+    assert len(apply_corrections(table, unsure)) < len(table)
+
+
 @pytest.mark.parametrize("label", [2.7, np.float64(0.5), float("inf"), "300"])
 def test_a_new_label_that_is_no_such_integer_is_refused(issues, label):
     y = np.array([0, 1, 0, 1], dtype=np.int8)

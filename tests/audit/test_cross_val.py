@@ -167,10 +167,19 @@ def test_rows_of_different_indices_are_refused(digits):
         cross_val_audit(KNeighborsClassifier(), X[1:], given, cv=2)
 
 
+@pytest.mark.filterwarnings("ignore:A column-vector")
+def test_a_column_of_labels_is_one(digits):
+    X, given, _ = digits
+    plain = cross_val_label_issues(KNeighborsClassifier(), X[:200], given[:200], cv=2)
+    pd.testing.assert_frame_equal(plain, cross_val_label_issues(KNeighborsClassifier(), X[:200], given[:200, None], 2))
+
+
 def test_what_is_refused():
     X = np.zeros((6, 1))
-    with pytest.raises(ValueError, match="two classes"):
+    with pytest.raises(ValueError, match="one class only"):
         cross_val_label_issues(LogisticRegression(), X, np.zeros(6, int))
+    with pytest.raises(ValueError, match=r"NaN or None \(first in row 1\)"):
+        cross_val_label_issues(LogisticRegression(), X, ["a", None] * 3)
     with pytest.raises(ValueError, match="hold out every row"):
         cross_val_label_issues(LogisticRegression(), X, [0, 1] * 3, cv=ShuffleSplit(1, random_state=0))
     with pytest.raises(ValueError, match="[Uu]nknown label type"):

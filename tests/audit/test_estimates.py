@@ -59,3 +59,11 @@ def test_rows_to_reach_by_hand(share, n):
 
 def test_some_shares_are_out_of_reach():
     assert rows_to_reach(np.array([0.0, 0.0]), np.array([1]), 1.0) is None
+
+
+@pytest.mark.parametrize("clean", [[0.1, np.nan], [0.1, 1.4], [-3.0]])
+def test_what_is_no_probability_is_refused(clean):
+    with pytest.raises(ValueError, match=rf"row {len(clean) - 1} does not"):
+        estimate_wrong_labels(clean)
+    with pytest.raises(ValueError, match="level"):
+        estimate_wrong_labels([0.1], level=90)

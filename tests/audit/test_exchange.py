@@ -53,6 +53,18 @@ def answered(task, choice, **more):
     return task | {"id": 5, "annotations": [{"id": 1, "result": result, "was_cancelled": False, **more}]}
 
 
+def test_classes_that_are_not_cleanlabs(issues):
+    with pytest.raises(ValueError, match="given_label 'x' is not among the classes"):
+        to_cleanlab(issues, ["01", "NA"])
+    theirs = to_cleanlab(issues, ["01", "NA", "x"])
+    with pytest.raises(ValueError, match="no code of 2 classes"):
+        from_cleanlab(theirs, ["01", "NA"])
+    with pytest.raises(ValueError, match="given_label -1 is no code"):
+        from_cleanlab(theirs.assign(given_label=[-1, 0, 0, 0]), ["01", "NA", "x"])
+    with pytest.raises(ValueError, match="no column 'predicted_label'"):
+        from_cleanlab(theirs.drop(columns="predicted_label"), ["01", "NA", "x"])
+
+
 def test_label_studio_and_back(table, issues):
     tasks = json.loads(json.dumps(to_label_studio(issues, table[["text", "n"]])))
     assert [task["data"]["row"] for task in tasks] == [3, 4, 1]

@@ -126,6 +126,21 @@ def save_computed(book, path, values):
             new.writestr(name, data)
 
 
+def test_labels_never_become_formulas_of_a_workbook(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book, label = openpyxl.Workbook(), '=HYPERLINK("http://x")'
+    for line in (("x", "kind"), (1, "a"), (2, label), (3, "a")):
+        book.active.append(line)
+    book.active["B3"].data_type = "s"
+    book.save(tmp_path / "t.xlsx")
+    file = open_table(tmp_path / "t.xlsx")
+    assert file.frame["kind"].tolist() == ["a", label, "a"]
+    new = file.rendered({"kind": {0: label}}, (), {"=suggested": [label, "a", "a"]})
+    sheet = openpyxl.load_workbook(io.BytesIO(new)).active
+    assert [[cell.data_type for cell in line] for line in sheet["B1:C3"]] == [["s", "s"]] * 3
+    assert [cell.value for cell in sheet[2]] == [1, label, label]
+
+
 def test_formulas_of_the_first_sheet_become_their_values(tmp_path):
     openpyxl = pytest.importorskip("openpyxl")
     book = openpyxl.Workbook()

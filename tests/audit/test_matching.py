@@ -228,3 +228,12 @@ def test_a_file_with_other_separators_or_columns_is_refused(issues):
         read_issues(edited(issues.drop(columns="refurbished_label")))
     with pytest.raises(ValueError, match="more cells than the header"):
         read_issues(io.StringIO("row,decision\n1,drop,x\n2,drop,x\n"))
+
+
+@pytest.mark.parametrize(
+    ("data", "word"), [(b"", "is empty"), ("row,decision,by\n1,drop,\xe4\n".encode("cp1252"), "CSV UTF-8")]
+)
+def test_files_that_are_no_text_of_ours_are_named(tmp_path, data, word):
+    (tmp_path / "d.csv").write_bytes(data)
+    with pytest.raises(ValueError, match=rf"d\.csv is .*{word.removeprefix('is ')}"):
+        read_issues(tmp_path / "d.csv")

@@ -186,6 +186,14 @@ def test_a_table_whose_suspects_are_text(audit, tmp_path):
     assert len({re.search(r"About \d+ of 60 labels", page)[0] for page in pages}) == 1
 
 
+def test_tables_that_are_none_of_issues(audit, tmp_path):
+    issues = audit.get_label_issues()
+    with pytest.raises(ValueError, match="no column 'refurbished_label'"):
+        write_report(tmp_path / "r.html", issues.drop(columns="refurbished_label"))
+    with pytest.raises(ValueError, match="no rows"):
+        write_report(tmp_path / "r.html", issues.iloc[:0])
+
+
 def test_no_suspects(audit, tmp_path):
     clean = audit.issues.assign(is_label_issue=False, refurbished_label=audit.issues.given_label)
     text = write_report(tmp_path / "r.html", clean).read_text()

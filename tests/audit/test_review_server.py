@@ -165,6 +165,24 @@ def test_a_folder_that_is_no_audit(tmp_path, folder):
         served_page("<html>", "")
 
 
+@pytest.mark.parametrize(
+    ("data", "word"),
+    [
+        (HEAD.replace(b",", b";") + b"2;;b;accept;;;\n", "commas"),
+        (HEAD + b"2,ffff,b,accept,,,\n", "row 2 is not the row"),
+        (HEAD + "2,,b,set,\xe4,,\n".encode("cp1252"), "UTF-8"),
+    ],
+    ids=["semicolons", "another file", "cp1252"],
+)
+def test_decisions_that_the_page_would_lose_are_not_opened(folder, data, word):
+    (folder / "decisions.csv").write_bytes(data)
+    with pytest.raises(ValueError, match=rf"decisions\.csv: .*{word}.*move it away"):
+        ReviewServer(folder)
+    assert (folder / "decisions.csv").read_bytes() == data
+    (folder / "decisions.csv").write_bytes(HEAD + b"2,,b, Accept ,,,\n")
+    ReviewServer(folder).server_close()
+
+
 def test_a_name_cannot_leave_its_place(folder):
     page = served_page((folder / "report.html").read_text(encoding="utf-8"), "</script><script>alert(1)")
     assert "<script>alert(1)" not in page

@@ -135,6 +135,8 @@ def test_missing_is_empty_or_marked():
 
 
 def test_what_is_refused(table):
+    with pytest.raises(ValueError, match="groups='kind' is the column of the labels"):
+        audit_table(table, "kind", groups="kind")
     with pytest.raises(ValueError, match="no column 'q'"):
         audit_table(table, "q")
     with pytest.raises(ValueError, match="no column 'q'"):

@@ -1,4 +1,6 @@
 import json
+import os
+import sys
 
 import joblib
 import numpy as np
@@ -145,14 +147,32 @@ def test_errors_of_paths(run, tmp_path):
     fails(run("audit", tmp_path / "no.csv", "--label", "b", "--out", tmp_path / "o"), "does not exist")
     (tmp_path / "f").write_text("")
     fails(run("audit", tmp_path, "--out", tmp_path / "f"), "is a file")
+    fails(run("audit", tmp_path, "--out", tmp_path / "f" / "o"), "cannot be made", "f is a file")
     fails(run("audit", tmp_path, "--out", tmp_path / "o"), "no subfolders with pictures")
     (tmp_path / "cleaned.csv").write_text("a,b\n1,x\n2,y\n")
     fails(run("audit", tmp_path / "cleaned.csv", "--label", "b", "--out", tmp_path), "overwrite")
+    (tmp_path / "changes.csv").write_text("a,b\n1,x\n2,y\n")  # `apply` writes one
+    fails(run("audit", tmp_path / "changes.csv", "--label", "b", "--out", tmp_path), "overwrite")
     (tmp_path / "link.csv").symlink_to(tmp_path / "cleaned.csv")
     fails(run("audit", tmp_path / "link.csv", "--label", "b", "--out", tmp_path), "overwrite")
 
 
 QUICK = ("--cycles", "1")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux")
+def test_names_of_files_that_are_no_text(run, table, tmp_path):
+    name = os.fsdecode(b"caf\xe9.csv")
+    table.to_csv(tmp_path / name, index=False)
+    arguments = ("audit", tmp_path / name, "--label", "kind", "--features", "size", "--out", tmp_path / "o", *QUICK)
+    code, _, err = run(*arguments)
+    assert code == 0, err
+    assert run("apply", tmp_path / "o", "--policy", "drop")[0] == 0
+    assert r"caf\udce9.csv" in (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
+    folder = tmp_path / "pictures" / "a"
+    folder.mkdir(parents=True)
+    Image.new("L", (8, 8)).save(folder / os.fsdecode(b"\xe9.png"))
+    fails(run("audit", tmp_path / "pictures", "--out", tmp_path / "p"), "not in UTF-8")
 
 
 def test_classes_stay_what_they_are(run, tmp_path):
@@ -361,6 +381,8 @@ def test_checkpoint_goes_on_after_a_stop(run, table, tmp_path, monkeypatch):
         (["--encoding", "no-such"], ["--encoding no-such"]),
         (["--image-size", "16"], ["--image-size is for a folder"]),
         (["--embedder", "m"], ["--embedder needs --text"]),
+        (["--text", "b"], ["--text b is the column of the labels"]),
+        (["--groups", "b"], ["--groups b is the column of the labels"]),
     ],
 )
 def test_options_are_refused_before_anything_is_read(run, tmp_path, options, words):

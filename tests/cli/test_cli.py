@@ -66,3 +66,17 @@ def test_as_a_program(tmp_path):
     )
     assert done.returncode == 2
     assert done.stderr == "noisyflywheel audit: error: no.csv does not exist\n"
+
+
+def test_output_that_has_no_such_letter(tmp_path):
+    root = str(Path(noisyflywheel.__file__).parents[1])
+    env = os.environ | {"PYTHONPATH": root, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "noisyflywheel", "audit"]
+    done = subprocess.run([*command, "--help"], capture_output=True, text=True, cwd=tmp_path, env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"--features A,B,\u2026" in done.stdout
+
+
+def test_errors_name_no_python(run, tmp_path):
+    assert run("tables", tmp_path / "no")[2] == f"noisyflywheel tables: error: {tmp_path / 'no'} is no folder\n"
+    assert "--port must lie" in run("review", tmp_path, "--port", "99999")[2]

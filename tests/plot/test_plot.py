@@ -69,6 +69,15 @@ def test_clean_proba(audit):
         CleanProbaDisplay([0.9, np.nan], 0.9).plot()
 
 
+def test_other_rows_and_truths_are_refused(audit):
+    with pytest.raises(ValueError, match="none of the classes"):
+        CleanProbaDisplay.from_estimator(audit, y_true=[0, 1, 0, 0])
+    with pytest.raises(ValueError, match=r"shape \(3,\)"):
+        CleanProbaDisplay.from_estimator(audit, y_true=TRUE[:3])
+    with pytest.raises(ValueError, match="X has 3 rows, the audit has 4"):
+        LabelIssuesDisplay.from_estimator(audit, np.zeros((3, 6, 6), np.uint8))
+
+
 def test_history_draws_what_is_known():
     history = pd.DataFrame({"cycle": [1, 2, 3], "gamma": [0.4, 0.5, 0.6], "main_loss": [1.0, np.nan, 0.5]})
     display = HistoryDisplay(history, true_clean_rate=0.6).plot()

@@ -1,0 +1,94 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from noisyflywheel.audit import audit_probabilities, cross_val_audit
+from noisyflywheel.exceptions import FlywheelWarning
+from noisyflywheel.noise import symmetric
+
+
+@pytest.fixture(scope="module")
+def judged():
+    """Probabilities of held-out rows, given and true labels, and the model."""
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:500], y[:500]
+    given = symmetric(y, 0.2, random_state=0)
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01))
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    return cross_val_predict(model, X, given, cv=folds, method="predict_proba"), given, y, (model, X)
+
+
+def test_the_same_as_a_cross_validation_with_the_model(judged):
+    proba, given, _, (model, X) = judged
+    ours, whole = audit_probabilities(proba, given), cross_val_audit(model, X, given)
+    pd.testing.assert_frame_equal(ours.issues, whole.issues)
+    np.testing.assert_allclose(ours.transition_matrix_, whole.transition_matrix_)
+
+
+@pytest.mark.filterwarnings("ignore")  # cleanlab's own
+def test_beside_cleanlab(judged):
+    filters = pytest.importorskip("cleanlab.filter", reason="cleanlab is not installed")
+    proba, given, true, _ = judged
+    ours = audit_probabilities(proba, given).issues
+    theirs = filters.find_label_issues(given, proba, n_jobs=1)
+    n_wrong, both = (given != true).sum(), (theirs & ours.is_label_issue).sum()
+    assert abs(ours.is_label_issue.sum() - n_wrong) <= abs(theirs.sum() - n_wrong) + 0.1 * n_wrong
+    assert both > 0.8 * min(theirs.sum(), ours.is_label_issue.sum())
+
+
+def test_columns_are_known_by_their_names(judged):
+    proba, given, _, _ = judged
+    names = np.array([f"d{k}" for k in range(10)])
+    plain = audit_probabilities(proba, names[given]).issues
+    order = np.random.default_rng(0).permutation(10)
+    by_name = audit_probabilities(proba[:, order], names[given], classes=names[order]).issues
+    pd.testing.assert_frame_equal(plain, by_name)
+    y = pd.Series(names[given], index=[f"r{i}" for i in range(500)])
+    frame = pd.DataFrame(proba, columns=names, index=y.index)[list(names[order])]
+    audit = audit_probabilities(frame, y)
+    assert audit.issues.index.equals(y.index)
+    np.testing.assert_allclose(audit.issues.label_quality, plain.label_quality)
+    assert audit.classes_.tolist() == names.tolist()
+
+
+def test_codes_of_which_some_are_not_given(judged):
+    proba, given, _, _ = judged
+    few = given != 4
+    audit = audit_probabilities(proba[few].astype(np.float16), given[few])
+    assert audit.classes_.tolist() == list(range(10))
+    assert audit.get_class_summary().set_index("class_label").n_given[4] == 0
+
+
+def test_columns_in_another_order_are_noticed(judged):
+    proba, given, _, _ = judged
+    with pytest.warns(FlywheelWarning, match="order of the classes"):
+        audit_probabilities(np.roll(proba, 1, axis=1), given)
+
+
+P = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+
+
+@pytest.mark.parametrize(
+    ("proba", "y", "classes", "word"),
+    [
+        (P[:2], "aba", None, "inconsistent numbers"),
+        (P, "aaa", None, "one class only"),
+        (P[:, 0], "aba", None, "shape"),
+        (P * 1.5, "aba", None, "row 0"),
+        (np.where(P == 0.8, np.nan, P), "aba", None, "row 1 does not"),
+        (P * 0.9, "aba", None, "row 0 sums to 0.9"),
+        (np.log(P), "aba", None, r"in \[0, 1\]"),
+        (P, "abc", None, "2 columns for 3 classes"),
+        (P, "aba", ["a", "a"], "2 columns for 2 classes: name each"),
+        (P, "aba", ["a", "c"], "label 'b'"),
+        (P, "aba", [0, 1], "label 'a'"),
+    ],
+)
+def test_what_is_refused(proba, y, classes, word):
+    with pytest.raises(ValueError, match=word):
+        audit_probabilities(proba, list(y), classes)
