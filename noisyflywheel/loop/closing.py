@@ -72,8 +72,18 @@ def clean_posterior(state: FlywheelState, refurbished: Tensor, T: Tensor) -> Ten
     return torch.lerp(over_cycles, em.bayes_posterior(s.f_prob.double(), T, s.given), BAYES_SHARE)
 
 
-def close_unseen(prob: Tensor, given: Tensor, corruption: Tensor, sample_weight: Tensor | None = None) -> Closing:
+def close_unseen(
+    prob: Tensor,
+    given: Tensor,
+    corruption: Tensor,
+    sample_weight: Tensor | None = None,
+    of_refurbished: bool = False,
+) -> Closing:
     """Labels as predictions of unseen rows judge them, with the T that these predictions speak for.
+
+    The ranking score is the probability of the given label where nets were trained on refurbished labels: T has had its
+    say there, and counted twice it suspects rows for their class. Where they were trained on the given labels, it is
+    half way between that probability and the posterior through T, in log odds.
 
     Parameters
     ----------
@@ -83,12 +93,17 @@ def close_unseen(prob: Tensor, given: Tensor, corruption: Tensor, sample_weight:
     corruption : Tensor of shape (K, K)
         T_c; handed on.
     sample_weight : Tensor of shape (N,), optional
+    of_refurbished : bool
+        Whether the nets were trained on refurbished labels.
     """
     refurbished, T, _ = em.averaged_posterior(prob, given, sample_weight)
     posterior = refurbished.gather(1, given[:, None]).squeeze(1)
+    quality = prob.double().gather(1, given[:, None]).squeeze(1)
+    if not of_refurbished:
+        quality = torch.sigmoid((log_odds(quality) + log_odds(posterior)) / 2)
     confidence, predicted = prob.max(1)
     clean_rate = float(em.main.weighted_average(posterior, sample_weight))
-    return Closing(predicted, confidence, refurbished, posterior, posterior, T, corruption, clean_rate)
+    return Closing(predicted, confidence, refurbished, quality, posterior, T, corruption, clean_rate)
 
 
 def mixed(after: Closing, before: Closing, share: float, f_prob: Tensor) -> Closing:

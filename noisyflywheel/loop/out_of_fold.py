@@ -262,10 +262,8 @@ class OutOfFoldFlywheel(Flywheel):
         self.decisions.extend([self.weighed, *self.rounds.decisions, prediction, labels])
         aux.kept_share.fill_(1 - prediction.share)
         judged = (self.given, self.state.corruption, self.sample_weight)
-        before, after = (close_unseen(prob, *judged) for prob in (early, f_prob))
-        quality = early.double().gather(1, self.given[:, None]).squeeze(1)
-        chosen = torch.lerp(early, f_prob, prediction.share)
-        return mixed(after, before._replace(quality=quality), labels.share, chosen)
+        before, after = close_unseen(early, *judged), close_unseen(f_prob, *judged, of_refurbished=True)
+        return mixed(after, before, labels.share, torch.lerp(early, f_prob, prediction.share))
 
     # ---- unseen rows
 

@@ -89,11 +89,21 @@ def test_unseen_rows_are_judged_by_the_matrix_they_speak_for():
         refurbished, T, _ = em.averaged_posterior(prob, given, w)
         assert torch.equal(found.refurbished, refurbished) and torch.equal(found.transition, T)
         assert_close(found.posterior, refurbished[torch.arange(8), given])
-        assert found.quality is found.posterior and found.corruption is T_c
+        assert found.corruption is T_c
         assert found.predicted.tolist() == [0] * 8
         assert_close(found.confidence, torch.full((8,), 0.9))
         assert isinstance(found.clean_rate, float)
         assert found.clean_rate == pytest.approx(np.average(found.posterior, weights=w))
+
+
+def test_the_score_of_unseen_rows_counts_the_matrix_once():
+    prob, given = torch.tensor([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.7, 0.3]]), torch.tensor([0, 1, 0, 0])
+    before, after = (close_unseen(prob, given, torch.eye(2), of_refurbished=of) for of in (False, True))
+    own = double(0.9, 0.6, 0.2, 0.7)
+    assert_close(after.quality, own, rtol=1e-6, atol=0)
+    odds = (own / (1 - own) * before.posterior / (1 - before.posterior)).sqrt()
+    assert_close(before.quality, odds / (1 + odds), rtol=1e-6, atol=0)
+    assert torch.equal(before.posterior, after.posterior)
 
 
 def closing(value, quality):
