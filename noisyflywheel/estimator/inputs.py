@@ -26,6 +26,7 @@ from noisyflywheel.data import (
     channels_first,
     float64_device,
     map_items,
+    on_host,
     to_tensor,
 )
 from noisyflywheel.data.arrow import row_names, table_rows
@@ -102,7 +103,7 @@ def _as_array(X: Any) -> Any:
     if isinstance(X, Tensor):
         if X.layout != torch.strided:
             raise TypeError("X is a sparse tensor, but dense rows are required: pass X.to_dense().")
-        return X.detach().cpu().numpy()
+        return on_host(X)
     kinds = [dtype.kind for dtype in X.dtypes] if isinstance(X, pd.DataFrame) else [kind_of(X)]
     if any(kind in "mM" for kind in kinds):
         raise TypeError("X holds dates or durations (datetime64 or timedelta64): turn them into numbers.")

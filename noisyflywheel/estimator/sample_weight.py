@@ -11,7 +11,7 @@ from sklearn.utils.validation import _check_sample_weight
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
-from noisyflywheel.data import ArraySource, DatasetSource
+from noisyflywheel.data import ArraySource, DatasetSource, on_host
 
 CPU = torch.device("cpu")
 
@@ -41,7 +41,7 @@ def check_sample_weight(sample_weight: Any, codes: NDArray[np.int64]) -> NDArray
     """
     if sample_weight is None:
         return None
-    weights = _check_sample_weight(sample_weight, codes, dtype=np.float64, ensure_non_negative=True)
+    weights = _check_sample_weight(on_host(sample_weight), codes, dtype=np.float64, ensure_non_negative=True)
     if len(np.unique(codes[weights > 0])) < 2:
         raise ValueError("sample_weight leaves rows of fewer than 2 classes with a weight above 0.")
     return None if (weights == weights[0]).all() else np.asarray(weights)

@@ -100,6 +100,12 @@ def test_a_dataset(workers):
     check(clf.fit(rows), pictures)
 
 
+def test_rows_labels_and_weights_that_are_on_the_device():
+    there = [torch.as_tensor(part, device="cuda") for part in (X, given, np.linspace(0.5, 1, N))]
+    check(classifier(n_folds=1).fit(there[0], there[1], sample_weight=there[2]), there[0])
+    check(classifier(n_folds=1).fit(TensorDataset(*there[:2])), X)
+
+
 def test_auto_takes_the_device():
     check(FlywheelClassifier(n_warmup_epochs=1, n_cycles=1, n_folds=1, random_state=0).fit(X, given), X)
 
