@@ -38,7 +38,7 @@ def check_forward(trainer: Trainer, x: Tensor, n_classes: int, name: str) -> Non
     trainer.net._set_training(False)
     try:
         with torch.no_grad(), trainer.autocast():
-            output = trainer.net.infer(x)
+            output = trainer.net.infer(x.to(trainer.device))
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         raise ValueError(f"{name} cannot take rows of shape {tuple(x.shape[1:])}: {error}") from error
     output = output[0] if isinstance(output, tuple) else output

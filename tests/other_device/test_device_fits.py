@@ -106,6 +106,12 @@ def test_rows_labels_and_weights_that_are_on_the_device():
     check(classifier(n_folds=1).fit(TensorDataset(*there[:2])), X)
 
 
+def test_a_net_whose_weights_say_where_it_is():
+    module = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)).to("cuda")
+    net = NeuralNetClassifier(module, criterion=nn.CrossEntropyLoss, train_split=None, device=None)
+    check(FlywheelClassifier(net, n_warmup_epochs=1, n_cycles=1, random_state=0).fit(X, given), X)
+
+
 def test_auto_takes_the_device():
     check(FlywheelClassifier(n_warmup_epochs=1, n_cycles=1, n_folds=1, random_state=0).fit(X, given), X)
 
