@@ -76,6 +76,16 @@ def test_pictures(bf16, monkeypatch):
     check(clf, pictures)
 
 
+def test_a_machine_without_bf16_predicts_without_it(monkeypatch, stand_in):
+    monkeypatch.setattr(STATE, "bf16", True)
+    pickled = pickle.dumps(classifier(small_net()).fit(pictures, given))
+    with stand_in.away(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # skorch says that it takes the CPU
+        monkeypatch.setattr("noisyflywheel.estimator.assemble.torch.ops.mkldnn._is_mkldnn_bf16_supported", bool)
+        monkeypatch.setattr(torch, "autocast", None)
+        pickle.loads(pickled).predict(pictures)
+
+
 def test_rows_that_do_not_fit_on_the_device(monkeypatch):
     monkeypatch.setattr(STATE, "free", 100)
     check(classifier(small_net()).fit(pictures, given), pictures)
