@@ -88,6 +88,7 @@ def test_a_machine_without_bf16_predicts_without_it(monkeypatch, stand_in):
 
 def test_rows_that_do_not_fit_on_the_device(monkeypatch):
     monkeypatch.setattr(STATE, "free", 100)
+    monkeypatch.setattr("noisyflywheel.loop.loader.MOST_ROWS", 16)  # several copies in a pass
     check(classifier(small_net()).fit(pictures, given), pictures)
 
 
