@@ -1,7 +1,7 @@
 """Rows: where they come from, and which of them a step sees."""
 
 from noisyflywheel.data.batches import balanced_rows, batches, rows_a_batch
-from noisyflywheel.data.devices import float64_device
+from noisyflywheel.data.devices import float64_device, on_host
 from noisyflywheel.data.reading import as_row, map_items
 from noisyflywheel.data.sources import CHANNELS, ArraySource, DatasetSource, Source, channels_first, to_tensor
 
@@ -16,6 +16,7 @@ __all__ = [
     "channels_first",
     "float64_device",
     "map_items",
+    "on_host",
     "rows_a_batch",
     "to_tensor",
 ]

@@ -1,8 +1,11 @@
-"""What differs between devices: where float64 can be."""
+"""What differs between devices: where float64 can be, and what numpy can read."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from torch import Tensor
 
 WITHOUT_FLOAT64 = ("mps",)
 """Types of devices that have no float64."""
@@ -15,3 +18,8 @@ def float64_device(device: torch.device) -> torch.device:
     labels; nets, rows and views are on the device, and log-probabilities cross over.
     """
     return torch.device("cpu") if device.type in WITHOUT_FLOAT64 else device
+
+
+def on_host(values: Any) -> Any:
+    """A tensor, wherever it is, as an array; anything else as it is."""
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else values

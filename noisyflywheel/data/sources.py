@@ -112,6 +112,7 @@ class DatasetSource:
         self.workers: Workers | None = None
         self.first: tuple[int, tuple[int, ...]] | None = None  # the first row read and its shape
         self.row_bytes, self.rows_read, self.seconds = 1, 0, 0.0
+        self.reads_to_host = True
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -154,7 +155,7 @@ class DatasetSource:
             return not self.workers.in_use
         if "num_workers" in self.options:
             return self.options["num_workers"] > 0
-        if self.seconds < PROBE_SECONDS:
+        if self.seconds < PROBE_SECONDS or not self.reads_to_host:  # CUDA cannot be used in a forked process
             return False
         row_seconds = self.seconds / self.rows_read
         pays = row_seconds >= PAYS_PER_ROW and self.seconds + rows_left * row_seconds >= PAYS_IN_ALL
@@ -181,7 +182,7 @@ class DatasetSource:
             batch = self.reader.read(rows)
         self.seconds += time.perf_counter() - start
         self.rows_read += len(rows)
-        self.row_bytes = batch[0].nbytes
+        self.row_bytes, self.reads_to_host = batch[0].nbytes, batch.is_cpu
         self._check_shape(batch, rows[0])
         return batch
 
@@ -201,7 +202,7 @@ class DatasetSource:
         batch = channels_first(batch)
         if float64_device(self.device) != self.device and batch.dtype == torch.float64:
             batch = batch.float()
-        return batch.to(self.device, non_blocking=True)
+        return batch.to(self.device, non_blocking=self.device.type != "cpu")  # to the host it has to have ended
 
 
 def _fits(x: Tensor, device: torch.device) -> bool:

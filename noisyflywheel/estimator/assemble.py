@@ -49,12 +49,12 @@ class Nets(NamedTuple):
     @property
     def home(self) -> torch.device:
         """Where rows and state live: f's device."""
-        return torch.device(self.device or self.aux.device or "cpu")
+        return net_device(self.aux) if self.device is None else torch.device(self.device)
 
     @property
     def devices(self) -> list[torch.device]:
         """Every device that takes part."""
-        return [self.home, torch.device(self.device or self.main.device or "cpu")]
+        return [self.home, net_device(self.main) if self.device is None else torch.device(self.device)]
 
 
 def choose_nets(params: dict[str, Any], image: bool, n_rows: int, n_folds: int = 1, distributed: bool = False) -> Nets:

@@ -27,6 +27,7 @@ from noisyflywheel.data import (
     channels_first,
     float64_device,
     map_items,
+    on_host,
     to_tensor,
 )
 from noisyflywheel.data.arrow import row_names, table_rows
@@ -127,7 +128,7 @@ def _as_array(X: Any) -> Any:
         if X.layout != torch.strided:
             raise TypeError("X is a sparse tensor, but dense rows are required: pass X.to_dense().")
         wide = X.float() if X.dtype.is_floating_point and X.dtype.itemsize < 4 else X  # numpy has no bfloat16
-        return wide.detach().cpu().numpy()
+        return on_host(wide)
     kinds = [dtype.kind for dtype in X.dtypes] if isinstance(X, pd.DataFrame) else [kind_of(X)]
     if any(kind in "mM" for kind in kinds):
         raise TypeError("X holds dates or durations (datetime64 or timedelta64): turn them into numbers.")

@@ -10,7 +10,7 @@ from pandas.api.extensions import ExtensionDtype
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
-from noisyflywheel.data import map_items
+from noisyflywheel.data import map_items, on_host
 
 _PANDAS = (pd.DataFrame, pd.Series)
 
@@ -23,7 +23,7 @@ def labels_of_dataset(dataset: Any) -> np.ndarray:
         if not isinstance(item, (tuple, list)) or len(item) < 2:
             what = f"item {len(labels)} of the Dataset has no second part"
             raise ValueError(f"y is None and {what} to take as labels: (x, label).")
-        labels.append(item[1])
+        labels.append(on_host(item[1]))
 
     map_items(add_label, dataset, range(len(dataset)))
     return np.asarray(labels)
@@ -44,6 +44,7 @@ def read_labels(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     ValueError
         If lengths or indices differ, labels are missing, y is no classification target, or there is one class only.
     """
+    y = on_host(y)
     check_consistent_length(X, y)
     check_same_index(X, y)
     missing = np.asarray(pd.isna(y if hasattr(y, "dtype") or isinstance(y, _PANDAS) else np.asarray(y, dtype=object)))

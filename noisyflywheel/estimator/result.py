@@ -16,6 +16,7 @@ from skorch import NeuralNet
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from noisyflywheel.estimator.assemble import bf16_pays
 from noisyflywheel.estimator.inputs import make_source, read_rows
 from noisyflywheel.estimator.issues import MostLikely, class_summary, issues_of_classes, most_likely
 from noisyflywheel.estimator.label_quality import calibrated
@@ -23,6 +24,7 @@ from noisyflywheel.loop.closing import Closing
 from noisyflywheel.loop.large import LARGE
 from noisyflywheel.loop.loader import plain_parts
 from noisyflywheel.nets import Trainer
+from noisyflywheel.nets.devices import net_device
 from noisyflywheel.nets.workers import worker_options
 from noisyflywheel.views.adapter import ViewAdapter
 
@@ -102,7 +104,8 @@ class FittedMixin:
     def _proba_parts(self, rows: Tensor | Dataset) -> Iterator[NDArray[np.float64]]:
         """`proba_parts` by f, or by g where there is no f."""
         net = getattr(self, "aux_net_", self.main_net_)
-        return proba_parts(net, self.views_, self._amp, self._default_nets, rows)
+        amp = self._amp and bf16_pays(net_device(net))  # the nets may have come from another machine
+        return proba_parts(net, self.views_, amp, self._default_nets, rows)
 
 
 def fitted_arrays(closing: Closing, sample_weight: NDArray[np.float64] | None = None) -> dict[str, Any]:

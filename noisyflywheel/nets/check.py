@@ -39,7 +39,7 @@ def check_forward(trainer: Trainer, x: Tensor, n_classes: int, name: str) -> Non
     check_monitors(trainer.net, name)
     trainer.net._set_training(False)
     with naming_rows(name, x), torch.no_grad(), trainer.autocast():
-        output = trainer.net.infer(x)
+        output = trainer.net.infer(x.to(trainer.device))
     output = output[0] if isinstance(output, tuple) else output
     if not isinstance(output, Tensor):
         raise TypeError(f"{name} returns a {type(output).__name__}, not a Tensor.")
