@@ -34,10 +34,9 @@ class Columns:
         lists = [field.name for field in table.schema if _is_list(field)]
         if lists and len(table.schema) > 1:
             raise TypeError(f"column {lists[0]!r} of X holds lists, beside other columns: pass one of the two.")
-        head = table.slice(0, 2)
-        first = self._array(head)
-        self.width = first.shape[1]
         self.dtype = np.result_type(*(_dtype_of(field) for field in table.schema))
+        first = self._array(table.slice(0, 2))
+        self.width = first.shape[1]
         self.shape = (table.num_rows, *first.shape[1:])
         self.names = None if _is_list(table.schema[0]) else list(table.column_names)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from scipy.sparse import issparse
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import (
     _num_samples,
@@ -51,7 +52,7 @@ def check_container(X: Any) -> None:
     kind = type(X).__name__
     if isinstance(X, DataLoader):
         raise TypeError(f"X is a {kind}: pass its Dataset, X.dataset. Batches have the batch_size of the nets.")
-    if isinstance(X, Mapping):
+    if isinstance(X, Mapping) and not issparse(X):
         raise TypeError(f"X is a {kind}, but rows are one array: join the parts, and let the module take them apart.")
     if isinstance(X, list) and X and isinstance(X[0], tuple) and any(isinstance(part, Tensor) for part in X[0]):
         raise TypeError(
