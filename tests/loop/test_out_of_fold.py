@@ -391,8 +391,7 @@ def test_the_end_mixes_cycles_and_warm_up_as_sure_as_unseen_labels_are(sample_we
         assert one[:9] == other[:9] and one.log_likelihood == pytest.approx(other.log_likelihood)
     assert float(made.aux.net.module_.kept_share) == pytest.approx(1 - prediction.share)
     judged = (GIVEN, made.state.corruption, sample_weight)
-    before, after = close_unseen(early, *judged), close_unseen(f_prob, *judged)
-    before = before._replace(quality=early.double()[torch.arange(N), GIVEN])
+    before, after = close_unseen(early, *judged), close_unseen(f_prob, *judged, of_refurbished=True)
     expected = mixed(after, before, labels.share, torch.lerp(early, f_prob, prediction.share))
     for one, other in zip(found, expected, strict=True):
         assert_close(one, other)
