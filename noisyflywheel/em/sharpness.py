@@ -145,11 +145,14 @@ def averaged_posterior(prob: Tensor, given: Tensor, sample_weight: Tensor | None
 
 
 def at_temperatures(p: Tensor, given: Tensor, weight: Tensor) -> Iterator[Explanation]:
-    """Predictions (n, K) made sharper or flatter, with the T that suits them."""
-    guesses = {tau: partial(tempered, temperature=tau) for tau in TEMPERATURES if tau <= MOST_FLAT}
-    found = likely_transition(torch.stack([guess(p) for guess in guesses.values()]), given, weight)
-    for (tau, guess), T, likelihood in zip(guesses.items(), *found, strict=True):
-        yield Explanation(guess, T, likelihood - SHARPER * math.log(tau))
+    """Predictions (n, K) made sharper or flatter, with the T that suits them; of many classes, a few T at a time."""
+    guesses = [(tau, partial(tempered, temperature=tau)) for tau in TEMPERATURES if tau <= MOST_FLAT]
+    at_once = max(1, MOST_NUMBERS // p.shape[1] ** 2)
+    for start in range(0, len(guesses), at_once):
+        some = guesses[start : start + at_once]
+        found = likely_transition(torch.stack([guess(p) for _, guess in some]), given, weight)
+        for (tau, guess), T, likelihood in zip(some, *found, strict=True):
+            yield Explanation(guess, T, likelihood - SHARPER * math.log(tau))
 
 
 def without_anchors(p: Tensor, given: Tensor, weight: Tensor) -> Iterator[Explanation]:

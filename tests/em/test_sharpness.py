@@ -192,6 +192,19 @@ def test_several_predictions_have_a_transition_matrix_each():
     assert_close(likelihood, torch.stack([value for _, value in alone]))
 
 
+def test_matrices_of_many_classes_are_learnt_a_few_at_a_time_and_are_the_same(monkeypatch):
+    p = torch.softmax(2 * torch.randn(50, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64), 1)
+    given, weight = drawn(p), torch.ones(50, dtype=torch.float64)
+    learnt, n_at_once = sharpness.likely_transition, []
+    monkeypatch.setattr(sharpness, "likely_transition", lambda p, *rest: n_at_once.append(len(p)) or learnt(p, *rest))
+    together = list(sharpness.at_temperatures(p, given, weight))
+    monkeypatch.setattr(sharpness, "MOST_NUMBERS", 3 * 6**2)
+    apart = list(sharpness.at_temperatures(p, given, weight))
+    assert n_at_once[0] == len(together) == sum(n_at_once[1:]) and max(n_at_once[1:]) == 3
+    for one, other in zip(together, apart, strict=True):
+        assert torch.equal(one.transition, other.transition) and torch.equal(one.score, other.score)
+
+
 def test_weights_may_be_of_single_precision():
     prob, given = double([0.8, 0.2], [0.7, 0.3], [0.4, 0.6]), torch.tensor([0, 1, 1])
     weights = double(1, 0.5, 2)
