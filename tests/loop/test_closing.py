@@ -98,7 +98,10 @@ def test_unseen_rows_are_judged_by_the_matrix_they_speak_for():
 
 def test_the_score_of_unseen_rows_counts_the_matrix_once():
     prob, given = torch.tensor([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.7, 0.3]]), torch.tensor([0, 1, 0, 0])
-    before, after = (close_unseen(prob, given, torch.eye(2), of_refurbished=of) for of in (False, True))
+    before, after = (
+        close_unseen(prob, given, torch.eye(2)),
+        close_unseen(prob, given, torch.eye(2), of_refurbished=True),
+    )
     own = double(0.9, 0.6, 0.2, 0.7)
     assert_close(after.quality, own, rtol=1e-6, atol=0)
     odds = (own / (1 - own) * before.posterior / (1 - before.posterior)).sqrt()
