@@ -151,15 +151,15 @@ def _decided_lines(issues: pd.DataFrame, decisions: pd.DataFrame | None) -> list
     if decisions is None:
         return []
     known = {int(row): place for place, row in enumerate(issues["row"])}
-    table = check_decisions(decisions)
-    for row in table["row"]:
-        if row not in known:
-            raise ValueError(f"a decision speaks of row {row}, which was not judged")
-    places = [known[row] for row in table["row"]]
+    lines: list[Any] = list(check_decisions(decisions).itertuples())
+    unknown = next((line.row for line in lines if line.row not in known), None)
+    if unknown is not None:
+        raise ValueError(f"a decision speaks of row {unknown}, which was not judged")
+    places = [known[line.row] for line in lines]
     judged = issues.iloc[places].to_dict("records")
-    for line, issue in zip(table.itertuples(), judged, strict=True):
+    for line, issue in zip(lines, judged, strict=True):
         _check_same_row(line, issue)
-    return list(zip(places, judged, table.itertuples(), strict=True))
+    return list(zip(places, judged, lines, strict=True))
 
 
 def _check_same_row(line: Any, judged: Issue) -> None:

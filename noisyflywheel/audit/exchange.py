@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from noisyflywheel.audit.decisions import DECISION_COLUMNS
 from noisyflywheel.audit.identity import label_text
+from noisyflywheel.audit.matching import check_issue_columns
 from noisyflywheel.audit.truth import suspect_mask
 
 AGENT = "noisyflywheel"
@@ -49,9 +50,7 @@ def to_cleanlab(issues: pd.DataFrame, classes: ArrayLike) -> pd.DataFrame:
 
 def _cleanlab_columns(table: pd.DataFrame) -> pd.DataFrame:
     """The columns that cleanlab and we share."""
-    gone = [name for name in CLEANLAB_COLUMNS if name not in table.columns]
-    if gone:
-        raise ValueError(f"the table of issues has no column {gone[0]!r}; its columns are {', '.join(map(str, table))}")
+    check_issue_columns(table, CLEANLAB_COLUMNS)
     return table[list(CLEANLAB_COLUMNS)].assign(is_label_issue=suspect_mask(table))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,16 @@ def _check_names(names: list[str]) -> None:
     sign = next((sign for sign in (";", "\t") if any(sign in name for name in names)), None)
     if sign is not None and not {"row", "given_label", "decision"} & set(names):
         raise ValueError(f"the columns are separated by {sign!r}: save the table as CSV with commas")
-    gone = [name for name in NEEDED if name not in names]
-    if gone and {"is_label_issue", "refurbished_label"} & set(names):
-        raise ValueError(f"the table of issues has no column {gone[0]!r}; its columns are {', '.join(names)}")
+    if {"is_label_issue", "refurbished_label"} & set(names):
+        check_issue_columns(names)
+
+
+def check_issue_columns(names: Iterable[Any], needed: Iterable[str] = NEEDED) -> None:
+    """Raise ValueError if a table of issues with these columns lacks one that is needed."""
+    there = list(map(str, names))
+    gone = [name for name in needed if name not in there]
+    if gone:
+        raise ValueError(f"the table of issues has no column {gone[0]!r}; its columns are {', '.join(there)}")
 
 
 def _numbers(table: pd.DataFrame, name: str) -> pd.Series:

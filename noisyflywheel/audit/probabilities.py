@@ -93,9 +93,10 @@ def _column_classes(pred_proba: Any, n_columns: int, found: NDArray[Any], classe
         names = np.arange(n_columns)
     else:
         names = found
-    if names.shape != (n_columns,) or len(set(names.tolist())) < n_columns:
+    known = set(names.tolist())
+    if names.shape != (n_columns,) or len(known) < n_columns:
         raise ValueError(f"pred_proba has {n_columns} columns for {names.size} classes: name each with classes=")
-    unknown = [label for label in found.tolist() if label not in set(names.tolist())]
+    unknown = [label for label in found.tolist() if label not in known]
     if unknown:
         raise ValueError(f"y has the label {unknown[0]!r}, which is not among the classes {names.tolist()[:5]}")
     return names

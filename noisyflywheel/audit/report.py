@@ -18,7 +18,7 @@ from sklearn.utils.validation import _num_samples
 from noisyflywheel.audit.content import Content, fingerprint, is_paths, plain_value, show_rows
 from noisyflywheel.audit.evidence import find_evidence, rows_beside
 from noisyflywheel.audit.identity import label_text
-from noisyflywheel.audit.matching import NEEDED
+from noisyflywheel.audit.matching import check_issue_columns
 from noisyflywheel.audit.report_numbers import percent, report_numbers
 from noisyflywheel.audit.report_rows import decided_rows, make_cards, review_data, suspect_rows
 from noisyflywheel.audit.truth import suspect_mask
@@ -120,11 +120,7 @@ def write_report(
 
 def _check_issues(issues: pd.DataFrame) -> None:
     """Refuse a table that is none of label issues, or is empty."""
-    gone = [name for name in NEEDED if name not in issues.columns]
-    if gone:
-        raise ValueError(
-            f"the table of issues has no column {gone[0]!r}; its columns are {', '.join(map(str, issues))}"
-        )
+    check_issue_columns(issues)
     if issues.empty:
         raise ValueError("the table of issues has no rows")
 
