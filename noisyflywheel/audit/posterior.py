@@ -24,8 +24,9 @@ from noisyflywheel.em.sharpness import (
     MOST_FLAT,
     averaged_posterior,
     divided_out,
-    evidence_of,
-    tempered,
+    likelihoods,
+    scaled,
+    some_of,
 )
 
 Array = NDArray[np.float64]
@@ -43,6 +44,10 @@ LEAST = 1e-6
 
 DOUBT = 1e-3
 """Floor of a classifier's probabilities: votes of trees count to 0 where a label is only unlikely."""
+
+MANY_CLASSES = 50
+"""Beyond these confident learning alone judges: the T of `averaged_posterior` is learnt from parts of many rows, which
+then hold too few of each class."""
 
 
 def _normalise(rows: Array) -> Array:
@@ -121,7 +126,8 @@ def noisy_class_posterior(proba: Array, given: Codes) -> tuple[Array, Array, Arr
 
     The mean of what two judges say: `noisyflywheel.em.averaged_posterior`, and confident learning's T. The first is the
     better one where classes overlap, the second where they are far apart and many labels of one class have gone to
-    another; the likelihood of the given labels does not tell which of them is right.
+    another; the likelihood of the given labels does not tell which of them is right. Of more than `MANY_CLASSES` classes
+    the second one judges alone.
 
     Parameters
     ----------
@@ -139,8 +145,10 @@ def noisy_class_posterior(proba: Array, given: Codes) -> tuple[Array, Array, Arr
         T, rows = true class.
     """
     proba = _normalise(np.maximum(proba, DOUBT))
-    found = averaged_posterior(torch.from_numpy(proba), torch.from_numpy(given))
     confident = confident_posterior(proba, given)
+    if proba.shape[1] > MANY_CLASSES:
+        return confident
+    found = averaged_posterior(torch.from_numpy(proba), torch.from_numpy(given), temperatures=GRID)
     clean, posterior, T = (
         (one.numpy() + other) / 2
         for one, other in zip((found.guess, found.refurbished, found.transition), confident, strict=True)
@@ -163,6 +171,7 @@ def posterior_of_known(proba: Array, given: Codes, T: Array) -> tuple[Array, Arr
     One temperature of its probabilities (n, K) makes the given labels most likely.
     """
     p, codes, known = torch.from_numpy(np.maximum(proba, LEAST)), torch.from_numpy(given), torch.from_numpy(T)
-    guesses = (tempered(p, temperature) for temperature in GRID)
-    clean = max(guesses, key=lambda guess: float(evidence_of(guess, known, codes).log().sum()))
+    part = some_of(p)
+    found = likelihoods(p[part], known, codes[part], torch.ones_like(p[part, 0]), GRID)
+    clean = scaled(p, GRID[int(found.argmax())])
     return clean.numpy(), posterior_through(clean, known, codes).numpy()

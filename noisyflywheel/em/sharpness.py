@@ -16,7 +16,7 @@ the surest rows).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -110,7 +110,9 @@ class AveragedPosterior(NamedTuple):
     """Distribution of the true class, not given the label: (N, K), rows sum to 1."""
 
 
-def averaged_posterior(prob: Tensor, given: Tensor, sample_weight: Tensor | None = None) -> AveragedPosterior:
+def averaged_posterior(
+    prob: Tensor, given: Tensor, sample_weight: Tensor | None = None, temperatures: Sequence[float] = (1.0,)
+) -> AveragedPosterior:
     """Distribution of the true class given the label, averaged over explanations of the predictions.
 
     Parameters
@@ -121,6 +123,9 @@ def averaged_posterior(prob: Tensor, given: Tensor, sample_weight: Tensor | None
         Given labels.
     sample_weight : Tensor of shape (N,), optional
         At least 0.
+    temperatures : sequence of float, default (1.0,)
+        Of the predictions that a T is divided out of. Nets that are ended by their loss on unseen rows say how sure the
+        labels are; of classifiers that do not, several have to be tried.
 
     Returns
     -------
@@ -128,10 +133,10 @@ def averaged_posterior(prob: Tensor, given: Tensor, sample_weight: Tensor | None
     """
     p = prob.double().clamp_min(1e-12)
     p = p / p.sum(1, keepdim=True)
-    part = slice(None, None, -(-prob.numel() // MOST_NUMBERS))
+    part = some_of(p)
     weight = torch.ones_like(p[:, 0]) if sample_weight is None else sample_weight.to(p.dtype)
     tried = (p[part], given[part], weight[part])
-    found = [*at_temperatures(*tried), *without_anchors(*tried)]
+    found = [*at_temperatures(*tried), *without_anchors(*tried, temperatures)]
     share = torch.softmax(torch.stack([explanation.score for explanation in found]), 0)
     refurbished, guess = torch.zeros_like(p), torch.zeros_like(p)
     for s, explanation in zip(share.tolist(), found, strict=True):  # sync: one read
@@ -142,6 +147,11 @@ def averaged_posterior(prob: Tensor, given: Tensor, sample_weight: Tensor | None
         refurbished += s * posterior_through(of_all, explanation.transition, given)
     T = torch.einsum("t,tij->ij", share, torch.stack([explanation.transition for explanation in found]))
     return AveragedPosterior(refurbished, T, guess)
+
+
+def some_of(p: Tensor) -> slice:
+    """Evenly spaced rows of ``p`` (N, K), of `MOST_NUMBERS` probabilities or fewer."""
+    return slice(None, None, max(1, -(-p.numel() // MOST_NUMBERS)))
 
 
 def at_temperatures(p: Tensor, given: Tensor, weight: Tensor) -> Iterator[Explanation]:
@@ -155,14 +165,33 @@ def at_temperatures(p: Tensor, given: Tensor, weight: Tensor) -> Iterator[Explan
             yield Explanation(guess, T, likelihood - SHARPER * math.log(tau))
 
 
-def without_anchors(p: Tensor, given: Tensor, weight: Tensor) -> Iterator[Explanation]:
-    """Predictions (n, K) from which a share of `anchor_transition` is divided out."""
+def without_anchors(
+    p: Tensor, given: Tensor, weight: Tensor, temperatures: Sequence[float] = (1.0,)
+) -> Iterator[Explanation]:
+    """Predictions (n, K) from which a share of `anchor_transition` is divided out, at the temperature that suits it."""
     anchors, kept = anchor_transition(p, given, weight), torch.eye(p.shape[1], dtype=p.dtype, device=p.device)
+    prior = torch.tensor([-SHARPER * math.log(tau) for tau in temperatures], dtype=p.dtype, device=p.device)
     for share in SHARES:
         T = torch.lerp(kept, anchors, share)
-        guess = partial(divided_out, T=T)
-        likelihood = evidence_of(guess(p), T, given).log() @ weight
-        yield Explanation(guess, T, likelihood - CHEAPER * share)
+        scores = likelihoods(divided_out(p, T), T, given, weight, temperatures) + prior
+        at = int(scores.argmax()) if len(scores) > 1 else 0  # sync: one scalar
+        guess = partial(divided_at, T=T, temperature=temperatures[at])
+        yield Explanation(guess, T, scores[at] - CHEAPER * share)
+
+
+def likelihoods(p: Tensor, T: Tensor, given: Tensor, weight: Tensor, temperatures: Sequence[float]) -> Tensor:
+    """Log-likelihood of the given labels, through T, of guesses ``p`` (n, K) at each temperature: (t,)."""
+    return torch.stack([evidence_of(scaled(p, tau), T, given).log() @ weight for tau in temperatures])
+
+
+def scaled(p: Tensor, temperature: float) -> Tensor:
+    """`tempered`, and ``p`` (n, K) itself at temperature 1."""
+    return p if temperature == 1 else tempered(p, temperature)
+
+
+def divided_at(p: Tensor, T: Tensor, temperature: float) -> Tensor:
+    """`divided_out` at a temperature: (n, K)."""
+    return scaled(divided_out(p, T), temperature)
 
 
 def tempered(p: Tensor, temperature: float) -> Tensor:

@@ -8,6 +8,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
+from noisyflywheel.audit import posterior as posterior_room
 from noisyflywheel.audit.posterior import (
     GRID,
     confident_joint,
@@ -90,11 +91,31 @@ def test_confident_learning_by_hand():
 
 def test_both_judges_count_half():
     proba, given = np.array([[0.8, 0.2], [0.7, 0.3], [0.4, 0.6], [0.1, 0.9]]), np.array([0, 1, 1, 1])
-    one, other = averaged_posterior(torch.from_numpy(proba), torch.from_numpy(given)), confident_posterior(proba, given)
+    one = averaged_posterior(torch.from_numpy(proba), torch.from_numpy(given), temperatures=GRID)
+    other = confident_posterior(proba, given)
     clean, posterior, T = noisy_class_posterior(proba, given)
     np.testing.assert_allclose(clean, (one.guess.numpy() + other[0]) / 2)
     np.testing.assert_allclose(posterior, (one.refurbished.numpy() + other[1]) / 2)
     np.testing.assert_allclose(T, (one.transition.numpy() + other[2]) / 2)
+
+
+def test_of_many_classes_confident_learning_judges_alone(monkeypatch):
+    monkeypatch.setattr(posterior_room, "MANY_CLASSES", 1)
+    proba, given = np.array([[0.8, 0.2], [0.7, 0.3], [0.4, 0.6], [0.1, 0.9]]), np.array([0, 1, 1, 1])
+    for found, expected in zip(noisy_class_posterior(proba, given), confident_posterior(proba, given), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_an_unsure_classifier_that_predicts_turned_labels(seed=0):
+    """Four classes, 35 % of each given the next one; the classifier halves the logits of what it knows."""
+    rng, truth = np.random.default_rng(seed), 0.65 * np.eye(4) + 0.35 * np.roll(np.eye(4), 1, axis=1)
+    true = rng.integers(4, size=4000)
+    given = np.where(rng.random(4000) < 0.35, (true + 1) % 4, true)
+    proba = np.exp(0.5 * np.log(0.02 + truth[true]) + 0.1 * rng.normal(size=(4000, 4)))
+    proba /= proba.sum(axis=1, keepdims=True)
+    clean, posterior, found = noisy_class_posterior(proba, given)
+    np.testing.assert_allclose(found, truth, atol=0.05)
+    assert (posterior.argmax(axis=1) == true).mean() > 0.97
 
 
 def test_bayes_by_hand():

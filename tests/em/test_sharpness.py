@@ -1,5 +1,7 @@
 """T from predictions of unseen rows: by hand, and where noise and overlap of classes have to be told apart."""
 
+import math
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -138,6 +140,29 @@ def test_the_surest_rows_of_each_class_show_its_labels(monkeypatch):
     assert_close(heavy[0], double(1.25 + 1.5, 0.25 + 1) / 4.0)
     monkeypatch.setattr(sharpness, "FEWEST_ANCHORS", 3.0)
     assert_close(sharpness.anchor_transition(prob, given, double(1, 1, 1, 1))[0], double(2.25, 2.25) / 4.5)
+
+
+def test_what_is_left_of_a_division_gets_the_temperature_that_suits_it(monkeypatch):
+    """At 1 the division itself; among three temperatures the likeliest times tau ** -SHARPER."""
+    monkeypatch.setattr(sharpness, "SHARES", (1.0,))
+    monkeypatch.setattr(sharpness, "FEWEST_ANCHORS", 1.0)
+    prob, given = double([0.65, 0.35], [0.6, 0.4], [0.3, 0.7], [0.35, 0.65]), torch.tensor([0, 0, 1, 0])
+    weight = double(1, 1, 1, 2)
+    T = sharpness.anchor_transition(prob, given, weight)
+    divided = sharpness.divided_out(prob, T)
+    scores = {}
+    for tau in (0.25, 1.0, 4.0):
+        guess = divided ** (1 / tau) / (divided ** (1 / tau)).sum(1, keepdim=True)
+        likelihood = ((guess @ T).gather(1, given[:, None]).squeeze(1).log() * weight).sum()
+        scores[tau] = float(likelihood) - sharpness.SHARPER * math.log(tau)
+    best = max(scores, key=scores.__getitem__)
+    assert best == 0.25
+    (plain,) = sharpness.without_anchors(prob, given, weight)
+    assert torch.equal(plain.guess(prob), divided)
+    assert float(plain.score) == pytest.approx(scores[1.0] - sharpness.CHEAPER)
+    (suited,) = sharpness.without_anchors(prob, given, weight, (4.0, 1.0, 0.25))
+    assert_close(suited.guess(prob), divided**4 / (divided**4).sum(1, keepdim=True))
+    assert float(suited.score) == pytest.approx(scores[0.25] - sharpness.CHEAPER)
 
 
 def test_a_matrix_is_divided_out_of_its_image():
