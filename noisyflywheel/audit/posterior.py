@@ -126,8 +126,8 @@ def noisy_class_posterior(proba: Array, given: Codes) -> tuple[Array, Array, Arr
 
     The mean of what two judges say: `noisyflywheel.em.averaged_posterior`, and confident learning's T. The first is the
     better one where classes overlap, the second where they are far apart and many labels of one class have gone to
-    another; the likelihood of the given labels does not tell which of them is right. Of more than `MANY_CLASSES` classes
-    the second one judges alone.
+    another; the likelihood of the given labels does not tell which of them is right. Of more than `MANY_CLASSES`
+    classes the second one judges alone.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def posterior_of_known(proba: Array, given: Codes, T: Array) -> tuple[Array, Arr
 
     One temperature of its probabilities (n, K) makes the given labels most likely.
     """
-    p, codes, known = torch.from_numpy(np.maximum(proba, LEAST)), torch.from_numpy(given), torch.from_numpy(T)
+    p, codes, known = torch.from_numpy(_normalise(np.maximum(proba, LEAST))), torch.from_numpy(given), torch.from_numpy(T)
     part = some_of(p)
     found = likelihoods(p[part], known, codes[part], torch.ones_like(p[part, 0]), GRID)
     clean = scaled(p, GRID[int(found.argmax())])
