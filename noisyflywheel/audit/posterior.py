@@ -170,7 +170,7 @@ def posterior_of_known(proba: Array, given: Codes, T: Array) -> tuple[Array, Arr
 
     One temperature of its probabilities (n, K) makes the given labels most likely.
     """
-    p, codes, known = torch.from_numpy(_normalise(np.maximum(proba, LEAST))), torch.from_numpy(given), torch.from_numpy(T)
+    p, codes, known = (torch.from_numpy(one) for one in (_normalise(np.maximum(proba, LEAST)), given, T))
     part = some_of(p)
     found = likelihoods(p[part], known, codes[part], torch.ones_like(p[part, 0]), GRID)
     clean = scaled(p, GRID[int(found.argmax())])
