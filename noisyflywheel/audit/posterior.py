@@ -17,9 +17,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from noisyflywheel.em.auxiliary import posterior_through
 from noisyflywheel.em.calibration import TEMPERATURES
+from noisyflywheel.em.main import PROB_MIN
 from noisyflywheel.em.sharpness import (
     MOST_FLAT,
     averaged_posterior,
@@ -39,13 +41,17 @@ GRID = tuple(tau for tau in TEMPERATURES if tau <= MOST_FLAT)
 FEW_DIVISIONS = 5
 """Steps of Richardson's iteration from even probabilities: many amplify the classifier's own errors."""
 
+FEW_CONFUSED, ROWS_AT_ONCE = 0.05, 256
+"""Share of the numbers of T, at most, that differ within a row where it is taken apart, and rows that are then divided
+at a time."""
+
 LEAST = 1e-6
 """Floor of the probabilities of a model whose T is known."""
 
 DOUBT = 1e-3
 """Floor of a classifier's probabilities: votes of trees count to 0 where a label is only unlikely."""
 
-MANY_CLASSES = 50
+MANY_CLASSES = 40
 """Beyond these confident learning alone judges: the T of `averaged_posterior` is learnt from parts of many rows, which
 then hold too few of each class."""
 
@@ -156,13 +162,33 @@ def noisy_class_posterior(proba: Array, given: Codes) -> tuple[Array, Array, Arr
     return clean, posterior, T
 
 
+def divided_by_few(proba: Array, T: Array) -> Array:
+    """Distributions of the true class (n, K) whose image under ``T`` (K, K) is nearly ``proba``, by `FEW_DIVISIONS`.
+
+    Of many classes most are never taken for each other: all but few numbers in a row of T are the same one.
+    """
+    base = T.min(axis=1)
+    rest = csr_matrix(T - base[:, None])
+    if rest.nnz > FEW_CONFUSED * T.size:
+        even = torch.full(proba.shape, 1 / len(T), dtype=torch.float64)
+        return divided_out(torch.from_numpy(proba), torch.from_numpy(T), FEW_DIVISIONS, even).numpy()
+    clean = np.empty_like(proba)
+    back = rest.T.tocsr()
+    for start in range(0, len(proba), ROWS_AT_ONCE):
+        p = np.ascontiguousarray(proba[start : start + ROWS_AT_ONCE].T)  # (K, rows)
+        guess = np.full_like(p, 1 / len(T))
+        for _ in range(FEW_DIVISIONS):  # `divided_out`, as ``T = rest + base``: each product is the sum of both parts
+            ratio = p / np.maximum(back @ guess + base @ guess, PROB_MIN)
+            guess *= rest @ ratio + np.outer(base, ratio.sum(axis=0))
+            guess /= np.maximum(guess.sum(axis=0), PROB_MIN)
+        clean[start : start + ROWS_AT_ONCE] = guess.T
+    return clean
+
+
 def confident_posterior(proba: Array, given: Codes) -> tuple[Array, Array, Array]:
     """p(true class | x), p(true class | x, given label) and T by confident learning: T divided out of ``proba``."""
     T = transition_from_joint(shrink_confusions(confident_joint(proba, given)))
-    p = torch.from_numpy(proba)
-    even = torch.full_like(p, 1 / proba.shape[1])
-    clean = divided_out(p, torch.from_numpy(T), FEW_DIVISIONS, even).numpy()
-    return *posterior_of_known(clean, given, T), T
+    return *posterior_of_known(divided_by_few(proba, T), given, T), T
 
 
 def posterior_of_known(proba: Array, given: Codes, T: Array) -> tuple[Array, Array]:

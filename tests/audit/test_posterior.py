@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 from hypothesis import given as cases
 from hypothesis import settings
@@ -13,6 +14,7 @@ from noisyflywheel.audit.posterior import (
     GRID,
     confident_joint,
     confident_posterior,
+    divided_by_few,
     noisy_class_posterior,
     posterior_of_known,
     shrink_confusions,
@@ -70,6 +72,21 @@ def test_a_division_finds_the_true_class():
     clean = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.3, 0.7]], dtype=torch.float64)
     known, even = torch.from_numpy(T), torch.full((3, 2), 0.5, dtype=torch.float64)
     np.testing.assert_allclose(divided_out(clean @ known, known, 3000, even), clean, atol=1e-3)
+
+
+@pytest.mark.parametrize("n_confused", [0, 3, 2000])
+def test_a_matrix_of_few_confusions_is_divided_as_any_other(n_confused):
+    """60 classes of even errors apart from some, more rows than are taken at a time."""
+    rng = np.random.default_rng(n_confused)
+    counts = np.full((60, 60), 0.01) + np.diag(np.full(60, 5.0))
+    counts.flat[rng.permutation(3600)[:n_confused]] += 1
+    T = counts / counts.sum(axis=1, keepdims=True)
+    proba = rng.dirichlet(np.full(60, 0.1), 300)
+    found = divided_by_few(proba, T)
+    even = torch.full(proba.shape, 1 / 60, dtype=torch.float64)
+    plain = divided_out(torch.from_numpy(proba), torch.from_numpy(T), 5, even)
+    np.testing.assert_allclose(found, plain, rtol=1e-9)
+    assert np.array_equal(found, plain) == (n_confused == 2000)  # too many to be taken apart
 
 
 def test_confident_learning_by_hand():

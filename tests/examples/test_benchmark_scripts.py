@@ -182,3 +182,30 @@ def test_versions(tmp_path):
     assert (tmp_path / "table.md").read_text() == table
     (folder / "core_bars.py").unlink()
     assert run(*command) == table  # from the kept files
+
+
+def test_probabilities(tmp_path):
+    """Six classes that are far apart, and ten rows that people were asked for, of which two are wrong."""
+    rng = np.random.default_rng(0)
+    y = np.arange(77 * 20) % 77
+    X = (np.eye(77)[y] + 0.05 * rng.normal(size=(len(y), 77))).astype(np.float32)
+    np.savez(tmp_path / "banking77_minilm.npz", X_train=X, y_train=y)
+    given = np.arange(60) % 3
+    proba = 0.1 + 0.7 * np.eye(3)[given]
+    proba[:2] = proba[1::-1]
+    for name in ("mnist", "cifar10", "20news"):
+        np.save(tmp_path / f"{name}_test_set_pyx.npy", proba)
+        np.save(tmp_path / f"{name}_test_set_original_labels.npy", given)
+        asked = [
+            {"id": row, "mturk": {"given": 2 if row < 2 else 3, "guessed": 3 if row < 2 else 2}} for row in range(10)
+        ]
+        (tmp_path / f"{name}_mturk.json").write_text(json.dumps(asked))
+    where = ("--data", tmp_path, "--label-errors", tmp_path, "--out", tmp_path / "out.jsonl")
+    run("probabilities.py", *where, "--classes", "6", "--sizes", "200x4")
+    _, *rows = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
+    assert [row["set"] for row in rows] == ["mnist", "cifar10", "20news"] + ["banking6"] * 6 + ["made 200 x 4"]
+    assert rows[0]["wrong"] == rows[0]["suspects wrong ours"] == rows[0]["suspects asked ours"] == 2
+    assert rows[0]["auroc ours"] == rows[0]["auroc cleanlab"] == 1
+    for row in rows[3:9]:
+        assert row["n"] == 120 and 15 < row["wrong"] < 55
+        assert row["auroc ours"] > 0.95
