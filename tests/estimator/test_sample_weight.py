@@ -12,6 +12,8 @@ from noisyflywheel import FlywheelClassifier
 from noisyflywheel.backbones import MLP
 from noisyflywheel.estimator.sample_weight import check_sample_weight, of_mean_one, weighted_rows
 
+pytestmark = pytest.mark.usefixtures("quick_folds")
+
 X, Y = load_digits(return_X_y=True)
 
 
