@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib
 import pytest
 
-pytestmark = pytest.mark.usefixtures("quick_folds")
+pytestmark = pytest.mark.usefixtures("short_fits")
 
 FOLDER = Path(__file__).parents[2] / "examples"
 EXAMPLES = sorted(FOLDER.glob("*.py"))
