@@ -51,10 +51,14 @@ def _one_thread():
 
 @contextmanager
 def few_steps():
-    """With folds T is learnt in five EM steps, not sixty, and columns are weighed by five trees, not two hundred."""
+    """With folds T is learnt in five EM steps, not sixty, and columns are weighed by five trees, not two hundred.
+
+    Whether features tell the classes apart is asked of fifty trees.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("noisyflywheel.em.sharpness.N_STEPS", 5)
         patch.setattr("noisyflywheel.backbones.importance.N_TREES", 5)
+        patch.setattr("noisyflywheel.estimator.separability.N_TREES", 50)
         yield
 
 
@@ -77,11 +81,11 @@ def quick_folds_of_module():
 
 @pytest.fixture
 def short_fits(monkeypatch, quick_folds):
-    """Default nets on tables warm up for five epochs at most and then have two cycles.
+    """Default nets on tables warm up for three epochs at most and then have two cycles.
 
     For tests of what does not depend on how well they do.
     """
-    monkeypatch.setattr("noisyflywheel.loop.folded_warmup.MOST_EPOCHS", 5)
+    monkeypatch.setattr("noisyflywheel.loop.folded_warmup.MOST_EPOCHS", 3)
     monkeypatch.setitem(AUTO_FOLDS, "n_cycles", 2)
 
 

@@ -8,6 +8,8 @@ from sklearn.preprocessing import StandardScaler
 
 from noisyflywheel import FlywheelClassifier
 
+pytestmark = pytest.mark.usefixtures("quick_folds_of_module")
+
 cleanlab = pytest.importorskip("cleanlab.classification", reason="cleanlab is not installed")
 
 

@@ -17,6 +17,8 @@ from noisyflywheel.audit.held_out import aligned, judge_fold
 from noisyflywheel.audit.judging import n_folds
 from noisyflywheel.estimator.issues import ISSUE_COLUMNS
 
+pytestmark = pytest.mark.usefixtures("quick_folds")
+
 
 @pytest.fixture(scope="module")
 def digits():
@@ -94,7 +96,7 @@ def test_quality_by_hand():
     assert quality[0] == pytest.approx(np.sqrt(4 * odds) / (1 + np.sqrt(4 * odds)))
 
 
-QUICK = {"n_warmup_epochs": 1, "n_cycles": 3, "random_state": 0, "device": "cpu"}
+QUICK = {"n_warmup_epochs": 1, "n_cycles": 3, "n_folds": 1, "random_state": 0, "device": "cpu"}
 
 
 def test_a_flywheel_is_heard_in_every_cycle(digits):

@@ -31,7 +31,7 @@ def folder(tmp_path):
 @pytest.fixture
 def ask(folder):
     with ReviewServer(folder, by="Ada") as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()  # looks for its end so often
 
         def request(method="GET", place="", body=None, token=None, host=None, **headers):
             own = f"127.0.0.1:{server.server_port}"

@@ -14,6 +14,8 @@ from noisyflywheel.audit.judging import judge_rows
 from noisyflywheel.audit.table import class_labels
 from noisyflywheel.data.encoder.missing import with_missing
 
+pytestmark = pytest.mark.usefixtures("quick_folds")
+
 
 @pytest.fixture
 def table():

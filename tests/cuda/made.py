@@ -15,8 +15,8 @@ rarely_on_the_cpu = pytest.mark.parametrize(
 )
 """For tests that say something about a device with a memory of its own; on the CPU they compare it with itself."""
 
-N_ROWS = 5_100
-"""More than four chunks of 1,024 rows, and a last batch that is not full."""
+N_ROWS = 3_100
+"""More than three chunks of 1,024 rows, and a last batch that is not full."""
 
 
 def make_rows(n=N_ROWS, k=3):

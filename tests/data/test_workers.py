@@ -1,5 +1,6 @@
 """Rows read by worker processes: the same rows, in order, and errors that name the row."""
 
+import gc
 import os
 import random
 import signal
@@ -16,6 +17,15 @@ from noisyflywheel.data.workers import n_workers_here, pieces_of
 from noisyflywheel.exceptions import RowReadError
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _not_long_waited_for():
+    """A worker that another one's death left waiting for a lock is ended after half a second, not five."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.5)
+        yield
+        gc.collect()  # such workers end with what read from them
 
 
 class Squares(Dataset):

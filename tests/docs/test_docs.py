@@ -1,7 +1,7 @@
 """README and docs: every Python block runs, links resolve, names exist, parameters are all there.
 
 The blocks of a page run one after the other in one namespace. A block whose first line is ``# slow`` is left out of
-the fast suite; ``-m slow`` runs the pages that have one as a whole.
+the fast suite, where default fits are short; ``-m slow`` runs the README, and the pages that have such a block, whole.
 """
 
 import importlib
@@ -13,6 +13,7 @@ import matplotlib
 import pytest
 
 from noisyflywheel import FlywheelClassifier
+from noisyflywheel.estimator.defaults import AUTO_VECTORS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -41,16 +42,20 @@ WITH_CODE = [page for page in PAGES if blocks(page)]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
 
-@pytest.mark.usefixtures("quick_folds")
+WHOLE = [page for page in WITH_CODE if page.name == "README.md" or any(is_slow(code) for _, code in blocks(page))]
+
+
+@pytest.mark.usefixtures("short_fits")
 @pytest.mark.parametrize("page", WITH_CODE, ids=lambda p: p.name)
 def test_page_runs(page, tmp_path, monkeypatch):
     matplotlib.use("Agg")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(AUTO_VECTORS, "n_cycles", 10)
     run(page, [(line, code) for line, code in blocks(page) if not is_slow(code)])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [p for p in WITH_CODE if any(is_slow(c) for _, c in blocks(p))], ids=lambda p: p.name)
+@pytest.mark.parametrize("page", WHOLE, ids=lambda p: p.name)
 def test_page_runs_whole(page, tmp_path, monkeypatch):
     matplotlib.use("Agg")
     monkeypatch.chdir(tmp_path)

@@ -1,5 +1,7 @@
 """One net on all rows that turns against itself: the fit begins again with folds, where these are possible."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -45,8 +47,13 @@ def fitted(**params):
     return fit(FlywheelClassifier(**QUICK | params))
 
 
+@functools.cache
+def with_folds():
+    return FlywheelClassifier(**QUICK, n_folds=5).fit(X, Y)
+
+
 def assert_as_with_folds(clf):
-    folds = FlywheelClassifier(**QUICK, n_folds=5).fit(X, Y)
+    folds = with_folds()
     for name in ("clean_proba_", "label_quality_", "refurbished_proba_", "transition_matrix_"):
         np.testing.assert_array_equal(getattr(clf, name), getattr(folds, name), err_msg=name)
     np.testing.assert_array_equal(clf.predict_proba(X), folds.predict_proba(X))

@@ -15,7 +15,7 @@ from torch.utils.data import TensorDataset
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.backbones import MLP
 
-pytestmark = pytest.mark.usefixtures("quick_folds")
+pytestmark = pytest.mark.usefixtures("quick_folds_of_module")
 
 
 def quick(**params):
@@ -26,9 +26,14 @@ def test_is_a_classifier():
     assert is_classifier(FlywheelClassifier())
 
 
-def test_fitted_attributes(iris):
+@pytest.fixture(scope="module")
+def fitted(iris, quick_folds_of_module):
     X, y, _ = iris
-    clf = quick().fit(X, y)
+    return quick().fit(X, y)
+
+
+def test_fitted_attributes(iris, fitted):
+    X, clf = iris[0], fitted
     assert clf.clean_proba_.shape == clf.label_quality_.shape == (150,)
     assert clf.refurbished_proba_.shape == (150, 3)
     assert_allclose(clf.refurbished_proba_.sum(1), 1)
@@ -42,11 +47,9 @@ def test_fitted_attributes(iris):
     assert_allclose(proba.sum(1), 1, rtol=1e-12)
 
 
-def test_clean_proba_keeps_the_order_of_label_quality(iris):
-    X, y, _ = iris
-    clf = quick().fit(X, y)
-    order = np.argsort(clf.label_quality_, kind="stable")
-    assert (np.diff(clf.clean_proba_[order]) >= 0).all()
+def test_clean_proba_keeps_the_order_of_label_quality(fitted):
+    order = np.argsort(fitted.label_quality_, kind="stable")
+    assert (np.diff(fitted.clean_proba_[order]) >= 0).all()
 
 
 @pytest.mark.parametrize(
@@ -62,7 +65,7 @@ def test_clean_proba_keeps_the_order_of_label_quality(iris):
 def test_labels_of_any_type_come_back(iris, make):
     X, y, _ = iris
     given = make(y)
-    clf = quick().fit(X, given)
+    clf = quick(n_folds=1).fit(X, given)
     issues = clf.get_label_issues()
     assert set(clf.predict(X)) <= set(np.asarray(given))
     assert clf.refurbished_labels_.dtype == np.asarray(given).dtype
@@ -73,10 +76,10 @@ def test_index_of_the_caller_is_kept(iris):
     X, y, _ = iris
     index = pd.Index([f"row {i}" for i in range(150)])
     frame = pd.DataFrame(X, columns=list("abcd"), index=index)
-    clf = quick().fit(frame, y)
+    clf = quick(n_folds=1).fit(frame, y)
     assert clf.get_label_issues().index.equals(index)
     assert list(clf.feature_names_in_) == list("abcd")
-    assert quick().fit(X, pd.Series(y, index=index)).get_label_issues().index.equals(index)
+    assert quick(n_folds=1).fit(X, pd.Series(y, index=index)).get_label_issues().index.equals(index)
 
 
 def test_issue_count_agrees_with_clean_proba(digits):
@@ -116,9 +119,9 @@ def test_forms_of_one_picture_agree(pictures):
     assert_array_equal(quick().fit(dataset).predict_proba(dataset), expected)
 
 
-def test_two_fits_with_one_seed_are_equal_and_seeds_differ(iris):
+def test_two_fits_with_one_seed_are_equal_and_seeds_differ(iris, fitted):
     X, y, _ = iris
-    first, second = quick().fit(X, y), quick().fit(X, y)
+    first, second = fitted, quick().fit(X, y)
     assert_array_equal(first.predict_proba(X), second.predict_proba(X))
     assert_array_equal(first.clean_proba_, second.clean_proba_)
     assert not np.array_equal(first.predict_proba(X), quick(random_state=1).fit(X, y).predict_proba(X))
@@ -135,10 +138,9 @@ def test_global_random_states_are_left_alone(iris, seed):
     assert_array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
 
 
-def test_rows_are_scored_alone_as_together(iris):
-    X, y, _ = iris
-    clf = quick().fit(X, y)
-    assert_array_equal(clf.predict_proba(X)[7:8], clf.predict_proba(X[7:8]))
+def test_rows_are_scored_alone_as_together(iris, fitted):
+    X = iris[0]
+    assert_array_equal(fitted.predict_proba(X)[7:8], fitted.predict_proba(X[7:8]))
 
 
 def test_warm_up_and_cycles_take_cycle_size_rows(iris):

@@ -8,6 +8,8 @@ from noisyflywheel import FlywheelClassifier
 from noisyflywheel.estimator.defaults import choose_n_folds, make_settings
 from noisyflywheel.views import VectorViews
 
+pytestmark = pytest.mark.usefixtures("quick_folds")
+
 
 def params(**given):
     return FlywheelClassifier(**given).get_params(deep=False)

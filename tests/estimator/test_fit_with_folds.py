@@ -8,6 +8,8 @@ from sklearn.metrics import roc_auc_score
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.estimator.assemble import untrained_flywheel
 
+pytestmark = pytest.mark.usefixtures("quick_folds")
+
 
 def blobs(n=400, seed=0, spread=0.7):
     """Three overlapping classes in mixed units, a quarter of the first one labelled as the second."""
@@ -57,7 +59,9 @@ def test_predictions_of_unseen_rows_are_those_of_the_members_that_left_them_out(
 @pytest.fixture(scope="module")
 def fitted():
     X, y, given = blobs(spread=0.4)
-    return FlywheelClassifier(random_state=0).fit(X, given), X, y, given
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("noisyflywheel.backbones.importance.N_TREES", 20)
+        return FlywheelClassifier(random_state=0, n_warmup_epochs=20, n_cycles=8).fit(X, given), X, y, given
 
 
 def test_errors_of_one_class_are_found(fitted):

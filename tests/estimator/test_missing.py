@@ -24,7 +24,7 @@ from noisyflywheel.noise import symmetric
 
 pytestmark = pytest.mark.usefixtures("quick_folds_of_module")
 
-QUICK = {"n_warmup_epochs": 2, "n_cycles": 2, "random_state": 0, "guard": False}
+QUICK = {"n_warmup_epochs": 2, "n_cycles": 2, "n_folds": 1, "random_state": 0, "guard": False}
 
 
 def made(n=150, d=6, share=0.1, seed=0):
@@ -61,7 +61,7 @@ def assert_same(a, b, new=NEW, new_b=None):
     np.testing.assert_array_equal(a.predict_proba(new), b.predict_proba(new if new_b is None else new_b))
 
 
-@pytest.mark.parametrize("params", [{}, {"main_net": user_net()}, {"n_folds": 1}], ids=["default", "net", "1 fold"])
+@pytest.mark.parametrize("params", [{"n_folds": "auto"}, {"main_net": user_net()}, {}], ids=["folds", "net", "1 fold"])
 def test_equal_to_a_data_frame_and_to_a_table_encoder_in_front(params):
     array, frame = (FlywheelClassifier(**QUICK | params).fit(rows, GIVEN) for rows in (X, pd.DataFrame(X)))
     assert_same(array, frame, NEW, pd.DataFrame(NEW))
@@ -82,12 +82,13 @@ def test_a_user_net_sees_numbers_and_flags():
     assert clf.main_net_.get_params(deep=False)["module__n_features"] == 12
 
 
-def test_an_array_with_a_missing_cell_is_a_table_however_wide_it_is(short_fits):
+def test_an_array_with_a_missing_cell_is_a_table_however_wide_it_is():
     x = np.random.default_rng(0).normal(size=(100, 64))
     y = np.arange(100) % 2
-    assert FlywheelClassifier(random_state=0).fit(x, y).decisions_.set_index("decision")["chosen"]["n_folds"] == "1"
+    clf = FlywheelClassifier(n_warmup_epochs=1, n_cycles=1, random_state=0)
+    assert clf.fit(x, y).decisions_.set_index("decision")["chosen"]["n_folds"] == "1"
     x[3, 5] = np.nan
-    assert FlywheelClassifier(random_state=0).fit(x, y).decisions_.set_index("decision")["chosen"]["n_folds"] == "5"
+    assert clf.fit(x, y).decisions_.set_index("decision")["chosen"]["n_folds"] == "5"
 
 
 def test_gaps_in_columns_that_had_none_get_the_median():
@@ -159,7 +160,7 @@ def test_missing_cells_that_tell_the_class_are_used():
     x = rng.normal(size=(400, 3))
     x[(y == 1) & (rng.random(400) < 0.9), 1] = np.nan
     given = symmetric(y, 0.2, random_state=0)
-    clf = FlywheelClassifier(random_state=0, n_cycles=4).fit(x[:250], given[:250])
+    clf = FlywheelClassifier(random_state=0, n_warmup_epochs=10, n_cycles=2).fit(x[:250], given[:250])
     assert clf.score(x[250:], y[250:]) > 0.9
     filled = np.where(np.isnan(x), np.nanmedian(x, axis=0), x)
     assert clone(clf).fit(filled[:250], given[:250]).score(filled[250:], y[250:]) < clf.score(x[250:], y[250:])
@@ -170,7 +171,7 @@ def test_better_than_dropping_rows():
     given = symmetric(y, 0.3, random_state=0)
     kept = ~np.isnan(x[:400]).any(axis=1)
     assert kept.sum() < 150
-    clf = FlywheelClassifier(random_state=0, n_cycles=8)
+    clf = FlywheelClassifier(random_state=0, n_warmup_epochs=10, n_cycles=3)
     ours = clone(clf).fit(x[:400], given[:400]).score(x[400:], y[400:])
     dropped = clone(clf).fit(x[:400][kept], given[:400][kept]).score(x[400:], y[400:])
     boosted = HistGradientBoostingClassifier(random_state=0).fit(x[:400], given[:400]).score(x[400:], y[400:])

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("quick_folds")
 
 X, Y = load_digits(return_X_y=True)
 X, Y = X[:300], Y[:300]
-QUICK = {"n_warmup_epochs": 3, "n_cycles": 3, "random_state": 0, "guard": False}
+QUICK = {"n_warmup_epochs": 3, "n_cycles": 3, "n_folds": 1, "random_state": 0, "guard": False}
 
 
 def interrupt_cycle(monkeypatch, number):
@@ -154,6 +154,7 @@ def test_a_cycle_that_the_guard_undid_counts_once(monkeypatch):
     clf = FlywheelClassifier(
         n_warmup_epochs=3,
         n_cycles=5,
+        n_folds=1,
         random_state=0,
         on_cycle=lambda flywheel, row: rates.append(flywheel.aux.net.optimizer_.param_groups[0]["lr"]),
     )
@@ -202,7 +203,7 @@ def test_predictions_of_default_nets_use_batches_that_memory_allows(monkeypatch)
     assert set(seen) == {512}
     seen.clear()
     wide = np.random.default_rng(0).normal(size=(40, 6000))
-    FlywheelClassifier(**QUICK | {"n_cycles": 1, "n_warmup_epochs": 1, "n_folds": 1}).fit(wide, np.arange(40) % 2)
+    FlywheelClassifier(**QUICK | {"n_cycles": 1, "n_warmup_epochs": 1}).fit(wide, np.arange(40) % 2)
     assert set(seen) == {1024 * 3 * 32 * 32 // 2 // 6000}
 
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("quick_folds_of_module")
 
 X, Y = load_digits(return_X_y=True)
 X, Y = X[:90], Y[:90]
-QUICK = {"n_warmup_epochs": 3, "n_cycles": 4, "n_folds": 1, "random_state": 0, "guard": False}
+QUICK = {"n_warmup_epochs": 3, "n_cycles": 3, "n_folds": 1, "random_state": 0, "guard": False}
 
 
 @functools.cache
@@ -79,7 +79,7 @@ OFTEN = ["warm_up_epoch", "_e_step_main", "_m_step_auxiliary", "_resample", "_m_
 
 
 @pytest.mark.parametrize(
-    ("method", "call"), [("start_cycles", 1), ("close", 1), *((method, call) for method in OFTEN for call in (1, 2, 3))]
+    ("method", "call"), [("start_cycles", 1), ("close", 1), *((method, call) for method in OFTEN for call in (1, 3))]
 )
 def test_a_crash_anywhere_changes_nothing(tmp_path, monkeypatch, method, call):
     with monkeypatch.context() as patch:
@@ -90,7 +90,7 @@ def test_a_crash_anywhere_changes_nothing(tmp_path, monkeypatch, method, call):
 
 
 def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
-    for method, call in (("warm_up_epoch", 3), ("steps_to_resampling", 3), ("step_after_resampling", 2)):
+    for method, call in (("warm_up_epoch", 3), ("steps_to_resampling", 2), ("step_after_resampling", 2)):
         with monkeypatch.context() as patch:
             crash_at(patch, method, call)
             with pytest.raises(Stop):
@@ -99,7 +99,7 @@ def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
     crash_at(monkeypatch, "steps_to_resampling", 1)
     crash_at(monkeypatch, "step_after_resampling", 2)
     clf = FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y)
-    assert list(clf.history_.cycle) == [1, 2, 3, 4]
+    assert list(clf.history_.cycle) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("method", OFTEN[1:])
@@ -217,7 +217,7 @@ def test_warm_start_continues_and_resumes(tmp_path, monkeypatch):
         with pytest.raises(Stop):
             clf.fit(X, Y)
     assert_same(clf.fit(X, Y), whole)
-    assert clf.n_iter_ == 8
+    assert clf.n_iter_ == 6
 
 
 def test_other_data_and_parameters_start_anew_in_folders_of_their_own(tmp_path):

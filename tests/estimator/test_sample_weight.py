@@ -12,6 +12,8 @@ from noisyflywheel import FlywheelClassifier
 from noisyflywheel.backbones import MLP
 from noisyflywheel.estimator.sample_weight import check_sample_weight, of_mean_one, weighted_rows
 
+pytestmark = pytest.mark.usefixtures("quick_folds")
+
 X, Y = load_digits(return_X_y=True)
 
 
@@ -84,8 +86,9 @@ def test_gamma_and_matrices_count_the_weights():
     given = y.copy()
     given[:300] = (given[:300] + (rng.random(300) < 0.4)) % 3
     weights = np.r_[np.full(300, 0.1), np.full(300, 1.9)]
-    plain = FlywheelClassifier(random_state=0, n_cycles=8, n_folds=1).fit(rows, given)
-    weighted = FlywheelClassifier(random_state=0, n_cycles=8, n_folds=1).fit(rows, given, sample_weight=weights)
+    short = {"random_state": 0, "n_warmup_epochs": 8, "n_cycles": 5, "n_folds": 1}
+    plain = FlywheelClassifier(**short).fit(rows, given)
+    weighted = FlywheelClassifier(**short).fit(rows, given, sample_weight=weights)
     assert np.diag(plain.transition_matrix_).mean() < 0.85
     assert np.diag(weighted.transition_matrix_).mean() > 0.95
 

@@ -10,6 +10,8 @@ from noisyflywheel.estimator import separability as rooms
 from noisyflywheel.estimator.defaults import TOLD_APART, choose_n_folds
 from noisyflywheel.estimator.separability import of_predictions, separability
 
+pytestmark = pytest.mark.usefixtures("quick_folds")
+
 
 def blobs(distance, n=600, d=70, n_classes=4, seed=0):
     """Rows (n, d) around ``n_classes`` centres, ``distance`` standard deviations from the middle, and their classes."""
@@ -118,7 +120,7 @@ def test_rows_that_tell_little_have_folds():
 
 
 def test_the_fit_decides_by_its_labels():
-    x, y = blobs(1.5, n=400)
+    x, y = blobs(1.5)
     clf = FlywheelClassifier(n_warmup_epochs=1, n_cycles=1, random_state=0).fit(x.numpy(), y.numpy())
     first = clf.decisions_.iloc[0]
     assert (first.decision, first.chosen) == ("n_folds", "5") and first.candidate == "all rows"

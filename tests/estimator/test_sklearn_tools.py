@@ -36,12 +36,13 @@ def test_pipeline_and_cross_validation(iris):
     assert cross_val_predict(pipe, X, y, cv=2, method="predict_proba").shape == (150, 3)
 
 
-def test_grid_search_reaches_nets_losses_and_views(iris):
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.processes)])
+def test_grid_search_reaches_nets_losses_and_views(iris, n_jobs):
     X, y, _ = iris
     net = NeuralNetClassifier(MLP, criterion=nn.CrossEntropyLoss, lr=0.05, train_split=None)
     clf = quick(main_net=net, aux_net=net, views=VectorViews(), cr_ramp=1)
     grid = [{"aux_net__lr": [0.01, 0.05]}, {"cr_weight": [0.5, 3.0]}, {"views__noise": [0.1, "auto"]}]
-    search = GridSearchCV(clf, grid, cv=2, n_jobs=2, error_score="raise").fit(X, y)
+    search = GridSearchCV(clf, grid, cv=2, n_jobs=n_jobs, error_score="raise").fit(X, y)
     assert len(search.cv_results_["params"]) == 6
     assert search.best_estimator_.predict(X).shape == (150,)
 

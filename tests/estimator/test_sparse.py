@@ -15,6 +15,8 @@ from noisyflywheel import FlywheelClassifier
 from noisyflywheel.audit import cross_val_label_issues
 from noisyflywheel.estimator.sparse import DENSE_COLUMNS, N_COMPONENTS, learn_projection
 
+pytestmark = pytest.mark.usefixtures("quick_folds_of_module")
+
 TOPICS = (("goal", "team", "coach", "match", "league"), ("vote", "party", "senate", "law", "minister"))
 
 

@@ -11,6 +11,8 @@ from sklearn.base import clone
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.estimator.defaults import choose_n_folds, share_of_flags
 
+pytestmark = pytest.mark.usefixtures("quick_folds_of_module")
+
 
 def table(n=120, seed=0):
     """The class is decided by a category, and by a number where that is missing."""
@@ -28,7 +30,7 @@ def fitted():
     X, y = table()
     given = y.copy()
     given[:12] = 1 - given[:12]
-    return FlywheelClassifier(random_state=0).fit(X, given), X, y, given
+    return FlywheelClassifier(random_state=0, n_cycles=4).fit(X, given), X, y, given
 
 
 def test_categories_and_missing_cells_are_learnt_from(fitted):

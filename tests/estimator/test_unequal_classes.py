@@ -8,6 +8,8 @@ from sklearn.metrics import balanced_accuracy_score
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.noise import symmetric
 
+pytestmark = pytest.mark.usefixtures("quick_folds")
+
 
 @pytest.mark.parametrize(("params", "right"), [({"n_folds": 1, "n_cycles": 25}, 0.9), ({"n_cycles": 3}, 0.85)])
 def test_a_large_class_keeps_its_rows_under_heavy_noise(params, right):

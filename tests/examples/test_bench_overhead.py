@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from sklearn.datasets import load_digits
+
+from noisyflywheel.noise import symmetric
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "benchmarks" / "bench_overhead.py"
 
@@ -18,7 +21,7 @@ def script(monkeypatch):
 
 
 def test_a_fit_does_the_same_arithmetic_as_a_bare_loop_at_less_than_twice_its_cost(script):
-    found = script["measure"](n_cycles=3, repeats=2, seed=0)
+    found = script["measure"](n_cycles=3, repeats=1, seed=0)
     assert found["largest_difference_of_predictions"] < 1e-3
     assert 0.5 < found["ratio"] < 2  # processor time; the bar of 1.5 is for 20 cycles of a quiet machine
 
@@ -26,8 +29,10 @@ def test_a_fit_does_the_same_arithmetic_as_a_bare_loop_at_less_than_twice_its_co
 def test_other_arithmetic_is_noticed(script):
     """A bare loop without the regularizer."""
     script["main_loss"] = lambda log_g, labels, prior, weight: torch.nn.functional.nll_loss(log_g, labels)
-    found = script["measure"](n_cycles=4, repeats=1, seed=0)
-    assert found["mean_difference_of_predictions"] > script["SAME"]
+    X, y = load_digits(return_X_y=True)
+    rows, given = X[:400].astype("float32"), symmetric(y[:400], 0.2, random_state=0)
+    fit, bare = (script[name](rows, given, n_cycles=4, seed=0) for name in ("with_library", "bare_loop"))
+    assert abs(fit - bare).mean() > script["SAME"]
 
 
 FOUND = {

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,20 @@ def run(name, *arguments):
     return done.stdout
 
 
-def test_arff_tables(tmp_path):
+@pytest.fixture
+def run_here(monkeypatch, capsys):
+    """As `run`, in this process, which has its imports behind it."""
+
+    def run_script(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        runpy.run_path(str(FOLDER / name), run_name="__main__")
+        return capsys.readouterr().out
+
+    monkeypatch.syspath_prepend(FOLDER)
+    return run_script
+
+
+def test_arff_tables(tmp_path, run_here):
     """Numbers, two and three values, a constant, a column that is mostly missing; a class of nine rows is left out."""
     head = """% made
 @relation small
@@ -40,7 +54,7 @@ def test_arff_tables(tmp_path):
     lines = [f"{i},{('yes', 'no')[i % 2]},{third[i]},1,?,k" for i in range(12)]
     lines += [f"{'?' if i == 0 else i},no,c,1,{i if i < 5 else '?'},l" for i in range(11)] + ["1,no,c,1,?,m"] * 9
     (tmp_path / "small.arff").write_text(head + "\n".join(lines) + "\n\n")
-    said = run("arff_tables.py", "--data", tmp_path, "--out", tmp_path / "tables")
+    said = run_here("arff_tables.py", "--data", tmp_path, "--out", tmp_path / "tables")
     assert said == "small: 23 rows, 5 columns, 2 classes\n"
     found = np.load(tmp_path / "tables" / "small.npz")
     assert found["y"].tolist() == [0] * 12 + [1] * 11
@@ -51,7 +65,7 @@ def test_arff_tables(tmp_path):
     assert found["X"][:3, 2:].tolist() == [[1, 0, 0], [0, 0, 1], [0, 1, 0]]
 
 
-def test_wide_sets(tmp_path):
+def test_wide_sets(tmp_path, run_here):
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(2100, 6)).astype(np.float32), rng.integers(0, 4, 2100)
     np.savez(tmp_path / "noisyagnews_minilm.npz", X_train=X, y_train_clean=y)
@@ -66,9 +80,9 @@ def test_wide_sets(tmp_path):
     np.savetxt(tmp_path / "sat.train", np.c_[rng.integers(0, 99, (50, 36)), np.arange(50) % 6], delimiter=",", fmt="%d")
     np.savetxt(tmp_path / "sat.test", np.c_[rng.integers(0, 99, (20, 36)), np.arange(20) % 6], delimiter=",", fmt="%d")
     savemat(tmp_path / "USPSdata_20_uni.mat", {"X": rng.random((30, 256)), "Y": 1 + np.arange(30)[:, None] % 10})
-    said = run("wide_sets.py", "--data", tmp_path, "--out", tmp_path / "few")
+    said = run_here("wide_sets.py", "--data", tmp_path, "--out", tmp_path / "few")
     assert "left out" in said and "banking77_minilm.npz" in said
-    run("wide_sets.py", "--data", tmp_path, "--out", tmp_path / "more", "--more")
+    run_here("wide_sets.py", "--data", tmp_path, "--out", tmp_path / "more", "--more")
     sizes = {path.stem: len(np.load(path)["y"]) for path in tmp_path.glob("*/*.npz")}
     assert sizes == {
         "news400": 400,
@@ -139,15 +153,15 @@ def test_time_table(tmp_path):
     ]
 
 
-def test_hard_sets_and_how_far_they_are_told_apart(tmp_path):
+def test_hard_sets_and_how_far_they_are_told_apart(tmp_path, run_here, monkeypatch):
     """Texts of words that go with their label, as numbers, and what told_apart.py says of them and of digits."""
     rng = np.random.default_rng(0)
     lines = [f"{i % 2} " + " ".join(f"w{rng.integers(150) + 100 * (i % 2)}" for _ in range(12)) for i in range(240)]
     (tmp_path / "custrev.all").write_text("\n".join([*lines, "2 a class of one line"]), "latin1")
-    assert "custrev: 240 rows of 100 features, 2 classes" in run(
-        "hard_sets.py", "--data", tmp_path, "--out", tmp_path / "sets"
-    )
-    run("told_apart.py", "--sets", tmp_path / "sets", "--out", tmp_path / "told.json")
+    said = run_here("hard_sets.py", "--data", tmp_path, "--out", tmp_path / "sets")
+    assert "custrev: 240 rows of 100 features, 2 classes" in said
+    monkeypatch.setattr("noisyflywheel.estimator.separability.N_TREES", 20)
+    run_here("told_apart.py", "--sets", tmp_path / "sets", "--out", tmp_path / "told.json")
     found = {line["set"]: line for line in json.loads((tmp_path / "told.json").read_text())}
     assert len(found) == 9 and found["digits sym-50"]["tells"]
     assert found["custrev clean"]["value"] > 0.5

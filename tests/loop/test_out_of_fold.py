@@ -19,6 +19,8 @@ from noisyflywheel.loop.folds import Folds
 from noisyflywheel.loop.out_of_fold import OutOfFoldFlywheel
 from noisyflywheel.nets import Trainer, prepare_net
 
+pytestmark = pytest.mark.usefixtures("quick_folds")
+
 FOLDS, M = 2, 4
 
 

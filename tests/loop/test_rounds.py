@@ -14,6 +14,8 @@ from noisyflywheel.loop import rounds as module
 from noisyflywheel.loop.rounds import Rounds
 from noisyflywheel.loop.state import Settings
 
+pytestmark = pytest.mark.usefixtures("quick_folds")
+
 OTHER = (GIVEN + 1) % K
 
 

@@ -8,6 +8,8 @@ from noisyflywheel import FlywheelClassifier
 from noisyflywheel.nets import threads
 from noisyflywheel.nets.threads import at_most_threads
 
+pytestmark = pytest.mark.usefixtures("quick_folds")
+
 
 @pytest.fixture
 def two_threads():

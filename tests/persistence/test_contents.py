@@ -2,9 +2,6 @@
 
 import functools
 import logging
-import os
-import subprocess
-import sys
 import threading
 from fractions import Fraction
 from pathlib import Path
@@ -120,15 +117,6 @@ def test_what_is_shared_in_memory_does_not_show():
 
     shared = make()
     assert of([shared, shared]) == of([make(), make()])
-
-
-def test_the_same_in_another_process():
-    """Whose hashes of strings and addresses are others."""
-    code = "from test_contents import in_all, of; print(*map(of, in_all(1).values()))"
-    env = os.environ | {"PYTHONHASHSEED": "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"}
-    folder = Path(__file__).parent
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True, env=env, cwd=folder)
-    assert done.stdout.split() == [*map(of, in_all(1).values())]
 
 
 def test_what_torch_compile_adds_to_a_module_does_not_show():

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from skorch import NeuralNetClassifier
 from skorch.callbacks import LRScheduler
+from test_contents import in_all, of
 from torch import nn
 from torch.utils.data import TensorDataset
 
@@ -143,16 +145,21 @@ def test_views_are_told_apart_by_all_that_they_hold():
 
 
 def test_the_same_in_another_process():
-    """Whose hashes of strings are others."""
+    """Whose hashes of strings and addresses are others; and so for the contents of values of many kinds."""
     code = (
+        "from test_contents import in_all, of\n"
         "from noisyflywheel import FlywheelClassifier as F\n"
         "from noisyflywheel.persistence import parameter_fingerprint as p\n"
         "from noisyflywheel.nets.prepare import default_net as d\n"
-        "print(p(F(main_net=d(False, 500, 'cpu')).get_params(deep=False), [1]), hash('a'))"
+        "print(p(F(main_net=d(False, 500, 'cpu')).get_params(deep=False), [1]), hash('a'))\n"
+        "print(*map(of, in_all(1).values()))"
     )
-    env = {"PYTHONHASHSEED": "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True, env=env)
-    theirs, their_hash = done.stdout.split()
+    env = os.environ | {"PYTHONHASHSEED": "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"}
+    folder = Path(__file__).parent
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True, env=env, cwd=folder)
+    first, contents = done.stdout.splitlines()
+    assert contents.split() == [*map(of, in_all(1).values())]
+    theirs, their_hash = first.split()
     assert theirs == parameter_fingerprint(params(main_net=default_net(False, 500, "cpu")), [1]) and len(theirs) == 32
     assert int(their_hash) != hash("a")
 
