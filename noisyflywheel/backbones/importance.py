@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 
+import numpy as np
 import torch
 from sklearn.ensemble import ExtraTreesClassifier
 from torch import Tensor
@@ -43,6 +44,8 @@ def column_weights(x: Tensor, given: Tensor, sample_weight: Tensor) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # they are classes
         forest.fit(own, labels, weights)
-    share = torch.from_numpy(forest.feature_importances_) * x.shape[1]
+    with np.errstate(invalid="ignore"):  # no tree found anything: 0 / 0
+        importances = torch.from_numpy(forest.feature_importances_)
+    share = (importances * x.shape[1]).nan_to_num(1.0)
     weight = share.clamp(LEAST**2, MOST**2).sqrt()  # rounding leaves some importances just below 0
     return (weight / weight.square().mean().sqrt()).float()

@@ -41,6 +41,13 @@ def test_weights_by_hand(monkeypatch):
     np.testing.assert_allclose(column_weights(torch.zeros(8, 4), torch.zeros(8).long(), torch.ones(8)), 1, rtol=1e-6)
 
 
+@pytest.mark.parametrize("n_columns", [1, 3])
+def test_columns_that_tell_nothing_at_all_are_alike(n_columns):
+    """Each value is half of each class: no split of any tree is worth anything."""
+    x, y = torch.tensor([[0.0], [1.0]]).repeat(30, n_columns), torch.tensor([0, 0, 1, 1]).repeat(15)
+    torch.testing.assert_close(column_weights(x, y, torch.ones(60)), torch.ones(n_columns))
+
+
 def test_one_column_of_very_many_does_not_stand_alone(monkeypatch):
     monkeypatch.setattr(ExtraTreesClassifier, "fit", lambda *args: None)
     monkeypatch.setattr(ExtraTreesClassifier, "feature_importances_", np.eye(1, 100)[0])
