@@ -160,7 +160,7 @@ class OutOfFoldFlywheel(Flywheel):
         if self.settings.noise_model == "class":
             s.q[rows] = refurbished.gather(1, given[:, None]).squeeze(1)
             _, s.corruption = self._matrices(rows)
-            s.eps[rows] = em.error_probability(s.f_prob[rows], s.corruption, given).double()
+            self._set_eps(rows)
 
     # ---- Figure 2
 
@@ -194,8 +194,7 @@ class OutOfFoldFlywheel(Flywheel):
     def _m_step_auxiliary(self, rows: Tensor) -> float:
         """Step 3: T and T_c in closed form; train f on its posterior through T (Eq. 12) of unseen rows."""
         s = self.state
-        weights = self._weights_of(rows)
-        s.transition, s.corruption = auxiliary_em.matrices(s.q[rows], s.f_prob[rows], self.given[rows], weights)
+        s.transition, s.corruption = self._matrices(rows)
 
         def target(index: Tensor) -> Tensor:
             return em.posterior_through(s.f_prob[index], s.transition, self.given[index])
@@ -204,11 +203,10 @@ class OutOfFoldFlywheel(Flywheel):
 
     def _resample(self, rows: Tensor) -> None:
         """Step 4: y^ and eps (Eq. 14) with the updated f, on unseen rows."""
-        s, given = self.state, self.given[rows]
+        s = self.state
         s.f_prob = self._guess()
-        s.y_hat[rows] = auxiliary_em.resample(s.q[rows], given, s.f_prob[rows], self.settings.resample)
-        if self.settings.noise_model == "class":
-            s.eps[rows] = em.error_probability(s.f_prob[rows], s.corruption, given).double()
+        s.y_hat[rows] = auxiliary_em.resample(s.q[rows], self.given[rows], s.f_prob[rows], self.settings.resample)
+        self._set_eps(rows)
 
     # ---- rounds
 
