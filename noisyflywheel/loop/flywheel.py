@@ -244,6 +244,11 @@ class Flywheel(FlywheelParts):
     # ---- rounds
 
     @property
+    def n_rounds(self) -> int:
+        """Rounds of cycles begun so far."""
+        return 1
+
+    @property
     def n_cycles_of_round(self) -> int:
         """Cycles of the last round."""
         return self.settings.n_cycles

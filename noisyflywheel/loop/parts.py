@@ -41,8 +41,6 @@ class FlywheelParts:
     """
 
     is_guarded = True
-    n_rounds = 1
-    """Rounds of cycles begun so far."""
     hold = HOLD
     """Share of the cycles of nets on vectors before their learning rate's cosine."""
     position: Tensor | None = None
