@@ -56,6 +56,7 @@ ALSO = {
     "noisyflywheel/loop/flywheel.py": ["test_view_strength.py", "test_run.py", "test_steps_of_ranks.py"],
     "noisyflywheel/loop/parts.py": ["test_view_strength.py", "test_flywheel.py", "test_run.py", "test_rounds.py"],
     "noisyflywheel/loop/out_of_fold.py": ["test_rounds.py"],
+    "noisyflywheel/loop/folded_parts.py": ["test_out_of_fold.py", "test_rounds.py"],
     "noisyflywheel/loop/folded_warmup.py": ["test_out_of_fold.py"],
     "noisyflywheel/loop/run.py": ["test_view_strength.py", "test_rounds.py"],
     "noisyflywheel/loop/state.py": ["test_view_strength.py"],

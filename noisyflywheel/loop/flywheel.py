@@ -25,6 +25,9 @@ class Flywheel(FlywheelParts):
     is put into the state.
     """
 
+    resample_dtype = torch.float64
+    """In which y^ is found."""
+
     # ---- Figure 2
 
     def cycle(self) -> dict[str, float]:
@@ -94,12 +97,7 @@ class Flywheel(FlywheelParts):
         """
         known = self.settings.cycle_size is None and self.state.cycle > 0
         if self.settings.refurbish and not known:
-            self.state.f_prob[rows] = self._guess_of(rows)
-
-    def _guess_of(self, rows: Tensor) -> Tensor:
-        """f's guess of the true class, in the first cycles with the class shares of the given labels: (B, K)."""
-        guess = auxiliary_em.e_step(self.aux, self.loader, rows, self.n_classes)
-        return auxiliary_em.aligned(guess, self.given[rows], self._weights_of(rows)) if self._aligns else guess
+            self._keep_guess(rows, self._aligns)
 
     def _m_step_auxiliary(self, rows: Tensor) -> float:
         """Step 3: train f on the refurbished labels (Eq. 13); T and T_c in closed form."""
@@ -126,16 +124,24 @@ class Flywheel(FlywheelParts):
 
     def _resample(self, rows: Tensor) -> None:
         """Step 4: resampled labels y^ and corruption probabilities (Eq. 14), with the updated f."""
-        s, given = self.state, self.given[rows]
-        if self.settings.refurbish:
-            s.f_prob[rows] = self._guess_of(rows)
-            s.y_hat[rows] = auxiliary_em.resample(s.q[rows], given, s.f_prob[rows], self.settings.resample)
-            if self.settings.noise_model == "class":
-                s.eps[rows] = em.error_probability(s.f_prob[rows], s.corruption, given).double()
+        s, settings = self.state, self.settings
+        if settings.refurbish:
+            self._keep_guess(rows, self._aligns)
+            for block in self._blocks(rows):
+                q, f_prob = s.q[block].to(self.resample_dtype), s.f_prob[block].float()
+                s.y_hat[block] = auxiliary_em.resample(q, self.given[block], f_prob, settings.resample)
+            self._set_eps(rows)
         else:
-            s.f_prob[rows] = self.loader.predict(self.main, rows).exp()
-        if s.cycle - self.first_cycle >= self.settings.n_cycles // 2:
-            s.add_posterior(rows, given)
+            self._keep_prediction(self.main, rows)
+        if s.cycle - self.first_cycle >= settings.n_cycles // 2:
+            s.add_posterior(rows, self.given[rows])
+
+    def _set_eps(self, rows: Tensor) -> None:
+        """eps (Eq. 14) by f's prediction and T_c; 1/K stays where the noise model is uniform."""
+        s = self.state
+        if self.settings.noise_model == "class":
+            for block in self._blocks(rows):
+                s.eps[block] = em.error_probability(s.f_prob[block].float(), s.corruption, self.given[block]).double()
 
     def _m_step_main(self, rows: Tensor) -> float:
         """Step 5: train g on the resampled labels with the confidence regularizer (Eq. 8), or on Eq. (7)."""
@@ -154,26 +160,35 @@ class Flywheel(FlywheelParts):
         predicts = self.aux if self.settings.refurbish else self.main
         if len(every) > len(self.all_rows):
             self._join_rows(every[~torch.isin(every, self.all_rows)])
-        self._closing_e_step(predicts, every)
+        self._e_step_main(every)
+        self._keep_prediction(predicts, every)
         for trainer in self.trainers:
             if trainer.average is not None:
                 trainer.average.copy_to_module()
         self._record_view_strength()
         return self._closing()
 
-    def _closing_e_step(self, predicts: Trainer, every: Tensor) -> None:
-        self._e_step_main(every)
-        self.state.f_prob = self.loader.predict(predicts, every).exp()
-
     def _closing(self) -> Closing:
         return close_cycles(self.state, self.sample_weight)
 
     def _join_rows(self, rows: Tensor) -> None:
         """f's guess and eps (Eq. 14) of rows that took no part."""
-        s = self.state
-        s.f_prob[rows] = auxiliary_em.e_step(self.aux, self.loader, rows, self.n_classes)
-        if self.settings.refurbish and self.settings.noise_model == "class":
-            s.eps[rows] = em.error_probability(s.f_prob[rows], s.corruption, self.given[rows]).double()
+        self._keep_guess(rows, align=False)
+        if self.settings.refurbish:
+            self._set_eps(rows)
+
+    # ---- f's prediction
+
+    def _keep_guess(self, rows: Tensor, align: bool) -> None:
+        """Keep f's guess of the true class; ``align`` gives it the class shares of the given labels."""
+        guess = auxiliary_em.e_step(self.aux, self.loader, rows, self.n_classes)
+        if align:
+            guess = auxiliary_em.aligned(guess, self.given[rows], self._weights_of(rows))
+        self.state.f_prob[rows] = guess
+
+    def _keep_prediction(self, trainer: Trainer, rows: Tensor) -> None:
+        """Keep what a net says of the rows as they are."""
+        self.state.f_prob[rows] = self.loader.predict(trainer, rows).exp()
 
     # ---- before the cycles
 
@@ -220,14 +235,18 @@ class Flywheel(FlywheelParts):
     def start_cycles(self) -> None:
         """gamma = training accuracy of f after warm-up, eps = 1/K (Sec. 4.1, Initialization)."""
         rows = self.all_rows
-        f_prob = self.loader.predict(self.aux, rows).exp()
-        right = (f_prob.argmax(1) == self.given[rows]).float()
+        self._keep_prediction(self.aux, rows)
+        right = (self.f_labels() == self.given[rows]).float()
         gamma = float(em.main.weighted_average(right, self._weights_of(rows)))
-        self.state = FlywheelState.start(self.given, self.n_classes, gamma)
+        self.state = FlywheelState.start(self.given, self.n_classes, gamma, self.state.f_prob)
         self.state.gamma = em.main.clip_clean_rate(self.state.gamma)
-        self.state.f_prob[rows] = f_prob
 
     # ---- rounds
+
+    @property
+    def n_rounds(self) -> int:
+        """Rounds of cycles begun so far."""
+        return 1
 
     @property
     def n_cycles_of_round(self) -> int:

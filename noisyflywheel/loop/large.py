@@ -7,7 +7,7 @@ kept as float16, which has three digits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -18,10 +18,11 @@ from noisyflywheel import em
 from noisyflywheel.em.calibration import TEMPERATURES
 from noisyflywheel.em.corruption import row_normalised
 from noisyflywheel.em.counts import class_counts
-from noisyflywheel.loop import auxiliary_em, main_em
+from noisyflywheel.loop import main_em
 from noisyflywheel.loop.closing import Closing, clean_posterior
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.state import FlywheelState
+from noisyflywheel.nets.trainer import Trainer
 
 LARGE, HALF = 2**23, 2**25
 """Numbers of an array (N, K), N K of them, from which the flywheel is this one, and from which they have 16 bits."""
@@ -58,6 +59,7 @@ class LargeFlywheel(Flywheel):
     """Of f's prediction: "plain" rows, or the state of the views' generator before the last guess."""
     _source_aligned = False
     """Whether that guess was aligned."""
+    resample_dtype = torch.float32
 
     def _first_f_prob(self) -> Tensor:
         n, k = len(self.given), self.n_classes
@@ -111,13 +113,14 @@ class LargeFlywheel(Flywheel):
         best = max(range(len(values)), key=values.__getitem__)
         return TEMPERATURES[best], table[best]
 
-    def _e_step_auxiliary(self, rows: Tensor) -> None:
-        known = self.settings.cycle_size is None and self.state.cycle > 0
-        if self.settings.refurbish and not known:
-            self._guess(rows, self._aligns)
+    # ---- f's prediction
 
-    def _guess(self, rows: Tensor, align: bool = False) -> None:
-        """f's guess of the true class (Eq. 11), the mean over its views."""
+    def _keep_prediction(self, trainer: Trainer, rows: Tensor) -> None:
+        self._source = "plain"
+        for at, log_p in self.loader.predict_parts(trainer, rows):
+            self.state.f_prob[rows[at]] = log_p.exp().to(self.storage)
+
+    def _keep_guess(self, rows: Tensor, align: bool) -> None:
         f_prob, views = self.state.f_prob, self.loader.views.guess
         self._source, self._source_aligned = self.loader.augment.get_state(), align
         for i, name in enumerate(views):
@@ -129,57 +132,35 @@ class LargeFlywheel(Flywheel):
 
     def _align(self, rows: Tensor) -> None:
         """As `auxiliary_em.aligned` does it."""
-        f_prob, weights, k = self.state.f_prob, self._weights_of(rows), self.n_classes
+        f_prob, k = self.state.f_prob, self.n_classes
         mass = torch.zeros(k, dtype=torch.float64, device=f_prob.device)
-        for at in self._blocks(len(rows)):
-            part = f_prob[rows[at]].double()
-            mass += part.sum(0) if weights is None else weights[at].double() @ part
-        factors = em.share_factors(mass, class_counts(self.given[rows], k, weights))
-        for at in self._blocks(len(rows)):
-            f_prob[rows[at]] = em.rescaled(f_prob[rows[at]].float(), factors).to(self.storage)
+        for block in self._blocks(rows):
+            part, weights = f_prob[block].double(), self._weights_of(block)
+            mass += part.sum(0) if weights is None else weights.double() @ part
+        factors = em.share_factors(mass, class_counts(self.given[rows], k, self._weights_of(rows)))
+        for block in self._blocks(rows):
+            f_prob[block] = em.rescaled(f_prob[block].float(), factors).to(self.storage)
+
+    # ---- sums over all rows
 
     def _matrices(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        return self._matrices_of(rows, self._weights_of(rows))
-
-    def _matrices_of(self, rows: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
         """T and T_c from sums over blocks: Eq. (11) is its corrupted part, and q at the given label."""
         s, k = self.state, self.n_classes
         corrupted = torch.zeros(k, k, dtype=torch.float64, device=self.given.device)  # rows = given class
-        for at in self._blocks(len(rows)):
-            index = rows[at]
-            mass = (1 - s.q[index])[:, None] * s.f_prob[index].double()
-            mass = mass if weights is None else mass * weights[at, None]
-            corrupted.index_add_(0, self.given[index], mass)
+        for block in self._blocks(rows):
+            mass = (1 - s.q[block])[:, None] * s.f_prob[block].double()
+            weights = self._weights_of(block)
+            corrupted.index_add_(0, self.given[block], mass if weights is None else mass * weights[:, None])
+        weights = self._weights_of(rows)
         clean = s.q[rows] if weights is None else s.q[rows] * weights
         refurbished = corrupted.T + torch.diag(class_counts(self.given[rows], k, clean))
         return row_normalised(refurbished), row_normalised(corrupted.T)
 
-    def _resample(self, rows: Tensor) -> None:
-        """Step 4: as `Flywheel` does it."""
-        s, settings = self.state, self.settings
-        if settings.refurbish:
-            self._guess(rows, self._aligns)
-        else:
-            self._store(self.main, rows)
-        for at in self._blocks(len(rows)) if settings.refurbish else ():
-            index = rows[at]
-            given, f_prob = self.given[index], s.f_prob[index].float()
-            s.y_hat[index] = auxiliary_em.resample(s.q[index].float(), given, f_prob, settings.resample)
-            if settings.noise_model == "class":
-                s.eps[index] = em.error_probability(f_prob, s.corruption, given).double()
-        if s.cycle - self.first_cycle >= settings.n_cycles // 2:
-            s.add_posterior(rows, self.given[rows])
-
-    def _store(self, trainer: Any, rows: Tensor) -> None:
-        """Keep the prediction of a net of the rows as they are."""
-        for at, log_p in self.loader.predict_parts(trainer, rows):
-            self.state.f_prob[rows[at]] = log_p.exp().to(self.storage)
-
     def _history_of(self, rows: Tensor) -> dict[str, float]:
         classes = self._f_labels_of(rows)
         entropy = 0.0
-        for at in self._blocks(len(rows)):
-            f_prob = self.state.f_prob[rows[at]].float()
+        for block in self._blocks(rows):
+            f_prob = self.state.f_prob[block].float()
             entropy -= float(torch.xlogy(f_prob, f_prob).sum())
         return {
             "agreement": float((classes == self.given[rows]).float().mean()),
@@ -187,57 +168,25 @@ class LargeFlywheel(Flywheel):
             "f_entropy": entropy / len(rows),
         }
 
-    # ---- start and end
-
-    def start_cycles(self) -> None:
-        """As `Flywheel`: gamma = training accuracy of f after warm-up, eps = 1/K."""
-        rows = self.all_rows
-        self._store(self.aux, rows)
-        self._source = "plain"
-        right = (self.f_labels() == self.given[rows]).float()
-        gamma = float(em.main.weighted_average(right, self._weights_of(rows)))
-        self.state = FlywheelState.start(self.given, self.n_classes, gamma, self.state.f_prob)
-        self.state.gamma = em.main.clip_clean_rate(self.state.gamma)
-
-    def _join_rows(self, rows: Tensor) -> None:
-        """f's guess and eps (Eq. 14) of rows that took no part."""
-        s, settings = self.state, self.settings
-        self._guess(rows)
-        for at in self._blocks(len(rows)) if settings.refurbish and settings.noise_model == "class" else ():
-            index = rows[at]
-            f_prob = s.f_prob[index].float()
-            s.eps[index] = em.error_probability(f_prob, s.corruption, self.given[index]).double()
-
-    def _closing_e_step(self, predicts: Any, every: Tensor) -> None:
-        self._e_step_main(every)
-        self._store(predicts, every)
-
     def _closing(self) -> Closing:
         """As `close_cycles`; block by block the refurbished labels take the place of f's prediction in memory."""
         s, every = self.state, torch.arange(len(self.given), device=self.given.device)
-        T, T_c = self._matrices_of(every, self.sample_weight)
+        T, T_c = self._matrices(every)
         posterior, predicted, confidence = torch.empty_like(s.q), torch.empty_like(s.given), torch.empty_like(s.q)
-        for at in self._blocks(len(every)):
-            part = part_of(s, at)
+        for block in self._blocks(every):
+            part = part_of(s, block)
             f_prob = part.f_prob.double()
-            confidence[at], predicted[at] = f_prob.max(1)
+            confidence[block], predicted[block] = f_prob.max(1)
             q_y = em.refurbish(part.q, part.given, f_prob)
             q_y /= q_y.sum(1, keepdim=True)
-            posterior[at] = clean_posterior(part, q_y, T)
-            s.f_prob[at] = q_y.to(self.storage)
+            posterior[block] = clean_posterior(part, q_y, T)
+            s.f_prob[block] = q_y.to(self.storage)
         quality = (s.quality_sum / s.n_scored.clamp_min(1)).clamp(0, 1)
         return Closing(predicted, confidence, s.f_prob, quality, posterior, T, T_c, float(s.gamma))
 
-    def f_labels(self) -> Tensor:
-        """f's most likely class of each row that takes part: (B,)."""
-        return self._f_labels_of(self.all_rows)
-
-    def _f_labels_of(self, rows: Tensor) -> Tensor:
-        return torch.cat([self.state.f_prob[rows[at]].argmax(1) for at in self._blocks(len(rows))])
-
-    def _blocks(self, n_rows: int) -> Iterator[slice]:
-        size = max(1, BLOCK // self.n_classes)
-        return (slice(start, start + size) for start in range(0, n_rows, size))
+    def _blocks(self, rows: Tensor) -> Sequence[Tensor]:
+        """Portions of the rows that hold at most `BLOCK` predicted numbers each."""
+        return rows.split(max(1, BLOCK // self.n_classes))
 
     # ---- going back
 
@@ -264,15 +213,15 @@ class LargeFlywheel(Flywheel):
             return
         self.state.f_prob = f_prob
         if isinstance(self._source, str):
-            self._store(self.aux, self.all_rows)
+            self._keep_prediction(self.aux, self.all_rows)
         elif self._source is not None:
             now = self.loader.augment.get_state()
             self.loader.augment.set_state(self._source)
-            self._guess(self.all_rows, self._source_aligned)
+            self._keep_guess(self.all_rows, self._source_aligned)
             self.loader.augment.set_state(now)
 
 
-def part_of(state: FlywheelState, at: slice) -> FlywheelState:
-    """The state of a block of rows, with f in float32."""
+def part_of(state: FlywheelState, rows: Tensor) -> FlywheelState:
+    """The state of some rows, with f in float32."""
     names = ("given", "q", "eps", "y_hat", "quality_sum", "n_scored", "q_sum", "f_given_sum", "n_late")
-    return replace(state, f_prob=state.f_prob[at].float(), **{name: getattr(state, name)[at] for name in names})
+    return replace(state, f_prob=state.f_prob[rows].float(), **{name: getattr(state, name)[rows] for name in names})

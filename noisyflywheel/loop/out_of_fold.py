@@ -15,79 +15,22 @@ import torch
 from torch import Tensor
 
 from noisyflywheel import em
-from noisyflywheel.em.some_rows import some_rows
 from noisyflywheel.loop import auxiliary_em, folded_warmup
 from noisyflywheel.loop.closing import Closing, close_unseen, mixed
-from noisyflywheel.loop.columns import JUDGED_ROWS, weigh_columns
-from noisyflywheel.loop.decide import Decision, compare
+from noisyflywheel.loop.decide import compare
 from noisyflywheel.loop.flywheel import Flywheel
-from noisyflywheel.loop.folds import Folds
-from noisyflywheel.loop.rounds import Rounds
+from noisyflywheel.loop.folded_parts import FoldedParts
 from noisyflywheel.loop.schedules import learning_rate_share
 from noisyflywheel.loop.state import FlywheelState
-from noisyflywheel.nets.trainer import Trainer
 
 MOST_RATE = 5.0
 """Highest learning rate of the cycles, in units of the nets' own."""
 
 
-class OutOfFoldFlywheel(Flywheel):
+class OutOfFoldFlywheel(FoldedParts, Flywheel):
     """Two interlocked EM cycles over two stacks of members; parameters as of `Flywheel`."""
 
-    hold = 0.0
     is_guarded = False  # what the cycles did is weighed at the end
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.n_warm_up_epochs, self.learnt_epochs = 0, 0.0  # the latter of f, see `held_out_record`
-        self.rounds = Rounds()
-        module: Any = self.main.net.module_
-        drawn = Folds.draw(self.given, self.all_rows, module.n_folds, len(module.families), self.loader.order)
-        self._leave_out(drawn)
-        self.weighed = self._weigh_columns()
-
-    def _leave_out(self, folds: Folds) -> None:
-        """Train each member on the rows outside its own fold."""
-        self.folds, weights = folds, folds.trains
-        self.training_weights = weights if self.sample_weight is None else weights * self.sample_weight.float()
-        self.judged_rows = self.all_rows[some_rows(len(self.all_rows), self.all_rows.device)]
-        is_all = len(self.judged_rows) == len(self.all_rows)
-        self.judged_folds = folds if is_all else folds.thinned(self.judged_rows)
-
-    def _weigh_columns(self) -> Decision:
-        """Weigh the columns for each member, by the labels that it trains on."""
-        module: Any = self.main.net.module_
-        weights: Any = self.training_weights
-        rows = self.all_rows[some_rows(len(self.all_rows), self.all_rows.device, JUDGED_ROWS)]
-        x = self.loader.plain(self.loader.source.take(rows))
-        columns, decision = weigh_columns(x, module.scale(x), self.given[rows], weights[:, rows], module.n_folds)
-        for trainer in self.trainers:
-            trainer.net.module_.weigh(columns)
-        return decision
-
-    def state_dict(self) -> dict[str, Any]:
-        """That of `Flywheel`, the folds, how long the nets learnt, and the rounds."""
-        return self._state_of_round() | {"rounds": self.rounds.state_dict()}
-
-    def _state_of_round(self) -> dict[str, Any]:
-        """`state_dict` but for the rounds."""
-        learnt = {"n_warm_up_epochs": self.n_warm_up_epochs, "learnt_epochs": self.learnt_epochs}
-        return super().state_dict() | {"fold": self.folds.fold.clone(), "weighed": self.weighed._asdict()} | learnt
-
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Go to where the flywheel was when `state_dict` was called."""
-        super().load_state_dict(saved)
-        self.n_warm_up_epochs, self.learnt_epochs = saved["n_warm_up_epochs"], saved["learnt_epochs"]
-        self._leave_out(Folds(saved["fold"].to(self.given.device), self.folds.n_folds))
-        if "weighed" in saved:
-            self.weighed = Decision(**saved["weighed"])
-        if "rounds" in saved:
-            self.rounds.load_state_dict(saved["rounds"])
-
-    def go_on_from(self, saved: dict[str, Any]) -> None:
-        """That of `Flywheel`, with rounds of its own."""
-        super().go_on_from(saved)
-        self.rounds = Rounds()
 
     # ---- warm-up
 
@@ -160,7 +103,7 @@ class OutOfFoldFlywheel(Flywheel):
         if self.settings.noise_model == "class":
             s.q[rows] = refurbished.gather(1, given[:, None]).squeeze(1)
             _, s.corruption = self._matrices(rows)
-            s.eps[rows] = em.error_probability(s.f_prob[rows], s.corruption, given).double()
+            self._set_eps(rows)
 
     # ---- Figure 2
 
@@ -194,8 +137,7 @@ class OutOfFoldFlywheel(Flywheel):
     def _m_step_auxiliary(self, rows: Tensor) -> float:
         """Step 3: T and T_c in closed form; train f on its posterior through T (Eq. 12) of unseen rows."""
         s = self.state
-        weights = self._weights_of(rows)
-        s.transition, s.corruption = auxiliary_em.matrices(s.q[rows], s.f_prob[rows], self.given[rows], weights)
+        s.transition, s.corruption = self._matrices(rows)
 
         def target(index: Tensor) -> Tensor:
             return em.posterior_through(s.f_prob[index], s.transition, self.given[index])
@@ -204,16 +146,15 @@ class OutOfFoldFlywheel(Flywheel):
 
     def _resample(self, rows: Tensor) -> None:
         """Step 4: y^ and eps (Eq. 14) with the updated f, on unseen rows."""
-        s, given = self.state, self.given[rows]
+        s = self.state
         s.f_prob = self._guess()
-        s.y_hat[rows] = auxiliary_em.resample(s.q[rows], given, s.f_prob[rows], self.settings.resample)
-        if self.settings.noise_model == "class":
-            s.eps[rows] = em.error_probability(s.f_prob[rows], s.corruption, given).double()
+        s.y_hat[rows] = auxiliary_em.resample(s.q[rows], self.given[rows], s.f_prob[rows], self.settings.resample)
+        self._set_eps(rows)
 
     # ---- rounds
 
     @property
-    def n_rounds(self) -> int:  # type: ignore[override]
+    def n_rounds(self) -> int:
         """Rounds of cycles begun so far."""
         return self.rounds.n
 
@@ -264,31 +205,3 @@ class OutOfFoldFlywheel(Flywheel):
         judged = (self.given, self.state.corruption, self.sample_weight)
         before, after = close_unseen(early, *judged), close_unseen(f_prob, *judged, of_refurbished=True)
         return mixed(after, before, labels.share, torch.lerp(early, f_prob, prediction.share))
-
-    # ---- unseen rows
-
-    def _guess(self) -> Tensor:
-        """f's prediction of every row by members that have not seen it: (N, K)."""
-        return self._unseen(self.aux).mean(0)
-
-    def _early_guess(self) -> Tensor:
-        """That of the members kept from the warm-up, of both nets: (N, K)."""
-        return self._unseen(self.aux, kept=True).mean(0)
-
-    def _unseen(self, trainer: Trainer, kept: bool = False) -> Tensor:
-        """Probabilities of every row by members that have not seen it: (families, N, K)."""
-        found = self.loader.predict_unseen(trainer, self.folds, kept)
-        if len(self.all_rows) < len(self.given):  # no member has seen the others
-            every = torch.arange(len(self.given), device=self.given.device)
-            outside = every[~torch.isin(every, self.all_rows)]
-            found[:, outside] = self._of_all(trainer, outside, kept)
-        return found
-
-    def _of_all(self, trainer: Trainer, rows: Tensor, kept: bool) -> Tensor:
-        """Probabilities of some rows (n,) by all members together, or by all kept ones: (n, K)."""
-        share: Any = trainer.net.module_.kept_share
-        before = share.clone()
-        share.fill_(float(kept))
-        found = self.loader.predict(trainer, rows).exp()
-        share.copy_(before)
-        return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -40,8 +41,6 @@ class FlywheelParts:
     """
 
     is_guarded = True
-    n_rounds = 1
-    """Rounds of cycles begun so far."""
     hold = HOLD
     """Share of the cycles of nets on vectors before their learning rate's cosine."""
     position: Tensor | None = None
@@ -170,7 +169,14 @@ class FlywheelParts:
 
     def f_labels(self) -> Tensor:
         """f's most likely class of each row that takes part: (B,)."""
-        return self.state.f_prob[self.all_rows].argmax(1)
+        return self._f_labels_of(self.all_rows)
+
+    def _f_labels_of(self, rows: Tensor) -> Tensor:
+        return torch.cat([self.state.f_prob[block].argmax(1) for block in self._blocks(rows)])
+
+    def _blocks(self, rows: Tensor) -> Sequence[Tensor]:
+        """Rows (B,) in the portions in which their predictions are worked on; here all at once."""
+        return [rows]
 
     def _projection_head(self) -> torch.nn.Module | None:
         """The head of the contrastive loss, trained by f's optimizer; None where there is no such loss."""

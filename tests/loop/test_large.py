@@ -100,7 +100,7 @@ def test_the_first_prediction_is_uniform_and_rows_may_lack_a_class(in_blocks):
         made.cycle()
     s, rows = made.state, (made.given < 9).nonzero().squeeze(1)
     q, given, f_prob = s.q[rows], made.given[rows], s.f_prob[rows].double()
-    T, T_c = made._matrices_of(rows, None)
+    T, T_c = made._matrices(rows)
     torch.testing.assert_close(T, em.transition_matrix(em.refurbish(q, given, f_prob), given))
     torch.testing.assert_close(T_c, em.corruption_matrix(q, f_prob, given))
 

@@ -152,15 +152,15 @@ def test_f_has_16_bits_beyond_so_many_numbers(monkeypatch):
 def test_blocks_hold_at_least_one_row(monkeypatch):
     for numbers, starts in ((1, [0, 1, 2]), (3 * K, [0]), (2 * K + 1, [0, 2])):
         monkeypatch.setattr(large, "BLOCK", numbers)
-        assert [at.start for at in made(LargeFlywheel)._blocks(3)] == starts
+        assert [int(block[0]) for block in made(LargeFlywheel)._blocks(ROWS[:3])] == starts
 
 
 def test_a_state_of_before_alignment_comes_back_without_it():
     wheel = made(LargeFlywheel)
-    wheel._guess(ROWS)
+    wheel._keep_guess(ROWS, align=False)
     saved, expected = wheel.state_dict(), wheel.state.f_prob.clone()
     del saved["source_aligned"]
-    wheel._guess(ROWS, True)
+    wheel._keep_guess(ROWS, align=True)
     wheel.load_state_dict(saved)
     assert wheel._source_aligned is False
     assert_close(wheel.state.f_prob, expected)

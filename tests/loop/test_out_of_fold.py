@@ -5,149 +5,16 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from skorch import NeuralNetClassifier
-from tables import GIVEN, ROWS, WEIGHTS, K, N, loader, settings
+from folded_tables import M, at_first_cycle, out_of_fold, tables_of, tables_trainer, unseen
+from tables import GIVEN, ROWS, WEIGHTS, K, N
 from torch import nn
 from torch.testing import assert_close
 
-import noisyflywheel.loop.out_of_fold as out_of_fold_module
 from noisyflywheel import em
-from noisyflywheel.em.some_rows import some_rows
 from noisyflywheel.loop.closing import close_unseen, mixed
-from noisyflywheel.loop.decide import Decision, compare
-from noisyflywheel.loop.folds import Folds
-from noisyflywheel.loop.out_of_fold import OutOfFoldFlywheel
-from noisyflywheel.nets import Trainer, prepare_net
+from noisyflywheel.loop.decide import compare
 
 pytestmark = pytest.mark.usefixtures("quick_folds")
-
-FOLDS, M = 2, 4
-
-
-class Tables(nn.Module):
-    """Four tables of logits (4, N, K), two families of one per fold, and those that are kept."""
-
-    n_folds, families = FOLDS, ("first", "second")
-
-    def __init__(self):
-        super().__init__()
-        self.logits = nn.Parameter(torch.randn(M, N, K, generator=torch.Generator().manual_seed(0)))
-        self.register_buffer("kept", torch.zeros(2 * M, N, K))
-        self.register_buffer("kept_share", torch.zeros(()))
-
-    def forward(self, x):
-        logits = self.logits[:, x[:, 0].long()]
-        if self.training:
-            return logits
-        kept = self.kept[:, x[:, 0].long()].softmax(-1).mean(0)
-        return torch.lerp(logits.softmax(-1).mean(0), kept, self.kept_share).log()
-
-    def apart(self, x, kept=False):
-        index = x[..., 0].long()
-        tables = self.kept if kept else self.logits
-        index = index.repeat(2, 1) if kept else index
-        return tables[torch.arange(len(tables))[:, None], index]
-
-    def scale(self, x):
-        return 10 * x
-
-    def weigh(self, columns):
-        self.columns = columns
-
-    def keep(self, family):
-        members = slice(FOLDS * family, FOLDS * family + FOLDS)
-        self.kept[members] = self.logits[members].detach()
-
-    def keep_of(self, other):
-        self.kept[M:] = other.kept[:M]
-
-    def go_back_to_kept(self):
-        self.logits.data.copy_(self.kept[:M])
-
-
-def tables_trainer(seed, lr):
-    net = NeuralNetClassifier(Tables, criterion=nn.CrossEntropyLoss, lr=lr, batch_size=-1, train_split=None)
-    trainer = Trainer(prepare_net(net, {}, None, False))
-    rng = torch.Generator().manual_seed(seed)
-    trainer.net.module_.logits.data = torch.randn(M, N, K, generator=rng)
-    trainer.net.module_.kept = torch.randn(2 * M, N, K, generator=rng)
-    return trainer
-
-
-def out_of_fold(lr=1.0, sample_weight=None, **changes):
-    trainers = [tables_trainer(seed, lr) for seed in (1, 2)]
-    return OutOfFoldFlywheel(*trainers, loader(), GIVEN, K, settings(guard=False, **changes), sample_weight)
-
-
-def tables_of(trainer):
-    return trainer.net.module_.logits.detach().clone()
-
-
-def unseen(made, tables):
-    """Predictions (2, N, K) of each row by the member of each family that leaves it out: the plain form."""
-    prob = tables.softmax(-1)
-    found = torch.zeros(len(tables) // FOLDS, N, K)
-    for member in range(len(tables)):
-        left_out = made.folds.trains[member % M] == 0
-        found[member // FOLDS, left_out] = prob[member, left_out]
-    return found
-
-
-def at_first_cycle(**changes):
-    made = out_of_fold(**changes)
-    made.start_cycles()
-    return made
-
-
-def test_three_folds_of_two_families(monkeypatch):
-    monkeypatch.setattr(Tables, "n_folds", 3)
-    trainers = [tables_trainer(seed, 1.0) for seed in (1, 2)]
-    made = OutOfFoldFlywheel(*trainers, loader(), GIVEN, K, settings(guard=False), sample_weight=WEIGHTS)
-    assert made.folds.n_folds == 3 and made.folds.trains.shape == (6, N) and made.sample_weight is WEIGHTS
-
-
-def test_members_train_without_their_folds_and_with_the_weights_of_the_rows():
-    made = out_of_fold()
-    assert made.training_weights is made.folds.trains and made.folds.trains.shape == (M, N)
-    assert (made.folds.trains.unique() == torch.tensor([0.0, 2.0])).all()
-    weighted = out_of_fold(sample_weight=WEIGHTS)
-    assert_close(weighted.training_weights, weighted.folds.trains * WEIGHTS.float())
-    assert made.hold_out() == [] and not made.is_guarded and made.hold == 0.0
-
-
-@pytest.mark.parametrize("most", [N, 6])
-def test_columns_are_weighed_by_the_labels_that_a_member_trains_on(most, monkeypatch):
-    asked, decision, columns = [], Decision("weights of columns", "by a forest"), torch.rand(M, 1)
-
-    def weigh(*args):
-        asked.append(args)
-        return columns, decision
-
-    monkeypatch.setattr(out_of_fold_module, "weigh_columns", weigh)
-    monkeypatch.setattr(out_of_fold_module, "JUDGED_ROWS", most)
-    made = out_of_fold(sample_weight=WEIGHTS)
-    rows = some_rows(N, GIVEN.device, most)
-    ((x, encoded, given, weights, n_folds),) = asked
-    assert len(rows) == most and made.weighed is decision and n_folds == FOLDS
-    assert_close(x[:, 0].long(), ROWS[rows])
-    assert_close(encoded, 10 * x)
-    assert_close(given, GIVEN[rows])
-    assert_close(weights, made.folds.trains[:, rows] * WEIGHTS.float()[rows])
-    for trainer in made.trainers:
-        assert trainer.net.module_.columns is columns
-
-
-def test_how_columns_were_weighed_is_part_of_a_saved_state():
-    made, other = at_first_cycle(), at_first_cycle()
-    made.weighed = Decision("weights of columns", "by a forest", z=3.25)
-    other.load_state_dict(made.state_dict())
-    assert other.weighed.chosen == "by a forest" and other.weighed.z == 3.25
-    saved = made.state_dict()
-    del saved["weighed"]  # as of an earlier version
-    other.load_state_dict(saved)
-    assert other.weighed.z == 3.25
-    other.close()
-    assert [each.decision for each in other.decisions] == ["weights of columns", "prediction", "labels"]
 
 
 def test_a_warm_up_epoch_moves_members_on_the_rows_of_other_folds():
@@ -157,31 +24,6 @@ def test_a_warm_up_epoch_moves_members_on_the_rows_of_other_folds():
     target = nn.functional.one_hot(GIVEN, K).float()
     expected = made.folds.trains[..., None] * (before.softmax(-1) - target)
     assert_close(before - tables_of(made.aux), expected, atol=1e-5, rtol=0)
-
-
-def test_rows_are_predicted_by_members_that_have_not_seen_them():
-    made = out_of_fold()
-    assert_close(made._unseen(made.main), unseen(made, tables_of(made.main)))
-    assert_close(made._unseen(made.aux, kept=True), unseen(made, made.aux.net.module_.kept))
-    assert_close(made._guess(), unseen(made, tables_of(made.aux)).mean(0))
-
-
-def test_rows_of_weight_zero_are_predicted_by_all_members():
-    weights = WEIGHTS.clone()
-    weights[[2, 5]] = 0
-    made = out_of_fold(sample_weight=weights)
-    found = made._unseen(made.main)
-    whole = tables_of(made.main).softmax(-1).mean(0)
-    assert_close(found[:, [2, 5]], whole[[2, 5]].expand(2, 2, K))
-    assert_close(found[:, [0, 1, 3]], unseen(made, tables_of(made.main))[:, [0, 1, 3]])
-    kept = made.aux.net.module_.kept
-    found, whole = made._unseen(made.aux, kept=True), kept.softmax(-1).mean(0)
-    assert_close(found[:, [2, 5]], whole[[2, 5]].expand(4, 2, K))
-    assert_close(found[:, [0, 1, 3]], unseen(made, kept)[:, [0, 1, 3]])
-    assert float(made.aux.net.module_.kept_share) == 0
-
-
-# the end of the warm-up
 
 
 def losses_by_hand(made):
@@ -215,7 +57,7 @@ def test_records_are_losses_on_unseen_rows_and_the_best_members_are_kept():
 def test_some_of_many_rows_tell_when_the_warm_up_ends(monkeypatch):
     made = out_of_fold()
     some = torch.arange(0, N, 2)
-    monkeypatch.setattr("noisyflywheel.loop.out_of_fold.some_rows", lambda n, device: some)
+    monkeypatch.setattr("noisyflywheel.loop.folded_parts.some_rows", lambda n, device: some)
     assert made.judged_folds is made.folds and torch.equal(made.judged_rows, ROWS)
     made._leave_out(made.folds)
     assert torch.equal(made.judged_rows, some) and int(made.judged_folds.counts.sum()) == 2 * len(some)
@@ -425,13 +267,3 @@ def test_a_cycle_runs_through():
     made = at_first_cycle()
     row = made.cycle()
     assert row["cycle"] == 1 and row["temperature"] == made.state.temperature
-
-
-def test_folds_are_part_of_a_saved_state():
-    made, other = at_first_cycle(sample_weight=WEIGHTS), at_first_cycle(sample_weight=WEIGHTS)
-    other._leave_out(Folds(1 - made.folds.fold, FOLDS))
-    assert not torch.equal(other.training_weights, made.training_weights)
-    other.load_state_dict(made.state_dict())
-    assert torch.equal(other.folds.own, made.folds.own)
-    assert made.state_dict()["fold"] is not made.folds.fold  # a copy
-    assert_close(other.training_weights, made.folds.trains * WEIGHTS.float())

@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
+from folded_tables import out_of_fold
 from tables import GIVEN, K, N
-from test_out_of_fold import out_of_fold
 from test_run import Kept, Task, figures, run
 from torch.testing import assert_close
 

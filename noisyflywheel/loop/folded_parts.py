@@ -1,0 +1,102 @@
+"""What a flywheel with folds has beside its other parts: the folds, columns weighed for each member, unseen rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from noisyflywheel.em.some_rows import some_rows
+from noisyflywheel.loop.columns import JUDGED_ROWS, weigh_columns
+from noisyflywheel.loop.decide import Decision
+from noisyflywheel.loop.folds import Folds
+from noisyflywheel.loop.parts import FlywheelParts
+from noisyflywheel.loop.rounds import Rounds
+from noisyflywheel.nets.trainer import Trainer
+
+
+class FoldedParts(FlywheelParts):
+    """The parts of a `noisyflywheel.loop.out_of_fold.OutOfFoldFlywheel`, whose nets are stacks of members."""
+
+    hold = 0.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.n_warm_up_epochs, self.learnt_epochs = 0, 0.0  # the latter of f, see `OutOfFoldFlywheel`
+        self.rounds = Rounds()
+        module: Any = self.main.net.module_
+        drawn = Folds.draw(self.given, self.all_rows, module.n_folds, len(module.families), self.loader.order)
+        self._leave_out(drawn)
+        self.weighed = self._weigh_columns()
+
+    def _leave_out(self, folds: Folds) -> None:
+        """Train each member on the rows outside its own fold."""
+        self.folds, weights = folds, folds.trains
+        self.training_weights = weights if self.sample_weight is None else weights * self.sample_weight.float()
+        self.judged_rows = self.all_rows[some_rows(len(self.all_rows), self.all_rows.device)]
+        is_all = len(self.judged_rows) == len(self.all_rows)
+        self.judged_folds = folds if is_all else folds.thinned(self.judged_rows)
+
+    def _weigh_columns(self) -> Decision:
+        """Weigh the columns for each member, by the labels that it trains on."""
+        module: Any = self.main.net.module_
+        weights: Any = self.training_weights
+        rows = self.all_rows[some_rows(len(self.all_rows), self.all_rows.device, JUDGED_ROWS)]
+        x = self.loader.plain(self.loader.source.take(rows))
+        columns, decision = weigh_columns(x, module.scale(x), self.given[rows], weights[:, rows], module.n_folds)
+        for trainer in self.trainers:
+            trainer.net.module_.weigh(columns)
+        return decision
+
+    def state_dict(self) -> dict[str, Any]:
+        """That of `FlywheelParts`, the folds, how long the nets learnt, and the rounds."""
+        return self._state_of_round() | {"rounds": self.rounds.state_dict()}
+
+    def _state_of_round(self) -> dict[str, Any]:
+        """`state_dict` but for the rounds."""
+        learnt = {"n_warm_up_epochs": self.n_warm_up_epochs, "learnt_epochs": self.learnt_epochs}
+        return super().state_dict() | {"fold": self.folds.fold.clone(), "weighed": self.weighed._asdict()} | learnt
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go to where the flywheel was when `state_dict` was called."""
+        super().load_state_dict(saved)
+        self.n_warm_up_epochs, self.learnt_epochs = saved["n_warm_up_epochs"], saved["learnt_epochs"]
+        self._leave_out(Folds(saved["fold"].to(self.given.device), self.folds.n_folds))
+        if "weighed" in saved:
+            self.weighed = Decision(**saved["weighed"])
+        if "rounds" in saved:
+            self.rounds.load_state_dict(saved["rounds"])
+
+    def go_on_from(self, saved: dict[str, Any]) -> None:
+        """That of `FlywheelParts`, with rounds of its own."""
+        super().go_on_from(saved)
+        self.rounds = Rounds()
+
+    # ---- unseen rows
+
+    def _guess(self) -> Tensor:
+        """f's prediction of every row by members that have not seen it: (N, K)."""
+        return self._unseen(self.aux).mean(0)
+
+    def _early_guess(self) -> Tensor:
+        """That of the members kept from the warm-up, of both nets: (N, K)."""
+        return self._unseen(self.aux, kept=True).mean(0)
+
+    def _unseen(self, trainer: Trainer, kept: bool = False) -> Tensor:
+        """Probabilities of every row by members that have not seen it: (families, N, K)."""
+        found = self.loader.predict_unseen(trainer, self.folds, kept)
+        if len(self.all_rows) < len(self.given):  # no member has seen the others
+            every = torch.arange(len(self.given), device=self.given.device)
+            outside = every[~torch.isin(every, self.all_rows)]
+            found[:, outside] = self._of_all(trainer, outside, kept)
+        return found
+
+    def _of_all(self, trainer: Trainer, rows: Tensor, kept: bool) -> Tensor:
+        """Probabilities of some rows (n,) by all members together, or by all kept ones: (n, K)."""
+        share: Any = trainer.net.module_.kept_share
+        before = share.clone()
+        share.fill_(float(kept))
+        found = self.loader.predict(trainer, rows).exp()
+        share.copy_(before)
+        return found
