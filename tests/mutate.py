@@ -58,7 +58,7 @@ ALSO = {
     "noisyflywheel/loop/out_of_fold.py": ["test_rounds.py"],
     "noisyflywheel/loop/folded_parts.py": ["test_out_of_fold.py", "test_rounds.py"],
     "noisyflywheel/loop/folded_warmup.py": ["test_out_of_fold.py"],
-    "noisyflywheel/loop/run.py": ["test_view_strength.py", "test_rounds.py"],
+    "noisyflywheel/loop/run.py": ["test_view_strength.py", "test_rounds.py", "test_warmup_run.py"],
     "noisyflywheel/loop/state.py": ["test_view_strength.py"],
     "noisyflywheel/loop/large.py": ["test_large_steps.py"],
     "noisyflywheel/loop/loader.py": ["test_loader_of_ranks.py", "test_out_of_fold.py", "test_large.py"],

@@ -7,15 +7,13 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any, Protocol
 
-from torch import Tensor
-
-from noisyflywheel.loop import warmup
 from noisyflywheel.loop.checkpoints import FitCheckpoints
 from noisyflywheel.loop.flywheel import Flywheel
-from noisyflywheel.loop.guard import Guard, cautious_settings, check_finite, check_number, warn_of_turning
+from noisyflywheel.loop.guard import Guard, cautious_settings, check_finite, warn_of_turning
 from noisyflywheel.loop.progress import FitProgress
 from noisyflywheel.loop.state import Settings
 from noisyflywheel.loop.view_strength import best_of_warm_up
+from noisyflywheel.loop.warmup_run import WarmUp
 from noisyflywheel.nets.parallel.ranks import ALONE, Ranks
 
 LONG = 60.0
@@ -114,37 +112,20 @@ class FlywheelRun:
 
     def _warm_up(self) -> None:
         """Train both nets on the given labels, then set gamma and eps."""
-        asked = self.flywheel.settings.n_warmup_epochs
-        epoch, held_out, agreement = self._begin_warm_up(asked == "auto")
-        self.flywheel.has_held_out = held_out is not None
-        most = self.flywheel.n_epochs_at_most if held_out is not None else warmup.MIN_EPOCHS
-        most = most if asked == "auto" else int(asked)
-        while epoch < most and not self.ranks.of_first(lambda: self.flywheel.warm_up_is_over(agreement)):
-            loss = self.flywheel.warm_up_epoch(held_out)
-            epoch += 1
-            check_number("The loss", loss, f"warm-up epoch {epoch}")
-            self.progress.warm_up(epoch, loss)
-            if held_out is not None:
-                agreement.append(self.flywheel.held_out_record(held_out, agreement))
-            if self.checkpoints.due():
-                now = {"phase": "warm-up", "snapshot": self.flywheel.state_dict()}
-                self.checkpoints.save(now | {"epoch": epoch, "held_out": held_out, "agreement": agreement})
-        if self.flywheel.loader.views.strength is not None:
-            self.flywheel.unseen = best_of_warm_up(agreement)
-        self.flywheel.start_cycles()
-        self.progress.warm_up_done(epoch)
-        self.n_warmup_epochs = epoch
-
-    def _begin_warm_up(self, automatic: bool) -> tuple[int, list[Tensor] | None, list[Tensor]]:
-        """Epochs done, rows held out and agreement so far: from a checkpoint, or those of the start."""
-        flywheel, device = self.flywheel, self.flywheel.given.device
+        flywheel, warm_up = self.flywheel, WarmUp(self.flywheel, self.ranks)
         with self.checkpoints.trusting() as saved:
-            if saved is not None and saved["phase"] == "warm-up":
-                flywheel.load_state_dict(saved["snapshot"])
-                held_out = saved["held_out"]
-                held_out = None if held_out is None else [rows.to(device) for rows in held_out]
-                return saved["epoch"], held_out, [right.to(device) for right in saved["agreement"]]
-        return 0, flywheel.hold_out() if automatic else None, []
+            if saved is not None:
+                warm_up.load_state_dict(saved)
+        while not warm_up.is_over():
+            loss = warm_up.train_epoch()
+            self.progress.warm_up(warm_up.epoch, loss)
+            if self.checkpoints.due():
+                self.checkpoints.save(warm_up.state_dict())
+        if flywheel.loader.views.strength is not None:
+            flywheel.unseen = best_of_warm_up(warm_up.records)
+        flywheel.start_cycles()
+        self.progress.warm_up_done(warm_up.epoch)
+        self.n_warmup_epochs = warm_up.epoch
 
     def _set_guard(self) -> None:
         flywheel, s = self.flywheel, self.flywheel.state

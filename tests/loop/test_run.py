@@ -7,13 +7,12 @@ import warnings
 
 import pytest
 import torch
-from tables import F_PROB, GIVEN, WEIGHTS, K, N, flywheel, logits_of, settings
+from tables import GIVEN, WEIGHTS, K, N, flywheel, logits_of, settings
 from torch.testing import assert_close
 
 from noisyflywheel.exceptions import DivergenceError, FlywheelWarning
 from noisyflywheel.loop import guard as guard_module
 from noisyflywheel.loop import run as module
-from noisyflywheel.loop import warmup
 from noisyflywheel.loop.checkpoints import FitCheckpoints
 from noisyflywheel.loop.progress import FitProgress
 from noisyflywheel.loop.run import FlywheelRun
@@ -78,75 +77,6 @@ def collapse(made, cycles, y_hat=0):
 @pytest.fixture
 def ten_rows_are_enough(monkeypatch):
     monkeypatch.setattr(guard_module, "LEAST_ROWS", 10)
-
-
-# warm-up
-
-
-def test_a_warm_up_of_two_epochs_and_the_state_after_it(monkeypatch):
-    losses = {}
-    monkeypatch.setattr(FitProgress, "warm_up", lambda self, epoch, loss: losses.update({epoch: loss}))
-    made = started()
-    assert made.n_warmup_epochs == 2 and made.flywheel.main.net.history[:, "epoch"] == [1, 2]
-    s = made.flywheel.state
-    assert_close(s.f_prob, torch.softmax(logits_of(made.flywheel.aux), 1))
-    assert made.history == [] and made.n_cycles_done == 0 and not made.stopped
-    assert (made.progress.epochs_done, made.progress.cycles_done) == (2, 0)
-    assert list(losses) == [1, 2] and all(1 < loss < 2 for loss in losses.values())
-
-
-def test_no_warm_up_at_all():
-    made = started(n_warmup_epochs=0)
-    assert made.n_warmup_epochs == 0
-    assert_close(made.flywheel.state.f_prob, F_PROB)
-
-
-def test_few_rows_warm_up_for_ten_epochs():
-    assert started(n_warmup_epochs="auto").n_warmup_epochs == 10
-
-
-def watched(monkeypatch, agreement, **changes):
-    """A run whose agreement on held-out rows is ``agreement[epoch - 1]`` rows of 40; what each epoch left out."""
-    made = run(n_warmup_epochs="auto", **changes)
-    monkeypatch.setattr(warmup, "HELD_LEAST", 1)
-    monkeypatch.setattr(warmup, "HELD_SHARE", 0.2)
-    left_out, wheel = [], made.flywheel
-    original = wheel.warm_up_epoch
-    wheel.warm_up_epoch = lambda held_out=None: left_out.append(held_out) or original(held_out)
-    wheel.held_out_record = lambda held_out, earlier: torch.arange(40) < agreement[len(left_out) - 1]
-    return made, left_out
-
-
-def test_a_warm_up_ends_when_the_agreement_on_held_out_rows_stops_rising(monkeypatch):
-    made, left_out = watched(monkeypatch, [*range(2, 28, 2), *[26] * 30])
-    made.start()
-    assert made.n_warmup_epochs == len(left_out) == 18  # it rose to its 13th epoch
-    assert made.flywheel.has_held_out and not started().flywheel.has_held_out
-    assert [len(rows) for rows in left_out[0]] == [2, 2]
-    assert len(set(torch.cat(left_out[0]).tolist())) == 4
-    assert all(now is left_out[0] for now in left_out)
-
-
-def test_a_warm_up_that_still_rises_ends_after_thirty_epochs(monkeypatch):
-    made, left_out = watched(monkeypatch, range(1, 40))
-    monkeypatch.setattr(warmup, "still_rising", lambda before, now: True)
-    made.start()
-    assert made.n_warmup_epochs == 30
-
-
-def test_rows_of_weight_zero_are_never_held_out(monkeypatch):
-    weights = WEIGHTS.clone()
-    weights[[0, 1, 2, 3]] = 0
-    made, left_out = watched(monkeypatch, [20] * 30, sample_weight=weights)
-    made.start()
-    assert [len(rows) for rows in left_out[0]] == [1, 1] and int(torch.cat(left_out[0]).min()) > 3
-
-
-def test_a_warm_up_whose_loss_is_not_finite_is_an_error():
-    made = run()
-    made.flywheel.warm_up_epoch = lambda held_out=None: math.inf
-    with pytest.raises(DivergenceError, match="The loss became inf in warm-up epoch 1"):
-        made.start()
 
 
 # cycles
@@ -411,21 +341,6 @@ def test_settings_guard_and_first_cycle_are_part_of_a_checkpoint(ten_rows_are_en
     assert started(checkpoints=Kept(later), n_cycles=4).flywheel.first_cycle == 1
     unguarded = started(checkpoints=Kept(kept.all[-1] | {"guard": None}), n_cycles=4)
     assert unguarded.guard is None
-
-
-def test_a_warm_up_goes_on_with_the_rows_it_held_out(monkeypatch):
-    agreement = [*range(2, 28, 2), *[26] * 30]
-    made, left_out = watched(monkeypatch, agreement)
-    made.checkpoints.when = lambda seconds: True
-    made.start()
-    saved = made.checkpoints.all[4]
-    assert saved["epoch"] == len(saved["agreement"]) == 5
-    again, left_out_again = watched(monkeypatch, agreement[5:])
-    again.checkpoints = Kept(saved)
-    again.start()
-    assert again.n_warmup_epochs == made.n_warmup_epochs and len(left_out_again) == made.n_warmup_epochs - 5
-    assert all(torch.equal(a, b) for a, b in zip(left_out_again[0], left_out[0], strict=True))
-    assert_close(logits_of(again.flywheel.aux), logits_of(made.flywheel.aux))
 
 
 def test_warnings_point_out_what_to_do():

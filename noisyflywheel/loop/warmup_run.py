@@ -1,0 +1,76 @@
+"""The warm-up of a run (Sec. 4.1, Initialization): epochs on the given labels, until these no longer carry over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from noisyflywheel.loop import warmup
+from noisyflywheel.loop.flywheel import Flywheel
+from noisyflywheel.loop.guard import check_number
+from noisyflywheel.nets.parallel.ranks import Ranks
+
+
+class WarmUp:
+    """Both nets on the given labels, epoch by epoch; what is watched of them is the flywheel's to say.
+
+    Parameters
+    ----------
+    flywheel : Flywheel
+        Before its first cycle.
+    ranks : Ranks
+        Processes that share the run; the first of them says when it is over.
+
+    Attributes
+    ----------
+    epoch : int
+        Epochs done.
+    held_out : list of Tensor, or None
+        Rows that each net leaves out, empty where members leave out their folds; None where nothing is watched, for
+        the length is asked for or there are too few rows.
+    records : list of Tensor
+        `Flywheel.held_out_record` after each epoch.
+    """
+
+    def __init__(self, flywheel: Flywheel, ranks: Ranks) -> None:
+        self.flywheel, self.ranks = flywheel, ranks
+        self.epoch = 0
+        self.records: list[Tensor] = []
+        self._leave_out(flywheel.hold_out() if flywheel.settings.n_warmup_epochs == "auto" else None)
+
+    def _leave_out(self, held_out: list[Tensor] | None) -> None:
+        self.held_out, self.flywheel.has_held_out = held_out, held_out is not None
+
+    def is_over(self) -> bool:
+        """Whether it has its full length, or what the nets learn no longer carries over."""
+        if self.epoch >= self._most_epochs():
+            return True
+        return self.ranks.of_first(lambda: self.flywheel.warm_up_is_over(self.records))
+
+    def _most_epochs(self) -> int:
+        asked = self.flywheel.settings.n_warmup_epochs
+        if asked != "auto":
+            return int(asked)
+        return warmup.MIN_EPOCHS if self.held_out is None else self.flywheel.n_epochs_at_most
+
+    def train_epoch(self) -> float:
+        """One more epoch; returns f's mean loss."""
+        loss = self.flywheel.warm_up_epoch(self.held_out)
+        self.epoch += 1
+        check_number("The loss", loss, f"warm-up epoch {self.epoch}")
+        if self.held_out is not None:
+            self.records.append(self.flywheel.held_out_record(self.held_out, self.records))
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """A checkpoint between two epochs."""
+        now = {"phase": "warm-up", "snapshot": self.flywheel.state_dict()}
+        return now | {"epoch": self.epoch, "held_out": self.held_out, "agreement": self.records}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go to where `state_dict` was called."""
+        flywheel, device = self.flywheel, self.flywheel.given.device
+        flywheel.load_state_dict(saved["snapshot"])
+        self._leave_out(saved["held_out"] and [rows.to(device) for rows in saved["held_out"]])
+        self.epoch, self.records = saved["epoch"], [record.to(device) for record in saved["agreement"]]
