@@ -117,10 +117,24 @@ def test_both_judges_count_half():
 
 
 def test_of_many_classes_confident_learning_judges_alone(monkeypatch):
-    monkeypatch.setattr(posterior_room, "MANY_CLASSES", 1)
-    proba, given = np.array([[0.8, 0.2], [0.7, 0.3], [0.4, 0.6], [0.1, 0.9]]), np.array([0, 1, 1, 1])
-    for found, expected in zip(noisy_class_posterior(proba, given), confident_posterior(proba, given), strict=True):
-        np.testing.assert_array_equal(found, expected)
+    """More than two, of few rows; no class is impossible for a classifier that says so."""
+    monkeypatch.setattr(posterior_room, "MANY_CLASSES", 2)
+    proba, given = np.array([[0.7, 0.3, 0.0], [0.0, 0.4, 0.6]]), np.array([1, 2])
+    floored = np.array([[0.7, 0.3, 0.001], [0.001, 0.4, 0.6]]) / 1.001
+    for found, expected in zip(noisy_class_posterior(proba, given), confident_posterior(floored, given), strict=True):
+        np.testing.assert_allclose(found, expected)
+    proba, given = proba[:, :2] + 0.1, np.array([0, 1])
+    proba /= proba.sum(axis=1, keepdims=True)
+    assert not np.allclose(noisy_class_posterior(proba, given)[2], confident_posterior(proba, given)[2])
+
+
+def test_even_confusions_are_evened_out_before_anything_is_divided():
+    rng = np.random.default_rng(0)
+    proba, given = rng.dirichlet(np.full(3, 0.5), 60), rng.integers(0, 3, 60)
+    joint = confident_joint(proba, given)
+    found = confident_posterior(proba, given)[2]
+    np.testing.assert_allclose(found, transition_from_joint(shrink_confusions(joint)))
+    assert not np.allclose(found, transition_from_joint(joint))
 
 
 def test_an_unsure_classifier_that_predicts_turned_labels(seed=0):
