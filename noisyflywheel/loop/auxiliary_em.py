@@ -11,6 +11,7 @@ from noisyflywheel import em
 from noisyflywheel.em.counts import class_counts
 from noisyflywheel.em.losses import contrastive_loss, soft_target_cross_entropy
 from noisyflywheel.loop.loader import ViewLoader
+from noisyflywheel.nets.parallel.shares import WHOLE, Shares
 from noisyflywheel.nets.trainer import Batch, Trainer
 
 
@@ -84,15 +85,16 @@ def m_step(
 
     def steps() -> Iterator[Batch]:
         for index, *made in loader.batches(rows, trainer.net.batch_size, *views):
-            all_views, sizes = loader.in_copies(index, copies), loader.sizes(len(index), copies)
+            shares = loader.shares(len(index))
+            all_views, of_views = shares.in_copies(index, copies), shares.times(copies)
             w = None if sample_weight is None else sample_weight[..., all_views].float()
             q_y = target(all_views)  # (b, K)
             if w is not None and w.ndim == 1:  # Eq. (13) is linear in its target, which MixUp mixes
                 q_y, w = q_y * w[:, None].to(q_y.dtype), None
-            x, q_y = loader.mixed(torch.cat(made[:copies]), q_y, mixup_alpha, sizes)
-            strong, of_strong = made[copies:], loader.sizes(len(index))
-            loss = auxiliary_loss(trainer, q_y, head, strong, contrastive_weight, w, of_strong)
-            yield Batch(x, given[all_views], loss, sum(map(len, strong)), sizes, w)
+            x, q_y = of_views.mixed(torch.cat(made[:copies]), q_y, mixup_alpha, loader.order)
+            strong = made[copies:]
+            loss = auxiliary_loss(trainer, q_y, head, strong, contrastive_weight, w, shares)
+            yield Batch(x, given[all_views], loss, sum(map(len, strong)), of_views, w)
 
     return trainer.epoch(steps())
 
@@ -114,16 +116,16 @@ def auxiliary_loss(
     strong: list[Tensor],
     contrastive_weight: float,
     sample_weight: Tensor | None = None,
-    sizes: list[int] | None = None,
+    shares: Shares = WHOLE,
 ) -> Callable[[Tensor], Tensor]:
-    """Eq. (13), plus the contrastive loss where there are strong views (Sec. 4.1); ``sizes`` as in `Batch`."""
+    """Eq. (13), plus the contrastive loss where there are strong views (Sec. 4.1)."""
 
     def loss(log_f: Tensor) -> Tensor:
         value = soft_target_cross_entropy(log_f, target, sample_weight)
         if head is None:
             return value
         with trainer.autocast():
-            z1, z2 = head(trainer.features_of(strong, sizes)).chunk(2)
+            z1, z2 = head(trainer.features_of(strong, shares)).chunk(2)
         return value + contrastive_weight * contrastive_loss(z1, z2)
 
     return loss

@@ -216,7 +216,7 @@ class Flywheel(FlywheelParts):
             labels, w = self.given[index], self.training_weights
             w = None if w is None else w[..., index].float()
             loss = partial(trainer.warm_up_loss, target=labels, sample_weight=w)
-            yield Batch(x, labels, loss, sizes=self.loader.sizes(len(index)), weights=w)
+            yield Batch(x, labels, loss, shares=self.loader.shares(len(index)), weights=w)
 
     def hold_out(self) -> list[Tensor] | None:
         """Rows that each net leaves out of the warm-up; None where there are too few rows."""

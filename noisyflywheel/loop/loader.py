@@ -10,9 +10,9 @@ from torch import Tensor
 from noisyflywheel.data import ArraySource, Source, batches
 from noisyflywheel.loop.folds import Folds
 from noisyflywheel.nets.parallel.ranks import ALONE, Ranks
+from noisyflywheel.nets.parallel.shares import WHOLE, Shares, Split
 from noisyflywheel.nets.trainer import Trainer
 from noisyflywheel.views.adapter import ViewAdapter
-from noisyflywheel.views.mixup import mixup
 
 VIEW_NUMBERS = 1024 * 3 * 32 * 32
 """Views are made for as many rows in one call as hold so many numbers: enough to hide the calls, little memory."""
@@ -83,25 +83,9 @@ class ViewLoader:
         """Whether each rank reads its share of the rows."""
         return not self.ranks.alone and not isinstance(self.source, ArraySource)
 
-    def sizes(self, n_rows: int, copies: int = 1) -> list[int] | None:
-        """Rows of each rank in a batch of ``copies`` views of ``n_rows`` rows; None where each rank has all."""
-        return [copies * size for size in self.ranks.sizes(n_rows)] if self.shares_reading else None
-
-    def in_copies(self, index: Tensor, copies: int) -> Tensor:
-        """Row indices (B,) of a batch of several views of each row, in the order in which the ranks have them."""
-        parts = index.split(self.ranks.sizes(len(index))) if self.shares_reading else [index]
-        return torch.cat([part.repeat(copies) for part in parts])
-
-    def mixed(self, x: Tensor, target: Tensor, alpha: float, sizes: list[int] | None) -> tuple[Tensor, Tensor]:
-        """MixUp of views and of the targets (B, K) of the whole batch, inside each rank's share where there are."""
-        if sizes is None or alpha <= 0:
-            return mixup(x, target, alpha, self.order)
-        targets = list(target.split(sizes))
-        for rank, size in enumerate(sizes):  # all draw for all, so that generators stay the same
-            own = rank == self.ranks.rank and size > 0
-            mixed, targets[rank] = mixup(x if own else targets[rank], targets[rank], alpha, self.order)
-            x = mixed if own else x
-        return x, torch.cat(targets)
+    def shares(self, n_rows: int) -> Shares:
+        """Which rank has which rows of a batch of ``n_rows``."""
+        return Split(self.ranks.sizes(n_rows), self.ranks.rank) if self.shares_reading else WHOLE
 
     def _begin_pass(self) -> None:
         """Seed the generator of views that this rank draws for itself: by the common one, and its number."""

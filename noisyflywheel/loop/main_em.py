@@ -142,7 +142,7 @@ def m_step(
         for index, x in loader.batches(rows, trainer.net.batch_size, loader.weak):
             w = None if sample_weight is None else sample_weight[..., index].float()
             loss = partial(main_loss, resampled=y_hat[index], prior=prior, weight=lam, sample_weight=w)
-            yield Batch(x, given[index], loss, sizes=loader.sizes(len(index)), weights=w)
+            yield Batch(x, given[index], loss, shares=loader.shares(len(index)), weights=w)
 
     return trainer.epoch(steps())
 
@@ -170,6 +170,6 @@ def m_step_without_auxiliary(
         for index, x in loader.batches(rows, trainer.net.batch_size, loader.weak):
             w = None if sample_weight is None else sample_weight[..., index].float()
             of_rows = partial(loss, labels=given[index], clean=q[index].float(), w=w)
-            yield Batch(x, given[index], of_rows, sizes=loader.sizes(len(index)), weights=w)
+            yield Batch(x, given[index], of_rows, shares=loader.shares(len(index)), weights=w)
 
     return trainer.epoch(steps())

@@ -19,6 +19,7 @@ from noisyflywheel.nets.memory import naming_batch_size
 from noisyflywheel.nets.netstate import copied, net_state, restore_net
 from noisyflywheel.nets.parallel.gradients import gather
 from noisyflywheel.nets.parallel.ranks import ALONE, Ranks
+from noisyflywheel.nets.parallel.shares import WHOLE, Shares
 from noisyflywheel.nets.parallel.training import SharedTraining
 from noisyflywheel.nets.predicting import Predicting
 from noisyflywheel.nets.prepare import listens
@@ -34,8 +35,8 @@ class Batch(NamedTuple):
     """From the log-probabilities (B, K) of ``x``, on the device of ``labels``, to a scalar."""
     more: int = 0
     """Rows beside ``x`` that the loss sends through the net."""
-    sizes: list[int] | None = None
-    """How many rows of the batch each rank has, where ``x`` is only this rank's share of it."""
+    shares: Shares = WHOLE
+    """Whether ``x`` is the whole batch, or this rank's share of it."""
     weights: Tensor | None = None
     """Of the rows in the loss: (B,), or (M, B) for each member of the module."""
 
@@ -181,7 +182,7 @@ class Trainer(Predicting):
         if self.shared is None:
             output = self.forward(batch.x, **self._who_trains(batch))
             return output, self.log_probs(output)
-        x, sizes = self.shared.share(batch.x, batch.sizes)
+        x, sizes = self.shared.share(batch.x, batch.shares)
         with self.shared.forwards(x), self.shared.norms.on():
             output = self.forward(x)
         return output, gather(self.log_probs(output), self.ranks, sizes, dim=-2)
@@ -192,23 +193,20 @@ class Trainer(Predicting):
             return {}
         return {"trains": batch.weights > 0}
 
-    def features_of(self, views: list[Tensor], sizes: list[int] | None = None) -> Tensor:
-        """Features of all rows of several views of a batch, one view after the other: (B * views, d).
-
-        ``sizes`` as in `Batch`.
-        """
+    def features_of(self, views: list[Tensor], shares: Shares = WHOLE) -> Tensor:
+        """Features of all rows of several views of a batch, one view after the other: (B * views, d)."""
         if self.shared is None:
             return self.features(torch.cat(views))
-        shares = [self.shared.share(view, sizes, len(views)) for view in views]
+        parts = [self.shared.share(view, shares, len(views)) for view in views]
         with self.shared.norms.on():
-            own = self.features(torch.cat([x for x, _ in shares])).chunk(len(views))
-        return torch.cat([gather(z, self.ranks, found) for z, (_, found) in zip(own, shares, strict=True)])
+            own = self.features(torch.cat([x for x, _ in parts])).chunk(len(views))
+        return torch.cat([gather(z, self.ranks, found) for z, (_, found) in zip(own, parts, strict=True)])
 
     def _own_pair(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Views and given labels of this process's rows, for callbacks."""
         if self.shared is None:
             return batch.x, batch.labels
-        x, sizes = self.shared.share(batch.x, batch.sizes)
+        x, sizes = self.shared.share(batch.x, batch.shares)
         return x, batch.labels.split(sizes)[self.ranks.rank]
 
     def _notify(self, event: str, **kwargs: object) -> None:

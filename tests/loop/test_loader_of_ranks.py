@@ -11,8 +11,8 @@ from noisyflywheel.data import ArraySource
 from noisyflywheel.loop import loader as module
 from noisyflywheel.loop.folds import Folds
 from noisyflywheel.loop.loader import ViewLoader
+from noisyflywheel.nets.parallel.shares import WHOLE, Split
 from noisyflywheel.views.adapter import ViewAdapter
-from noisyflywheel.views.mixup import mixup
 
 CPU = torch.device("cpu")
 
@@ -111,50 +111,10 @@ def test_rows_in_memory_leave_the_generator_of_views_to_the_views():
     assert torch.equal(before, made.state_dict()["augment"])
 
 
-def test_sizes_and_order_of_several_views_of_each_row():
-    index = torch.tensor([5, 3, 8, 1, 2])
-    assert read_loader().sizes(5) == [3, 2] and read_loader().sizes(5, 2) == [6, 4] and held_rows().sizes(5, 2) is None
-    assert read_loader().in_copies(index, 2).tolist() == [5, 3, 8, 5, 3, 8, 1, 2, 1, 2]
-    assert held_rows().in_copies(index, 2).tolist() == [5, 3, 8, 1, 2] * 2
-
-
-TARGET = torch.eye(5)
-BATCH = torch.arange(5.0)[:, None]
-
-
-def test_mixup_alone_is_that_of_the_whole_batch():
-    x, target = held_rows(seed=3).mixed(BATCH, TARGET, 1.0, None)
-    expected = mixup(BATCH, TARGET, 1.0, torch.Generator().manual_seed(3))
-    assert_close(x, expected[0])
-    assert_close(target, expected[1])
-
-
-def test_without_mixup_nothing_is_drawn():
-    for sizes in (None, [3, 2]):
-        made = read_loader()
-        before = made.state_dict()["order"]
-        x, target = made.mixed(BATCH[:3], TARGET, 0.0, sizes)
-        assert torch.equal(x, BATCH[:3]) and torch.equal(target, TARGET)
-        assert torch.equal(before, made.state_dict()["order"])
-
-
-def test_mixup_stays_inside_each_ranks_share_and_all_ranks_have_all_targets():
-    parts = BATCH.split([3, 2])
-    mixed = [read_loader(rank).mixed(parts[rank], TARGET, 1.0, [3, 2]) for rank in (0, 1)]
-    generator = torch.Generator().manual_seed(0)
-    expected = [mixup(part, target, 1.0, generator) for part, target in zip(parts, TARGET.split([3, 2]), strict=True)]
-    targets = torch.cat([target for _, target in expected])
-    for rank in (0, 1):
-        assert_close(mixed[rank][0], expected[rank][0])
-        assert_close(mixed[rank][1], targets)
-    assert targets[:3, 3:].sum() == 0 and targets[3:, :3].sum() == 0
-    assert (targets[:3, :3].diag() < 1).any()  # something was mixed
-
-
-def test_the_row_of_an_empty_share_is_not_mixed():
-    made = read_loader(2, 3)
-    x, target = made.mixed(BATCH[:1], TARGET[:2], 1.0, [1, 1, 0])
-    assert torch.equal(x, BATCH[:1]) and torch.equal(target, TARGET[:2])  # a share of one row mixes with itself
+def test_batches_are_split_where_rows_are_read():
+    shares = read_loader(1).shares(5)
+    assert isinstance(shares, Split) and shares.sizes == [3, 2] and shares.rank == 1
+    assert held_rows().shares(5) is WHOLE is read_loader(size=1).shares(5)
 
 
 class Members:

@@ -26,9 +26,9 @@ class Recorder:
     def autocast(self):
         return nullcontext()
 
-    def features_of(self, strong, sizes):
-        self.strong, self.sizes = strong, sizes
-        return torch.eye(2 * sum(sizes))
+    def features_of(self, strong, shares):
+        self.strong, self.sizes = strong, shares.sizes
+        return torch.eye(2 * sum(shares.sizes))
 
 
 def steps_of_f(rank, **options):
@@ -45,13 +45,13 @@ def test_a_step_of_f_has_the_views_of_a_rank_and_the_labels_of_all():
     first, second = (steps_of_f(rank).steps for rank in (0, 1))
     for mine, its, n in zip(first, second, [4, 4, 2], strict=True):
         index = torch.cat([numbers(mine.x), numbers(its.x)])
-        assert mine.sizes == its.sizes == [n // 2, n // 2] and mine.more == 0 and mine.weights is None
+        assert mine.shares.sizes == its.shares.sizes == [n // 2, n // 2] and mine.more == 0 and mine.weights is None
         assert torch.equal(mine.labels, GIVEN[index]) and torch.equal(its.labels, GIVEN[index])
 
 
 def test_a_step_of_f_with_mixup_has_two_views_of_each_row_of_the_rank():
     for step, n in zip(steps_of_f(1, mixup_alpha=1.0).steps, [4, 4, 2], strict=True):
-        assert step.sizes == [n, n] and len(step.x) == n and len(step.labels) == 2 * n
+        assert step.shares.sizes == [n, n] and len(step.x) == n and len(step.labels) == 2 * n
 
 
 def test_strong_views_of_a_rank_are_half_of_its_rows_each():
@@ -59,7 +59,7 @@ def test_strong_views_of_a_rank_are_half_of_its_rows_each():
     for step, n in zip(recorder.steps, [4, 4, 2], strict=True):
         step.loss(torch.zeros(n, K))
         assert recorder.sizes == [n // 2, n // 2] and [len(view) for view in recorder.strong] == recorder.sizes[:1] * 2
-        assert step.more == n and step.sizes == [n // 2, n // 2]
+        assert step.more == n and step.shares.sizes == [n // 2, n // 2]
 
 
 def test_members_weights_of_f_are_those_of_the_batch():
@@ -77,7 +77,7 @@ def test_a_warm_up_step_has_sizes_and_weights_of_the_whole_batch(rank):
     seen = []
     trainer = SimpleNamespace(net=Recorder.net, warm_up_loss=lambda log_p, **kwargs: seen.append(kwargs))
     for step, n in zip(made.warm_up_steps(trainer, made.all_rows), [4, 4, 2], strict=True):
-        assert step.sizes == [n // 2, n // 2] and len(step.x) == n // 2 and len(step.labels) == n
+        assert step.shares.sizes == [n // 2, n // 2] and len(step.x) == n // 2 and len(step.labels) == n
         step.loss(None)
         kwargs = seen.pop()
         assert torch.equal(kwargs["target"], step.labels) and kwargs["sample_weight"] is step.weights
@@ -96,7 +96,7 @@ def test_a_step_of_g_has_sizes_and_labels_of_the_whole_batch(refurbish):
     else:
         main_em.m_step_without_auxiliary(*parts, Q, regularizer, WEIGHTS)
     for step, n in zip(recorder.steps, [4, 4, 2], strict=True):
-        assert step.sizes == [n // 2, n // 2] and len(step.x) == n // 2
+        assert step.shares.sizes == [n // 2, n // 2] and len(step.x) == n // 2
         assert torch.equal(step.labels[n // 2 :], GIVEN[numbers(step.x)])
         assert_close(step.weights[n // 2 :], WEIGHTS[numbers(step.x)].float())
         assert step.weights.dtype == torch.float32

@@ -14,6 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from noisyflywheel.nets.parallel.norms import Synced
 from noisyflywheel.nets.parallel.ranks import Ranks
+from noisyflywheel.nets.parallel.shares import Shares
 
 
 class SharedTraining:
@@ -31,15 +32,14 @@ class SharedTraining:
         self.plain = getattr(net.module_, "_orig_mod", net.module_)
         self.norms = Synced(self.plain, ranks)
 
-    def share(self, x: Tensor, sizes: list[int] | None, views: int = 1) -> tuple[Tensor, list[int]]:
+    def share(self, x: Tensor, shares: Shares, views: int = 1) -> tuple[Tensor, list[int]]:
         """This rank's rows of a batch, at least one, and how many rows of it each rank has.
 
-        ``sizes`` None: ``x`` is the whole batch; otherwise it is this rank's share. ``views`` go through the net
-        together.
+        ``views`` go through the net together.
         """
-        own, found = (self.ranks.take(x), self.ranks.sizes(len(x))) if sizes is None else (x, sizes)
-        self.norms.counts, self.norms.n_rows = found[self.ranks.rank] > 0, views * sum(found)
-        return own, found
+        own, sizes = shares.own(x, self.ranks)
+        self.norms.counts, self.norms.n_rows = sizes[self.ranks.rank] > 0, views * sum(sizes)
+        return own, sizes
 
     @contextmanager
     def forwards(self, x: Tensor) -> Iterator[None]:
