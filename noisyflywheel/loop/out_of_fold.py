@@ -164,19 +164,16 @@ class OutOfFoldFlywheel(FoldedParts, Flywheel):
         return self.rounds.length(self.settings.n_cycles)
 
     def undo_round(self) -> bool:
-        """Back to the nets and labels before a round that agrees less with labels of unseen rows; whether it does.
-
-        The count of the cycles goes on.
-        """
+        """Back to the nets and labels before a round that agrees less with labels of unseen rows; whether it does."""
         if self.settings.n_rounds == 1:
             return False
-        rows, earlier, cycle = self.all_rows, self.rounds.before, self.state.cycle
+        rows, earlier = self.all_rows, self.rounds.before
         f_prob = self._early_guess() if earlier is None else earlier["state"]["f_prob"].to(self.given.device)
         self.rounds.compare(self.state.f_prob[rows], f_prob[rows], self.given[rows])
         if earlier is None or not self.rounds.last_was_worse:
             return False
-        self.load_state_dict(earlier)
-        self.state.cycle, self.rounds.before = cycle, None
+        self.go_back_to(earlier)
+        self.rounds.before = None
         return True
 
     def begin_round(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from noisyflywheel.loop.decide import Decision
 from noisyflywheel.loop.loader import ViewLoader
 from noisyflywheel.loop.schedules import HOLD, cr_weight_of_cycle, learning_rate_share
 from noisyflywheel.loop.state import FlywheelState, Settings
-from noisyflywheel.loop.view_strength import Unseen, next_strength
+from noisyflywheel.loop.view_strength import Unseen, last_strength, next_strength
 from noisyflywheel.nets.average import WeightAverage
 from noisyflywheel.nets.features import make_head
 from noisyflywheel.nets.trainer import Trainer
@@ -124,35 +125,24 @@ class FlywheelParts:
 
     # ---- views
 
-    @property
-    def _adapts_views(self) -> bool:
-        """Whether the loop decides how strong views are: it needs rows that the warm-up left out, and all others."""
-        is_whole = self.settings.cycle_size is None and self.settings.refurbish
-        return self.unseen is not None and is_whole and self.loader.views.strength is not None
+    def _tells_strength(self) -> Unseen | None:
+        """What the loop decides by how strong views are; None where it does not: it needs all rows, and f."""
+        decides = self.settings.cycle_size is None and self.settings.refurbish
+        return self.unseen if decides and self.loader.views.strength is not None else None
 
     def _set_view_strength(self) -> None:
         """Views of this cycle by f's agreement after the last one."""
-        s, unseen = self.state, self.unseen
-        if unseen is not None and self._adapts_views:
-            seen, settled = (s.view_strength, s.agreement), s.cycle - self.first_cycle >= self.settings.cr_ramp
-            s.view_strength = self.loader.ranks.of_first(lambda: next_strength(*seen, unseen, settled))
-            self.loader.views.strength = s.view_strength
+        s, unseen = self.state, self._tells_strength()
+        if unseen is not None:
+            settled = s.cycle - self.first_cycle >= self.settings.cr_ramp
+            found = partial(next_strength, s.view_strength, s.agreement, unseen, settled)
+            s.view_strength = self.loader.views.strength = self.loader.ranks.of_first(found)
 
     def _record_view_strength(self) -> None:
         """A row of ``decisions_``: the last strength, and both agreements that it came from."""
-        s, unseen = self.state, self.unseen
-        if unseen is not None and self._adapts_views:
-            found = Decision(
-                "view strength",
-                f"{s.view_strength:.2f}",
-                "labels learnt by heart or hidden: agreement on seen rows, beside that on unseen ones",
-                candidate="seen",
-                alternative="unseen",
-                agreement=s.agreement,
-                alternative_agreement=unseen.agreement,
-                n_rows=unseen.n_rows,
-            )
-            self.decisions.append(found)
+        unseen = self._tells_strength()
+        if unseen is not None:
+            self.decisions.append(last_strength(self.state.view_strength, self.state.agreement, unseen))
 
     # ---- parts
 
@@ -223,6 +213,12 @@ class FlywheelParts:
             self.head.load_state_dict(saved["head"])
         for trainer, own in zip(self.trainers, saved["nets"], strict=True):
             trainer.load_state_dict(own)
+
+    def go_back_to(self, saved: dict[str, Any]) -> None:
+        """Undo what was done since `state_dict` returned ``saved``; the count of the cycles goes on."""
+        cycle = self.state.cycle
+        self.load_state_dict(saved)
+        self.state.cycle = cycle
 
     def go_on_from(self, saved: dict[str, Any]) -> None:
         """Begin where another fit ended, whose `state_dict` is ``saved``; ValueError if it had other parts."""

@@ -180,8 +180,7 @@ class FlywheelRun:
         """Undo the last cycle, which still counts; go on with cautious settings, or stop the second time."""
         flywheel, guard = self.flywheel, self.guard
         cycle = flywheel.state.cycle
-        flywheel.load_state_dict(self.last_good_state or {})
-        flywheel.state.cycle = cycle
+        flywheel.go_back_to(self.last_good_state or {})
         if guard is None or guard.has_gone_back:
             self.stopped, self.given_up = True, f"{complaint} in cycle {cycle} again"
             return

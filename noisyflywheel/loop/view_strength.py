@@ -14,6 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from noisyflywheel.loop.decide import Decision
+
 LEARNT_BY_HEART, AT_LEAST = 0.3, 0.05
 """Views become stronger where f predicts more than this share of the given labels that other rows do not tell, if these
 are so many of all labels."""
@@ -68,3 +70,17 @@ def next_strength(strength: float, agreement: float, unseen: Unseen, settled: bo
     elif settled and above > max(AT_LEAST, LEARNT_BY_HEART * (1 - unseen.agreement), CHANCE_ABOVE * error):
         strength *= STEP
     return min(max(strength, WEAKEST), STRONGEST)
+
+
+def last_strength(strength: float, agreement: float, unseen: Unseen) -> Decision:
+    """How strong views were in the last cycle, and both agreements that it came from."""
+    return Decision(
+        "view strength",
+        f"{strength:.2f}",
+        "labels learnt by heart or hidden: agreement on seen rows, beside that on unseen ones",
+        candidate="seen",
+        alternative="unseen",
+        agreement=agreement,
+        alternative_agreement=unseen.agreement,
+        n_rows=unseen.n_rows,
+    )
