@@ -197,7 +197,7 @@ def posterior_of_known(proba: Array, given: Codes, T: Array) -> tuple[Array, Arr
     One temperature of its probabilities (n, K) makes the given labels most likely.
     """
     p, codes, known = (torch.from_numpy(one) for one in (_normalise(np.maximum(proba, LEAST)), given, T))
-    part = some_of(p)
+    part = some_of(p, codes)
     found = likelihoods(p[part], known, codes[part], torch.ones_like(p[part, 0]), GRID)
     clean = scaled(p, GRID[int(found.argmax())])
     return clean.numpy(), posterior_through(clean, known, codes).numpy()

@@ -26,7 +26,9 @@ from torch import Tensor
 from noisyflywheel.em.auxiliary import posterior_through
 from noisyflywheel.em.calibration import TEMPERATURES
 from noisyflywheel.em.corruption import row_normalised
+from noisyflywheel.em.counts import class_counts
 from noisyflywheel.em.main import PROB_MIN
+from noisyflywheel.em.some_rows import some_rows
 
 MOST_FLAT = 4.0
 """Highest temperature that is tried."""
@@ -46,7 +48,10 @@ N_DIVISIONS = 20
 """Steps of Richardson's iteration."""
 
 N_STEPS, MOST_NUMBERS = 60, 200_000
-"""EM steps to T, and probabilities of evenly spaced rows that T is learnt from at most."""
+"""EM steps to T, and probabilities of the rows that T is learnt from at most."""
+
+TAKE_TURNS = 6.0
+"""Standard errors by which the number of a class among evenly spaced rows shows that classes take turns in the rows."""
 
 
 def likely_transition(prob: Tensor, given: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -133,7 +138,7 @@ def averaged_posterior(
     """
     p = prob.double().clamp_min(1e-12)
     p = p / p.sum(1, keepdim=True)
-    part = some_of(p)
+    part = some_of(p, given)
     weight = torch.ones_like(p[:, 0]) if sample_weight is None else sample_weight.to(p.dtype)
     tried = (p[part], given[part], weight[part])
     found = [*at_temperatures(*tried), *without_anchors(*tried, temperatures)]
@@ -149,9 +154,18 @@ def averaged_posterior(
     return AveragedPosterior(refurbished, T, guess)
 
 
-def some_of(p: Tensor) -> slice:
-    """Evenly spaced rows of ``p`` (N, K), of `MOST_NUMBERS` probabilities or fewer."""
-    return slice(None, None, max(1, -(-p.numel() // MOST_NUMBERS)))
+def some_of(p: Tensor, given: Tensor) -> slice | Tensor:
+    """Rows of ``p`` (N, K), of `MOST_NUMBERS` probabilities or fewer: evenly spaced, drawn where classes take turns."""
+    step = max(1, -(-p.numel() // MOST_NUMBERS))
+    if step > 1 and takes_turns(given, step, p.shape[1]):
+        return some_rows(len(p), p.device, len(p) // step)
+    return slice(None, None, step)
+
+
+def takes_turns(given: Tensor, step: int, n_classes: int) -> bool:
+    """Whether every ``step``-th of the labels (N,) is of some class far more or less often than all of them are."""
+    expected, found = class_counts(given, n_classes) / step, class_counts(given[::step], n_classes)
+    return bool(((found - expected).abs() > TAKE_TURNS * (expected + 1).sqrt()).any())  # sync: one scalar
 
 
 def at_temperatures(p: Tensor, given: Tensor, weight: Tensor) -> Iterator[Explanation]:

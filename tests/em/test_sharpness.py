@@ -99,6 +99,26 @@ def test_a_part_of_many_rows_is_enough(monkeypatch):
     assert_close(half[0], whole[0], atol=0.15, rtol=0)
 
 
+def test_a_part_of_many_rows_has_all_classes_where_these_take_turns(monkeypatch):
+    """Every second row is of class 0, every third of any class."""
+    truth, y = double([0.7, 0.3], [0.3, 0.7]), torch.arange(6000) % 2
+    error = torch.randn(6000, 2, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    prob, given = (truth[y].log() + 0.2 * error).softmax(1), drawn(truth[y])
+    for numbers, evenly in ((4000, True), (6000, False)):
+        monkeypatch.setattr(sharpness, "MOST_NUMBERS", numbers)
+        part = sharpness.some_of(prob, given)
+        assert isinstance(part, slice) == evenly and len(prob[part]) == numbers / 2
+        assert_close(em.averaged_posterior(prob, given).transition, truth, atol=0.08, rtol=0)
+
+
+@pytest.mark.parametrize(("n_rows", "expected"), [(73, False), (74, True)])
+def test_classes_take_turns_by_six_standard_errors(n_rows, expected):
+    """All rows of class 0 are even ones, where half of them belong: 37 is above 6 sqrt(38), 36.5 below 6 sqrt(37.5)."""
+    labels = torch.ones(2000, dtype=torch.int64)
+    labels[: 2 * n_rows : 2] = 0
+    assert sharpness.takes_turns(labels, 2, 2) is expected
+
+
 def test_likelihood_weighs_temperatures_against_their_prior(monkeypatch):
     """Two temperatures, for one is above 4: their shares are likelihood times tau ** -SHARPER."""
     monkeypatch.setattr(sharpness, "TEMPERATURES", (0.5, 1.0, 8.0))
