@@ -73,7 +73,7 @@ def posterior_through(f_prob: Tensor, transition: Tensor, given: Tensor) -> Tens
     """
     joint = f_prob * transition.to(f_prob.dtype).T[given]  # (N, K)
     evidence = joint.sum(1, keepdim=True)
-    return torch.where(evidence > 0, joint / evidence.clamp_min(PROB_MIN), f_prob)
+    return torch.where(evidence > 0, joint / evidence.masked_fill(evidence == 0, 1), f_prob)
 
 
 def share_factors(mass: Tensor, counts: Tensor) -> Tensor:
