@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from noisyflywheel.em.main import PROB_MIN
+from noisyflywheel.em.main import PROB_MIN, at_least_single
 
 
 def marginal_true_class(q: Tensor, p_clean: Tensor, p_corrupted: Tensor) -> Tensor:
@@ -119,5 +119,6 @@ def auxiliary_likelihood(q_y: Tensor, f_prob: Tensor, transition: Tensor, given:
     given : Tensor of shape (N,), int64
         Given labels.
     """
+    f_prob, transition = at_least_single(f_prob), at_least_single(transition)
     label_term = torch.log(transition.clamp_min(PROB_MIN))[:, given].T  # (N, K)
     return (q_y * (torch.log(f_prob.clamp_min(PROB_MIN)) + label_term)).sum(1).mean()

@@ -15,6 +15,11 @@ PROB_MIN = 1e-30
 """Floor of a network's probability before its logarithm."""
 
 
+def at_least_single(p: Tensor) -> Tensor:
+    """Half precision as float32, for it does not hold the bounds above; any other as it is."""
+    return p.float() if p.dtype.itemsize < 4 else p
+
+
 def clean_posterior(g_given: Tensor, gamma: Tensor | float, eps: Tensor | float) -> Tensor:
     """Probability that a given label comes from the clean manifold.
 
@@ -32,8 +37,9 @@ def clean_posterior(g_given: Tensor, gamma: Tensor | float, eps: Tensor | float)
     Returns
     -------
     Tensor of shape (N,)
-        ``q_i = p(s_i = 1 | x_i, y~_i)``, in [0, 1].
+        ``q_i = p(s_i = 1 | x_i, y~_i)``, in [0, 1]; of the type of ``g_given``, float32 where that is half precision.
     """
+    g_given = at_least_single(g_given)
     gamma = clip_clean_rate(torch.as_tensor(gamma, dtype=g_given.dtype, device=g_given.device))
     eps = torch.as_tensor(eps, dtype=g_given.dtype, device=g_given.device).clamp_min(EPS_MIN)
     return torch.sigmoid(torch.logit(gamma) + torch.log(g_given.clamp_min(PROB_MIN)) - torch.log(eps))
@@ -45,6 +51,7 @@ def expected_log_likelihood(q: Tensor, g_given: Tensor, gamma: Tensor | float, e
     Eq. (5), Sec. 3.2: ``mean_i q_i log(gamma g_i) + (1 - q_i) log((1 - gamma) eps_i)``. ``q`` and
     ``g_given`` have shape (N,); returns a scalar tensor.
     """
+    q, g_given = at_least_single(q), at_least_single(g_given)
     gamma = torch.as_tensor(gamma, dtype=g_given.dtype)
     eps = torch.as_tensor(eps, dtype=g_given.dtype)
     clean = torch.xlogy(q, (gamma * g_given).clamp_min(PROB_MIN))
@@ -63,7 +70,7 @@ def update_clean_rate(q: Tensor, sample_weight: Tensor | None = None) -> Tensor:
     Eq. (6), Sec. 3.2: ``gamma = mean_i q_i``, clipped off both ends. ``q`` has shape (N,); returns a scalar.
     ``sample_weight`` (N,) weighs the rows.
     """
-    return clip_clean_rate(weighted_average(q, sample_weight))
+    return clip_clean_rate(weighted_average(at_least_single(q), sample_weight))
 
 
 def weighted_average(values: Tensor, sample_weight: Tensor | None = None) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from noisyflywheel.em.main import weighted_average
+from noisyflywheel.em.main import at_least_single, weighted_average
 
 
 def given_label_likelihood(g_given: Tensor, gamma: Tensor | float, eps: Tensor | float) -> Tensor:
@@ -50,5 +50,5 @@ def objective(
     Eq. (3), Sec. 3.1, without the manifold constraint. Returns a scalar tensor; probabilities are floored
     at ``floor`` so that an impossible label costs a finite amount. ``sample_weight`` (N,) weighs the rows.
     """
-    log_p = torch.log(given_label_likelihood(g_given, gamma, eps).clamp_min(floor))
+    log_p = torch.log(given_label_likelihood(at_least_single(g_given), gamma, eps).clamp_min(floor))
     return weighted_average(log_p, sample_weight)

@@ -1,6 +1,7 @@
 """What holds for every input of the equations, extremes included."""
 
 import hypothesis.strategies as st
+import pytest
 import torch
 from hypothesis import given, settings
 
@@ -57,6 +58,24 @@ def test_posterior_rises_with_g_and_gamma_and_falls_with_eps(mixture):
     assert (em.clean_posterior((g_given * 2).clamp(max=1), gamma, eps) >= q).all()
     assert (em.clean_posterior(g_given, min(1.0, gamma * 2), eps) >= q).all()
     assert (em.clean_posterior(g_given, gamma, (eps * 2).clamp(max=1)) <= q).all()
+
+
+ENDS = [(q, g, gamma, eps) for q in (0.0, 1.0) for g in (0.0, 1.0) for gamma in (0.0, 1.0) for eps in (0.0, 1.0)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_keeps_the_bounds_of_float32(dtype):
+    """1 - 1e-4 is 1 in half precision, and 1e-30 is 0 in float16."""
+    for q, g, gamma, eps in ENDS:
+        half, single = (torch.tensor([q, g], dtype=t).split(1) for t in (dtype, torch.float32))
+        for function in (em.clean_posterior, em.objective):
+            assert torch.equal(function(half[1], gamma, eps), function(single[1], gamma, eps))
+        of_half = em.expected_log_likelihood(*half, gamma, eps)
+        assert torch.equal(of_half, em.expected_log_likelihood(*single, gamma, eps))
+        assert torch.equal(em.update_clean_rate(half[0]), em.update_clean_rate(single[0]))
+    onehot, labels = torch.eye(2, dtype=dtype), torch.tensor([1, 0])
+    value = em.auxiliary_likelihood(onehot, onehot, onehot, labels)
+    assert torch.equal(value, em.auxiliary_likelihood(torch.eye(2), torch.eye(2), torch.eye(2), labels))
 
 
 META = torch.device("meta")
