@@ -92,7 +92,7 @@ def cross_entropy(log_p: Tensor, target: Tensor, sample_weight: Tensor | None = 
 
     Leading axes of ``log_p`` are members that see the same rows, each with weights of its own. Returns a scalar.
     """
-    if sample_weight is None:
+    if sample_weight is None and log_p.ndim == 2:
         return F.nll_loss(log_p, target)
     index = target.expand(log_p.shape[:-1])[..., None]
     return weighted_mean(-log_p.gather(-1, index).squeeze(-1), sample_weight)

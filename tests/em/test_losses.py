@@ -139,6 +139,8 @@ def test_members_share_labels_and_have_weights_of_their_own():
     weights = torch.tensor([[1.0, 1.0], [0.0, 2.0]], dtype=torch.float64)
     hard = -(math.log(0.2) + math.log(0.5) + 2 * math.log(0.5)) / 4
     assert float(cross_entropy(log_p, torch.tensor([1, 0]), weights)) == pytest.approx(hard)
+    even = -(math.log(0.2) + math.log(0.5) + math.log(0.5) + math.log(0.8)) / 4
+    assert float(cross_entropy(log_p, torch.tensor([1, 0]))) == pytest.approx(even)
     target = torch.tensor([[0.25, 0.75], [1.0, 0.0]], dtype=torch.float64)
     soft = -(0.25 * math.log(0.8) + 0.75 * math.log(0.2) + math.log(0.5) + 2 * math.log(0.5)) / 4
     assert float(soft_target_cross_entropy(log_p, target, weights)) == pytest.approx(soft)
