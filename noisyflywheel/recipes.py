@@ -256,7 +256,7 @@ def _cosine(params: dict[str, Any], n_rising: int) -> CosineLR:
 
 def _n_epochs(params: dict[str, Any]) -> int:
     """Warm-up epochs and cycles."""
-    n_warmup = params["n_warmup_epochs"]
-    if not isinstance(n_warmup, Integral):
-        raise ValueError(f"a recipe's cosine needs a number of warm-up epochs, got n_warmup_epochs={n_warmup!r}")
-    return int(n_warmup + params["n_cycles"])
+    for name, what in (("n_warmup_epochs", "warm-up epochs"), ("n_cycles", "cycles")):
+        if not isinstance(params[name], Integral):
+            raise ValueError(f"a recipe's cosine needs a number of {what}, got {name}={params[name]!r}")
+    return int(params["n_warmup_epochs"] + params["n_cycles"])

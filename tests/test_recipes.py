@@ -96,6 +96,9 @@ def test_overrides_reach_classifier_nets_and_schedule():
     assert recipes.clothing1m(weights=None).main_net.get_params()["module__weights"] is None
     with pytest.raises(ValueError, match="number of warm-up epochs"):
         recipes.cifar10(n_warmup_epochs="auto")
+    with pytest.raises(ValueError, match="number of cycles, got n_cycles='auto'"):
+        recipes.cifar10(n_cycles="auto")
+    assert recipes.tiny_imagenet(n_cycles="auto").n_cycles == "auto"
 
 
 def test_a_recipe_trains_and_its_rate_runs_over_warm_up_and_cycles():
