@@ -181,5 +181,5 @@ def test_closed_form_of_the_table_minimises_the_reweighted_cross_entropy():
     best = torch.zeros(3, dtype=torch.float64).index_add_(0, given, q) / q.sum()
     least = float(reweighted_cross_entropy(best.log().expand(40, 3), given, q))
     for _ in range(20):
-        other = torch.softmax(torch.randn(3, generator=rng).double(), 0)
+        other = torch.softmax(best.log() + 0.1 * torch.randn(3, generator=rng).double(), 0)
         assert float(reweighted_cross_entropy(other.log().expand(40, 3), given, q)) > least
