@@ -40,30 +40,30 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
         Weak and strong augmentation: an object with ``weak(x)`` and ``strong(x)`` on batches of tensors. "auto"
         takes `noisyflywheel.views.VectorViews` for vectors and `noisyflywheel.views.ImageViews` for images;
         None does not augment.
-    n_warmup_epochs : "auto" or int, default="auto"
+    n_warmup_epochs : "auto" or int >= 0, default="auto"
         Epochs of plain cross-entropy on the given labels before the first cycle. "auto" stops by a criterion
         measured on the data (see `noisyflywheel.loop.warmup`); the paper has 10.
-    n_cycles : "auto" or int, default="auto"
+    n_cycles : "auto" or int >= 1, default="auto"
         Cycles; one cycle is one pass over the data with each network. "auto" is 100 without folds,
         and with them 16; half as many beyond 30,000 rows, and with nets of your own. With folds, up to 5,000
         rows, 8 more follow where many labels of unseen rows were won (`noisyflywheel.loop.rounds`).
-    n_folds : "auto" or int, default="auto"
+    n_folds : "auto" or int >= 1, default="auto"
         Above 1, default nets on vectors are stacks of members, each trained without its own fold of the rows, and
         every E-step asks the members that have not seen a row (`noisyflywheel.loop.out_of_fold`). 1 is one net on all
         rows, as in the paper. "auto" is 1 for pictures and for wide features of one unit, with 1.5 rows for each, if
         simple classifiers tell the classes apart (`noisyflywheel.estimator.separability`), and folds for all others.
-    cycle_size : int or None, default=None
+    cycle_size : int >= 2 or None, default=None
         Rows a cycle, drawn anew with balanced given labels (Sec. 4.2, Clothing1M); None takes all.
-    cr_weight : float, default=3.0
+    cr_weight : float >= 0, default=3.0
         lambda, the weight of the confidence regularizer (Eq. 8); the guard lowers it where the resampled classes
         are of very unequal size (`noisyflywheel.em.losses.limited_weight`).
-    cr_ramp : "auto" or int, default="auto"
+    cr_ramp : "auto" or int >= 0, default="auto"
         Cycles over which lambda grows linearly from 0; 0 is at once, as in the paper. "auto" is 10 % of
         ``n_cycles`` for vectors, 5 at most, 50 % with folds, and 40 % for images.
-    contrastive_weight : "auto" or float, default="auto"
+    contrastive_weight : "auto" or float >= 0, default="auto"
         alpha, the weight of the contrastive loss on two strong views (Sec. 4.1). "auto" is 0; the paper and the
         recipes have 0.025.
-    mixup_alpha : "auto" or float, default="auto"
+    mixup_alpha : "auto" or float >= 0, default="auto"
         Parameter of MixUp's Beta distribution; 0 does not mix. "auto" is 0: in fits of 50 cycles MixUp
         kept f behind g. The recipes set 4, and 0.5 for pictures of 64 pixels and more.
     sharpen_temperature : float in (0, 10], default=1.0
@@ -72,7 +72,7 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
         Share of the cycles, from the first one on, in which f's guess is scaled to the class shares of the given labels
         (`noisyflywheel.em.share_factors`), so that no class is swallowed by one that it is often labelled as; 0 is the
         paper's loop. "auto" is 0.3, and 0 with folds and with ``resample="argmax"``.
-    average_epochs : "auto" or float, default="auto"
+    average_epochs : "auto" or float >= 0, default="auto"
         E-steps and prediction use a moving average of each net's weights over about this many epochs; 0 uses the
         weights as they are, as the paper. "auto" is 5 for images and 0 for vectors.
     noise_model : {"class", "uniform"}, default="class"
@@ -109,7 +109,7 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
     distributed : "auto" or False, default="auto"
         Whether the processes that torchrun or its like started, or that torch.distributed knows, share the fit: each
         calls ``fit`` with the same X, y and parameters and ends with the same estimator. False: this one fits alone.
-    verbose : int, default=0
+    verbose : int >= 0, default=0
         1 shows a progress bar, on a terminal and in a notebook.
     random_state : int, RandomState or None, default=None
         Drives initialisation, batch order, views, MixUp and dropout. Global random states are never changed;

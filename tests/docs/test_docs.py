@@ -14,6 +14,7 @@ import pytest
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.estimator.defaults import AUTO_VECTORS
+from noisyflywheel.estimator.parameters import _CHECKS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -95,6 +96,16 @@ def test_every_parameter_is_on_its_page():
     page = (ROOT / "docs" / "parameters.md").read_text(encoding="utf-8")
     missing = [name for name in inspect.signature(FlywheelClassifier).parameters if f"`{name}`" not in page]
     assert not missing
+
+
+RANGES = {name: re.search(r">= \d+|[(\[]\d+, \d+\]", allowed) for name, (allowed, *_) in _CHECKS.items()}
+
+
+@pytest.mark.parametrize("name", [name for name, found in RANGES.items() if found])
+def test_ranges_are_in_the_docstring(name):
+    """As parameters.md says: the bound or interval that is checked stands beside the type."""
+    described = re.search(rf"^ +{name} : (.*), default=", FlywheelClassifier.__doc__, re.MULTILINE)
+    assert described and RANGES[name][0] in described[1]
 
 
 def test_every_page_is_in_the_index():
