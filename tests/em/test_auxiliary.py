@@ -110,6 +110,9 @@ def test_posterior_through_leaves_the_guess_where_the_label_is_impossible():
     never = torch.tensor([[1.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
     f_prob = torch.tensor([[0.3, 0.7]], dtype=torch.float64)
     torch.testing.assert_close(posterior_through(f_prob, never, torch.tensor([1])), f_prob)
+    varied = f_prob.clone().requires_grad_()
+    posterior_through(varied, never, torch.tensor([1])).square().sum().backward()
+    torch.testing.assert_close(varied.grad, 2 * f_prob)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -111,11 +111,12 @@ def test_a_part_of_many_rows_has_all_classes_where_these_take_turns(monkeypatch)
         assert_close(em.averaged_posterior(prob, given).transition, truth, atol=0.08, rtol=0)
 
 
+@pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.parametrize(("n_rows", "expected"), [(73, False), (74, True)])
-def test_classes_take_turns_by_six_standard_errors(n_rows, expected):
-    """All rows of class 0 are even ones, where half of them belong: 37 is above 6 sqrt(38), 36.5 below 6 sqrt(37.5)."""
+def test_classes_take_turns_by_six_standard_errors(n_rows, expected, first):
+    """All rows of class 0 are even, or odd, and half should be: 37 is above 6 sqrt(38), 36.5 below 6 sqrt(37.5)."""
     labels = torch.ones(2000, dtype=torch.int64)
-    labels[: 2 * n_rows : 2] = 0
+    labels[first : 2 * n_rows : 2] = 0
     assert sharpness.takes_turns(labels, 2, 2) is expected
 
 
