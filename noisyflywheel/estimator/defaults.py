@@ -12,6 +12,7 @@ from noisyflywheel.estimator.separability import MOST_ROWS, separability
 from noisyflywheel.loop.decide import Decision
 from noisyflywheel.loop.large import LARGE
 from noisyflywheel.loop.rounds import MOST_ROUNDS
+from noisyflywheel.loop.second_start import FIRST_SHARE
 from noisyflywheel.loop.state import Settings
 from noisyflywheel.views.vectors import share_a_unit
 
@@ -34,9 +35,13 @@ SMALL_TABLE = 5_000
 """Rows up to which cycles may be repeated (`noisyflywheel.loop.rounds`): more rows have enough steps in one round."""
 
 
+DERIVED = ("n_rounds", "n_first_cycles")
+"""Settings that are no parameters."""
+
+
 def make_settings(params: dict[str, Any], image: bool, n_folds: int = 1, n_rows: int = 0) -> Settings:
     """The loop's settings from checked parameters, every "auto" resolved but that of the warm-up."""
-    values = {name: params[name] for name in Settings.__dataclass_fields__ if name != "n_rounds"}
+    values = {name: params[name] for name in Settings.__dataclass_fields__ if name not in DERIVED}
     auto: dict[str, Any] = AUTO_IMAGES if image else AUTO_FOLDS if n_folds > 1 else AUTO_VECTORS
     auto = auto | {"distribution_alignment": 0.0} if params["resample"] == "argmax" else auto
     own_nets = params["main_net"] is not None or params["aux_net"] is not None
@@ -48,7 +53,15 @@ def make_settings(params: dict[str, Any], image: bool, n_folds: int = 1, n_rows:
         if isinstance(values[name], str):
             values[name] = value
     again = n_folds > 1 and params["n_cycles"] == "auto" and n_rows <= SMALL_TABLE
-    return Settings(**values, n_rounds=MOST_ROUNDS if again else 1)
+    first = int(FIRST_SHARE * n_cycles) if starts_twice(params, image or own_nets, n_folds, n_rows) else 0
+    return Settings(**values, n_rounds=MOST_ROUNDS if again else 1, n_first_cycles=first)
+
+
+def starts_twice(params: dict[str, Any], images_or_own_nets: bool, n_folds: int, n_rows: int) -> bool:
+    """Whether the nets begin again once T_c is known: where that was measured, and Eqs. (11) and (14) are in use."""
+    usual = {"n_cycles": "auto", "cycle_size": None, "refurbish": True, "noise_model": "class", "resample": "posterior"}
+    is_usual = all(_is_one_of(params[name], (value,)) for name, value in usual.items())
+    return is_usual and not images_or_own_nets and n_folds == 1 and n_rows <= MANY_ROWS
 
 
 WIDE = 61

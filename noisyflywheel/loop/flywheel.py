@@ -14,6 +14,7 @@ from noisyflywheel.loop import auxiliary_em, main_em, warmup
 from noisyflywheel.loop.closing import Closing, close_cycles
 from noisyflywheel.loop.history import Clock, history_row
 from noisyflywheel.loop.parts import FlywheelParts
+from noisyflywheel.loop.second_start import rival_frequency
 from noisyflywheel.loop.state import FlywheelState
 from noisyflywheel.nets.trainer import Batch, Trainer
 
@@ -37,6 +38,7 @@ class Flywheel(FlywheelParts):
     def steps_to_resampling(self) -> dict[str, Any]:
         """Steps 1 to 4: both E-steps, f's M-step, the resampling; returns what is known of the cycle so far."""
         clock = Clock(self.main.device)
+        self._start_again_if_due()
         self._schedule_learning_rates()
         self._set_view_strength()
         rows = self._draw_rows()
@@ -104,7 +106,8 @@ class Flywheel(FlywheelParts):
         s, settings = self.state, self.settings
         if not settings.refurbish:
             return float("nan")
-        s.transition, s.corruption = self._matrices(rows)
+        if not self.second_start.keeps_matrices(s.cycle):
+            s.transition, s.corruption = self._matrices(rows)
         return auxiliary_em.m_step(
             self.aux,
             self.loader,
@@ -133,7 +136,7 @@ class Flywheel(FlywheelParts):
             self._set_eps(rows)
         else:
             self._keep_prediction(self.main, rows)
-        if s.cycle - self.first_cycle >= settings.n_cycles // 2:
+        if self.n_since_start >= (settings.n_cycles - self.second_start.at) // 2:
             s.add_posterior(rows, self.given[rows])
 
     def _set_eps(self, rows: Tensor) -> None:
@@ -165,7 +168,7 @@ class Flywheel(FlywheelParts):
         for trainer in self.trainers:
             if trainer.average is not None:
                 trainer.average.copy_to_module()
-        self._record_view_strength()
+        self._record_decisions()
         return self._closing()
 
     def _closing(self) -> Closing:
@@ -240,6 +243,20 @@ class Flywheel(FlywheelParts):
         gamma = float(em.main.weighted_average(right, self._weights_of(rows)))
         self.state = FlywheelState.start(self.given, self.n_classes, gamma, self.state.f_prob)
         self.state.gamma = em.main.clip_clean_rate(self.state.gamma)
+        self.second_start.remember(self.state_dict)
+
+    def _start_again_if_due(self) -> None:
+        """From the nets of the warm-up, with T_c of the cycles so far, where that is worth it (`SecondStart`)."""
+        s, second, rows = self.state, self.second_start, self.all_rows
+        if not second.is_due(s.cycle):
+            return
+        found = partial(rival_frequency, s.transition, s.y_hat[rows], self._weights_of(rows))
+        beginning = second.decide(self.loader.ranks.of_first(found))
+        if beginning is not None:
+            known = s.transition, s.corruption
+            self.go_back_to(beginning | {"second_start": second.begun(s.cycle)})
+            s.transition, s.corruption = known
+            self._set_eps(rows)
 
     # ---- rounds
 

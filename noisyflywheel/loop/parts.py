@@ -15,6 +15,7 @@ from noisyflywheel.loop import main_em
 from noisyflywheel.loop.decide import Decision
 from noisyflywheel.loop.loader import ViewLoader
 from noisyflywheel.loop.schedules import HOLD, cr_weight_of_cycle, learning_rate_share
+from noisyflywheel.loop.second_start import SecondStart
 from noisyflywheel.loop.state import FlywheelState, Settings
 from noisyflywheel.loop.view_strength import Unseen, last_strength, next_strength
 from noisyflywheel.nets.average import WeightAverage
@@ -63,6 +64,7 @@ class FlywheelParts:
         self.settings = settings
         self.training_weights = sample_weight  # (N,), or (M, N) for the members of each net
         self.first_cycle, self.has_held_out = 0, False
+        self.second_start = SecondStart(settings.n_first_cycles)
         self.decisions: list[Decision] = []
         self.unseen: Unseen | None = None  # see `view_strength`
         self.all_rows = rows_above_zero(given, sample_weight)
@@ -72,14 +74,28 @@ class FlywheelParts:
 
     # ---- plans
 
+    @property
+    def _n_in_all(self) -> int:
+        """Cycles since the nets began, or began again, those of an earlier fit that this one continues included."""
+        return self.state.cycle - self.second_start.at
+
+    @property
+    def _planned_in_all(self) -> int:
+        """What `_n_in_all` is at the end."""
+        return self.first_cycle + self.settings.n_cycles - self.second_start.at
+
+    @property
+    def n_since_start(self) -> int:
+        """Cycles of this fit since the nets began, or began again."""
+        return self.state.cycle - max(self.first_cycle, self.second_start.at)
+
     def cr_weight(self) -> float:
         """lambda of this cycle."""
-        return cr_weight_of_cycle(self.state.cycle, self.settings.cr_weight, self.settings.cr_ramp)
+        return cr_weight_of_cycle(self._n_in_all, self.settings.cr_weight, self.settings.cr_ramp)
 
     def _schedule_learning_rates(self) -> None:
         """Cosine annealing over all cycles, those of an earlier fit that this one continues included."""
-        in_all = self.first_cycle + self.settings.n_cycles
-        share = learning_rate_share(self.state.cycle, in_all, self.hold if self.loader.vectors else 0.0)
+        share = learning_rate_share(self._n_in_all, self._planned_in_all, self.hold if self.loader.vectors else 0.0)
         for trainer in self.trainers:
             trainer.scale_lr(share)
 
@@ -97,7 +113,7 @@ class FlywheelParts:
         depend on the class, and the mean of q runs to 1: the trivial solution of Sec. 3.1.
         """
         settings = self.settings
-        return settings.calibrate == "auto" and settings.refurbish and self.state.cycle < settings.cr_ramp
+        return settings.calibrate == "auto" and settings.refurbish and self._n_in_all < settings.cr_ramp
 
     def _calibrates(self, log_g: Tensor, f_prob: Tensor) -> bool:
         """Whether g is tempered: always, never, or where it is surer than its agreement with f warrants.
@@ -112,13 +128,13 @@ class FlywheelParts:
     def _has_settled(self) -> bool:
         """Whether "auto" may temper g in this cycle."""
         settings = self.settings
-        settled = settings.average_epochs > 0 or self.state.cycle - self.first_cycle >= settings.cr_ramp
+        settled = settings.average_epochs > 0 or self.n_since_start >= settings.cr_ramp
         return settings.refurbish and settled
 
     @property
     def _aligns(self) -> bool:
         """Whether f's guess is aligned with the shares of the given labels in this cycle."""
-        return self.state.cycle < self.settings.distribution_alignment * (self.first_cycle + self.settings.n_cycles)
+        return self._n_in_all < self.settings.distribution_alignment * self._planned_in_all
 
     def _weights_of(self, rows: Tensor) -> Tensor | None:
         return None if self.sample_weight is None else self.sample_weight[rows]
@@ -134,15 +150,17 @@ class FlywheelParts:
         """Views of this cycle by f's agreement after the last one."""
         s, unseen = self.state, self._tells_strength()
         if unseen is not None:
-            settled = s.cycle - self.first_cycle >= self.settings.cr_ramp
+            settled = self.n_since_start >= self.settings.cr_ramp
             found = partial(next_strength, s.view_strength, s.agreement, unseen, settled)
             s.view_strength = self.loader.views.strength = self.loader.ranks.of_first(found)
 
-    def _record_view_strength(self) -> None:
-        """A row of ``decisions_``: the last strength, and both agreements that it came from."""
-        unseen = self._tells_strength()
+    def _record_decisions(self) -> None:
+        """Rows of ``decisions_``: the last strength, and both agreements that it came from; the second start."""
+        unseen, second = self._tells_strength(), self.second_start.decision()
         if unseen is not None:
             self.decisions.append(last_strength(self.state.view_strength, self.state.agreement, unseen))
+        if second is not None:
+            self.decisions.append(second)
 
     # ---- parts
 
@@ -193,6 +211,7 @@ class FlywheelParts:
             "head": None if self.head is None else copy.deepcopy(self.head.state_dict()),
             "nets": [trainer.state_dict() for trainer in self.trainers],
             "unseen": None if self.unseen is None else tuple(self.unseen),
+            "second_start": self.second_start.state_dict(),
             "global": torch.get_rng_state(),
         }
         if self.main.device.type == "cuda":
@@ -203,6 +222,8 @@ class FlywheelParts:
         """Go to where the flywheel was when `state_dict` was called, on it or on one built the same way."""
         self.state.load_state_dict(saved["state"])
         self.loader.load_state_dict(saved)
+        if "second_start" in saved:
+            self.second_start.load_state_dict(saved["second_start"])
         self.unseen = None if saved.get("unseen") is None else Unseen(*saved["unseen"])
         if self.loader.views.strength is not None:
             self.loader.views.strength = self.state.view_strength
@@ -230,7 +251,7 @@ class FlywheelParts:
                 f"warm_start=True goes on with the nets of the last fit, but these have other weights or callbacks "
                 f"({' '.join(str(error).split())}): set them back, or set warm_start=False to fit anew."
             ) from error
-        self.first_cycle = self.state.cycle
+        self.first_cycle, self.second_start = self.state.cycle, SecondStart()
 
     def _check_parts(self, saved: dict[str, Any]) -> None:
         """Raise ValueError with the name of the parameter that gave another fit more parts than this one, or fewer."""

@@ -154,7 +154,7 @@ class FlywheelRun:
     def _end_cycle(self, row: dict[str, float]) -> None:
         """Record a cycle; where the guard complains, the state before it comes back, or the run stops."""
         flywheel = self.flywheel
-        after_ramp = flywheel.state.cycle - flywheel.first_cycle > flywheel.settings.cr_ramp
+        after_ramp = flywheel.n_since_start > flywheel.settings.cr_ramp
         y_hat = flywheel.state.y_hat[flywheel.all_rows]
         complaint = self.guard and self.ranks.of_first(partial(self.guard.complaint, y_hat, row["gamma"], after_ramp))
         if complaint:
@@ -181,6 +181,7 @@ class FlywheelRun:
         flywheel, guard = self.flywheel, self.guard
         cycle = flywheel.state.cycle
         flywheel.go_back_to(self.last_good_state or {})
+        flywheel.second_start.cancel()
         if guard is None or guard.has_gone_back:
             self.stopped, self.given_up = True, f"{complaint} in cycle {cycle} again"
             return

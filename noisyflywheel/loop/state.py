@@ -12,7 +12,10 @@ from torch import Tensor
 
 @dataclass
 class Settings:
-    """The flywheel's parameters after validation; names as in `FlywheelClassifier`, and rounds of cycles at most."""
+    """The flywheel's parameters after validation; names as in `FlywheelClassifier`.
+
+    And what follows from them: rounds of cycles at most, and cycles before a second start (0: none).
+    """
 
     n_warmup_epochs: int | str
     n_cycles: int
@@ -30,6 +33,7 @@ class Settings:
     refurbish: bool
     distribution_alignment: float = 0.0
     n_rounds: int = 1
+    n_first_cycles: int = 0
 
 
 @dataclass

@@ -114,7 +114,7 @@ def test_parts_of_the_rows_and_g_alone_leave_views_as_they_are(changes):
     made = adaptive(**changes)
     made.state.agreement = 0.9
     made._set_view_strength()
-    made._record_view_strength()
+    made._record_decisions()
     assert made.state.view_strength == made.loader.views.strength == 1.0 and made.decisions == []
 
 
@@ -153,7 +153,7 @@ def test_the_end_says_what_was_decided():
     made = adaptive()
     made.state.agreement = 0.9
     made._set_view_strength()
-    made._record_view_strength()
+    made._record_decisions()
     (found,) = made.decisions
     assert found.decision == "view strength" and found.chosen == "1.15" and found.n_rows == 100
     assert (found.candidate, found.agreement) == ("seen", 0.9)

@@ -1,0 +1,213 @@
+"""The second start: by hand when there is one, then runs of tables that begin again and go on from any checkpoint."""
+
+import pytest
+import torch
+from tables import F_PROB, GIVEN, WEIGHTS, K, N, flywheel, logits_of
+from test_run import Kept, Task, figures, run
+from torch.testing import assert_close
+
+from noisyflywheel import em
+from noisyflywheel.estimator.defaults import AUTO_VECTORS, make_settings
+from noisyflywheel.loop import second_start as module
+from noisyflywheel.loop.second_start import NEARLY, SecondStart, rival_frequency
+from noisyflywheel.loop.state import Settings
+
+FIRST, ALL = 3, 8
+T = torch.tensor([[0.5, 0.4, 0.1], [0.1, 0.8, 0.1], [0.6, 0.1, 0.3]], dtype=torch.float64)
+
+
+# ---- the decision
+
+
+def test_how_frequent_the_first_wrong_label_is():
+    assert rival_frequency(T, torch.tensor([0, 0, 0])) == pytest.approx(0.8)
+    assert rival_frequency(T, torch.tensor([1])) == pytest.approx(1 / 8)
+    assert rival_frequency(T, torch.tensor([2])) == 1.0, "not 2: the class is swapped already"
+    assert rival_frequency(T, torch.tensor([0, 0, 1, 2])) == pytest.approx((2 * 0.8 + 1 / 8 + 1) / 4)
+    assert rival_frequency(torch.eye(K, dtype=torch.float64), GIVEN) == 0.0
+
+
+def test_a_weight_counts_as_a_repetition():
+    weighted = rival_frequency(T, torch.tensor([0, 1, 2]), torch.tensor([3.0, 1.0, 0.0], dtype=torch.float64))
+    assert weighted == pytest.approx(rival_frequency(T, torch.tensor([0, 0, 0, 1])))
+
+
+@pytest.mark.parametrize(("frequency", "begins"), [(NEARLY, True), (NEARLY - 1e-9, False)])
+def test_it_begins_again_where_a_wrong_label_is_half_as_frequent(frequency, begins):
+    made = SecondStart(FIRST)
+    made.remember(lambda: {"of": "the warm-up"})
+    assert [cycle for cycle in range(9) if made.is_due(cycle)] == [FIRST]
+    assert made.decide(frequency) == ({"of": "the warm-up"} if begins else None)
+    assert made.beginning is None and not made.is_due(FIRST), "decided once"
+
+
+def test_nothing_is_remembered_where_there_is_no_second_start():
+    made = SecondStart()
+    made.remember(lambda: pytest.fail("a copy that nobody needs"))
+    assert made.decision() is None and not made.keeps_matrices(0)
+
+
+def test_t_stands_for_ten_cycles():
+    made = SecondStart(FIRST)
+    assert not any(made.keeps_matrices(cycle) for cycle in range(20))
+    made.load_state_dict(made.begun(FIRST))
+    assert [cycle for cycle in range(FIRST, 20) if made.keeps_matrices(cycle)] == list(range(FIRST, FIRST + 10))
+
+
+def test_only_default_nets_on_vectors_that_are_asked_for_nothing_else_begin_again():
+    names = ("cr_ramp", "contrastive_weight", "mixup_alpha", "distribution_alignment", "average_epochs", "n_cycles")
+    params = dict.fromkeys(Settings.__dataclass_fields__, 1) | dict.fromkeys(names, "auto")
+    params |= {"main_net": None, "aux_net": None, "cycle_size": None, "refurbish": True}
+    params |= {"noise_model": "class", "resample": "posterior"}
+
+    def first(image=False, n_folds=1, n_rows=30_000, **changes):
+        return make_settings(params | changes, image, n_folds, n_rows).n_first_cycles
+
+    assert first() == 0.3 * AUTO_VECTORS["n_cycles"] == 30
+    assert first(image=True) == first(n_folds=5) == first(n_rows=30_001) == 0
+    others = {"n_cycles": 100, "main_net": object(), "aux_net": object(), "cycle_size": 5}
+    others |= {"refurbish": False, "noise_model": "uniform", "resample": "argmax"}
+    assert {name: first(**{name: value}) for name, value in others.items()} == dict.fromkeys(others, 0)
+
+
+# ---- runs
+
+
+def weights_of(beginning, net):
+    """Logits of the table that g (0) or f (1) was after the warm-up."""
+    return beginning["nets"][net]["net"]["parts"]["module"]["logits"]
+
+
+def begun(checkpoints=None, task=None, **changes):
+    """A run of tables whose classes are labelled as others often enough."""
+    options = {"n_cycles": ALL, "n_first_cycles": FIRST, "n_warmup_epochs": 2, "lr": 1.0, "cr_ramp": 2} | changes
+    made = run(checkpoints=checkpoints, **options)
+    made.start()
+    made.run_cycles(task or Task())
+    return made
+
+
+@pytest.fixture
+def nearly(monkeypatch):
+    """Every T is a reason to begin again."""
+    monkeypatch.setattr(module, "NEARLY", 0.0)
+
+
+def test_the_nets_begin_again_and_t_stays(nearly):
+    made = begun(task=Task(FIRST)).flywheel
+    beginning, known = made.second_start.beginning, (made.state.transition, made.state.corruption)
+    assert not torch.equal(logits_of(made.aux), weights_of(beginning, 1))
+    made._start_again_if_due()
+    s = made.state
+    assert torch.equal(logits_of(made.aux), weights_of(beginning, 1))
+    assert torch.equal(logits_of(made.main), weights_of(beginning, 0))
+    assert torch.equal(s.f_prob, beginning["state"]["f_prob"]) and torch.equal(s.y_hat, GIVEN)
+    assert_close((s.transition, s.corruption), known)
+    assert_close(s.eps, em.error_probability(s.f_prob, known[1], GIVEN).double())
+    assert s.cycle == FIRST == made.second_start.at and made.n_since_start == 0
+    assert made.cr_weight() == 0 and float(s.n_scored.sum()) == 0
+
+
+def test_t_is_that_of_the_first_cycles_afterwards(nearly, monkeypatch):
+    monkeypatch.setattr(module, "KEPT", 2)
+    at = []
+    made = run(on_cycle=lambda f, row: at.append(f.state.transition), n_cycles=ALL, n_first_cycles=FIRST, lr=1.0)
+    made.start()
+    made.run_cycles(Task())
+    same = [torch.equal(before, after) for before, after in zip(at, at[1:], strict=False)]
+    assert same == [False, False, True, True, False, False, False], "cycles 4 and 5 have T of cycle 3"
+
+
+def test_the_plan_begins_anew(nearly):
+    rates, weights, scored = [], [], []
+
+    def look(made, row):
+        rates.append(made.main.net.optimizer_.param_groups[0]["lr"])
+        weights.append(row["cr_weight"])
+        scored.append(int(made.state.n_late[0]))
+
+    made = run(on_cycle=look, n_cycles=ALL, n_first_cycles=FIRST, lr=1.0, cr_ramp=2, cr_weight=4.0)
+    made.start()
+    made.run_cycles(Task())
+    assert weights == [2, 4, 4, 2, 4, 4, 4, 4], "lambda of the next cycle"
+    assert scored == [0, 0, 0, 0, 0, 1, 2, 3], "the later half of the five cycles after it"
+    assert [row["cycle"] for row in made.history] == list(range(1, ALL + 1))
+
+
+def test_where_labels_are_right_the_run_is_what_it_was():
+    usual = begun(n_first_cycles=0)
+    made = begun()
+    assert made.flywheel.second_start.frequency < NEARLY and made.flywheel.second_start.at == 0
+    assert figures(made.history) == figures(usual.history)
+    made.flywheel.close()
+    found = made.flywheel.decisions[-1]
+    assert (found.decision, found.chosen) == ("second start", "none") and "times as frequent" in found.reason
+
+
+def test_what_was_decided_is_among_the_decisions(nearly):
+    made = begun().flywheel
+    made.close()
+    assert (made.decisions[-1].decision, made.decisions[-1].chosen) == ("second start", f"after cycle {FIRST}")
+
+
+def test_weighted_rows_decide(nearly):
+    weights = WEIGHTS.clone()
+    weights[[2, 5]] = 0
+    made = begun(sample_weight=weights).flywheel
+    assert made.second_start.at == FIRST and float(made.state.q[2]) != 0
+
+
+@pytest.mark.parametrize("at", range(1, ALL))
+def test_a_run_goes_on_from_any_checkpoint(nearly, at):
+    whole = Kept(when=lambda seconds: seconds == 0.0)
+    made = begun(whole)
+    saved = next(state for state in whole.all if state["phase"] == "cycles" and state["n_cycles_done"] == at)
+    again = begun(Kept(saved))
+    assert figures(again.history) == figures(made.history)
+    assert again.flywheel.second_start.at == FIRST
+    assert_close(again.flywheel.state.q, made.flywheel.state.q)
+
+
+def test_a_run_that_was_held_back_does_not_begin_again(nearly):
+    made = run(n_cycles=ALL, n_first_cycles=FIRST, lr=1.0)
+    made.start()
+    with pytest.warns(match="went back"):
+        made._go_back("a class takes over")
+    assert made.flywheel.second_start.beginning is None
+    made.run_cycles(Task())
+    assert made.flywheel.second_start.at == 0
+
+
+def test_a_fit_that_goes_on_does_not_begin_again(nearly):
+    first = begun(task=Task(2))
+    made = run(n_cycles=ALL, n_first_cycles=FIRST, n_warmup_epochs=2, lr=1.0, cr_ramp=2)
+    made.start(first.kept())
+    made.run_cycles(Task())
+    assert made.flywheel.second_start.at == 0 and made.flywheel.state.cycle == 2 + ALL
+
+
+def test_a_checkpoint_from_before_there_was_one():
+    whole = Kept(when=lambda seconds: seconds == 0.0)
+    begun(whole, n_first_cycles=0)
+    saved = next(state for state in whole.all if state["phase"] == "cycles" and state["n_cycles_done"] == 2)
+    del saved["snapshot"]["second_start"], saved["settings"]["n_first_cycles"]
+    assert len(begun(Kept(saved), n_first_cycles=0).history) == ALL
+
+
+def test_a_group_with_more_wrong_labels_finds_its_class():
+    """Eqs. (4), (11) and (14) of a group of ten rows of class 0 of which six are labelled 1, as class 1 never is 0."""
+    corruption = torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.5, 0.5, 0.0]], dtype=torch.float64)
+    given = torch.tensor([0] * 4 + [1] * 6)
+    shares = {}
+    for name, known in (("unknown", torch.full((3, 3), 1 / 3, dtype=torch.float64)), ("known", corruption)):
+        f = torch.tensor([[0.4, 0.6, 0.0]], dtype=torch.float64).repeat(10, 1)  # as the group is labelled
+        for _ in range(30):  # a net that predicts the mean of its targets for rows that look alike
+            eps = em.error_probability(f, known, given)
+            q = em.clean_posterior(f.gather(1, given[:, None]).squeeze(1), torch.tensor(0.6), eps)
+            f = em.refurbish(q, given, f).mean(0, keepdim=True).repeat(10, 1)
+        shares[name] = float(f[0, 0])
+    assert shares["unknown"] < 0.4 < 0.5 < shares["known"]
+
+
+def test_tables_have_what_the_runs_need():
+    assert F_PROB.shape == (N, K) and flywheel(n_first_cycles=2).second_start.n_first == 2
