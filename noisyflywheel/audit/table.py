@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import make_pipeline
 
-from noisyflywheel.audit.identity import label_text
+from noisyflywheel.audit.identity import check_frame, label_text
 from noisyflywheel.audit.judging import judge_rows
 from noisyflywheel.audit.matching import with_identity
 from noisyflywheel.audit.preflight import Finding, preflight
@@ -158,10 +158,13 @@ def audit_table(
 
     Raises
     ------
+    TypeError
+        If the table is no pandas DataFrame.
     ValueError
         For names that are no columns, groups that are the labels, labels that are no classes, or no column to learn
         from.
     """
+    check_frame(table)
     check_columns(table, [label, *([groups] if groups is not None else [])])
     if groups == label:
         raise ValueError(f"groups={groups!r} is the column of the labels")

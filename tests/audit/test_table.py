@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.audit import apply_corrections, audit_table, cross_val_label_issues, write_report
 from noisyflywheel.audit.judging import judge_rows
+from noisyflywheel.audit.preflight import preflight
 from noisyflywheel.audit.table import class_labels
 from noisyflywheel.data.encoder.missing import with_missing
 
@@ -145,6 +146,9 @@ def test_what_is_refused(table):
         audit_table(table, "kind", groups="q")
     with pytest.raises(ValueError, match="holds no labels"):
         audit_table(table.assign(kind=""), "kind")
+    for call in (audit_table, preflight):
+        with pytest.raises(TypeError, match="must be a pandas DataFrame, got numpy.recarray"):
+            call(table.to_records(), "kind")
 
 
 def test_columns_called_by_numbers(table, tmp_path):
