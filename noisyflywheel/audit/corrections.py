@@ -11,7 +11,7 @@ from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing, check_consistent_length
 
 from noisyflywheel.audit.decisions import POLICIES, planned_changes, undecided_suspects
-from noisyflywheel.audit.identity import OWN_COLUMNS, label_text
+from noisyflywheel.audit.identity import OWN_COLUMNS, check_frame, label_text
 from noisyflywheel.audit.matching import match_rows
 from noisyflywheel.audit.truth import TRUTH
 from noisyflywheel.estimator.labels import check_same_index
@@ -140,13 +140,17 @@ def apply_corrections(
 
     Raises
     ------
+    TypeError
+        If `data` is neither a pandas DataFrame nor a pair.
     ValueError
         For an unknown policy, a confidence outside [0, 1], rows or labels that do not match, X and y of different
         index, a missing label column, or a decision about a row that was not judged.
     """
     policy = policy or ("drop" if decisions is None else "keep")
     _check(policy, min_confidence)
-    table = isinstance(data, pd.DataFrame)
+    table = not isinstance(data, tuple | list)
+    if table:
+        check_frame(data)
     if table and label not in data.columns and (label is not None or policy == "refurbish" or decisions is not None):
         raise ValueError(f"changing the labels of a table needs its label column; {label!r} is not one")
     X, y = (data, None if label is None else data[label]) if table else data

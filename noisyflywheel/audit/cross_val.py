@@ -23,7 +23,7 @@ from noisyflywheel.audit.posterior import (
 )
 from noisyflywheel.estimator.issues import class_summary, label_issues_frame
 from noisyflywheel.estimator.label_quality import calibrated
-from noisyflywheel.estimator.labels import read_labels
+from noisyflywheel.estimator.labels import check_same_index, read_labels
 
 OWN_SHARE = 1.5
 """How much the probability of the given label counts in the ranking, beside its posterior through a T found here."""
@@ -84,6 +84,8 @@ def _out_of_fold(
 ) -> tuple[Array, Array | None]:
     """Probabilities (n, K) of held-out rows, and the mean T of the folds' models (None if they have none)."""
     folds = list(check_cv(cv, y, classifier=True).split(X, y, groups))
+    if not np.array_equal(np.sort(np.concatenate([test for _, test in folds])), np.arange(len(y))):
+        raise ValueError("cv must hold out every row once")
     judge = delayed(kept_fold)
     data = (fold_dir, estimator, X, y, classes)
     judged = Parallel(n_jobs=n_jobs)(judge(*data, train, test, sample_weight) for train, test in folds)
@@ -91,7 +93,7 @@ def _out_of_fold(
     for (part, _), (_, test) in zip(judged, folds, strict=True):
         proba[test] = part
     if np.isnan(proba).any():
-        raise ValueError("cv must hold out every row once, and predict_proba must be finite")
+        raise ValueError("predict_proba must be finite")
     known = [T for _, T in judged if T is not None]
     return proba, np.mean(known, axis=0) if known else None
 
@@ -182,13 +184,15 @@ def cross_val_audit(
     Raises
     ------
     ValueError
-        If X and y differ in length or index, y has fewer than two classes or a missing label, or a row is never held
-        out.
+        If X and y, or groups, differ in length or index, y has fewer than two classes or a missing label, or a row is
+        not held out once.
     """
     labels, classes, given = read_labels(X, y)
     together = None if groups is None else np.asarray(groups)
     if together is not None and together.shape != labels.shape:
         raise ValueError(f"groups has shape {together.shape}, y has {labels.shape}")
+    for name, paired in (("X", X), ("y", y)):
+        check_same_index(paired, groups, (name, "groups"))
     cv = 5 if cv is None else cv
     if isinstance(cv, Integral):
         folds = StratifiedKFold if together is None else StratifiedGroupKFold

@@ -67,6 +67,13 @@ def last_step(model: Any) -> Any:
     return model.steps[-1][1] if isinstance(model, Pipeline) else model
 
 
+def check_judges(model: Any, cv: Any) -> None:
+    """Raise TypeError if labels are to be judged by the fit on all rows of a model that does not judge its own."""
+    last = last_step(model)
+    if cv is None and not hasattr(last, "get_label_issues"):
+        raise TypeError(f"{type(last).__name__} does not judge the labels that it learns: give cv, such as cv=5")
+
+
 def weight_parameter(model: Any) -> str:
     """Name under which `fit` of a model, also of a pipeline, takes the weights of its last step."""
     return f"{model.steps[-1][0]}__sample_weight" if isinstance(model, Pipeline) else "sample_weight"

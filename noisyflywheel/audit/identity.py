@@ -16,6 +16,13 @@ from noisyflywheel.data.encoder.names import EMPTY, OWN_COLUMNS
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
+def check_frame(table: Any) -> None:
+    """Raise TypeError for a table that is no pandas DataFrame."""
+    if not isinstance(table, pd.DataFrame):
+        kind = f"{type(table).__module__.partition('.')[0]}.{type(table).__name__}"
+        raise TypeError(f"the table must be a pandas DataFrame, got {kind}: convert it, as its to_pandas() does")
+
+
 def label_text(value: Any) -> str:
     """A label as text: a whole float without its point, everything else as `str` writes it."""
     if isinstance(value, float | np.floating) and float(value).is_integer():

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
 from noisyflywheel.audit.cross_val import cross_val_audit
+from noisyflywheel.audit.held_out import check_judges, last_step
 from noisyflywheel.audit.progress import counted
 from noisyflywheel.audit.relearn import judge_known
 
@@ -36,10 +37,11 @@ def judge_rows(
 
     Returns
     -------
-    judged : the classifier itself, a CrossValAudit, or with known labels a RelearntAudit
+    judged : the classifier itself or the last step of a pipeline, a CrossValAudit, or with known labels a RelearntAudit
     said : list of str
         Warnings of the fits, each once; they are still given.
     """
+    check_judges(classifier, cv)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         judged: Any
@@ -48,7 +50,7 @@ def judge_rows(
                 judged = judge_known(classifier, X, labels, known, cv=cv, groups=groups, random_state=random_state)
             else:
                 with checkpoints_in(classifier, checkpoint):
-                    judged = classifier.fit(X, labels)
+                    judged = last_step(classifier.fit(X, labels))
                 if cv is not None:
                     quiet = clone(classifier)
                     if "verbose" in quiet.get_params(deep=False):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 from sklearn.tree import DecisionTreeClassifier
 
-from noisyflywheel.audit.identity import label_text, row_hashes
+from noisyflywheel.audit.identity import check_frame, label_text, row_hashes
 from noisyflywheel.data.encoder.columns import ID_NAME, Column, is_missing, read_dates, read_numbers
 
 RARE = 10
@@ -67,6 +67,7 @@ def preflight(
         Missing labels, rare classes, class names that look alike, equal rows with different labels, columns that
         give the label away, columns that look like groups.
     """
+    check_frame(table)
     table, label = table.set_axis([str(name) for name in table.columns], axis=1), str(label)
     plan, groups = [replace(c, name=str(c.name)) for c in plan], None if groups is None else str(groups)
     has = ~is_missing(table[label]).to_numpy() if judged is None else np.asarray(judged)

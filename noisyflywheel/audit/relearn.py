@@ -14,7 +14,7 @@ from sklearn.utils.validation import has_fit_parameter
 from noisyflywheel.audit.corrections import relabelled
 from noisyflywheel.audit.cross_val import CrossValAudit, cross_val_audit
 from noisyflywheel.audit.decisions import known_labels
-from noisyflywheel.audit.held_out import last_step, weight_parameter
+from noisyflywheel.audit.held_out import check_judges, last_step, weight_parameter
 from noisyflywheel.audit.matching import match_rows
 from noisyflywheel.estimator.issues import lowest_quality, n_label_issues
 from noisyflywheel.estimator.labels import check_same_index
@@ -83,11 +83,14 @@ def relearn(
 
     Raises
     ------
+    TypeError
+        If there is no `cv` and the estimator does not judge its own rows.
     ValueError
         As `apply_corrections`, for X and y of different indices, and for a weight that is not above 0.
     """
     if not weight > 0:
         raise ValueError(f"weight must be above 0; got {weight!r}")
+    check_judges(estimator, cv)
     check_same_index(X, y)
     at = match_rows(issues, X, y)
     numbered = issues.assign(row=at + 1).reset_index(drop=True) if "row" not in issues else issues

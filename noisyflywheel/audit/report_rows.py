@@ -118,7 +118,7 @@ def review_data(
         classes = sorted(pd.unique(issues[["given_label", "refurbished_label"]].astype(object).to_numpy().ravel()))
     names = [label_text(name) for name in classes]
     columns = {"row": issues["row"].to_numpy()} if "row" in issues.columns else {}
-    marks = issues["fingerprint"] if "fingerprint" in issues.columns else issues.index.astype(str)
+    marks = issues["fingerprint"] if "fingerprint" in issues.columns else issues.index.to_flat_index().astype(str)
     return {
         "key": fingerprint(
             np.asarray(marks, dtype=object), issues["given_label"].map(label_text).to_numpy(dtype=object)

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
-from noisyflywheel.audit.identity import label_text
+from noisyflywheel.audit.identity import check_frame, label_text
 from noisyflywheel.audit.judging import judge_rows
 from noisyflywheel.audit.matching import with_identity
 from noisyflywheel.audit.preflight import Finding, preflight
@@ -141,7 +142,7 @@ def audit_table(
     missing : collection of str, default ()
         Text that stands for a missing cell, beside empty text, None and NaN; one text is one marker.
     estimator : classifier, optional
-        Default `FlywheelClassifier(random_state=random_state)`.
+        Default `FlywheelClassifier(random_state=random_state)`. It is cloned; any but that one needs `cv`.
     cv : int or splitter, optional
         Judge by cross-validation; None judges by the fit on all rows.
     random_state : int, optional
@@ -158,10 +159,13 @@ def audit_table(
 
     Raises
     ------
+    TypeError
+        If the table is no pandas DataFrame, or the estimator needs `cv`.
     ValueError
         For names that are no columns, groups that are the labels, labels that are no classes, or no column to learn
         from.
     """
+    check_frame(table)
     check_columns(table, [label, *([groups] if groups is not None else [])])
     if groups == label:
         raise ValueError(f"groups={groups!r} is the column of the labels")
@@ -175,7 +179,7 @@ def audit_table(
     encoder = TableEncoder(features=features, text=text, leave_out=out, embedder=embedder, missing=missing)
     X = encoder.fit_transform(rows)
     found = preflight(whole, label, encoder.plan_, groups, has)
-    classifier = FlywheelClassifier(random_state=random_state) if estimator is None else estimator
+    classifier = FlywheelClassifier(random_state=random_state) if estimator is None else clone(estimator)
     together = None if groups is None else rows[groups].astype(str).to_numpy()
     folds = 5 if cv is None and groups is not None else cv
     judged, said = judge_rows(

@@ -15,7 +15,7 @@ from noisyflywheel.estimator.fit import fit_flywheel, unchanged_unless_fitted
 from noisyflywheel.estimator.fit_job import labelled_rows
 from noisyflywheel.estimator.inputs import is_dataset
 from noisyflywheel.estimator.labels import labels_of_dataset
-from noisyflywheel.estimator.parameters import check_parameters
+from noisyflywheel.estimator.parameters import check_nested, check_parameters
 from noisyflywheel.estimator.result import FittedMixin
 from noisyflywheel.nets.parallel import joined
 from noisyflywheel.persistence.estimator import Persistent
@@ -233,6 +233,12 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = tags.input_tags.sparse = True
         return tags
+
+    def set_params(self, **params: Any) -> FlywheelClassifier:
+        """Set parameters, with double underscores also those of nets and views that were handed in; returns self."""
+        check_nested(self, params)
+        super().set_params(**params)
+        return self
 
     @with_callbacks
     def fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> FlywheelClassifier:

@@ -14,7 +14,7 @@ from noisyflywheel.loop.large import LARGE
 from noisyflywheel.loop.rounds import MOST_ROUNDS
 from noisyflywheel.loop.second_start import FIRST_SHARE
 from noisyflywheel.loop.state import Settings
-from noisyflywheel.views.vectors import share_a_unit
+from noisyflywheel.views.vectors import share_a_unit, vary
 
 AUTO = {"mixup_alpha": 0.0, "contrastive_weight": 0.0, "distribution_alignment": 0.0}
 AUTO_VECTORS = AUTO | {"average_epochs": 0.0, "cr_ramp": 0.1, "n_cycles": 100, "distribution_alignment": 0.3}
@@ -187,7 +187,7 @@ def _folds_of_one_unit(sample: Tensor, n_rows: int, n_folds: int, given: Tensor 
 def is_of_one_unit(sample: Tensor) -> bool:
     """Whether the features of rows (m, d) that vary share a unit: variances are alike, few are flags."""
     variance = sample.double().var(0, correction=0)
-    varies = variance > 1e-12 * (1 + sample.double().mean(0).square())
+    varies = vary(sample.double().mean(0), variance)
     if not varies.any():
         return False
     return share_a_unit(variance[varies]) and share_of_flags(sample[:, varies]) < MANY_FLAGS

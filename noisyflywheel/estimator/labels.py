@@ -83,9 +83,13 @@ def _check_one_type(labels: np.ndarray) -> None:
 
 
 def _plain_labels(y: Any) -> Any:
-    """Nullable and Arrow numbers and truth values, none missing, in numpy's type: scikit-learn makes floats of them."""
-    is_extension = isinstance(getattr(y, "dtype", None), ExtensionDtype)
-    return np.asarray(y) if is_extension and kind_of(y) in "biu" else y
+    """Nullable and Arrow numbers and truth values, none missing, in numpy's type: scikit-learn makes floats of them.
+
+    So it does of categories that are truth values.
+    """
+    dtype = getattr(y, "dtype", None)
+    kind = dtype.categories.dtype.kind if isinstance(dtype, pd.CategoricalDtype) else kind_of(y)
+    return np.asarray(y) if isinstance(dtype, ExtensionDtype) and kind in "biu" else y
 
 
 def check_same_index(X: Any, y: Any, names: tuple[str, str] = ("X", "y")) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
 import torch
 
 
@@ -33,6 +34,13 @@ def _is_device(value: Any) -> bool:
 
 def _is_bool(value: Any) -> bool:
     return isinstance(value, bool) or type(value).__name__ in ("bool", "bool_")
+
+
+def _is_random_state(value: Any) -> bool:
+    """Whether `sklearn.utils.check_random_state` takes it."""
+    if isinstance(value, Integral):
+        return 0 <= int(value) < 2**32
+    return value is None or value is np.random or isinstance(value, np.random.RandomState)
 
 
 _Check = tuple[str, Callable[[Any], bool], Callable[[Any], bool]]
@@ -94,7 +102,8 @@ _CHECKS: dict[str, _Check] = {
     ),
     "checkpoint_dir": ("None or a path", _is_path, lambda v: v is None or bool(str(v))),
     "on_cycle": ("None or callable", lambda v: v is None or callable(v), lambda v: True),
-    "verbose": ("an int or bool", lambda v: _is_int(v) or _is_bool(v), lambda v: v >= 0),
+    "verbose": ("an int >= 0 or a bool", lambda v: _is_int(v) or _is_bool(v), lambda v: v >= 0),
+    "random_state": ("None, an int in [0, 2**32) or a numpy RandomState", lambda v: True, _is_random_state),
 }
 
 
@@ -119,6 +128,17 @@ def check_parameters(params: dict[str, Any]) -> None:
             raise ValueError(f"{name} must be {allowed}, got {value!r}.")
     _check_views(params["views"])
     _check_device_is_there(params["device"])
+
+
+def check_nested(estimator: Any, params: dict[str, Any]) -> None:
+    """Raise ValueError for a name in ``params``, such as "main_net__lr", of a net or views that are not handed in."""
+    for name in params:
+        owner, _, inner = name.partition("__")
+        if not inner or owner not in ("main_net", "aux_net", "views"):
+            continue
+        found = params.get(owner, getattr(estimator, owner))
+        if found is None or isinstance(found, str):
+            raise ValueError(f"{name} cannot be set: {owner} is {found!r}, hand in an object that has it.")
 
 
 def _check_views(views: Any) -> None:

@@ -61,6 +61,11 @@ class FittedMixin:
         rows = self._rows_to_predict(X)
         return _filled(len(rows), self._proba_parts(rows))
 
+    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
+        """Natural logarithm of `predict_proba`: ndarray of shape (n, K), float64; -inf where a probability is 0."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
     def predict(self, X: Any) -> NDArray[Any]:
         """Class of each row, in the caller's label type: ndarray of shape (n,)."""
         best = [proba.argmax(axis=1) for proba in self._proba_parts(self._rows_to_predict(X))]

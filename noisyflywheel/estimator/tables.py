@@ -45,7 +45,9 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Tensor:
         If the fit was on a DataFrame that had to be encoded, and X is none.
     """
     if not isinstance(X, pd.DataFrame):
-        raise TypeError(f"X is a {type(X).__name__}, but the fit was on a DataFrame whose columns had to be encoded.")
+        raise TypeError(
+            f"X is a {type(X).__name__}, but the fit was on a pandas DataFrame whose columns had to be encoded."
+        )
     least = 2 if reset else 1
     if len(X) < least:
         raise ValueError(f"Found a DataFrame with {len(X)} sample(s) while a minimum of {least} is required.")

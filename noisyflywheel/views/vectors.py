@@ -42,7 +42,7 @@ def feature_scale(x: Tensor) -> tuple[Tensor, Tensor]:
     """
     x = x.double()
     mean, variance = x.mean(0), x.var(0, correction=0)
-    varying = variance > 1e-12 * (1 + mean.square())
+    varying = vary(mean, variance)
     if not bool(varying.any()):
         return mean.float(), torch.ones_like(mean).float()
     if share_a_unit(variance[varying]):
@@ -56,8 +56,16 @@ def heavy_tails(x: Tensor) -> float:
     """`tail_knee` of rows (n, d) whose features share a unit, 0 of others."""
     x = x.double()
     variance = x.var(0, correction=0)
-    varying = variance > 1e-12 * (1 + x.mean(0).square())
+    varying = vary(x.mean(0), variance)
     return tail_knee(x) if bool(varying.any()) and share_a_unit(variance[varying]) else 0.0
+
+
+def vary(mean: Tensor, variance: Tensor) -> Tensor:
+    """Which features of these means and variances (d,) vary, but for errors of arithmetic: bool (d,).
+
+    Beside features of size 1 one of size 1e-6 is taken for an error; where all are small (volts of an EEG) they vary.
+    """
+    return variance > 1e-12 * (variance.max().clamp_max(1) + mean.square())
 
 
 def share_a_unit(variances: Tensor) -> bool:

@@ -120,6 +120,8 @@ def test_what_is_refused(table, issues):
         apply_corrections(table, issues.iloc[::-1])
     with pytest.raises(ValueError, match="label column"):
         apply_corrections(table, issues, "refurbish", label="nope")
+    with pytest.raises(TypeError, match="must be a pandas DataFrame, got numpy.ndarray"):
+        apply_corrections(table.to_numpy(), issues)
 
 
 def test_a_threshold_needs_confidences(table, issues):

@@ -6,7 +6,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import KFold, ShuffleSplit
+from sklearn.model_selection import KFold, RepeatedKFold, ShuffleSplit
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -184,5 +184,10 @@ def test_what_is_refused():
         cross_val_label_issues(LogisticRegression(), X, ["a", None] * 3)
     with pytest.raises(ValueError, match="hold out every row"):
         cross_val_label_issues(LogisticRegression(), X, [0, 1] * 3, cv=ShuffleSplit(1, random_state=0))
+    with pytest.raises(ValueError, match="hold out every row once"):
+        cross_val_label_issues(LogisticRegression(), X, [0, 1] * 3, cv=RepeatedKFold(n_splits=2, n_repeats=2))
+    groups, y = pd.Series(range(6), index=range(1, 7)), pd.Series([0, 1] * 3)
+    with pytest.raises(ValueError, match="y and groups have different indices"):
+        cross_val_label_issues(LogisticRegression(), X, y, cv=2, groups=groups)
     with pytest.raises(ValueError, match="[Uu]nknown label type"):
         cross_val_label_issues(LogisticRegression(), X, np.linspace(0, 1, 6))

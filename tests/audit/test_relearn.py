@@ -93,6 +93,8 @@ def test_refusals():
     X = np.arange(6.0)[:, None]
     with pytest.raises(ValueError, match="above 0"):
         relearn(Recorder(), X, GIVEN, issues(), DECISIONS, weight=0)
+    with pytest.raises(TypeError, match="LogisticRegression does not judge the labels that it learns: give cv"):
+        relearn(LogisticRegression(), X, GIVEN, issues(), DECISIONS)
     with pytest.raises(ValueError, match="different indices"):
         relearn(Recorder(), pd.DataFrame(X), pd.Series(GIVEN, index=range(1, 7)), issues(), DECISIONS)
     with pytest.raises(ValueError, match="row 7"):

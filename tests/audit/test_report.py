@@ -178,6 +178,12 @@ def test_a_table_of_issues_alone(audit, tmp_path):
     assert "row0" in text or "row1" in text
 
 
+def test_rows_may_have_names_of_several_levels(audit, tmp_path):
+    audit.issues.index = pd.MultiIndex.from_product([range(30), ["left", "right"]])
+    write_report(tmp_path / "r.html", audit)
+    assert "left" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
 def test_a_table_whose_suspects_are_text(audit, tmp_path):
     text = audit.issues.assign(is_label_issue=audit.issues.is_label_issue.map({True: "WAHR", False: "FALSCH"}))
     pages = [write_report(tmp_path / "r.html", issues).read_text() for issues in (audit.issues, text)]

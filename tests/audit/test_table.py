@@ -7,10 +7,13 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.audit import apply_corrections, audit_table, cross_val_label_issues, write_report
 from noisyflywheel.audit.judging import judge_rows
+from noisyflywheel.audit.preflight import preflight
 from noisyflywheel.audit.table import class_labels
 from noisyflywheel.data.encoder.missing import with_missing
 
@@ -136,7 +139,18 @@ def test_missing_is_empty_or_marked():
     assert with_missing(pd.DataFrame({"a": ["NA", "N", "A", "?"]}), "NA").a.isna().tolist() == [True] + [False] * 3
 
 
+def test_an_audit_keeps_its_model_when_the_classifier_is_used_again(table):
+    classifier = FlywheelClassifier(n_warmup_epochs=1, n_cycles=1, n_folds=1, random_state=0)
+    first = audit_table(table, "kind", estimator=classifier)
+    classes = first.classes_.tolist()
+    other = table.assign(kind=table.kind.map(lambda kind: kind + "!"))
+    audit_table(other, "kind", estimator=make_pipeline(StandardScaler(), classifier))
+    assert first.classes_.tolist() == classes and not hasattr(classifier, "classes_")
+
+
 def test_what_is_refused(table):
+    with pytest.raises(TypeError, match="LogisticRegression does not judge the labels that it learns: give cv"):
+        audit_table(table, "kind", estimator=LogisticRegression())
     with pytest.raises(ValueError, match="groups='kind' is the column of the labels"):
         audit_table(table, "kind", groups="kind")
     with pytest.raises(ValueError, match="no column 'q'"):
@@ -145,6 +159,9 @@ def test_what_is_refused(table):
         audit_table(table, "kind", groups="q")
     with pytest.raises(ValueError, match="holds no labels"):
         audit_table(table.assign(kind=""), "kind")
+    for call in (audit_table, preflight):
+        with pytest.raises(TypeError, match="must be a pandas DataFrame, got numpy.recarray"):
+            call(table.to_records(), "kind")
 
 
 def test_columns_called_by_numbers(table, tmp_path):

@@ -118,8 +118,9 @@ PARAMETERS = [
     ({"views": VectorViews(mask=1.5)}, ValueError, "mask must be"),
     ({"checkpoint_dir": 3}, TypeError, "checkpoint_dir must be None or a path"),
     ({"on_cycle": 3}, TypeError, "on_cycle must be None or callable"),
-    ({"random_state": "seed"}, ValueError, "seed"),
-    ({"random_state": -1}, ValueError, "[Ss]eed"),
+    ({"random_state": "seed"}, ValueError, "random_state must be None, an int .* got 'seed'"),
+    ({"random_state": -1}, ValueError, "random_state"),
+    ({"random_state": np.random.default_rng(0)}, ValueError, "random_state must be .* a numpy RandomState"),
     # nets
     ({"main_net": nn.Linear(4, 3)}, TypeError, "main_net must be a skorch NeuralNet or None, got Linear"),
     ({"main_net": "mlp"}, TypeError, "main_net must be a skorch NeuralNet or None, got str"),
@@ -370,3 +371,5 @@ def test_nullable_labels_keep_their_kind(dtype, kind):
     assert classes.dtype.kind == labels.dtype.kind == kind
     assert labels.tolist() == values.tolist()
     assert len(classes) == len(np.unique(values)) == codes.max() + 1
+    as_categories = read_labels(X, pd.Series(values).astype(dtype).astype("category"))
+    assert as_categories[0].dtype.kind == kind and as_categories[0].tolist() == values.tolist()

@@ -47,6 +47,12 @@ def test_clean_proba_has_the_order_of_the_quality_and_the_level_of_the_posterior
     assert_allclose(found["clean_proba_"], 0.999 * np.array([0.9, 0.6, 0.3]) + 0.001 * np.array([1, 2 / 3, 1 / 3]))
 
 
+def test_log_proba_is_the_logarithm_and_minus_infinity_of_0(monkeypatch):
+    clf = FlywheelClassifier()
+    monkeypatch.setattr(FlywheelClassifier, "predict_proba", lambda self, X: np.array([[0.25, 0.75], [0.0, 1.0]]))
+    assert_array_equal(clf.predict_log_proba(None), [[np.log(0.25), np.log(0.75)], [-np.inf, 0]])
+
+
 @pytest.mark.parametrize("kind", ["array", "dataset"])
 def test_many_rows_are_predicted_part_by_part(kind, monkeypatch):
     X, y = load_digits(return_X_y=True)

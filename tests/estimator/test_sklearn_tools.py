@@ -47,8 +47,18 @@ def test_grid_search_reaches_nets_losses_and_views(iris, n_jobs):
     assert search.best_estimator_.predict(X).shape == (150,)
 
 
+@pytest.mark.parametrize("name", ["main_net__lr", "aux_net__module__hidden", "views__noise"])
+def test_a_nested_name_without_its_object_is_named(iris, name):
+    X, y, _ = iris
+    with pytest.raises(ValueError, match=f"{name} cannot be set: {name.partition('__')[0]} is (None|'auto')"):
+        GridSearchCV(quick(), {name: [0.1, 0.2]}, cv=2).fit(X, y)
+    assert quick().set_params(views=VectorViews(), views__noise=0.5).views.noise == 0.5
+
+
 def test_meta_estimators(iris):
     X, y, _ = iris
+    log_proba = cross_val_predict(quick(), X, y, cv=2, method="predict_log_proba")
+    assert_array_equal(log_proba, np.log(cross_val_predict(quick(), X, y, cv=2, method="predict_proba")))
     assert CalibratedClassifierCV(quick(), cv=2).fit(X, y).predict_proba(X).shape == (150, 3)
     vote = VotingClassifier([("flywheel", quick()), ("logistic", LogisticRegression())], voting="soft")
     assert vote.fit(X, y).predict(X).shape == (150,)

@@ -53,7 +53,7 @@ def test_pickled_and_cloned(fitted):
 
 def test_rows_are_encoded_as_in_fit_or_refused(fitted):
     clf, X, *_ = fitted
-    with pytest.raises(TypeError, match="X is a ndarray, but the fit was on a DataFrame"):
+    with pytest.raises(TypeError, match="X is a ndarray, but the fit was on a pandas DataFrame"):
         clf.predict(np.zeros((3, 2)))
     with pytest.raises(ValueError, match="feature names"):
         clf.predict(X.rename(columns={"size": "weight"}))

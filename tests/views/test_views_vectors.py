@@ -47,6 +47,17 @@ def test_constant_features_have_a_positive_scale():
     assert (feature_scale(rows(scales=(1.0, 0.0)))[1] > 0).all()
 
 
+def test_rows_of_small_numbers_are_scaled_as_others():
+    """Volts of an EEG, all far below 1e-6; beside larger features such small ones are errors of arithmetic."""
+    x = rows().double() - 5
+    for unit in (2.0**-30, 2.0**-100):
+        (mean, scale), (small_mean, small_scale) = feature_scale(x), feature_scale(x * unit)
+        torch.testing.assert_close(small_mean / unit, mean, rtol=1e-6, atol=0)
+        torch.testing.assert_close(small_scale / unit, scale, rtol=1e-6, atol=0)
+    x[:, 3] *= 2.0**-30
+    assert float(feature_scale(x)[1][3]) > 0.5
+
+
 def test_large_offsets_do_not_swallow_the_variance():
     x = torch.randn(1000, 4, generator=torch.Generator().manual_seed(0)).double() + 1e5
     torch.testing.assert_close(feature_scale(x)[1], torch.ones(4), rtol=0.1, atol=0)
