@@ -257,7 +257,7 @@ def test_bad_use_after_fit(fitted, call, error, words):
         call(deepcopy(fitted))
 
 
-class OfOneSize(nn.Flatten):
+class OfOneSize(nn.Linear):
     """Asserts what it can take, as torchvision's vision transformers do."""
 
     def forward(self, x):
@@ -267,7 +267,7 @@ class OfOneSize(nn.Flatten):
 
 def test_an_assertion_of_a_module_names_the_net(no_training):
     with pytest.raises(ValueError, match=r"main_net cannot take rows of shape \(4,\): Wrong size"):
-        FlywheelClassifier(main_net=net(module=OfOneSize), **QUICK).fit(X, Y)
+        FlywheelClassifier(main_net=net(module=OfOneSize(5, 3)), **QUICK).fit(X, Y)
 
 
 def test_nets_and_views_of_vectors_refuse_pictures(no_training):
