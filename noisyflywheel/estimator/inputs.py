@@ -205,10 +205,9 @@ def _check_axes(shape: tuple[int, ...]) -> None:
 
 def _check_row_shape(estimator: Any, shape: tuple[int, ...], reset: bool) -> None:
     """Raise ValueError if rows have another shape than in fit."""
-    if not reset and shape != estimator.views_.row_shape:
-        raise ValueError(
-            f"X has rows of shape {shape}, but was fitted with rows of shape {estimator.views_.row_shape}."
-        )
+    views = getattr(estimator, "views_", None)  # in the middle of a first fit there are none
+    if not reset and views is not None and shape != views.row_shape:
+        raise ValueError(f"X has rows of shape {shape}, but was fitted with rows of shape {views.row_shape}.")
 
 
 def make_source(rows: Tensor | Dataset, device: torch.device, options: dict[str, Any] | None = None) -> Source:
