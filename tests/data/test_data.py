@@ -45,6 +45,15 @@ def test_dataset_source_equals_array_source(shape):
         torch.testing.assert_close(DatasetSource(items, CPU).take(torch.tensor([3, 1])), expected)
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [(torch.float64, torch.float32), (torch.float16, torch.float32), (torch.uint8, torch.uint8)],
+)
+def test_numbers_of_a_dataset_are_float32_as_those_of_an_array(given, expected):
+    source = DatasetSource(TensorDataset(torch.ones(3, 2, dtype=given)), CPU)
+    assert source.take(torch.tensor([1])).dtype == next(source.stream([torch.tensor([0, 2])])).dtype == expected
+
+
 def test_as_row_leaves_the_graph_of_an_item_behind():
     assert not as_row((torch.ones(2, requires_grad=True) * 2, 1)).requires_grad
 
