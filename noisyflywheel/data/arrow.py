@@ -15,6 +15,7 @@ from sklearn.utils import assert_all_finite
 from torch.utils.data import Dataset
 
 from noisyflywheel.data.lazy import LazyRows, OnDisk
+from noisyflywheel.data.reading import in_colours
 
 
 class Columns:
@@ -108,8 +109,8 @@ class HubPictures(Dataset):
         return len(self.pictures)
 
     def __getitem__(self, row: int) -> NDArray[Any]:
-        """One picture, as it is stored."""
-        return np.asarray(self.pictures[row][self.column])
+        """One picture, as it is stored; one with a palette as RGB."""
+        return np.asarray(in_colours(self.pictures[row][self.column]))
 
 
 def table_rows(X: Any) -> Dataset | None:

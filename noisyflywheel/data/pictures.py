@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from sklearn.utils import _safe_indexing
+from torch.utils.data import Dataset
 
+from noisyflywheel.data.reading import as_row, map_items
 from noisyflywheel.data.sources import CHANNELS
 
 Picture = NDArray[np.uint8]
@@ -123,7 +126,7 @@ def as_pictures(X: Any, rows: Sequence[int], image_shape: tuple[int, ...] | None
 
     Parameters
     ----------
-    X : array-like of n rows, Tensor, SliceDataset, or sequence of n file paths
+    X : array-like of n rows, Tensor, Dataset, SliceDataset, or sequence of n file paths
         Images (H, W), (H, W, C) or (C, H, W), vectors of `image_shape`, or paths of image files.
     rows : sequence of int
         Positions to show.
@@ -139,12 +142,15 @@ def as_pictures(X: Any, rows: Sequence[int], image_shape: tuple[int, ...] | None
     ValueError
         If the rows are no pictures, or a file is none; the message names it.
     """
-    chosen = list(rows)
+    chosen = [int(row) for row in rows]
     if is_paths(X):
         return [thumbnail(list(X)[i]) for i in chosen]
     if not chosen:
         return []
-    part = np.asarray(_safe_indexing(X.to_numpy() if hasattr(X, "iloc") else X, chosen))
+    if isinstance(X, Dataset):
+        part = torch.stack(map_items(as_row, X, chosen)).numpy()
+    else:
+        part = np.asarray(_safe_indexing(X.to_numpy() if hasattr(X, "iloc") else X, chosen))
     if image_shape is not None:
         part = part.reshape(len(chosen), *image_shape)
     return [rgb(picture) for picture in to_uint8(channels_last(part))]

@@ -134,11 +134,16 @@ def as_row(item: Any) -> Tensor:
     """One item of a Dataset as a tensor: its first part where it is a tuple or list."""
     x = item[0] if isinstance(item, (tuple, list)) else item
     if isinstance(x, Tensor):
-        return x
-    array = np.array(x)
+        return x.detach() if x.requires_grad else x
+    array = np.array(in_colours(x))
     if array.dtype.kind not in "biuf":
         raise TypeError(f"an item of the Dataset is no array or tensor of numbers but {type(x).__name__}")
     return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))  # of this machine
+
+
+def in_colours(x: Any) -> Any:
+    """A picture of Pillow's with a palette as RGB: its numbers are places in the palette; all else as it is."""
+    return x.convert("RGB") if getattr(x, "mode", None) in ("P", "PA") else x
 
 
 def check_items(items: list[Tensor], indices: Sequence[int]) -> None:

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from noisyflywheel.data.devices import float64_device
 from noisyflywheel.data.reading import RowReader, check_shape, globals_kept
 from noisyflywheel.data.workers import PAYS_IN_ALL, PAYS_PER_ROW, PROBE_SECONDS, Workers, n_workers_here, pieces_of
 from noisyflywheel.exceptions import RowReadError
@@ -200,8 +199,7 @@ class DatasetSource:
 
     def _moved(self, batch: Tensor) -> Tensor:
         batch = channels_first(batch)
-        if float64_device(self.device) != self.device and batch.dtype == torch.float64:
-            batch = batch.float()
+        batch = batch.float() if batch.is_floating_point() else batch  # as rows in memory are
         return batch.to(self.device, non_blocking=self.device.type != "cpu")  # to the host it has to have ended
 
 

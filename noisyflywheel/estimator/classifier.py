@@ -13,10 +13,11 @@ from skorch import NeuralNet
 from noisyflywheel.estimator.callbacks import CallbackSupportMixin, with_callbacks
 from noisyflywheel.estimator.fit import fit_flywheel, unchanged_unless_fitted
 from noisyflywheel.estimator.fit_job import labelled_rows
-from noisyflywheel.estimator.inputs import is_dataset
+from noisyflywheel.estimator.inputs import check_container, is_dataset
 from noisyflywheel.estimator.labels import labels_of_dataset
 from noisyflywheel.estimator.parameters import check_nested, check_parameters
 from noisyflywheel.estimator.result import FittedMixin
+from noisyflywheel.nets.devices import float32_on_cpu
 from noisyflywheel.nets.parallel import joined
 from noisyflywheel.persistence.estimator import Persistent
 
@@ -276,8 +277,9 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
             On Ctrl-C. If at least one cycle was done, the estimator is fitted with what it had. After any other
             exception it is as it was before.
         """
-        with joined(self.distributed) as ranks:
+        with float32_on_cpu(), joined(self.distributed) as ranks:
             check_parameters(self.get_params(deep=False))
+            check_container(X)
             with unchanged_unless_fitted(self):
                 y = labels_of_dataset(X) if y is None and is_dataset(X) else y
                 fit_flywheel(self, labelled_rows(self, X, y, sample_weight), X, y, ranks)

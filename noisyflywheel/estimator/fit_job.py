@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from noisyflywheel.estimator.assemble import Sample, first_row, sample_of
 from noisyflywheel.estimator.defaults import against_folds, choose_folds_instead, choose_n_folds, make_settings
-from noisyflywheel.estimator.inputs import check_container, read_rows
+from noisyflywheel.estimator.inputs import read_rows
 from noisyflywheel.estimator.labels import check_same_index, read_labels
 from noisyflywheel.estimator.random_states import draw_seeds
 from noisyflywheel.estimator.sample_weight import WeightedRows, check_sample_weight, weighted_rows
@@ -46,7 +46,6 @@ class LabelledRows(NamedTuple):
 
 def labelled_rows(estimator: Any, X: Any, y: Any, sample_weight: Any) -> LabelledRows:
     """What `FlywheelClassifier.fit` was given, checked; ``estimator`` learns what there is to know of X's columns."""
-    check_container(X)
     if y is None:
         name = type(estimator).__name__
         raise ValueError(f"{name} requires y to be passed, but the target y is None: labels are what it audits.")

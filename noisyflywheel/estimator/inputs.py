@@ -18,7 +18,7 @@ from sklearn.utils.validation import (
 )
 from skorch.helper import SliceDataset
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from noisyflywheel.data import (
     ArraySource,
@@ -52,6 +52,8 @@ def check_container(X: Any) -> None:
     kind = type(X).__name__
     if isinstance(X, DataLoader):
         raise TypeError(f"X is a {kind}: pass its Dataset, X.dataset. Batches have the batch_size of the nets.")
+    if isinstance(X, IterableDataset) or (is_dataset(X) and not hasattr(X, "__len__")):
+        raise TypeError("The Dataset has no length: rows are asked for by index, an IterableDataset has none.")
     if isinstance(X, Mapping) and not issparse(X):
         raise TypeError(f"X is a {kind}, but rows are one array: join the parts, and let the module take them apart.")
     if isinstance(X, list) and X and isinstance(X[0], tuple) and any(isinstance(part, Tensor) for part in X[0]):
@@ -124,7 +126,9 @@ def _read_vectors(estimator: Any, X: Any, reset: bool) -> Tensor:
 
 
 def _as_array(X: Any) -> Any:
-    """Tensors as arrays; refuses what scikit-learn would silently turn into numbers."""
+    """Tensors and lists of pictures as arrays; refuses what scikit-learn would silently turn into numbers."""
+    if isinstance(X, (list, tuple)) and len(X) and np.ndim(X[0]) > 1:
+        X = torch.stack([as_row((picture,)) for picture in X])
     if isinstance(X, Tensor):
         if X.layout != torch.strided:
             raise TypeError("X is a sparse tensor, but dense rows are required: pass X.to_dense().")
@@ -157,8 +161,6 @@ def _read_images(estimator: Any, X: Any, reset: bool) -> Tensor:
 
 def _read_dataset(estimator: Any, X: Dataset, reset: bool) -> Dataset:
     """A Dataset is not read here, but for its first item."""
-    if not hasattr(X, "__len__"):
-        raise TypeError("The Dataset has no length: rows are asked for by index, an IterableDataset has none.")
     n = _num_samples(X)
     if n < (2 if reset else 1):
         raise ValueError(f"Found a Dataset with {n} sample(s) while a minimum of {2 if reset else 1} is required.")
@@ -203,10 +205,9 @@ def _check_axes(shape: tuple[int, ...]) -> None:
 
 def _check_row_shape(estimator: Any, shape: tuple[int, ...], reset: bool) -> None:
     """Raise ValueError if rows have another shape than in fit."""
-    if not reset and shape != estimator.views_.row_shape:
-        raise ValueError(
-            f"X has rows of shape {shape}, but was fitted with rows of shape {estimator.views_.row_shape}."
-        )
+    views = getattr(estimator, "views_", None)  # in the middle of a first fit there are none
+    if not reset and views is not None and shape != views.row_shape:
+        raise ValueError(f"X has rows of shape {shape}, but was fitted with rows of shape {views.row_shape}.")
 
 
 def make_source(rows: Tensor | Dataset, device: torch.device, options: dict[str, Any] | None = None) -> Source:

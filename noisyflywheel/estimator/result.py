@@ -24,7 +24,7 @@ from noisyflywheel.loop.closing import Closing
 from noisyflywheel.loop.large import LARGE
 from noisyflywheel.loop.loader import plain_parts
 from noisyflywheel.nets import Trainer
-from noisyflywheel.nets.devices import net_device
+from noisyflywheel.nets.devices import float32_on_cpu, net_device
 from noisyflywheel.nets.workers import worker_options
 from noisyflywheel.views.adapter import ViewAdapter
 
@@ -46,6 +46,7 @@ class FittedMixin:
     _amp: bool
     _default_nets: bool
 
+    @float32_on_cpu()
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Class probabilities by the auxiliary network f alone (Sec. 4.1, Inference).
 
@@ -66,6 +67,7 @@ class FittedMixin:
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
+    @float32_on_cpu()
     def predict(self, X: Any) -> NDArray[Any]:
         """Class of each row, in the caller's label type: ndarray of shape (n,)."""
         best = [proba.argmax(axis=1) for proba in self._proba_parts(self._rows_to_predict(X))]

@@ -145,13 +145,20 @@ class FlywheelRun:
                 self.checkpoints.save(self.state_dict(so_far))
             row = flywheel.step_after_resampling(so_far)
             check_finite(row, flywheel.settings.refurbish)
-            self._end_cycle(row | ((self.on_cycle and self.on_cycle(flywheel, row)) or {}))
+            self._end_cycle(row, self._measured(row))
             self.progress.cycle(row)
             self.stopped |= self.ranks.any(task.cycle_end(subtask))
             if self.stopped or self.n_cycles_done == self.n_cycles_planned or self.checkpoints.due():
                 self.checkpoints.save(self.state_dict())
 
-    def _end_cycle(self, row: dict[str, float]) -> None:
+    def _measured(self, row: dict[str, float]) -> dict[str, float]:
+        """What the caller's ``on_cycle`` returns of a cycle."""
+        measured = (self.on_cycle and self.on_cycle(self.flywheel, row)) or {}
+        if not isinstance(measured, dict):
+            raise TypeError(f"on_cycle must return a dict or None, got {measured!r}.")
+        return measured
+
+    def _end_cycle(self, row: dict[str, float], measured: dict[str, float]) -> None:
         """Record a cycle; where the guard complains, the state before it comes back, or the run stops."""
         flywheel = self.flywheel
         after_ramp = flywheel.n_since_start > flywheel.settings.cr_ramp
@@ -159,7 +166,7 @@ class FlywheelRun:
         complaint = self.guard and self.ranks.of_first(partial(self.guard.complaint, y_hat, row["gamma"], after_ramp))
         if complaint:
             self._go_back(complaint)
-        self.history.append(row | {"undone": bool(complaint)})
+        self.history.append(row | measured | {"undone": bool(complaint)})
         self.n_cycles_done += 1
         if self.n_cycles_done == self.n_cycles_planned:
             self._end_round()

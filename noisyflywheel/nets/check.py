@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from skorch import NeuralNet
+from skorch.callbacks import Checkpoint
 from torch import Tensor
 
 from noisyflywheel.nets.criterion import check_criterion
@@ -49,12 +52,28 @@ def check_forward(trainer: Trainer, x: Tensor, n_classes: int, name: str) -> Non
     check_output(output, kind, len(x), n_classes, name)
 
 
+def check_own_files(main_net: NeuralNet, aux_net: NeuralNet) -> None:
+    """Raise ValueError if skorch's checkpoints of both nets, initialised, are one file: that of the other is lost."""
+    if common := sorted(_checkpoint_files(main_net) & _checkpoint_files(aux_net)):
+        raise ValueError(
+            f"main_net and aux_net both write {common[0]!r} (Checkpoint): give both, each with a dirname or fn_prefix "
+            f"of its own. A net that is not given is a clone of the other, with its callbacks."
+        )
+
+
+def _checkpoint_files(net: NeuralNet) -> set[str]:
+    found = [getattr(callback, "checkpoint_", callback) for _, callback in net.callbacks_]  # of TrainEndCheckpoint
+    written = [c for c in found if isinstance(c, Checkpoint)]
+    names = [(c, name) for c in written for name in (c.f_params, c.f_optimizer, c.f_history, c.f_pickle)]
+    return {os.path.join(c.dirname, c.fn_prefix + name) for c, name in names if isinstance(name, str)}
+
+
 @contextmanager
 def naming_rows(name: str, x: Tensor) -> Iterator[None]:
     """Errors inside are a ValueError that says which net cannot take rows like x (B, ...)."""
     try:
         yield
-    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+    except (RuntimeError, TypeError, ValueError, IndexError, AssertionError) as error:
         raise ValueError(f"{name} cannot take rows of shape {tuple(x.shape[1:])}: {error}") from error
 
 

@@ -1,7 +1,9 @@
-"""Where a net is, and that both nets are in one place."""
+"""Where a net is, that both nets are in one place, and where new tensors are."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -40,6 +42,19 @@ def check_device_is_there(name: str, device: torch.device) -> None:
     """Raise ValueError if the net called ``name`` asks for a CUDA device that torch does not see."""
     if device.type == "cuda" and (device.index or 0) >= (there := torch.cuda.device_count()):
         raise ValueError(f"{name} has device={str(device)!r}, which is not there: torch sees {there} CUDA device(s).")
+
+
+@contextmanager
+def float32_on_cpu() -> Iterator[None]:
+    """Inside, new tensors are float32 and on the CPU where nothing else is said, whatever the caller's defaults are."""
+    before = torch.get_default_dtype()
+    on_cpu = torch.get_default_device().type == "cpu"  # a device as a context slows every call down
+    with nullcontext() if on_cpu else torch.device("cpu"):
+        torch.set_default_dtype(torch.float32)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(before)
 
 
 def _with_index(device: torch.device) -> torch.device:

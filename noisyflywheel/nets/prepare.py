@@ -13,6 +13,7 @@ from skorch import NeuralNet, NeuralNetClassifier
 from skorch.callbacks import Callback
 from skorch.dataset import ValidSplit
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from noisyflywheel.backbones import MLP, FoldedMLP, SmallResNet
 from noisyflywheel.em.some_rows import MANY_ROWS
@@ -130,7 +131,7 @@ def prepare_net(net: NeuralNet, widths: dict[str, int], device: str | None, imag
         silenced = {f"callbacks__{name}" for name in _SILENCED if name in defaults}
         params |= {name: None for name in silenced if given.get(name, "there") is not None}  # skorch: not twice
     net.set_params(**params, verbose=0).initialize()
-    if image:
+    if image and not any(map(is_lazy, net.module_.parameters())):  # those of LazyLinear have no shape yet
         net.module_.to(memory_format=torch.channels_last)
     return net
 

@@ -14,6 +14,8 @@ import joblib
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.utils.hooks import RemovableHandle
 
 from noisyflywheel.data.workers import OPTIONS
 
@@ -45,6 +47,8 @@ def described(value: Any) -> Any:
 
 def describe_tensor(x: Tensor) -> list[Any]:
     """Shape, dtype and hashes of the bytes, which are copied chunk by chunk where they do not lie in a row."""
+    if is_lazy(x):  # a weight of LazyLinear that has seen no rows
+        return ["lazy", str(x.dtype)]
     rows = x if x.ndim and x.numel() else x.reshape(1, -1)
     size = max(1, CHUNK // max(1, rows[0].numel() * x.element_size()))
     chunks = (chunk.detach().cpu().contiguous().view(-1).view(torch.uint8) for chunk in rows.split(size))
@@ -114,8 +118,10 @@ def _weights_and_attributes(module: nn.Module) -> list[Any]:
 
 def _own_attributes(module: nn.Module) -> dict[str, Any]:
     """What is set on a module beside weights, parts and hooks; nothing of what torch.compile wraps one in."""
-    compiled = type(module).__module__.startswith("torch._dynamo")
-    return {} if compiled else {name: item for name, item in vars(module).items() if name not in _OF_EVERY_MODULE}
+    if type(module).__module__.startswith("torch._dynamo"):
+        return {}
+    own = {name: item for name, item in vars(module).items() if name not in _OF_EVERY_MODULE}
+    return {name: item for name, item in own.items() if not isinstance(item, RemovableHandle)}  # a running number
 
 
 def _params(value: Any) -> dict[str, Any]:

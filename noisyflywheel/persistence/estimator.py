@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
 from noisyflywheel.exceptions import CheckpointError
+from noisyflywheel.nets.devices import float32_on_cpu
 from noisyflywheel.persistence.fitted import (
     GIVEN,
     NETS,
@@ -51,6 +52,7 @@ class Persistent:
         save_checkpoint(path, {"kind": KIND, "params": _plain_params(self), "fitted": fitted_state(self)})
 
     @classmethod
+    @float32_on_cpu()
     def load(
         cls,
         path: str | os.PathLike[str],

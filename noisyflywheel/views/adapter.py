@@ -54,13 +54,13 @@ class ViewAdapter:
         self.views.strength_ = value
 
     def plain(self, x: Tensor) -> Tensor:
-        """The rows without augmentation: (B, ...) -> (B, ...), float32."""
+        """The rows without augmentation: (B, ...) -> (B, ...), float32; of 8-bit pictures by 255."""
         if hasattr(self.views, "plain"):
             return self.views.plain(x)
         if x.ndim > 2 and (x.dtype == torch.uint8) != getattr(self, "eight_bit", x.dtype == torch.uint8):
             before = "uint8" if self.eight_bit else "float"
             raise ValueError(f"X has {x.dtype} pixels, but was fitted with {before} ones: their scales differ.")
-        return x.float() if x.is_floating_point() else x.float().div_(255)
+        return x.float().div_(255) if x.ndim > 2 and x.dtype == torch.uint8 else x.float()
 
     def weak(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Weakly augmented rows: (B, ...) -> (B, ...)."""

@@ -10,6 +10,8 @@ from sklearn.model_selection import KFold, RepeatedKFold, ShuffleSplit
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from skorch.helper import SliceDataset
+from torch.utils.data import TensorDataset
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.audit.cross_val import _verdicts, cross_val_audit, cross_val_label_issues
@@ -115,6 +117,13 @@ def test_a_flywheel_is_heard_in_every_cycle(digits):
     assert len(heard) == 6 and model.on_cycle is note
     np.testing.assert_allclose(proba, np.mean(heard, axis=0), atol=1e-5)
     np.testing.assert_allclose(T.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("form", [np.asarray, list, lambda X: SliceDataset(TensorDataset(torch.from_numpy(X)))])
+def test_a_flywheel_judges_pictures(digits, form):
+    pictures, given = digits[0][:80].reshape(-1, 8, 8).astype(np.uint8), digits[1][:80] < 5
+    issues = cross_val_label_issues(FlywheelClassifier(**QUICK), form(pictures), given, cv=2)
+    assert len(issues) == 80 and issues.label_quality.between(0, 1).all()
 
 
 def test_a_flywheel_in_a_pipeline_sees_held_out_rows_transformed(digits):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import TensorDataset
 
 from noisyflywheel.data import (
@@ -42,6 +43,26 @@ def test_dataset_source_equals_array_source(shape):
     expected = channels_first(x)[[3, 1]]
     for items in (TensorDataset(x, torch.zeros(5)), list(x), list(x.numpy())):
         torch.testing.assert_close(DatasetSource(items, CPU).take(torch.tensor([3, 1])), expected)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [(torch.float64, torch.float32), (torch.float16, torch.float32), (torch.uint8, torch.uint8)],
+)
+def test_numbers_of_a_dataset_are_float32_as_those_of_an_array(given, expected):
+    source = DatasetSource(TensorDataset(torch.ones(3, 2, dtype=given)), CPU)
+    assert source.take(torch.tensor([1])).dtype == next(source.stream([torch.tensor([0, 2])])).dtype == expected
+
+
+def test_as_row_leaves_the_graph_of_an_item_behind():
+    assert not as_row((torch.ones(2, requires_grad=True) * 2, 1)).requires_grad
+
+
+@pytest.mark.parametrize("mode", ["P", "PA"])
+def test_as_row_takes_colours_and_not_their_places_in_a_palette(mode):
+    picture = Image.new("P", (2, 2), 1)
+    picture.putpalette([0, 0, 0, 200, 100, 50])
+    assert torch.equal(as_row((picture.convert(mode), 1)), torch.tensor([200, 100, 50]).byte().expand(2, 2, 3))
 
 
 def test_as_row_takes_the_first_part():

@@ -7,7 +7,9 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image, ImageOps
+from torch.utils.data import TensorDataset
 
 from noisyflywheel.data.pictures import (
     ORIENTATION,
@@ -50,6 +52,12 @@ def test_vectors_frames_and_transparency():
     (clear,) = as_pictures(np.zeros((1, 4, 4, 4), np.uint8), [0])
     assert clear.shape == (4, 4, 3)
     assert as_pictures(X, []) == []
+
+
+def test_items_of_a_dataset_are_pictures():
+    grey = torch.arange(50, dtype=torch.uint8).reshape(2, 1, 5, 5)
+    (picture,) = as_pictures(TensorDataset(grey, torch.zeros(2)), np.array([1]))
+    assert picture.shape == (5, 5, 3) and picture[0, 1].tolist() == [26] * 3
 
 
 def test_files(tmp_path):

@@ -26,4 +26,3 @@ def test_rows_of_a_dataset_are_float32_where_there_is_no_float64(monkeypatch):
     with FakeTensorMode(allow_non_fake_inputs=True):
         taken = DatasetSource(items, torch.device("cuda")).take(Rows([1, 3]))
     assert (taken.device.type, taken.dtype, tuple(taken.shape)) == ("cuda", torch.float32, (2, 2))
-    assert DatasetSource(items, torch.device("cpu")).take(torch.tensor([1])).dtype == torch.float64

@@ -177,6 +177,7 @@ DATA = [
     (Items([X[i] for i in range(N)]), None, ValueError, "no second part to take as labels"),
     (Items([(with_value(X, np.nan)[i], 0) for i in range(N)]), Y, ValueError, "item 5 of the Dataset .* NaN"),
     (Stream(), Y, TypeError, "Dataset has no length"),
+    (Stream(), None, TypeError, "Dataset has no length"),
     (DataLoader(TensorDataset(torch.from_numpy(X))), None, TypeError, "X is a DataLoader: pass its Dataset"),
     ({"a": X, "b": X}, Y, TypeError, "X is a dict, but rows are one array"),
     (SliceDict(a=X), Y, TypeError, "X is a SliceDict, but rows are one array"),
@@ -255,6 +256,19 @@ def fitted():
 def test_bad_use_after_fit(fitted, call, error, words):
     with pytest.raises(error, match=words):
         call(deepcopy(fitted))
+
+
+class OfOneSize(nn.Linear):
+    """Asserts what it can take, as torchvision's vision transformers do."""
+
+    def forward(self, x):
+        assert x.shape[1:] == (5,), "Wrong size"
+        return super().forward(x)
+
+
+def test_an_assertion_of_a_module_names_the_net(no_training):
+    with pytest.raises(ValueError, match=r"main_net cannot take rows of shape \(4,\): Wrong size"):
+        FlywheelClassifier(main_net=net(module=OfOneSize(5, 3)), **QUICK).fit(X, Y)
 
 
 def test_nets_and_views_of_vectors_refuse_pictures(no_training):

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import NotFittedError
 from skorch import NeuralNetClassifier
@@ -117,6 +118,8 @@ def test_forms_of_one_picture_agree(pictures):
     expected = quick().fit(X, y).predict_proba(X)
     assert_array_equal(quick().fit(first, y).predict_proba(first), expected)
     assert_array_equal(quick().fit(dataset).predict_proba(dataset), expected)
+    for pictures in (list(X), [Image.fromarray(x) for x in X], list(torch.from_numpy(first))):
+        assert_array_equal(quick().fit(pictures, y).predict_proba(pictures), expected)
 
 
 def test_two_fits_with_one_seed_are_equal_and_seeds_differ(iris, fitted):

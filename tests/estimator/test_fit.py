@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.datasets import make_blobs
 from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback, EarlyStopping, Freezer
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping, Freezer, TrainEndCheckpoint
 from torch import nn
 
 from noisyflywheel import FlywheelClassifier, FlywheelWarning
@@ -75,6 +76,15 @@ def test_a_net_that_stops_early_has_its_best_weights():
     best = dict(clf.aux_net_.callbacks_)["stop"].best_model_weights_
     for name, weight in clf.aux_net_.module_.state_dict().items():
         assert torch.equal(weight, best[name])
+
+
+@pytest.mark.parametrize("make", [lambda **k: Checkpoint(monitor=lambda net: True, **k), TrainEndCheckpoint])
+def test_nets_whose_checkpoints_are_one_file_are_refused(make, tmp_path):
+    shared = classifier(("kept", make(dirname=tmp_path)))
+    with pytest.raises(ValueError, match="main_net and aux_net both write '.*history.json'"):
+        shared.fit(X, Y)
+    shared.set_params(aux_net=clone(shared.main_net)).set_params(aux_net__callbacks__kept__fn_prefix="f_").fit(X, Y)
+    assert {path.name for path in tmp_path.iterdir()} > {"f_params.pt"}
 
 
 def test_both_nets_hear_of_the_end_after_ctrl_c():

@@ -5,6 +5,7 @@ import importlib
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from sklearn.datasets import load_digits, load_wine
 
 from noisyflywheel import FlywheelClassifier
@@ -121,6 +122,15 @@ def test_pictures_of_a_hugging_face_dataset_are_decoded_one_by_one():
     rows = table_rows(X)
     assert len(rows) == 120
     np.testing.assert_array_equal(rows[7], images[7])
+
+
+def test_pictures_with_a_palette_of_a_hugging_face_dataset_have_its_colours():
+    datasets = hub()
+    picture = Image.new("P", (8, 8), 1)
+    picture.putpalette([0, 0, 0, 200, 100, 50])
+    features = datasets.Features({"image": datasets.Image()})
+    rows = table_rows(datasets.Dataset.from_dict({"image": [picture]}, features=features))
+    assert rows[0][7, 7].tolist() == [200, 100, 50]
 
 
 def test_small_maps_and_maps_that_a_tensor_can_share_are_no_lazy_rows(tmp_path, monkeypatch):

@@ -113,6 +113,20 @@ def test_on_cycle_sees_each_row_and_joins_the_history():
     assert made.history[0]["twice"] == 2 and made.history[0]["gamma"] == 0.5 and "twice" not in made.history[1]
 
 
+def test_the_guard_goes_by_the_run_and_not_by_what_on_cycle_returns(ten_rows_are_enough):
+    made = started(on_cycle=lambda wheel, row: {"gamma": 0.0}, n_cycles=3, cr_ramp=0)
+    made.guard.references = [torch.full((K,), 1 / K).double()] * 2
+    collapse(made, {1, 2, 3}, torch.arange(N) % K)
+    made.run_cycles(Task())
+    assert [row["undone"] for row in made.history] == [False] * 3
+    assert [row["gamma"] for row in made.history] == [0.0] * 3
+
+
+def test_on_cycle_returns_a_dict_or_none():
+    with pytest.raises(TypeError, match="on_cycle must return a dict or None, got True"):
+        started(on_cycle=lambda wheel, row: True).run_cycles(Task())
+
+
 def test_a_run_checks_its_cycles():
     made = started()
     made.flywheel._m_step_main = lambda rows: math.nan

@@ -2,6 +2,7 @@
 
 from importlib import import_module
 
+import numpy as np
 import pytest
 import torch
 from skorch import NeuralNetClassifier
@@ -10,10 +11,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from noisyflywheel import FlywheelClassifier
 from noisyflywheel.backbones import MLP, mlp
 from noisyflywheel.data import ArraySource
 from noisyflywheel.nets import Batch, Trainer
-from noisyflywheel.nets.devices import check_same_device, net_device
+from noisyflywheel.nets.devices import check_same_device, float32_on_cpu, net_device
 from noisyflywheel.views import mixup
 
 
@@ -41,6 +43,34 @@ def test_one_device_passes_whatever_it_is_called():
     check_same_device(net("cuda"), net("cuda:0"))
     check_same_device(net("cuda:1"), net(torch.device("cuda", 1)))
     check_same_device(net("cpu"), net("meta"), override="cpu")
+
+
+@pytest.fixture
+def odd_defaults():
+    """A device and a type for new tensors that no fit can do with."""
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    yield
+    torch.set_default_device(None)
+    torch.set_default_dtype(torch.float32)
+
+
+def test_new_tensors_are_float32_on_the_cpu_and_the_callers_defaults_come_back(odd_defaults):
+    with float32_on_cpu():
+        inside = torch.zeros(1)
+    outside = torch.zeros(1)
+    assert (inside.dtype, inside.device.type) == (torch.float32, "cpu")
+    assert (outside.dtype, outside.device.type) == (torch.float64, "meta")
+
+
+def test_a_fit_and_what_it_predicts_do_not_follow_the_callers_defaults(odd_defaults, tmp_path):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 3)), np.arange(40) % 2
+    clf = FlywheelClassifier(n_warmup_epochs=1, n_cycles=1, n_folds=1, random_state=0).fit(X, y)
+    clf.save(tmp_path)
+    proba = clf.predict_proba(X)
+    assert np.array_equal(FlywheelClassifier.load(tmp_path).predict_proba(X), proba)
+    assert np.array_equal(clf.predict(X), proba.argmax(1))
 
 
 class NoFloat64(TorchDispatchMode):

@@ -46,6 +46,11 @@ def test_prepare_fills_unset_widths_and_leaves_the_users_net():
     assert "module__n_features" not in mine.get_params(deep=False)
 
 
+def test_modules_whose_weights_have_no_shape_yet_see_pictures():
+    lazy = prepare_net(net(nn.Sequential(nn.Flatten(), nn.LazyLinear(3))), WIDTHS, None, True)
+    assert lazy.infer(torch.zeros(2, 1, 4, 4)).shape == (2, 3)
+
+
 def test_prepare_keeps_widths_that_are_set():
     ready = prepare_net(net(module__n_features=9, module__hidden=(4,)), WIDTHS, None, False)
     assert ready.module_.mean.shape == (9,)

@@ -91,6 +91,10 @@ def test_addresses_do_not_show():
     assert of(SimpleNamespace(lock=threading.Lock())) == of(SimpleNamespace(lock=threading.Lock()))
 
 
+def test_modules_without_shapes_are_described_without_the_numbers_of_their_hooks():
+    assert of(nn.LazyLinear(3)) == of(nn.LazyLinear(3)) != of(nn.LazyLinear(3, dtype=torch.float64))
+
+
 def test_what_a_value_is_in_the_middle_of_ends_it():
     one, other = SimpleNamespace(name="a"), SimpleNamespace(name="b")
     one.other, other.one = other, one

@@ -31,3 +31,11 @@ def test_pixels_of_another_scale_are_refused_without_views(fitted, later):
     assert adapter.plain(pictures.to(fitted)).max() == (31 / 255 if fitted == torch.uint8 else 31)
     with pytest.raises(ValueError, match="their scales differ"):
         adapter.plain(pictures.to(later))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool])
+@pytest.mark.parametrize("shape", [(2, 4), (2, 1, 2, 2)])
+def test_only_8_bit_pictures_are_divided(dtype, shape):
+    rows = torch.arange(8).reshape(shape).to(dtype)
+    pixels = dtype == torch.uint8 and len(shape) == 4
+    assert torch.equal(ViewAdapter(None, rows).plain(rows), rows.float() / (255 if pixels else 1))
