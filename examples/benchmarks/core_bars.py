@@ -7,6 +7,9 @@ wrong labels, calibration error, seconds. Embedding sets are read from ``--data`
 
     python examples/benchmarks/core_bars.py --sets digits --out results.json
     python examples/benchmarks/core_bars.py --sets banking77,agnews,labelme --data DIR --out results.json
+    python examples/benchmarks/core_bars.py --sets digits,next --noises asym-40 --data DIR --out results.json
+
+"next" is the three embedding sets with their true labels, of which 40 % are turned into the next class.
 """
 
 import argparse
@@ -24,7 +27,7 @@ from sklearn.model_selection import train_test_split
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.cli.demo import plain_accuracy
-from noisyflywheel.loop import view_strength
+from noisyflywheel.loop import second_start, view_strength
 from noisyflywheel.noise import asymmetric, symmetric
 
 DIGITS_NOISE = {"clean": 0.0, "sym-20": 0.2, "sym-50": 0.5, "sym-80": 0.8, "asym-40": 0.4}
@@ -67,10 +70,24 @@ def labelme(folder, seed, which):
     return d["X_train"], d[which], d["y_train_clean"], d["X_test"], d["y_test"]
 
 
-def jobs(sets, folder, seeds):
+def next_class(folder, seed, file, name):
+    d = read(folder, file)
+    return d["X_train"], inject(d[name], "asym-40", seed), d[name], d["X_test"], d["y_test"]
+
+
+NEXT = {
+    "banking77": ("banking77_minilm.npz", "y_train"),
+    "agnews": ("noisyagnews_minilm.npz", "y_train_clean"),
+    "labelme": ("labelme_vgg.npz", "y_train_clean"),
+}
+
+
+def jobs(sets, folder, seeds, noises=tuple(DIGITS_NOISE)):
     for seed in seeds:
-        for name in DIGITS_NOISE if "digits" in sets else ():
+        for name in noises if "digits" in sets else ():
             yield f"digits {name}", seed, lambda name=name, seed=seed: digits(name, seed)
+        for name, where in NEXT.items() if "next" in sets else ():
+            yield f"{name} asym-40", seed, lambda where=where, seed=seed: next_class(folder, seed, *where)
         if "banking77" in sets:
             yield "banking77 sym-50", seed, lambda seed=seed: banking77(folder, seed)
         if "agnews" in sets:
@@ -84,7 +101,7 @@ def measure(data, seed, params):
     start = time.perf_counter()
     clf = FlywheelClassifier(random_state=seed, **params).fit(X, given)
     seconds = time.perf_counter() - start
-    right = given == true
+    right, second = given == true, clf.decisions_[clf.decisions_["decision"] == "second start"]
     auroc = (lambda s: float(roc_auc_score(right, s))) if not right.all() else (lambda s: None)
     return {
         "test_accuracy": float(clf.score(X_test, y_test)),
@@ -96,6 +113,7 @@ def measure(data, seed, params):
         "n_wrong": int((~right).sum()),
         "calibration_error": expected_calibration_error(clf.clean_proba_, right),
         "undone": int(clf.history_["undone"].sum()),
+        "second_start": next(iter(second["chosen"] + ": " + second["reason"]), None),
         "refurbished_accuracy": float((clf.refurbished_labels_ == true).mean()),
         "seconds": seconds,
     }
@@ -107,15 +125,20 @@ def main():
     parser.add_argument("--data", default=None, help="folder of the embedding sets")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--params", default="{}", help="JSON of FlywheelClassifier parameters; {} = defaults")
+    parser.add_argument("--noises", default=",".join(DIGITS_NOISE), help="of digits")
+    parser.add_argument("--one-start", action="store_true", help="nets never begin again")
     parser.add_argument("--fixed-views", action="store_true", help="keep views as strong as they are at first")
     parser.add_argument("--out", default=None)
     args = parser.parse_args()
     if args.fixed_views:
         view_strength.WEAKEST = view_strength.STRONGEST = 1.0
+    if args.one_start:
+        second_start.NEARLY = float("inf")
     machine = f"{torch.get_num_threads()} threads, {platform.machine()}"
     print(f"torch {torch.__version__}, scikit-learn {sklearn.__version__}, {machine}")
     rows = []
-    for name, seed, load in jobs(args.sets.split(","), args.data, [int(s) for s in args.seeds.split(",")]):
+    seeds = [int(s) for s in args.seeds.split(",")]
+    for name, seed, load in jobs(args.sets.split(","), args.data, seeds, args.noises.split(",")):
         data = load()
         rows.append({"set": name, "seed": seed} | measure(data, seed, json.loads(args.params)))
         if name.startswith("digits"):

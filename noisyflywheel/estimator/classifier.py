@@ -47,7 +47,8 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
     n_cycles : "auto" or int >= 1, default="auto"
         Cycles; one cycle is one pass over the data with each network. "auto" is 100 without folds,
         and with them 16; half as many beyond 30,000 rows, and with nets of your own. With folds, up to 5,000
-        rows, 8 more follow where many labels of unseen rows were won (`noisyflywheel.loop.rounds`).
+        rows, 8 more follow where many labels of unseen rows were won (`noisyflywheel.loop.rounds`). Of the 100 on
+        vectors, the nets may begin again after 30 (`noisyflywheel.loop.second_start`).
     n_folds : "auto" or int >= 1, default="auto"
         Above 1, default nets on vectors are stacks of members, each trained without its own fold of the rows, and
         every E-step asks the members that have not seen a row (`noisyflywheel.loop.out_of_fold`). 1 is one net on all

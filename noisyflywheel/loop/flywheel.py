@@ -257,23 +257,3 @@ class Flywheel(FlywheelParts):
             self.go_back_to(beginning | {"second_start": second.begun(s.cycle)})
             s.transition, s.corruption = known
             self._set_eps(rows)
-
-    # ---- rounds
-
-    @property
-    def n_rounds(self) -> int:
-        """Rounds of cycles begun so far."""
-        return 1
-
-    @property
-    def n_cycles_of_round(self) -> int:
-        """Cycles of the last round."""
-        return self.settings.n_cycles
-
-    def undo_round(self) -> bool:
-        """After the last cycle of a round: go back to the round before, if that was better; whether it was."""
-        return False
-
-    def begin_round(self) -> bool:
-        """After the last cycle of a round: whether another round is worth it; it begins then."""
-        return False

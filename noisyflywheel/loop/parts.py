@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from noisyflywheel.data import balanced_rows, rows_a_batch
-from noisyflywheel.loop import main_em
 from noisyflywheel.loop.decide import Decision
 from noisyflywheel.loop.loader import ViewLoader
-from noisyflywheel.loop.schedules import HOLD, cr_weight_of_cycle, learning_rate_share
+from noisyflywheel.loop.plans import FlywheelPlans
 from noisyflywheel.loop.second_start import SecondStart
 from noisyflywheel.loop.state import FlywheelState, Settings
 from noisyflywheel.loop.view_strength import Unseen, last_strength, next_strength
@@ -23,7 +22,7 @@ from noisyflywheel.nets.features import make_head
 from noisyflywheel.nets.trainer import Trainer
 
 
-class FlywheelParts:
+class FlywheelParts(FlywheelPlans):
     """The parts of a `noisyflywheel.loop.flywheel.Flywheel`, without what it does with them.
 
     Parameters
@@ -43,8 +42,6 @@ class FlywheelParts:
     """
 
     is_guarded = True
-    hold = HOLD
-    """Share of the cycles of nets on vectors before their learning rate's cosine."""
     position: Tensor | None = None
     """Where each row of the caller is among the rows: (n,), int64; None where the order is the caller's."""
 
@@ -72,32 +69,7 @@ class FlywheelParts:
         self.head = self._projection_head()
         self._average_weights()
 
-    # ---- plans
-
-    @property
-    def _n_in_all(self) -> int:
-        """Cycles since the nets began, or began again, those of an earlier fit that this one continues included."""
-        return self.state.cycle - self.second_start.at
-
-    @property
-    def _planned_in_all(self) -> int:
-        """What `_n_in_all` is at the end."""
-        return self.first_cycle + self.settings.n_cycles - self.second_start.at
-
-    @property
-    def n_since_start(self) -> int:
-        """Cycles of this fit since the nets began, or began again."""
-        return self.state.cycle - max(self.first_cycle, self.second_start.at)
-
-    def cr_weight(self) -> float:
-        """lambda of this cycle."""
-        return cr_weight_of_cycle(self._n_in_all, self.settings.cr_weight, self.settings.cr_ramp)
-
-    def _schedule_learning_rates(self) -> None:
-        """Cosine annealing over all cycles, those of an earlier fit that this one continues included."""
-        share = learning_rate_share(self._n_in_all, self._planned_in_all, self.hold if self.loader.vectors else 0.0)
-        for trainer in self.trainers:
-            trainer.scale_lr(share)
+    # ---- rows
 
     def _draw_rows(self) -> Tensor:
         """The rows of this cycle: all, or ``cycle_size`` class-balanced ones."""
@@ -105,36 +77,6 @@ class FlywheelParts:
         if size is None:
             return self.all_rows
         return self.all_rows[balanced_rows(self.given[self.all_rows], self.n_classes, size, self.loader.order)]
-
-    def _holds_gamma(self) -> bool:
-        """Whether gamma is still the agreement of f with the given labels, as after the warm-up (Sec. 4.1).
-
-        Until the regularizer has its weight g explains wrong labels nearly as well as right ones, above all those that
-        depend on the class, and the mean of q runs to 1: the trivial solution of Sec. 3.1.
-        """
-        settings = self.settings
-        return settings.calibrate == "auto" and settings.refurbish and self._n_in_all < settings.cr_ramp
-
-    def _calibrates(self, log_g: Tensor, f_prob: Tensor) -> bool:
-        """Whether g is tempered: always, never, or where it is surer than its agreement with f warrants.
-
-        Nets whose weights are averaged are compared from the first cycle on; others sway, and with them their
-        agreement, until the regularizer has its weight.
-        """
-        if self.settings.calibrate != "auto":
-            return bool(self.settings.calibrate)
-        return self._has_settled() and main_em.is_overconfident(log_g, f_prob)
-
-    def _has_settled(self) -> bool:
-        """Whether "auto" may temper g in this cycle."""
-        settings = self.settings
-        settled = settings.average_epochs > 0 or self.n_since_start >= settings.cr_ramp
-        return settings.refurbish and settled
-
-    @property
-    def _aligns(self) -> bool:
-        """Whether f's guess is aligned with the shares of the given labels in this cycle."""
-        return self._n_in_all < self.settings.distribution_alignment * self._planned_in_all
 
     def _weights_of(self, rows: Tensor) -> Tensor | None:
         return None if self.sample_weight is None else self.sample_weight[rows]
@@ -267,6 +209,26 @@ class FlywheelParts:
                 f"warm_start=True goes on with the nets of the last fit, which had another {name} "
                 f"(now {getattr(self.settings, name)!r}): set it back, or set warm_start=False to fit anew."
             )
+
+    # ---- rounds
+
+    @property
+    def n_rounds(self) -> int:
+        """Rounds of cycles begun so far."""
+        return 1
+
+    @property
+    def n_cycles_of_round(self) -> int:
+        """Cycles of the last round."""
+        return self.settings.n_cycles
+
+    def undo_round(self) -> bool:
+        """After the last cycle of a round: go back to the round before, if that was better; whether it was."""
+        return False
+
+    def begin_round(self) -> bool:
+        """After the last cycle of a round: whether another round is worth it; it begins then."""
+        return False
 
 
 def rows_above_zero(given: Tensor, sample_weight: Tensor | None) -> Tensor:

@@ -1,16 +1,21 @@
 """The second start: by hand when there is one, then runs of tables that begin again and go on from any checkpoint."""
 
+import math
+
 import pytest
 import torch
-from tables import F_PROB, GIVEN, WEIGHTS, K, N, flywheel, logits_of
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from tables import GIVEN, WEIGHTS, K, logits_of
 from test_run import Kept, Task, figures, run
 from torch.testing import assert_close
 
-from noisyflywheel import em
+from noisyflywheel import FlywheelClassifier, em
 from noisyflywheel.estimator.defaults import AUTO_VECTORS, make_settings
 from noisyflywheel.loop import second_start as module
 from noisyflywheel.loop.second_start import NEARLY, SecondStart, rival_frequency
 from noisyflywheel.loop.state import Settings
+from noisyflywheel.noise import asymmetric
 
 FIRST, ALL = 3, 8
 T = torch.tensor([[0.5, 0.4, 0.1], [0.1, 0.8, 0.1], [0.6, 0.1, 0.3]], dtype=torch.float64)
@@ -209,5 +214,13 @@ def test_a_group_with_more_wrong_labels_finds_its_class():
     assert shares["unknown"] < 0.4 < 0.5 < shares["known"]
 
 
-def test_tables_have_what_the_runs_need():
-    assert F_PROB.shape == (N, K) and flywheel(n_first_cycles=2).second_start.n_first == 2
+@pytest.mark.slow
+def test_digits_with_two_labels_in_five_of_the_next_class(monkeypatch):
+    X, y = load_digits(return_X_y=True)
+    train, test, y_train, y_test = train_test_split(X, y, test_size=0.3, stratify=y, random_state=1)
+    given = asymmetric(y_train, 0.4, random_state=1)
+    twice = FlywheelClassifier(random_state=1).fit(train, given)
+    assert twice.decisions_.set_index("decision").chosen["second start"] == "after cycle 30"
+    monkeypatch.setattr(module, "NEARLY", math.inf)
+    once = FlywheelClassifier(random_state=1).fit(train, given)
+    assert twice.score(test, y_test) > once.score(test, y_test) + 0.01
