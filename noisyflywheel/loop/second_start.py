@@ -22,9 +22,9 @@ FIRST_SHARE = 0.3
 KEPT = 10
 """Cycles after it that keep T and T_c as they were: f is unsure in these, and so would they be."""
 
-NEARLY = 0.5
-"""How frequent the first wrong label of a class has to be, beside the right one, in the mean over the rows: of twenty
-rows that are alike one group in ten then has no more right labels than such wrong ones."""
+NEARLY = 0.4
+"""From this `rival_frequency` on: one in thirty groups of twenty rows that have the right label or the first wrong one
+then has no more of the right ones, one in four where two labels in five are wrong."""
 
 
 class SecondStart:
@@ -80,7 +80,7 @@ class SecondStart:
         """A row of ``decisions_``, where it was decided."""
         if self.frequency is None:
             return None
-        reason = f"the first wrong label of a class is {self.frequency:.2f} times as frequent as the right one"
+        reason = f"wrong labels of a class gather on one: {self.frequency:.2f} of its right ones"
         return Decision("second start", f"after cycle {self.at}" if self.at else "none", reason)
 
     def state_dict(self) -> dict[str, Any]:
@@ -93,11 +93,17 @@ class SecondStart:
 
 
 def rival_frequency(transition: Tensor, labels: Tensor, sample_weight: Tensor | None = None) -> float:
-    """How frequent the first wrong label is beside the right one, at most 1, in the mean over ``labels`` (B,).
+    """How much more frequent the first wrong label is than the other wrong ones, beside the right one, at most 1.
 
+    In the mean over ``labels`` (B,); 0 for errors that favour no class, and for two classes, which have no others.
     ``transition`` has shape (K, K), rows = true class, ``sample_weight`` (B,).
     """
+    n_others = len(transition) - 2
+    if n_others < 1:
+        return 0.0
     right = transition.diagonal()
-    wrong = (transition - right.diag()).amax(1)
+    wrong = transition - right.diag()
+    first = wrong.amax(1)
+    more = first - (wrong.sum(1) - first) / n_others
     counts = class_counts(labels, len(right), sample_weight).to(right.dtype)
-    return float(counts @ (wrong / right.clamp_min(1e-12)).clamp_max(1.0) / counts.sum())  # sync: one scalar a fit
+    return float(counts @ (more / right.clamp_min(1e-12)).clamp_max(1.0) / counts.sum())  # sync: one scalar a fit

@@ -25,11 +25,15 @@ T = torch.tensor([[0.5, 0.4, 0.1], [0.1, 0.8, 0.1], [0.6, 0.1, 0.3]], dtype=torc
 
 
 def test_how_frequent_the_first_wrong_label_is():
-    assert rival_frequency(T, torch.tensor([0, 0, 0])) == pytest.approx(0.8)
-    assert rival_frequency(T, torch.tensor([1])) == pytest.approx(1 / 8)
-    assert rival_frequency(T, torch.tensor([2])) == 1.0, "not 2: the class is swapped already"
-    assert rival_frequency(T, torch.tensor([0, 0, 1, 2])) == pytest.approx((2 * 0.8 + 1 / 8 + 1) / 4)
+    assert rival_frequency(T, torch.tensor([0, 0, 0])) == pytest.approx((0.4 - 0.1) / 0.5)
+    assert rival_frequency(T, torch.tensor([1])) == pytest.approx(0)
+    assert rival_frequency(T, torch.tensor([2])) == 1.0, "not 5/3: more wrong labels than right ones"
+    assert rival_frequency(T, torch.tensor([0, 0, 1, 2])) == pytest.approx((2 * 0.6 + 1) / 4)
     assert rival_frequency(torch.eye(K, dtype=torch.float64), GIVEN) == 0.0
+
+
+def test_two_classes_have_no_label_that_is_wrong_more_often_than_others():
+    assert rival_frequency(torch.tensor([[0.6, 0.4], [0.1, 0.9]], dtype=torch.float64), torch.tensor([0, 1])) == 0.0
 
 
 def test_a_weight_counts_as_a_repetition():
@@ -38,7 +42,7 @@ def test_a_weight_counts_as_a_repetition():
 
 
 @pytest.mark.parametrize(("frequency", "begins"), [(NEARLY, True), (NEARLY - 1e-9, False)])
-def test_it_begins_again_where_a_wrong_label_is_half_as_frequent(frequency, begins):
+def test_it_begins_again_where_a_wrong_label_is_frequent(frequency, begins):
     made = SecondStart(FIRST)
     made.remember(lambda: {"of": "the warm-up"})
     assert [cycle for cycle in range(9) if made.is_due(cycle)] == [FIRST]
@@ -146,7 +150,7 @@ def test_where_labels_are_right_the_run_is_what_it_was():
     assert figures(made.history) == figures(usual.history)
     made.flywheel.close()
     found = made.flywheel.decisions[-1]
-    assert (found.decision, found.chosen) == ("second start", "none") and "times as frequent" in found.reason
+    assert (found.decision, found.chosen) == ("second start", "none") and "gather on one: 0." in found.reason
 
 
 def test_what_was_decided_is_among_the_decisions(nearly):
