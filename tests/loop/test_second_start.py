@@ -32,6 +32,18 @@ def test_how_frequent_the_first_wrong_label_is():
     assert rival_frequency(torch.eye(K, dtype=torch.float64), GIVEN) == 0.0
 
 
+def test_other_wrong_labels_count_as_their_mean():
+    row = torch.tensor([0.5, 0.3, 0.15, 0.05], dtype=torch.float64)
+    of_four = torch.stack([row, *torch.eye(4, dtype=torch.float64)[1:]])
+    frequency = rival_frequency(of_four, torch.tensor([0]))
+    assert isinstance(frequency, float) and frequency == pytest.approx((0.3 - 0.1) / 0.5)
+
+
+def test_a_class_without_right_labels_is_as_its_wrong_ones_are():
+    even = torch.tensor([[0.0, 0.5, 0.5], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
+    assert rival_frequency(even, torch.tensor([0])) == 0.0, "no number, were it divided by 0"
+
+
 def test_two_classes_have_no_label_that_is_wrong_more_often_than_others():
     assert rival_frequency(torch.tensor([[0.6, 0.4], [0.1, 0.9]], dtype=torch.float64), torch.tensor([0, 1])) == 0.0
 
@@ -48,6 +60,20 @@ def test_it_begins_again_where_a_wrong_label_is_frequent(frequency, begins):
     assert [cycle for cycle in range(9) if made.is_due(cycle)] == [FIRST]
     assert made.decide(frequency) == ({"of": "the warm-up"} if begins else None)
     assert made.beginning is None and not made.is_due(FIRST), "decided once"
+
+
+def test_the_bound_is_passed_where_two_labels_in_five_are_the_next_class_but_not_by_one_in_four():
+    assert 0.25 / 0.75 < NEARLY < 0.4 / 0.6
+
+
+def test_what_was_saved_does_not_change():
+    made = SecondStart(FIRST)
+    made.remember(dict)
+    saved = made.state_dict()
+    made.decide(1.0)
+    assert saved["beginning"] == {} and saved["frequency"] is None
+    made.load_state_dict(saved)
+    assert made.is_due(FIRST)
 
 
 def test_nothing_is_remembered_where_there_is_no_second_start():
