@@ -2,7 +2,8 @@
 
 Where a classifier is surest it is nearly always right, and disagrees with given labels because these are wrong; over
 all rows it also makes errors of its own. Its agreement with labels of unseen rows, as a share of that on the surest of
-them, both less what chance gives, is therefore about its accuracy: wrong labels lower both alike.
+them, both less what chance gives, is therefore about its accuracy: wrong labels lower both alike. The surest are those
+of each class that it predicts: the surest of all are of classes with few wrong labels, where these are not all alike.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ N_TREES, ROWS_A_LEAF = 200, 3
 N_PARTS, MOST_COLUMNS = 5, 512
 """Parts of the rows that the linear classifier leaves out in turn; more columns than this are projected for it."""
 
-SUREST, FEWEST = 0.1, 30
-"""Share of the rows whose predictions are the surest, and how many these are at least."""
+SUREST, FEWEST, FEWEST_OF_A_CLASS = 0.1, 30, 3
+"""Share of the rows whose predictions are the surest, how many these are at least, and how many of each class."""
 
 
 class Separability(NamedTuple):
@@ -66,17 +67,31 @@ def separability(x: Tensor, given: Tensor) -> Separability:
 
 def of_predictions(prob: Tensor, labels: Tensor) -> Separability:
     """Of predictions (n, K) of rows labelled (n,) that a classifier has not seen."""
-    right = (prob.argmax(1) == labels).double()
+    right, weight = (prob.argmax(1) == labels).double(), weights_of_surest(prob)
     chance = float((labels.bincount() / len(labels)).square().sum())
-    surest = prob.amax(1).argsort(descending=True, stable=True)[: max(FEWEST, int(SUREST * len(labels)))]
-    agreement, among_surest = float(right.mean()), float(right[surest].mean())
+    agreement, among_surest = float(right.mean()), float(weight @ right)
     surely = max(among_surest - chance, 1e-3)
     value = max(agreement - chance, 0.0) / surely
-    spread, of_surest = (
-        share * (1 - share) / n for share, n in ((agreement, len(labels)), (among_surest, len(surest)))
-    )
-    error = (spread + value**2 * of_surest) ** 0.5 / surely
+    spread, of_surest = agreement * (1 - agreement) / len(labels), among_surest * (1 - among_surest)
+    error = (spread + value**2 * of_surest * float(weight.square().sum())) ** 0.5 / surely
     return Separability(agreement, among_surest, value, error)
+
+
+def weights_of_surest(prob: Tensor) -> Tensor:
+    """What a row counts in a mean over the surest of each class that is predicted, as frequent as this one is: (n,).
+
+    0 for rows that are not among these; the sum is 1.
+    """
+    sure, predicted = prob.max(1)
+    order = sure.argsort(descending=True, stable=True)
+    of_class = torch.nn.functional.one_hot(predicted[order])
+    n_of_class = of_class.sum(0)
+    n_surest = (n_of_class * max(SUREST, FEWEST / len(prob))).round().long().clamp_min(FEWEST_OF_A_CLASS)
+    n_surest = n_surest.minimum(n_of_class)
+    place = of_class.cumsum(0).gather(1, predicted[order, None]).squeeze(1)  # among those of its class, from 1
+    own, weight = predicted[order], torch.zeros(len(prob), dtype=torch.float64)
+    weight[order] = (place <= n_surest[own]) * (n_of_class[own] / (len(prob) * n_surest[own])).double()
+    return weight
 
 
 def by_forest(x: Tensor, labels: Tensor) -> Tensor:
