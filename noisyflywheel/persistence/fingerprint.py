@@ -53,7 +53,8 @@ def fit_key(data: str, parameters: str) -> str:
 
 def _describe_blocks(rows: LazyRows) -> list[Any]:
     """Shape and dtype of rows on disk, and hashes of their blocks."""
-    return [rows.array.shape, str(rows.array.dtype), [joblib.hash(np.ascontiguousarray(block)) for block in rows.blocks()]]
+    hashes = [joblib.hash(np.ascontiguousarray(block)) for block in rows.blocks()]
+    return [rows.array.shape, str(rows.array.dtype), hashes]
 
 
 def _describe_items(dataset: Any) -> list[Any]:
