@@ -87,8 +87,9 @@ def test_workers_read_all_but_a_few_rows_and_are_gone_after_the_fit():
     assert readers[1] >= there + len(X) - 2 and not children() - before
 
 
-def test_ctrl_c_in_a_terminal_which_ends_the_workers_too_leaves_the_last_whole_cycle():
+def test_ctrl_c_in_a_terminal_which_ends_the_workers_too_leaves_the_last_whole_cycle(monkeypatch):
     """A RuntimeError told of workers that had exited, and nothing was fitted."""
+    monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.5)  # a wait for workers at their end
 
     def interrupt(flywheel, row):
         if row["cycle"] == 2:
