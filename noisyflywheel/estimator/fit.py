@@ -102,6 +102,7 @@ def fit_in_run(job: FitJob, run: FlywheelRun, task: FitTask, instead: int | None
             run.flywheel.start_cycles()
     except KeyboardInterrupt as error:
         run.ranks.leave(error)  # each rank has all there is
+        run.flywheel.loader.source.close()  # a terminal's Ctrl-C ends workers too; there will be others
         if run.history:
             run.back_to_good()
         try:

@@ -112,7 +112,8 @@ def by_linear_discriminant(x: Tensor, labels: Tensor) -> Tensor:
     """
     columns: Any = x.double().numpy()
     if x.shape[1] > MOST_COLUMNS:
-        columns = GaussianRandomProjection(MOST_COLUMNS, random_state=0).fit_transform(columns)
+        projection = GaussianRandomProjection(MOST_COLUMNS, random_state=0).set_output(transform="default")
+        columns = projection.fit_transform(columns)
     prob = torch.zeros(len(x), int(labels.max()) + 1, dtype=torch.float64)
     part = torch.randperm(len(x), generator=torch.Generator().manual_seed(0)) % N_PARTS
     for i in range(N_PARTS):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from sklearn import config_context
 from sklearn.datasets import load_digits
 
 from noisyflywheel import FlywheelClassifier
@@ -150,3 +151,11 @@ def test_the_fit_decides_by_its_labels():
     clf = FlywheelClassifier(n_warmup_epochs=1, n_cycles=1, random_state=0).fit(x.numpy(), y.numpy())
     first = clf.decisions_.iloc[0]
     assert (first.decision, first.chosen) == ("n_folds", "5") and first.candidate == "all rows"
+
+
+def test_wide_rows_whatever_scikit_learn_is_set_to_give():
+    """Projected rows were a DataFrame, which has no numbers for rows."""
+    x, labels = blobs(2.0, n=80, d=rooms.MOST_COLUMNS + 1)
+    expected = rooms.by_linear_discriminant(x, labels)
+    with config_context(transform_output="pandas"):
+        assert torch.equal(rooms.by_linear_discriminant(x, labels), expected)
