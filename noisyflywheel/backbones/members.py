@@ -11,6 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from noisyflywheel.backbones.encodings import PiecewiseLinear, QuantileScale, bins_of_a_column
+from noisyflywheel.em.sharpness import divided_out
+
+HARDLY = 0.01
+"""Share of wrong labels, in each class, below which no T is divided out of predictions."""
 
 
 class Family(nn.Module):
@@ -92,7 +96,7 @@ class FoldedMLP(nn.Module):
     One family of members sees columns on a quantile scale, the other these and piecewise-linear bins of them; each
     member may weigh them (`weigh`). In training mode ``forward`` gives the logits of every member; in eval mode the
     logarithm of their mean probability, mixed with that of members kept from the end of the warm-up (`keep`), which are
-    not trained.
+    not trained (`mix_in_kept`).
 
     Parameters
     ----------
@@ -110,9 +114,17 @@ class FoldedMLP(nn.Module):
     only_own : bool, default=False
         Whether a step of training sends each member only the rows that it trains on: with two folds half the work of
         all rows, with more folds hardly less. The gradient is the same, dropout draws other masks.
+
+    Attributes
+    ----------
+    kept_share : Tensor of shape ()
+        Weight of the kept members in predictions, 0 at first.
+    kept_division : Tensor of shape (n_classes, n_classes)
+        T, rows = true class, that is divided out of what they say of the given labels; the identity at first.
     """
 
     kept_share: Tensor
+    kept_division: Tensor
 
     def __init__(
         self,
@@ -134,6 +146,22 @@ class FoldedMLP(nn.Module):
         self.kept: Any = nn.ModuleList(Family(n_folds, n, n_classes, width, 0.0) for n in inputs * 2)
         self.kept.requires_grad_(False)
         self.register_buffer("kept_share", torch.zeros(()))
+        self.register_buffer("kept_division", torch.eye(n_classes))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Kept members pickled before a T was divided out say what they say."""
+        super().__setstate__(state)
+        self._buffers.setdefault("kept_division", torch.eye(self.n_classes, device=self.kept_share.device))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """That of Module; an earlier version divided by nothing."""
+        state_dict.setdefault(f"{prefix}kept_division", torch.eye(self.n_classes))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    @property
+    def n_classes(self) -> int:
+        """K."""
+        return self.families[0].w3.shape[2]
 
     @property
     def n_members(self) -> int:
@@ -175,8 +203,13 @@ class FoldedMLP(nn.Module):
         prob = logits.softmax(-1).mean(0)
         if bool(self.kept_share > 0):  # sync: one scalar a forward, in prediction only
             kept = torch.cat([family(part) for family, part in zip(self.kept, encoded * 2, strict=True)])
-            prob = torch.lerp(prob, kept.softmax(-1).mean(0), self.kept_share)
+            prob = torch.lerp(prob, self.of_kept(kept.softmax(-1).mean(0)), self.kept_share)
         return prob.clamp_min(1e-30).log()
+
+    def of_kept(self, prob: Tensor) -> Tensor:
+        """Distribution of the true class (B, K), from what the kept members say of the given label."""
+        most = (1 - self.kept_division.diagonal()).amax()
+        return divided_out(prob, self.kept_division) if bool(most >= HARDLY) else prob  # sync: as in `forward`
 
     def _of_own_rows(self, x: Tensor, trains: Tensor) -> Tensor:
         """Logits (M, B, K) where a member trains on a row; 0, or what was computed to fill up, elsewhere."""
@@ -194,6 +227,12 @@ class FoldedMLP(nn.Module):
         families = self.kept if kept else self.families
         parts = own * 2 if kept else own
         return torch.cat([family.apart(part) for family, part in zip(families, parts, strict=True)])
+
+    @torch.no_grad()
+    def mix_in_kept(self, share: float | Tensor, division: Tensor | None = None) -> None:
+        """Give the kept members a ``share`` of predictions, and the T (K, K) to divide out; None: the identity."""
+        self.kept_share.fill_(share)
+        self.kept_division.copy_(torch.eye(len(self.kept_division)) if division is None else division)
 
     @torch.no_grad()
     def keep(self, family: int) -> None:

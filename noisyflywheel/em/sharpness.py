@@ -102,6 +102,8 @@ class Explanation(NamedTuple):
     transition: Tensor
     score: Tensor
     """Log-likelihood of the given labels and logarithm of the prior: scalar."""
+    divides: bool = False
+    """Whether the guess is what is left of a prediction when T is divided out."""
 
 
 class AveragedPosterior(NamedTuple):
@@ -136,6 +138,17 @@ def averaged_posterior(
     -------
     AveragedPosterior
     """
+    return posterior_and_division(prob, given, sample_weight, temperatures)[0]
+
+
+def posterior_and_division(
+    prob: Tensor, given: Tensor, sample_weight: Tensor | None = None, temperatures: Sequence[float] = (1.0,)
+) -> tuple[AveragedPosterior, Tensor]:
+    """`averaged_posterior`, and the T to divide out of predictions of other rows: (K, K), float64, rows = true class.
+
+    This is the mean over the explanations, of which those that only make predictions sharper or flatter divide by
+    nothing.
+    """
     p = prob.double().clamp_min(1e-12)
     p = p / p.sum(1, keepdim=True)
     part = some_of(p, given)
@@ -150,8 +163,11 @@ def averaged_posterior(
         of_all = explanation.guess(p)
         guess += s * of_all
         refurbished += s * posterior_through(of_all, explanation.transition, given)
-    T = torch.einsum("t,tij->ij", share, torch.stack([explanation.transition for explanation in found]))
-    return AveragedPosterior(refurbished, T, guess)
+    matrices = torch.stack([explanation.transition for explanation in found])
+    divides = torch.tensor([explanation.divides for explanation in found], device=share.device)
+    nothing = torch.eye(p.shape[1], dtype=p.dtype, device=p.device) * share[~divides].sum()
+    division = torch.einsum("t,tij->ij", share[divides], matrices[divides]) + nothing
+    return AveragedPosterior(refurbished, torch.einsum("t,tij->ij", share, matrices), guess), division
 
 
 def some_of(p: Tensor, given: Tensor) -> slice | Tensor:
@@ -190,7 +206,7 @@ def without_anchors(
         scores = likelihoods(divided_out(p, T), T, given, weight, temperatures) + prior
         at = int(scores.argmax()) if len(scores) > 1 else 0  # sync: one scalar
         guess = partial(divided_at, T=T, temperature=temperatures[at])
-        yield Explanation(guess, T, scores[at] - CHEAPER * share)
+        yield Explanation(guess, T, scores[at] - CHEAPER * share, divides=True)
 
 
 def likelihoods(p: Tensor, T: Tensor, given: Tensor, weight: Tensor, temperatures: Sequence[float]) -> Tensor:

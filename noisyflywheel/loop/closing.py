@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from noisyflywheel import em
+from noisyflywheel.em.sharpness import posterior_and_division
 from noisyflywheel.loop.state import FlywheelState
 
 BAYES_SHARE = 0.3
@@ -34,6 +35,8 @@ class Closing(NamedTuple):
     """T_c: (K, K), rows = true class."""
     clean_rate: float
     """gamma."""
+    division: Tensor | None = None
+    """T to divide out of the predictions that this was found from, where these are of unseen rows: (K, K)."""
 
 
 def close_cycles(state: FlywheelState, sample_weight: Tensor | None = None) -> Closing:
@@ -96,14 +99,14 @@ def close_unseen(
     of_refurbished : bool
         Whether the nets were trained on refurbished labels.
     """
-    refurbished, T, _ = em.averaged_posterior(prob, given, sample_weight)
+    (refurbished, T, _), division = posterior_and_division(prob, given, sample_weight)
     posterior = refurbished.gather(1, given[:, None]).squeeze(1)
     quality = prob.double().gather(1, given[:, None]).squeeze(1)
     if not of_refurbished:
         quality = torch.sigmoid((log_odds(quality) + log_odds(posterior)) / 2)
     confidence, predicted = prob.max(1)
     clean_rate = float(em.main.weighted_average(posterior, sample_weight))
-    return Closing(predicted, confidence, refurbished, quality, posterior, T, corruption, clean_rate)
+    return Closing(predicted, confidence, refurbished, quality, posterior, T, corruption, clean_rate, division)
 
 
 def mixed(after: Closing, before: Closing, share: float, f_prob: Tensor) -> Closing:

@@ -94,9 +94,9 @@ class FoldedParts(FlywheelParts):
 
     def _of_all(self, trainer: Trainer, rows: Tensor, kept: bool) -> Tensor:
         """Probabilities of some rows (n,) by all members together, or by all kept ones: (n, K)."""
-        share: Any = trainer.net.module_.kept_share
-        before = share.clone()
-        share.fill_(float(kept))
+        module: Any = trainer.net.module_
+        before = module.kept_share.clone(), module.kept_division.clone()
+        module.mix_in_kept(float(kept))
         found = self.loader.predict(trainer, rows).exp()
-        share.copy_(before)
+        module.mix_in_kept(*before)
         return found

@@ -8,6 +8,7 @@ from torch.testing import assert_close
 
 from noisyflywheel.backbones import FoldedMLP
 from noisyflywheel.em.losses import cross_entropy
+from noisyflywheel.em.sharpness import divided_out
 
 D, K, FOLDS = 3, 4, 2
 
@@ -148,3 +149,39 @@ def test_kept_members_are_not_trained():
     module(torch.randn(7, D)).sum().backward()
     assert all(p.grad is None for p in module.kept.parameters())
     assert all(p.grad is not None for p in module.families.parameters())
+
+
+def test_what_kept_members_say_of_labels_becomes_what_it_says_of_classes():
+    """Their prediction is divided by T, those of the members that train are not."""
+    module, x = made().eval(), torch.randn(7, D)
+    module.keep(0), module.keep(1), module.keep_of(module)
+    module.families.load_state_dict(made().families.state_dict())
+    before, T = module(x), torch.eye(K) * 0.7 + 0.3 * torch.eye(K).roll(1, 1)
+    kept = module.apart(x.expand(2 * FOLDS, *x.shape), kept=True).softmax(-1).mean(0)
+    module.mix_in_kept(0.4, T)
+    assert_close(module(x).exp(), torch.lerp(before.exp(), divided_out(kept, T), 0.4))
+    assert not torch.allclose(module.of_kept(kept), kept, atol=0.01)
+    module.mix_in_kept(1.0)
+    assert_close(module(x).exp(), kept)
+    assert torch.equal(module.kept_division, torch.eye(K))
+
+
+def test_next_to_no_wrong_labels_are_not_divided_out():
+    module, prob = made(), torch.rand(5, K).softmax(1)
+    for wrong, divides in ((0.009, False), (0.011, True)):
+        T = torch.eye(K)
+        T[1] = torch.tensor([0, 1 - wrong, wrong, 0])
+        module.mix_in_kept(1.0, T)
+        assert torch.equal(module.of_kept(prob), prob) is not divides
+
+
+def test_members_of_before_say_what_they_said():
+    """Pickles and state dicts that have no T for the kept members."""
+    old, x = made().eval(), torch.randn(7, D)
+    state = {name: value for name, value in old.state_dict().items() if name != "kept_division"}
+    new = made().eval()
+    new.mix_in_kept(0.5, torch.full((K, K), 0.25))
+    new.load_state_dict(state)
+    assert torch.equal(new(x), old(x)) and torch.equal(new.kept_division, torch.eye(K))
+    del old._buffers["kept_division"]
+    assert torch.equal(pickle.loads(pickle.dumps(old)).kept_division, torch.eye(K))

@@ -88,6 +88,23 @@ def test_rows_sum_to_1_whatever_is_impossible():
     assert em.averaged_posterior(prob.float(), given)[0].dtype == torch.float64
 
 
+def test_what_is_divided_out_is_the_mean_over_explanations(monkeypatch):
+    """Two temperatures divide by nothing; the matrices of the others count by their likelihood and prior."""
+    prob, given = double([0.8, 0.2], [0.4, 0.6]), torch.tensor([0, 1])
+    T, other = double([0.6, 0.4], [0.0, 1.0]), double([0.9, 0.1], [0.2, 0.8])
+
+    def explained(scores, matrices, divides):
+        both = zip(scores, matrices, strict=True)
+        return [sharpness.Explanation(lambda p: p, m, double(s)[0].log(), divides) for s, m in both]
+
+    monkeypatch.setattr(sharpness, "at_temperatures", lambda *_: iter(explained((1, 2), (T, other), False)))
+    monkeypatch.setattr(sharpness, "without_anchors", lambda *_: iter(explained((3, 4), (T, other), True)))
+    found, division = sharpness.posterior_and_division(prob, given)
+    assert_close(division, 0.3 * torch.eye(2, dtype=torch.float64) + 0.3 * T + 0.4 * other)
+    assert_close(found.transition, 0.4 * T + 0.6 * other)
+    assert_close(found, em.averaged_posterior(prob, given))
+
+
 def test_a_part_of_many_rows_is_enough(monkeypatch):
     prob = torch.softmax(3 * torch.randn(4000, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64), 1)
     given = drawn(prob @ double([0.9, 0.1], [0.3, 0.7]))

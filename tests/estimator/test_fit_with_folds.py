@@ -79,6 +79,15 @@ def test_the_cycles_count_as_much_as_they_are_better(fitted):
     np.testing.assert_allclose(clf.aux_net_.predict_proba(X), clf.predict_proba(X), atol=1e-5)
 
 
+def test_the_warm_up_predicts_the_true_classes_not_the_labels():
+    (X, _, given), (unseen, y, _) = blobs(700, spread=0.6), blobs(2000, seed=9, spread=0.6)
+    clf = FlywheelClassifier(random_state=0, n_warmup_epochs=12, n_cycles=1).fit(X, given)
+    module, found = clf.aux_net_.module_, clf.score(unseen, y)
+    assert float(module.kept_share) > 0.5 and float(module.kept_division[0, 1]) > 0.02
+    module.mix_in_kept(module.kept_share.clone())  # as they say it
+    assert found > clf.score(unseen, y) + 0.005
+
+
 def test_saved_and_loaded(fitted, tmp_path):
     clf, X, *_ = fitted
     clf.save(tmp_path / "model")

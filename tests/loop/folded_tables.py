@@ -5,6 +5,7 @@ from skorch import NeuralNetClassifier
 from tables import GIVEN, K, N, loader, settings
 from torch import nn
 
+from noisyflywheel.backbones.members import FoldedMLP
 from noisyflywheel.loop.out_of_fold import OutOfFoldFlywheel
 from noisyflywheel.nets import Trainer, prepare_net
 
@@ -21,13 +22,16 @@ class Tables(nn.Module):
         self.logits = nn.Parameter(torch.randn(M, N, K, generator=torch.Generator().manual_seed(0)))
         self.register_buffer("kept", torch.zeros(2 * M, N, K))
         self.register_buffer("kept_share", torch.zeros(()))
+        self.register_buffer("kept_division", torch.eye(K))
 
     def forward(self, x):
         logits = self.logits[:, x[:, 0].long()]
         if self.training:
             return logits
         kept = self.kept[:, x[:, 0].long()].softmax(-1).mean(0)
-        return torch.lerp(logits.softmax(-1).mean(0), kept, self.kept_share).log()
+        return torch.lerp(logits.softmax(-1).mean(0), self.of_kept(kept), self.kept_share).log()
+
+    of_kept, mix_in_kept = FoldedMLP.of_kept, FoldedMLP.mix_in_kept
 
     def apart(self, x, kept=False):
         index = x[..., 0].long()

@@ -11,6 +11,8 @@ from torch import nn
 from torch.testing import assert_close
 
 from noisyflywheel import em
+from noisyflywheel.em.sharpness import divided_out
+from noisyflywheel.loop import closing
 from noisyflywheel.loop.closing import close_unseen, mixed
 from noisyflywheel.loop.decide import compare
 
@@ -220,7 +222,9 @@ def test_resampling_asks_unseen_rows(noise_model):
 
 
 @pytest.mark.parametrize("sample_weight", [None, WEIGHTS])
-def test_the_end_mixes_cycles_and_warm_up_as_sure_as_unseen_labels_are(sample_weight):
+def test_the_end_mixes_cycles_and_warm_up_as_sure_as_unseen_labels_are(sample_weight, monkeypatch):
+    T = torch.tensor([[0.7, 0.3, 0.0], [0.0, 1.0, 0.0], [0.1, 0.0, 0.9]], dtype=torch.float64)
+    monkeypatch.setattr(closing, "posterior_and_division", lambda *args: (em.averaged_posterior(*args), T))
     made = at_first_cycle(sample_weight=sample_weight)
     for right in (0, 1, 2, 3, 4, 5):  # f has become better on these rows
         made.aux.net.module_.logits.data[:, right, GIVEN[right]] += 9.0
@@ -233,10 +237,13 @@ def test_the_end_mixes_cycles_and_warm_up_as_sure_as_unseen_labels_are(sample_we
     assert prediction.chosen == labels.chosen == "cycles" and 0.5 < prediction.share < labels.share < 1
     for one, other in zip(made.decisions[1:], (prediction, labels), strict=True):
         assert one[:9] == other[:9] and one.log_likelihood == pytest.approx(other.log_likelihood)
-    assert float(made.aux.net.module_.kept_share) == pytest.approx(1 - prediction.share)
+    module = made.aux.net.module_
+    assert float(module.kept_share) == pytest.approx(1 - prediction.share)
     judged = (GIVEN, made.state.corruption, sample_weight)
     before, after = close_unseen(early, *judged), close_unseen(f_prob, *judged, of_refurbished=True)
-    expected = mixed(after, before, labels.share, torch.lerp(early, f_prob, prediction.share))
+    assert_close(module.kept_division, T.float())
+    divided = divided_out(early, T.float())
+    expected = mixed(after, before, labels.share, torch.lerp(divided, f_prob, prediction.share))
     for one, other in zip(found, expected, strict=True):
         assert_close(one, other)
 
