@@ -11,11 +11,8 @@ from sklearn.utils import Tags
 from skorch import NeuralNet
 
 from noisyflywheel.estimator.callbacks import CallbackSupportMixin, with_callbacks
-from noisyflywheel.estimator.fit import fit_flywheel, unchanged_unless_fitted
-from noisyflywheel.estimator.fit_job import labelled_rows
-from noisyflywheel.estimator.inputs import check_container, is_dataset
-from noisyflywheel.estimator.labels import labels_of_dataset
-from noisyflywheel.estimator.parameters import check_nested, check_parameters
+from noisyflywheel.estimator.fit import fit_flywheel
+from noisyflywheel.estimator.parameters import check_nested
 from noisyflywheel.estimator.result import FittedMixin
 from noisyflywheel.nets.devices import float32_on_cpu
 from noisyflywheel.nets.parallel import joined
@@ -279,9 +276,5 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
             exception it is as it was before.
         """
         with float32_on_cpu(), joined(self.distributed) as ranks:
-            check_parameters(self.get_params(deep=False))
-            check_container(X)
-            with unchanged_unless_fitted(self):
-                y = labels_of_dataset(X) if y is None and is_dataset(X) else y
-                fit_flywheel(self, labelled_rows(self, X, y, sample_weight), X, y, ranks)
+            fit_flywheel(self, X, y, sample_weight, ranks)
         return self
