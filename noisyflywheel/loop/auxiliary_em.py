@@ -11,6 +11,7 @@ from noisyflywheel import em
 from noisyflywheel.em.counts import class_counts
 from noisyflywheel.em.losses import contrastive_loss, soft_target_cross_entropy
 from noisyflywheel.loop.loader import ViewLoader
+from noisyflywheel.loop.steps import weights_of
 from noisyflywheel.nets.parallel.shares import WHOLE, Shares
 from noisyflywheel.nets.trainer import Batch, Trainer
 
@@ -87,7 +88,7 @@ def m_step(
         for index, *made in loader.batches(rows, trainer.net.batch_size, *views):
             shares = loader.shares(len(index))
             all_views, of_views = shares.in_copies(index, copies), shares.times(copies)
-            w = None if sample_weight is None else sample_weight[..., all_views].float()
+            w = weights_of(sample_weight, all_views)
             q_y = target(all_views)  # (b, K)
             if w is not None and w.ndim == 1:  # Eq. (13) is linear in its target, which MixUp mixes
                 q_y, w = q_y * w[:, None].to(q_y.dtype), None
