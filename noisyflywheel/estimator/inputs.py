@@ -1,4 +1,4 @@
-"""From what callers hand in to rows: X as a tensor or a source."""
+"""X as callers hand it in, checked, and turned into a tensor or a Dataset; a tensor or Dataset as a source."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from noisyflywheel.estimator.sparse import dense_rows
 from noisyflywheel.estimator.tables import has_to_be_encoded, read_missing, read_table, refuse_on_disk
 
 NUMBERS = (np.float64, np.float32, np.float16, *(np.dtype(code).type for code in np.typecodes["AllInteger"]), np.bool_)
-"""Types of 2-D rows that are read as they are; others become the first."""
+"""Types of numbers in 2-D rows that stay as they are until rows become float32; others become float64 first."""
 
 
 def is_dataset(X: Any) -> bool:
@@ -48,7 +48,7 @@ def is_dataset(X: Any) -> bool:
 
 
 def check_container(X: Any) -> None:
-    """Raise TypeError for what skorch's nets take and the flywheel does not: it says what to pass instead."""
+    """Raise TypeError for kinds of X that skorch's nets take and the flywheel does not; says what to pass instead."""
     kind = type(X).__name__
     if isinstance(X, DataLoader):
         raise TypeError(f"X is a {kind}: pass its Dataset, X.dataset. Batches have the batch_size of the nets.")
@@ -160,7 +160,7 @@ def _read_images(estimator: Any, X: Any, reset: bool) -> Tensor:
 
 
 def _read_dataset(estimator: Any, X: Dataset, reset: bool) -> Dataset:
-    """A Dataset is not read here, but for its first item."""
+    """The Dataset itself; of its items only the first is read here, for its shape."""
     n = _num_samples(X)
     if n < (2 if reset else 1):
         raise ValueError(f"Found a Dataset with {n} sample(s) while a minimum of {2 if reset else 1} is required.")
