@@ -26,7 +26,7 @@ class Flywheel(WarmUpSteps):
     """
 
     resample_dtype = torch.float64
-    """In which y^ is found."""
+    """Precision of Eq. (11) in the resampling."""
 
     # ---- Figure 2
 
@@ -174,7 +174,7 @@ class Flywheel(WarmUpSteps):
         return close_cycles(self.state, self.sample_weight)
 
     def _join_rows(self, rows: Tensor) -> None:
-        """f's guess and eps (Eq. 14) of rows that took no part."""
+        """f's guess and eps (Eq. 14) of rows that took no part in the cycles, for the closing E-step."""
         self._keep_guess(rows, align=False)
         if self.settings.refurbish:
             self._set_eps(rows)
@@ -182,14 +182,14 @@ class Flywheel(WarmUpSteps):
     # ---- f's prediction
 
     def _keep_guess(self, rows: Tensor, align: bool) -> None:
-        """Keep f's guess of the true class; ``align`` gives it the class shares of the given labels."""
+        """Keep f's guess of the true class in the state, with ``align`` rescaled by `auxiliary_em.aligned`."""
         guess = auxiliary_em.e_step(self.aux, self.loader, rows, self.n_classes)
         if align:
             guess = auxiliary_em.aligned(guess, self.given[rows], self._weights_of(rows))
         self.state.f_prob[rows] = guess
 
     def _keep_prediction(self, trainer: Trainer, rows: Tensor) -> None:
-        """Keep what a net says of the rows as they are."""
+        """Keep a net's prediction of the rows as they are, without augmentation, in the place of f's guess."""
         self.state.f_prob[rows] = self.loader.predict(trainer, rows).exp()
 
     # ---- before the cycles

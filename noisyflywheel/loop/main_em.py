@@ -16,7 +16,8 @@ from noisyflywheel.loop.steps import Loss, weak_batches
 from noisyflywheel.nets.trainer import Trainer
 
 OVERCONFIDENT = 0.08
-"""Beyond this `overconfidence` g is calibrated: nets that fit their rows end below .05, underfitted ones reach .12."""
+"""Above this `overconfidence` "auto" calibrates g: nets that fit their rows end below .05, those that underfit reach
+.12."""
 
 F_SHARE = 0.5
 """Share of f in the ranking score: both nets together rank wrong labels better than g with a tenth of f does, but for
@@ -60,7 +61,8 @@ def e_step(
     eps : Tensor of shape (B,), float64
         ``p(y~_i | x_i, s_i = 0)``, Eq. (14).
     hold_gamma, calibrate : bool
-        Either takes gamma from the agreement of f with the given labels; the second also tempers g.
+        Either takes the gamma of Eq. (4) from f's agreement with the given labels; ``calibrate`` also gives g the
+        temperature of `em.calibrate`.
     sample_weight : Tensor of shape (B,), optional
         At least 0, of mean about 1.
     """
@@ -105,7 +107,7 @@ class Regularizer(NamedTuple):
 def regularizer(
     labels: Tensor, n_classes: int, cr_weight: float, limit: bool, sample_weight: Tensor | None = None
 ) -> Regularizer:
-    """Prior and lambda for the ``labels`` (B,) of a cycle; ``limit`` holds lambda below what unequal classes allow."""
+    """Prior and lambda for the ``labels`` (B,) of a cycle; ``limit`` lowers lambda as `limited_weight` does."""
     prior = class_prior(labels, n_classes, sample_weight)
     return Regularizer(prior, limited_weight(cr_weight, prior) if limit else torch.as_tensor(cr_weight))
 
