@@ -238,7 +238,22 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
         return tags
 
     def set_params(self, **params: Any) -> FlywheelClassifier:
-        """Set parameters, with double underscores also those of nets and views that were handed in; returns self."""
+        """Set parameters, with double underscores also those of nets and views that were handed in.
+
+        Parameters
+        ----------
+        **params
+            Such as ``n_cycles=10``, ``aux_net__lr=0.01`` or ``views__noise=0.5``.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For a name that is no parameter, or of a net or views that are None or "auto".
+        """
         check_nested(self, params)
         super().set_params(**params)
         return self
