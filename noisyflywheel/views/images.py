@@ -131,7 +131,7 @@ class ImageViews(BaseEstimator):
         return self._make(x, self._draw_crops(len(x), host_generator(generator)), None)
 
     def strong(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Apply the weak view, then `n_ops` RandAugment operations drawn per picture; parameters and result as of `weak`.
+        """Apply the weak view, then `n_ops` RandAugment operations drawn per picture; parameters and result as `weak`.
 
         RandAugment: Cubuk, Zoph, Shlens and Le, NeurIPS 2020.
         """

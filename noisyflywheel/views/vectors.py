@@ -13,8 +13,8 @@ from noisyflywheel.views.tails import signed_exp, signed_log, tail_knee
 
 LOUDEST = 1000.0
 """Features are taken to share a unit (pixels, dimensions of an embedding) where the largest variance is at most so many
-times the median one. Measured: at most 104 on pixels, embeddings and measurements in one unit, at least 45,000 on tables
-of mixed units."""
+times the median one. Measured: at most 104 on pixels, embeddings and measurements in one unit, at least 45,000 on
+tables of mixed units."""
 
 BEYOND_NEIGHBOUR = 1.3
 """How far noise moves a row, in distances to its 5th neighbour."""
