@@ -19,10 +19,10 @@ from noisyflywheel.nets.trainer import Trainer
 
 
 class Flywheel(WarmUpSteps):
-    """Two interlocked EM cycles over two nets (Sec. 3, Figure 2); parameters as of `FlywheelParts`.
+    """Two interlocked EM cycles over two nets (Sec. 3, Figure 2); parameters and attributes as of `FlywheelParts`.
 
     The steps themselves are functions in `main_em` and `auxiliary_em`; here they are put in order, and what they return
-    is put into the state.
+    is put into the state. What is done before the cycles is in `WarmUpSteps`, what changes by plan in `FlywheelPlans`.
     """
 
     resample_dtype = torch.float64

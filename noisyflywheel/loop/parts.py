@@ -39,6 +39,21 @@ class FlywheelParts(FlywheelPlans):
         Validated parameters.
     sample_weight : Tensor of shape (N,), optional
         At least 0, of mean 1 over the rows above 0; the others take no part before `close`.
+
+    Attributes
+    ----------
+    trainers : list of Trainer
+        g and f, or g alone.
+    all_rows : Tensor of shape (B,), int64
+        The rows that take part.
+    training_weights : Tensor of shape (N,) or (M, N), optional
+        Weights of the rows in training: ``sample_weight``, or those of each of the M members of a net with folds.
+    first_cycle : int
+        Cycles of the earlier fit that this one continues.
+    has_held_out : bool
+        Whether nets leave rows out of the warm-up, and so know when to end it.
+    unseen : Unseen or None
+        The warm-up's agreement with the given labels of these rows.
     """
 
     is_guarded = True
@@ -60,11 +75,11 @@ class FlywheelParts(FlywheelPlans):
         self.trainers = [main] if main is aux else [main, aux]
         self.given, self.n_classes, self.sample_weight = given, n_classes, sample_weight
         self.settings = settings
-        self.training_weights = sample_weight  # (N,), or (M, N) for the members of each net
+        self.training_weights = sample_weight
         self.first_cycle, self.has_held_out = 0, False
         self.second_start = SecondStart(settings.n_first_cycles)
         self.decisions: list[Decision] = []
-        self.unseen: Unseen | None = None  # see `view_strength`
+        self.unseen: Unseen | None = None
         self.all_rows = rows_above_zero(given, sample_weight)
         self.state = FlywheelState.start(given, n_classes, 1.0 / n_classes, self._first_f_prob())
         self.head = self._projection_head()

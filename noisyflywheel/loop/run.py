@@ -52,12 +52,16 @@ class FlywheelRun:
     ----------
     history : list of dict
         One row per cycle, those of an earlier fit that ``warm_start`` continues included.
-    n_cycles_done : int
-        Cycles of this fit.
+    n_cycles_done, n_cycles_planned : int
+        Cycles of this fit so far, and in all as far as is known: another round adds some.
     n_warmup_epochs : int
         How long the warm-up was.
     last_good_state : dict or None
         ``state_dict`` of the flywheel after the last cycle that the guard let pass.
+    guard : Guard or None
+        Watches the cycles; None with ``guard=False``, folds, or without f.
+    stopped : bool
+        Whether the guard or a callback ended the cycles early.
     given_up : str or None
         Why the guard stopped the run, if it did.
     """
