@@ -8,14 +8,20 @@ wrong labels, calibration error, seconds. Embedding sets are read from ``--data`
     python examples/benchmarks/core_bars.py --sets digits --out results.json
     python examples/benchmarks/core_bars.py --sets banking77,agnews,labelme --data DIR --out results.json
     python examples/benchmarks/core_bars.py --sets digits,next --noises asym-40 --data DIR --out results.json
+    python examples/benchmarks/core_bars.py --sets digits --noises cifar-40,cifar-45,pairs-40 --out results.json
+    python examples/benchmarks/core_bars.py --sets some --data DIR --out results.json
 
-"next" is the three embedding sets with their true labels, of which 40 % are turned into the next class.
+"next" is the three embedding sets with their true labels, of which 40 % are turned into the next class; "some" turns
+40 % of every second class into the next one, and leaves the other classes as they are. "cifar" is the map of CIFAR-10's
+usual asymmetric noise (five of ten classes, two of them taken for each other), "pairs" takes 0 for 1 and 1 for 0, and
+so on.
 """
 
 import argparse
 import json
 import platform
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,13 +36,24 @@ from noisyflywheel.cli.demo import plain_accuracy
 from noisyflywheel.loop import second_start, view_strength
 from noisyflywheel.noise import asymmetric, symmetric
 
-DIGITS_NOISE = {"clean": 0.0, "sym-20": 0.2, "sym-50": 0.5, "sym-80": 0.8, "asym-40": 0.4}
+DIGITS_NOISE = ("clean", "sym-20", "sym-50", "sym-80", "asym-40")
+
+
+def mapping_of(kind, y):
+    """Which class each class turns into; None for the next one."""
+    n_classes = int(y.max()) + 1
+    maps = {"cifar": "cifar10", "pairs": {k: k ^ 1 for k in range(n_classes)}}
+    return maps.get(kind) or ({k: k + 1 for k in range(0, n_classes - 1, 2)} if kind == "some" else None)
 
 
 def inject(y, name, seed):
-    rate = DIGITS_NOISE[name]
-    noise = asymmetric if name.startswith("asym") else symmetric
-    return noise(y, rate, random_state=seed) if rate else y.copy()
+    kind, _, percent = name.partition("-")
+    rate = int(percent or 0) / 100
+    if not rate:
+        return y.copy()
+    if kind == "sym":
+        return symmetric(y, rate, random_state=seed)
+    return asymmetric(y, rate, mapping=mapping_of(kind, y), random_state=seed)
 
 
 def digits(name, seed):
@@ -70,24 +87,25 @@ def labelme(folder, seed, which):
     return d["X_train"], d[which], d["y_train_clean"], d["X_test"], d["y_test"]
 
 
-def next_class(folder, seed, file, name):
+def moved(folder, seed, kind, file, name):
     d = read(folder, file)
-    return d["X_train"], inject(d[name], "asym-40", seed), d[name], d["X_test"], d["y_test"]
+    return d["X_train"], inject(d[name], kind, seed), d[name], d["X_test"], d["y_test"]
 
 
-NEXT = {
+TRUE = {
     "banking77": ("banking77_minilm.npz", "y_train"),
     "agnews": ("noisyagnews_minilm.npz", "y_train_clean"),
     "labelme": ("labelme_vgg.npz", "y_train_clean"),
 }
 
 
-def jobs(sets, folder, seeds, noises=tuple(DIGITS_NOISE)):
+def jobs(sets, folder, seeds, noises=DIGITS_NOISE):
     for seed in seeds:
         for name in noises if "digits" in sets else ():
             yield f"digits {name}", seed, lambda name=name, seed=seed: digits(name, seed)
-        for name, where in NEXT.items() if "next" in sets else ():
-            yield f"{name} asym-40", seed, lambda where=where, seed=seed: next_class(folder, seed, *where)
+        for kind in [kind for of, kind in (("next", "asym-40"), ("some", "some-40")) if of in sets]:
+            for name, where in TRUE.items():
+                yield f"{name} {kind}", seed, partial(moved, folder, seed, kind, *where)
         if "banking77" in sets:
             yield "banking77 sym-50", seed, lambda seed=seed: banking77(folder, seed)
         if "agnews" in sets:

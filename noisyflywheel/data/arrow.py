@@ -7,7 +7,7 @@ import os
 import tempfile
 import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,8 @@ class Columns:
 
     def __init__(self, table: Any) -> None:
         self.table = table
+        if not len(table.schema):
+            raise ValueError("X has no columns of numbers.")
         lists = [field.name for field in table.schema if _is_list(field)]
         if lists and len(table.schema) > 1:
             raise TypeError(f"column {lists[0]!r} of X holds lists, beside other columns: pass one of the two.")
@@ -80,11 +82,24 @@ class HubColumns(Columns):
     Parameters
     ----------
     dataset : datasets.Dataset
-        Its columns of class labels are left out.
+        Its columns of class labels, and those that its format hides, are left out.
+
+    Raises
+    ------
+    TypeError
+        If the dataset has a transform: columns are read without it.
     """
 
     def __init__(self, dataset: Any) -> None:
-        names = [name for name, kind in dataset.features.items() if type(kind).__name__ != "ClassLabel"]
+        shown = dataset.format
+        if shown["type"] == "custom":
+            raise TypeError(
+                "X has a transform (set_transform), which columns are read without: apply it with map, or pass a torch "
+                "Dataset whose items are rows."
+            )
+        hidden = () if shown["output_all_columns"] else set(dataset.features).difference(shown["columns"])
+        kinds = {name: type(kind).__name__ for name, kind in dataset.features.items()}
+        names = [name for name, kind in kinds.items() if kind != "ClassLabel" and name not in hidden]
         self.dataset = dataset.select_columns(names).with_format("arrow")
         super().__init__(self.dataset[0:2])
         self.shape = (len(dataset), *self.shape[1:])
@@ -141,21 +156,33 @@ def _spooled(file: Any) -> OnDisk:
     """The rows of a Parquet file copied into a temporary file, group by group: Parquet has no rows to seek."""
     import pyarrow
 
-    n_rows, start = file.metadata.num_rows, 0
+    n_rows = file.metadata.num_rows
     if n_rows == 0:
         raise ValueError("X is a Parquet file with 0 rows.")
     head = Columns(pyarrow.Table.from_batches([next(file.iter_batches(batch_size=2))]))
     handle, path = tempfile.mkstemp(prefix="noisyflywheel")
-    os.close(handle)
-    spool = OnDisk(np.memmap(path, dtype=head.dtype, mode="r+", shape=(n_rows, *head.shape[1:])))
+    try:
+        with open(handle, "wb") as copy:  # in a map a full disk would be the end of the process
+            for batch in file.iter_batches():
+                rows = head._array(pyarrow.Table.from_batches([batch]))
+                assert_all_finite(rows, input_name="X")  # whole numbers have no missing value
+                _write(copy, np.ascontiguousarray(rows, head.dtype), path)
+        spool = OnDisk(np.memmap(path, dtype=head.dtype, mode="r", shape=(n_rows, *head.shape[1:])))
+    except BaseException:
+        _remove(path)
+        raise
     weakref.finalize(spool, _remove, path)
-    for batch in file.iter_batches():
-        rows = head._array(pyarrow.Table.from_batches([batch]))
-        assert_all_finite(rows, input_name="X")  # whole numbers have no missing value
-        spool.array[start : start + len(batch)] = rows
-        start += len(batch)
     spool.names = head.names
     return spool
+
+
+def _write(file: BinaryIO, rows: NDArray[Any], path: str) -> None:
+    """Write rows and flush them; an error names the file."""
+    try:
+        file.write(rows.data)
+        file.flush()
+    except OSError as error:
+        raise OSError(error.errno, f"a copy of X cannot be written ({error.strerror})", path) from error
 
 
 def _remove(path: str) -> None:
@@ -164,7 +191,7 @@ def _remove(path: str) -> None:
 
 
 def _is_list(field: Any) -> bool:
-    return hasattr(field.type, "value_type")
+    return hasattr(field.type, "value_field")  # dictionaries and tensors have a value_type too
 
 
 def _dtype_of(field: Any) -> np.dtype:

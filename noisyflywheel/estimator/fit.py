@@ -105,6 +105,7 @@ def train(job: FitJob, run: FlywheelRun, task: FitTask) -> None:
             run.flywheel.start_cycles()
     except KeyboardInterrupt as error:
         run.ranks.leave(error)  # each rank has all there is
+        run.flywheel.loader.source.close()  # a terminal's Ctrl-C ends workers too; there will be others
         publish_cycles_so_far(job, run)
         raise
     else:

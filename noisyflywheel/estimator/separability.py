@@ -3,7 +3,8 @@
 A classifier predicts rows that it was not trained on. The predictions it is surest of are nearly always right: where
 they disagree with given labels, these are wrong. Over all rows it makes errors of its own as well. Its agreement with
 the given labels of all rows, divided by that on the surest rows, both less the agreement by chance, is therefore about
-its accuracy: wrong labels lower both by the same factor.
+its accuracy: wrong labels lower both by the same factor. The surest rows are taken from each predicted class: the surest
+of all would be of the classes with few wrong labels, where not all have as many.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ N_TREES, ROWS_A_LEAF = 200, 3
 N_PARTS, MOST_COLUMNS = 5, 512
 """Parts of the rows that the linear classifier leaves out in turn; more columns than this are projected for it."""
 
-SUREST, FEWEST = 0.1, 30
-"""Share of the rows whose predictions are the surest, and how many these are at least."""
+SUREST, FEWEST, FEWEST_OF_A_CLASS = 0.1, 30, 3
+"""Share of the rows whose predictions are the surest, how many these are at least, and how many of each class."""
 
 
 class Separability(NamedTuple):
@@ -67,17 +68,31 @@ def separability(x: Tensor, given: Tensor) -> Separability:
 
 def of_predictions(prob: Tensor, labels: Tensor) -> Separability:
     """Separability by predictions (n, K) of rows that the classifier was not trained on; ``labels`` (n,) are given."""
-    right = (prob.argmax(1) == labels).double()
+    right, weight = (prob.argmax(1) == labels).double(), weights_of_surest(prob)
     chance = float((labels.bincount() / len(labels)).square().sum())
-    surest = prob.amax(1).argsort(descending=True, stable=True)[: max(FEWEST, int(SUREST * len(labels)))]
-    agreement, among_surest = float(right.mean()), float(right[surest].mean())
+    agreement, among_surest = float(right.mean()), float(weight @ right)
     surely = max(among_surest - chance, 1e-3)
     value = max(agreement - chance, 0.0) / surely
-    spread, of_surest = (
-        share * (1 - share) / n for share, n in ((agreement, len(labels)), (among_surest, len(surest)))
-    )
-    error = (spread + value**2 * of_surest) ** 0.5 / surely
+    spread, of_surest = agreement * (1 - agreement) / len(labels), among_surest * (1 - among_surest)
+    error = (spread + value**2 * of_surest * float(weight.square().sum())) ** 0.5 / surely
     return Separability(agreement, among_surest, value, error)
+
+
+def weights_of_surest(prob: Tensor) -> Tensor:
+    """Weights (n,) for a mean over the surest rows of each predicted class; 0 for the other rows, in all 1.
+
+    Each class counts by how often it is predicted.
+    """
+    sure, predicted = prob.max(1)
+    order = sure.argsort(descending=True, stable=True)
+    of_class = torch.nn.functional.one_hot(predicted[order])
+    n_of_class = of_class.sum(0)
+    n_surest = (n_of_class * max(SUREST, FEWEST / len(prob))).round().long().clamp_min(FEWEST_OF_A_CLASS)
+    n_surest = n_surest.minimum(n_of_class)
+    place = of_class.cumsum(0).gather(1, predicted[order, None]).squeeze(1)  # among those of its class, from 1
+    own, weight = predicted[order], torch.zeros(len(prob), dtype=torch.float64)
+    weight[order] = (place <= n_surest[own]) * (n_of_class[own] / (len(prob) * n_surest[own])).double()
+    return weight
 
 
 def by_forest(x: Tensor, labels: Tensor) -> Tensor:
@@ -98,7 +113,8 @@ def by_linear_discriminant(x: Tensor, labels: Tensor) -> Tensor:
     """
     columns: Any = x.double().numpy()
     if x.shape[1] > MOST_COLUMNS:
-        columns = GaussianRandomProjection(MOST_COLUMNS, random_state=0).fit_transform(columns)
+        projection = GaussianRandomProjection(MOST_COLUMNS, random_state=0).set_output(transform="default")
+        columns = projection.fit_transform(columns)
     prob = torch.zeros(len(x), int(labels.max()) + 1, dtype=torch.float64)
     part = torch.randperm(len(x), generator=torch.Generator().manual_seed(0)) % N_PARTS
     for i in range(N_PARTS):

@@ -56,7 +56,7 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Tensor:
         if is_float_dtype(column.dtype):
             _check_no_infinity(column.to_numpy(np.float64, na_value=np.nan)[:, None])
     if reset:
-        estimator.encoder_ = TableEncoder()
+        estimator.encoder_ = TableEncoder().set_output(transform="default")  # whatever scikit-learn is set to
     encoded = estimator.encoder_.fit_transform(X) if reset else estimator.encoder_.transform(X)
     assert_all_finite(encoded, input_name="X")
     return to_tensor(encoded)

@@ -3,7 +3,8 @@
 After the warm-up nothing is known of T_c, and eps is 1/K (Sec. 4.1). Where one wrong label is nearly as frequent in a
 class as the right one, it happens to be the more frequent one in a group of rows that look alike. f then takes it for
 their class, and is sure of that before T_c can tell that this class is never labelled as they are; later no single row
-changes its mind. With T_c known from the start such a group finds its class.
+changes its mind. With T_c known from the start such a group finds its class. Where two classes are taken for each other
+T_c cannot tell either, and the nets go on.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ KEPT = 10
 NEARLY = 0.4
 """From this `rival_frequency` on: one in thirty groups of twenty rows that have the right label or the first wrong one
 then has no more of the right ones, one in four where two labels in five are wrong."""
+
+SOME_ROWS = 0.1
+"""Share of the rows that such labels have to concern."""
 
 
 class SecondStart:
@@ -93,17 +97,18 @@ class SecondStart:
 
 
 def rival_frequency(transition: Tensor, labels: Tensor, sample_weight: Tensor | None = None) -> float:
-    """How much more frequent the first wrong label is than the other wrong ones, beside the right one, at most 1.
+    """How frequent the wrong label is that tells most of a true class, beside the right one, at most 1.
 
-    In the mean over ``labels`` (B,); 0 for errors that favour no class, and for two classes, which have no others.
+    A wrong label tells of a class as far as it is more frequent there than the other wrong ones, and than rows of the
+    class that it names are labelled as this one: 0 for errors that favour no class, and for classes that are taken for
+    each other alike. Of all classes it is the least of those that a tenth of the ``labels`` (B,) are of, or more.
     ``transition`` has shape (K, K), rows = true class, ``sample_weight`` (B,).
     """
-    n_others = len(transition) - 2
-    if n_others < 1:
-        return 0.0
     right = transition.diagonal()
     wrong = transition - right.diag()
-    first = wrong.amax(1)
-    more = first - (wrong.sum(1) - first) / n_others
+    others = (wrong.sum(1, keepdim=True) - wrong) / max(len(right) - 2, 1)
+    of_class = ((wrong - wrong.T - others).amax(1) / right.clamp_min(1e-12)).clamp(0.0, 1.0)
     counts = class_counts(labels, len(right), sample_weight).to(right.dtype)
-    return float(counts @ (more / right.clamp_min(1e-12)).clamp_max(1.0) / counts.sum())  # sync: one scalar a fit
+    frequency, order = of_class.sort(descending=True)
+    enough = counts[order].cumsum(0) >= SOME_ROWS * counts.sum()
+    return float(frequency[enough].amax())  # sync: one scalar a fit

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from noisyflywheel.data import as_row, map_items
+from noisyflywheel.data.lazy import LazyRows
 from noisyflywheel.persistence.contents import describe_tensor, described
 
 N_ITEMS = 256
@@ -24,9 +25,13 @@ UNRELATED = ("verbose", "checkpoint_dir", "on_cycle", "device", "random_state", 
 def data_fingerprint(rows: Tensor | Dataset, labels: NDArray[Any], classes: NDArray[Any]) -> str:
     """Hash of the training data, rows (n, ...), codes of the labels (n,) and classes (K,): 32 hexadecimal digits.
 
-    Of a tensor every byte counts, its shape and dtype; of a Dataset its length and 256 evenly spaced items.
+    Of a tensor every byte counts, its shape and dtype, and so of arrays and tables on disk; of another Dataset its
+    length and 256 evenly spaced items.
     """
-    described = describe_tensor(rows) if isinstance(rows, Tensor) else _describe_items(rows)
+    if isinstance(rows, Tensor):
+        described = describe_tensor(rows)
+    else:
+        described = _describe_blocks(rows) if isinstance(rows, LazyRows) else _describe_items(rows)
     classes = np.asarray(classes)
     return joblib.hash([described, np.ascontiguousarray(labels), classes.dtype.kind, repr(classes.tolist())])
 
@@ -44,6 +49,12 @@ def parameter_fingerprint(params: Mapping[str, Any], seeds: Iterable[int] | None
 def fit_key(data: str, parameters: str) -> str:
     """Both fingerprints as one: names the folder of a fit."""
     return joblib.hash([data, parameters])
+
+
+def _describe_blocks(rows: LazyRows) -> list[Any]:
+    """Shape and dtype of rows on disk, and hashes of their blocks."""
+    hashes = [joblib.hash(np.ascontiguousarray(block)) for block in rows.blocks()]
+    return [rows.array.shape, str(rows.array.dtype), hashes]
 
 
 def _describe_items(dataset: Any) -> list[Any]:

@@ -1,6 +1,7 @@
 """Rows on disk give what rows in memory give, to the last bit."""
 
 import importlib
+import tempfile
 
 import numpy as np
 import pandas as pd
@@ -168,9 +169,49 @@ def test_columns_that_are_no_numbers_are_named():
         fit(pa.table({"a": [1.0] * len(Y), "b": ["x"] * len(Y)}))
     with pytest.raises(ValueError, match="column 'e' of X holds lists of different lengths"):
         fit(pa.table({"e": [[1.0, 2.0]] * (len(Y) - 1) + [[1.0]]}))
+    with pytest.raises(TypeError, match=r"column 'c' of X holds dictionary<.*, no numbers"):
+        fit(pa.table({"a": [1.0] * len(Y), "c": pa.array(["x"] * len(Y)).dictionary_encode()}))
+    with pytest.raises(TypeError, match=r"column 't' of X holds extension<.*, no numbers"):
+        fit(pa.table({"t": pa.FixedShapeTensorArray.from_numpy_ndarray(np.zeros((len(Y), 2, 2)))}))
+    with pytest.raises(ValueError, match="X has no columns of numbers"):
+        fit(pa.table({}))
     datasets = hub()
     with pytest.raises(TypeError, match=r"column 't' of X holds string"):
         fit(datasets.Dataset.from_dict({"t": ["x"] * len(Y)}))
+
+
+def test_columns_that_the_format_of_a_hugging_face_dataset_hides_are_no_features():
+    """Labels as plain numbers became a feature."""
+    X = hub().Dataset.from_dict({"a": [0.5, 1.5], "label": [0, 1]})
+    assert table_rows(X.with_format("numpy", columns=["a"])).array.names == ["a"]
+    shown = X.with_format("numpy", columns=["a"], output_all_columns=True)
+    assert table_rows(shown).array.names == table_rows(X).array.names == ["a", "label"]
+
+
+def test_columns_of_a_hugging_face_dataset_with_a_transform_are_refused():
+    X = hub().Dataset.from_dict({"a": [0.5, 1.5]}).with_transform(lambda rows: {"a": [0.0 for _ in rows["a"]]})
+    with pytest.raises(TypeError, match=r"X has a transform \(set_transform\), which columns are read without"):
+        table_rows(X)
+
+
+def test_a_parquet_file_whose_copy_cannot_be_written(tmp_path, monkeypatch):
+    """On a full disk; it was the end of the process where the copy was a map."""
+    (tmp_path / "copies").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "copies"))
+    X = parquet(tmp_path, WINE)
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(OSError, match=r"a copy of X cannot be written \(File too large\).*copies/noisyflywheel"):
+            table_rows(X)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list((tmp_path / "copies").iterdir()) == []
+    rows = table_rows(X)
+    np.testing.assert_array_equal(rows.array[0:178], WINE)
+    del rows
+    assert list((tmp_path / "copies").iterdir()) == []
 
 
 def test_rows_are_read_once_in_any_order_and_repeated():

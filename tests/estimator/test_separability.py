@@ -2,13 +2,14 @@
 
 import pytest
 import torch
+from sklearn import config_context
 from sklearn.datasets import load_digits
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.estimator import defaults
 from noisyflywheel.estimator import separability as rooms
 from noisyflywheel.estimator.defaults import TOLD_APART, choose_n_folds
-from noisyflywheel.estimator.separability import of_predictions, separability
+from noisyflywheel.estimator.separability import of_predictions, separability, weights_of_surest
 
 pytestmark = pytest.mark.usefixtures("quick_folds")
 
@@ -27,17 +28,43 @@ def with_noise(y, rate, seed=1):
 
 
 def test_by_hand():
-    """60 rows, two classes; the 30 surest agree in 27, the others in 18: (.75 - .5) / (.9 - .5)."""
-    labels = torch.arange(60) % 2
-    wrong = torch.zeros(60, dtype=torch.bool)
-    wrong[:3] = True
-    wrong[30:42] = True
-    predicted = torch.where(wrong, 1 - labels, labels)
-    sure = torch.where(torch.arange(60) < 30, 0.9, 0.6).double()
+    """80 rows, of which 48 are taken for class 0; of these the 18 surest agree in 15, of the others the 12 surest in 12."""
+    predicted = (torch.arange(80) >= 48).long()
+    sure, right = torch.full((80,), 0.6, dtype=torch.float64), torch.ones(80, dtype=torch.bool)
+    sure[:18], sure[48:60] = 0.9, 0.7  # the surest of class 1 are less sure than those of class 0
+    right[:3], right[20:30], right[70:77] = False, False, False
     prob = torch.stack([torch.where(predicted == k, sure, 1 - sure) for k in (0, 1)], 1)
-    found = of_predictions(prob, labels)
-    error = 0.625 * ((0.9 * 0.1 / 30) / 0.4**2 + (0.75 * 0.25 / 60) / 0.25**2) ** 0.5
-    assert found == pytest.approx((0.75, 0.9, 0.625, error))
+    labels = torch.where(right, predicted, 1 - predicted)
+    weight = weights_of_surest(prob)
+    assert weight[:18].tolist() == pytest.approx([48 / 80 / 18] * 18)
+    assert weight[48:60].tolist() == pytest.approx([32 / 80 / 12] * 12)
+    assert weight.sum() == pytest.approx(1.0) and (weight > 0).sum() == 30
+    agreement, surest = 60 / 80, (48 * 15 / 18 + 32) / 80
+    chance = (42 / 80) ** 2 + (38 / 80) ** 2
+    value = (agreement - chance) / (surest - chance)
+    spread = agreement * (1 - agreement) / 80, surest * (1 - surest) * (0.6**2 / 18 + 0.4**2 / 12)
+    error = value * (spread[1] / (surest - chance) ** 2 + spread[0] / (agreement - chance) ** 2) ** 0.5
+    assert of_predictions(prob, labels) == pytest.approx((agreement, surest, value, error))
+
+
+def test_each_class_that_is_predicted_has_some_of_the_surest():
+    prob = torch.full((1000, 3), 0.2, dtype=torch.float64)
+    prob[:, 0] = 0.6
+    prob[990:] = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64)  # ten rows: a tenth would be one
+    prob[999] = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64)  # and one
+    weight = weights_of_surest(prob)
+    assert weight[:99].tolist() == pytest.approx([0.99 / 99] * 99) and not weight[99:990].any()
+    assert weight[990:999].tolist() == pytest.approx([0.009 / 3] * 3 + [0.0] * 6)
+    assert weight[999] == pytest.approx(0.001)
+
+
+def test_wrong_labels_of_some_classes_lower_the_agreement_not_the_value():
+    """Where two of four classes are labelled as the two others, the surest rows of all are those of the others."""
+    x, y = blobs(6.0, n=1200)
+    moved = (y < 2) & (torch.rand(len(y), generator=torch.Generator().manual_seed(1)) < 0.4)
+    before, found = separability(x, y), separability(x, torch.where(moved, y + 2, y))
+    assert found.agreement < before.agreement - 0.15
+    assert found.value > TOLD_APART + found.error, "0.66 beside the surest of all"
 
 
 def test_agreement_by_chance_has_an_error_of_its_own():
@@ -124,3 +151,11 @@ def test_the_fit_decides_by_its_labels():
     clf = FlywheelClassifier(n_warmup_epochs=1, n_cycles=1, random_state=0).fit(x.numpy(), y.numpy())
     first = clf.decisions_.iloc[0]
     assert (first.decision, first.chosen) == ("n_folds", "5") and first.candidate == "all rows"
+
+
+def test_wide_rows_whatever_scikit_learn_is_set_to_give():
+    """Projected rows were a DataFrame, which has no numbers for rows."""
+    x, labels = blobs(2.0, n=80, d=rooms.MOST_COLUMNS + 1)
+    expected = rooms.by_linear_discriminant(x, labels)
+    with config_context(transform_output="pandas"):
+        assert torch.equal(rooms.by_linear_discriminant(x, labels), expected)

@@ -1,7 +1,9 @@
 """Fits of a Dataset read by workers: the same result for any number of them, and errors that name a picture."""
 
 import multiprocessing
+import os
 import random
+import signal
 
 import numpy as np
 import pandas as pd
@@ -83,6 +85,24 @@ def test_workers_read_all_but_a_few_rows_and_are_gone_after_the_fit():
     assert there > 10 * len(X) and here < 2 * len(X)
     clf.predict(Rows(readers))
     assert readers[1] >= there + len(X) - 2 and not children() - before
+
+
+def test_ctrl_c_in_a_terminal_which_ends_the_workers_too_leaves_the_last_whole_cycle(monkeypatch):
+    """A RuntimeError told of workers that had exited, and nothing was fitted."""
+    monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.5)  # a wait for workers at their end
+
+    def interrupt(flywheel, row):
+        if row["cycle"] == 2:
+            for worker in flywheel.loader.source.workers.loader._iterator._workers:
+                os.kill(worker.pid, signal.SIGINT)
+                worker.join()
+            raise KeyboardInterrupt
+
+    main = net(iterator_train__num_workers=1)
+    clf = FlywheelClassifier(main, n_warmup_epochs=1, n_cycles=3, random_state=0, on_cycle=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(Rows())
+    assert clf.n_iter_ == 1 and clf.predict(X[:5]).shape == (5,)
 
 
 def test_nested_parameters_reach_the_workers():

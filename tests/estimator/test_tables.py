@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn import config_context
 from sklearn.base import clone
 
 from noisyflywheel import FlywheelClassifier
@@ -120,3 +121,15 @@ def test_an_infinite_cell_is_refused(fitted):
     for call in (lambda: clf.predict(X), lambda: clone(clf).fit(X, np.arange(120) % 2)):
         with pytest.raises(ValueError, match="Input X contains infinity"):
             call()
+
+
+@pytest.mark.parametrize("columns", [["kind", "size"], ["size"]])
+def test_what_scikit_learn_is_set_to_give_changes_nothing(columns):
+    """Encoded rows were a DataFrame, and no fit came about."""
+    X, y = table(60)
+    X = X[columns]
+    clf = FlywheelClassifier(n_warmup_epochs=1, n_cycles=1, random_state=0)
+    expected = clf.fit(X, y).predict_proba(X)
+    with config_context(transform_output="pandas"):
+        np.testing.assert_array_equal(clf.predict_proba(X), expected)
+        np.testing.assert_array_equal(clone(clf).fit(X, y).predict_proba(X), expected)

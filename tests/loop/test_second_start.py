@@ -24,12 +24,19 @@ T = torch.tensor([[0.5, 0.4, 0.1], [0.1, 0.8, 0.1], [0.6, 0.1, 0.3]], dtype=torc
 # ---- the decision
 
 
-def test_how_frequent_the_first_wrong_label_is():
-    assert rival_frequency(T, torch.tensor([0, 0, 0])) == pytest.approx((0.4 - 0.1) / 0.5)
-    assert rival_frequency(T, torch.tensor([1])) == pytest.approx(0)
-    assert rival_frequency(T, torch.tensor([2])) == 1.0, "not 5/3: more wrong labels than right ones"
-    assert rival_frequency(T, torch.tensor([0, 0, 1, 2])) == pytest.approx((2 * 0.6 + 1) / 4)
+def test_a_wrong_label_tells_as_far_as_it_exceeds_the_others_and_the_way_back():
+    assert rival_frequency(T, torch.tensor([0, 0, 0])) == pytest.approx((0.4 - 0.1 - 0.1) / 0.5)
+    assert rival_frequency(T, torch.tensor([1])) == 0.0, "class 0 is labelled 1 more often than 1 is labelled 0"
+    assert rival_frequency(T, torch.tensor([2])) == 1.0, "not (0.6 - 0.1 - 0.1) / 0.3: more wrong labels than right ones"
     assert rival_frequency(torch.eye(K, dtype=torch.float64), GIVEN) == 0.0
+
+
+def test_it_is_that_of_a_tenth_of_the_rows():
+    most = torch.zeros(9, dtype=torch.int64)  # 0.4
+    assert rival_frequency(T, torch.cat([most, torch.tensor([2])])) == 1.0
+    assert rival_frequency(T, torch.cat([most, torch.tensor([0, 0, 2])])) == pytest.approx(0.4), "one in twelve is of class 2"
+    assert rival_frequency(T, torch.tensor([1] * 18 + [0, 2])) == pytest.approx(0.4), "one in twenty of each"
+    assert rival_frequency(T, torch.tensor([1] * 19 + [2])) == 0.0
 
 
 def test_other_wrong_labels_count_as_their_mean():
@@ -39,18 +46,31 @@ def test_other_wrong_labels_count_as_their_mean():
     assert isinstance(frequency, float) and frequency == pytest.approx((0.3 - 0.1) / 0.5)
 
 
+def test_the_label_that_tells_need_not_be_the_most_frequent_one():
+    both = torch.tensor([[0.4, 0.35, 0.25], [0.35, 0.65, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
+    assert rival_frequency(both, torch.tensor([0])) == 0.0
+    of_four = torch.tensor([[0.4, 0.3, 0.27, 0.03], [0.3, 0.7, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], dtype=torch.float64)
+    assert rival_frequency(of_four, torch.tensor([0])) == pytest.approx((0.27 - 0.165) / 0.4)
+
+
 def test_a_class_without_right_labels_is_as_its_wrong_ones_are():
     even = torch.tensor([[0.0, 0.5, 0.5], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
     assert rival_frequency(even, torch.tensor([0])) == 0.0, "no number, were it divided by 0"
 
 
-def test_two_classes_have_no_label_that_is_wrong_more_often_than_others():
-    assert rival_frequency(torch.tensor([[0.6, 0.4], [0.1, 0.9]], dtype=torch.float64), torch.tensor([0, 1])) == 0.0
+def test_of_two_classes_one_may_be_labelled_as_the_other():
+    one_way = torch.tensor([[0.6, 0.4], [0.1, 0.9]], dtype=torch.float64)
+    assert rival_frequency(one_way, torch.tensor([0, 1])) == pytest.approx(0.3 / 0.6)
+    both_ways = torch.tensor([[0.6, 0.4], [0.4, 0.6]], dtype=torch.float64)
+    assert rival_frequency(both_ways, torch.tensor([0, 1])) == 0.0
 
 
 def test_a_weight_counts_as_a_repetition():
-    weighted = rival_frequency(T, torch.tensor([0, 1, 2]), torch.tensor([3.0, 1.0, 0.0], dtype=torch.float64))
-    assert weighted == pytest.approx(rival_frequency(T, torch.tensor([0, 0, 0, 1])))
+    labels = torch.tensor([1] * 9 + [0, 2])
+    assert rival_frequency(T, labels) == pytest.approx(0.4)
+    weight = torch.tensor([1.0] * 10 + [2.0], dtype=torch.float64)
+    assert rival_frequency(T, labels, weight) == rival_frequency(T, torch.cat([labels, labels[-1:]])) == 1.0
+    assert rival_frequency(T, labels, torch.tensor([1.0] * 9 + [0.0] * 2, dtype=torch.float64)) == 0.0
 
 
 @pytest.mark.parametrize(("frequency", "begins"), [(NEARLY, True), (NEARLY - 1e-9, False)])

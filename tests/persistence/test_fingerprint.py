@@ -17,6 +17,8 @@ from torch.utils.data import TensorDataset
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.backbones import MLP
+from noisyflywheel.data import lazy
+from noisyflywheel.data.lazy import LazyRows, OnDisk
 from noisyflywheel.nets.prepare import default_net
 from noisyflywheel.persistence import contents, data_fingerprint, fit_key, parameter_fingerprint
 from noisyflywheel.views import VectorViews
@@ -47,6 +49,19 @@ def test_data_fingerprint_does_not_see_strides():
     x = torch.randint(256, (50, 3, 4, 4), dtype=torch.uint8)
     base = data_fingerprint(x, CODES, CLASSES)
     assert data_fingerprint(x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2), CODES, CLASSES) == base
+
+
+@pytest.mark.parametrize("i", [0, 1, 998, 999])
+def test_data_fingerprint_sees_every_row_on_disk(monkeypatch, i):
+    """Every fourth was looked at, and another fit's checkpoint was taken."""
+    monkeypatch.setattr(lazy, "BLOCK_NUMBERS", 300)
+    x = np.random.default_rng(0).normal(size=(1000, 3))
+    changed = x.copy()
+    changed[i, 2] += 1.0
+    on_disk = (x, np.asfortranarray(x), changed, x[:-1], x.reshape(500, 6), x.view(np.int64))
+    base, same, *others = (data_fingerprint(LazyRows(OnDisk(array)), CODES, CLASSES) for array in on_disk)
+    assert base == same
+    assert len({base, *others}) == 5
 
 
 @pytest.mark.parametrize("i", range(50))

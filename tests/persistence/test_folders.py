@@ -17,6 +17,17 @@ with fit_folder(sys.argv[1], "f" * 32) as folder:
     sys.stdin.read()
 """
 
+FORK = """
+import os, sys, time
+from noisyflywheel.persistence import fit_folder
+with fit_folder(sys.argv[1], "f" * 32):
+    child = os.fork()
+    if child == 0:
+        time.sleep(600)
+    print(child, flush=True)
+    sys.stdin.read()
+"""
+
 
 def test_different_keys_have_different_folders(tmp_path):
     with fit_folder(tmp_path, "a" * 32) as first, fit_folder(tmp_path, "b" * 32) as second:
@@ -48,6 +59,21 @@ def test_a_killed_process_frees_its_folder(tmp_path):
         other.wait(timeout=30)
     with fit_folder(tmp_path, "f" * 32) as ours:
         assert str(ours) == held
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_children_of_a_killed_process_do_not_hold_its_folder(tmp_path):
+    """Such as workers that read rows: they live on for some seconds."""
+    pipe = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", FORK, str(tmp_path)], **pipe) as other:
+        child = int(other.stdout.readline())
+        try:
+            os.kill(other.pid, signal.SIGKILL)
+            other.wait(timeout=30)
+            with fit_folder(tmp_path, "f" * 32) as ours:
+                assert ours.name == "f" * 16
+        finally:
+            os.kill(child, signal.SIGKILL)
 
 
 def test_a_file_in_place_of_the_directory(tmp_path):

@@ -129,7 +129,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         if isinstance(X, pd.DataFrame):
             self.feature_names_in_ = np.asarray(X.columns, dtype=object)
         self.n_features_in_ = table.shape[1]
-        self._columns = self._transformer(plan)
+        self._columns = self._transformer(plan).set_output(transform="default")  # of its parts too
         return np.asarray(self._columns.fit_transform(table[self._used]), dtype=np.float32)
 
     def transform(self, X: pd.DataFrame | ArrayLike) -> NDArray[np.float32]:

@@ -55,7 +55,7 @@ def learn_features(x: NDArray[Any] | pd.DataFrame) -> tuple[NDArray[np.float32],
     ValueError
         If no column is left to learn from.
     """
-    encoder = TableEncoder()
+    encoder = TableEncoder().set_output(transform="default")
     encoded = encoder.fit_transform(x)
     used = np.array([i for i, column in enumerate(encoder.plan_) if column.kind == "number"])
     _, imputer, scaler = encoder._columns.named_transformers_["numbers"].named_steps.values()
