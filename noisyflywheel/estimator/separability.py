@@ -3,8 +3,8 @@
 A classifier predicts rows that it was not trained on. The predictions it is surest of are nearly always right: where
 they disagree with given labels, these are wrong. Over all rows it makes errors of its own as well. Its agreement with
 the given labels of all rows, divided by that on the surest rows, both less the agreement by chance, is therefore about
-its accuracy: wrong labels lower both by the same factor. The surest rows are taken from each predicted class: the surest
-of all would be of the classes with few wrong labels, where not all have as many.
+its accuracy: wrong labels lower both by the same factor. The surest rows are those of each predicted class: the
+surest of all would be of the classes with few wrong labels.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def with_noise(y, rate, seed=1):
 
 
 def test_by_hand():
-    """80 rows, of which 48 are taken for class 0; of these the 18 surest agree in 15, of the others the 12 surest in 12."""
+    """Of 80 rows 48 are taken for class 0; of these the 18 surest agree in 15, of the others the 12 surest in 12."""
     predicted = (torch.arange(80) >= 48).long()
     sure, right = torch.full((80,), 0.6, dtype=torch.float64), torch.ones(80, dtype=torch.bool)
     sure[:18], sure[48:60] = 0.9, 0.7  # the surest of class 1 are less sure than those of class 0

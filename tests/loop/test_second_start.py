@@ -27,14 +27,14 @@ T = torch.tensor([[0.5, 0.4, 0.1], [0.1, 0.8, 0.1], [0.6, 0.1, 0.3]], dtype=torc
 def test_a_wrong_label_tells_as_far_as_it_exceeds_the_others_and_the_way_back():
     assert rival_frequency(T, torch.tensor([0, 0, 0])) == pytest.approx((0.4 - 0.1 - 0.1) / 0.5)
     assert rival_frequency(T, torch.tensor([1])) == 0.0, "class 0 is labelled 1 more often than 1 is labelled 0"
-    assert rival_frequency(T, torch.tensor([2])) == 1.0, "not (0.6 - 0.1 - 0.1) / 0.3: more wrong labels than right ones"
+    assert rival_frequency(T, torch.tensor([2])) == 1.0, "not (0.6 - 0.1 - 0.1) / 0.3: more are wrong than right"
     assert rival_frequency(torch.eye(K, dtype=torch.float64), GIVEN) == 0.0
 
 
 def test_it_is_that_of_a_tenth_of_the_rows():
     most = torch.zeros(9, dtype=torch.int64)  # 0.4
     assert rival_frequency(T, torch.cat([most, torch.tensor([2])])) == 1.0
-    assert rival_frequency(T, torch.cat([most, torch.tensor([0, 0, 2])])) == pytest.approx(0.4), "one in twelve is of class 2"
+    assert rival_frequency(T, torch.cat([most, torch.tensor([0, 0, 2])])) == pytest.approx(0.4), "1 in 12"
     assert rival_frequency(T, torch.tensor([1] * 18 + [0, 2])) == pytest.approx(0.4), "one in twenty of each"
     assert rival_frequency(T, torch.tensor([1] * 19 + [2])) == 0.0
 
