@@ -12,7 +12,7 @@ class DivergenceError(FloatingPointError):
 
 
 class FlywheelWarning(UserWarning):
-    """The loop turns against itself, or its result should be looked at before it is used."""
+    """The loop replaces labels by worse guesses, or its result should be looked at before it is used."""
 
 
 class CheckpointError(Exception):

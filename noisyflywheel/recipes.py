@@ -124,7 +124,18 @@ def cifar10(*, literal: bool = True, device: str = "auto", **overrides: Any) -> 
 
 
 def cifar100(*, literal: bool = True, device: str = "auto", **overrides: Any) -> FlywheelClassifier:
-    """CIFAR-100: every setting as in `cifar10`, stated for both together in Sec. 4.2; arguments as there."""
+    """CIFAR-100: every setting as in `cifar10`; Sec. 4.2 states them for both together.
+
+    Parameters
+    ----------
+    literal, device, **overrides
+        As in `cifar10`.
+
+    Returns
+    -------
+    FlywheelClassifier
+        Not fitted.
+    """
     return _classifier("cifar100", literal, device, overrides)
 
 
@@ -143,6 +154,11 @@ def cifar10_fast(
         As in `cifar10`.
     compiled : bool, default=False
         Whether `torch.compile` takes the nets, which costs a minute or two at first.
+
+    Returns
+    -------
+    FlywheelClassifier
+        Not fitted.
     """
     grown = {} if literal else {"cr_ramp": 20}
     compile_it = {"module__compiled": True} if compiled else {}
@@ -150,7 +166,17 @@ def cifar10_fast(
 
 
 def tiny_imagenet(*, literal: bool = True, device: str = "auto", **overrides: Any) -> FlywheelClassifier:
-    """Tiny-ImageNet: 200 epochs = 10 of warm-up and 190 cycles; arguments as in `cifar10`.
+    """Tiny-ImageNet: 200 epochs = 10 of warm-up and 190 cycles.
+
+    Parameters
+    ----------
+    literal, device, **overrides
+        As in `cifar10`.
+
+    Returns
+    -------
+    FlywheelClassifier
+        Not fitted.
 
     Notes
     -----
@@ -175,6 +201,11 @@ def clothing1m(
     weights : str or None, default="IMAGENET1K_V1"
         See `noisyflywheel.backbones.resnet50`; torchvision downloads named weights when the net is built.
 
+    Returns
+    -------
+    FlywheelClassifier
+        Not fitted.
+
     Notes
     -----
     Stated in Sec. 4.2: net and pretraining, SGD with momentum 0.9, weight decay 1e-3, batch 32,
@@ -186,7 +217,17 @@ def clothing1m(
 
 
 def webvision(*, literal: bool = True, device: str = "auto", **overrides: Any) -> FlywheelClassifier:
-    """WebVision, first 50 classes of the Google subset: Inception-ResNet-v2, 100 epochs; see `cifar10`.
+    """WebVision, first 50 classes of the Google subset: Inception-ResNet-v2, 100 epochs.
+
+    Parameters
+    ----------
+    literal, device, **overrides
+        As in `cifar10`.
+
+    Returns
+    -------
+    FlywheelClassifier
+        Not fitted.
 
     Notes
     -----

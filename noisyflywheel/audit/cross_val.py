@@ -63,11 +63,11 @@ class CrossValAudit:
         return self.classes_[self.refurbished_proba_.argmax(axis=1)]
 
     def get_label_issues(self) -> pd.DataFrame:
-        """Table of labels, a copy."""
+        """The table of labels (`issues`), a copy; columns as of `FlywheelClassifier.get_label_issues`."""
         return self.issues.copy()
 
     def get_class_summary(self) -> pd.DataFrame:
-        """Table of classes."""
+        """The table of classes, the worst noise rate first; columns as of `class_summary`."""
         return class_summary(self.issues, self.classes_, self.transition_matrix_, self.clean_proba_)
 
 

@@ -1,6 +1,6 @@
-"""How much each column tells of the given labels, by a forest.
+"""Weights of the columns of a table: how important a forest finds each of them for the given labels.
 
-Perceptrons lose to trees where most columns tell nothing: their first layer sees all of them alike.
+MLPs lose to trees where most columns tell nothing of the label: their first layer sees all columns alike.
 """
 
 from __future__ import annotations

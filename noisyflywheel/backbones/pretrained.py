@@ -52,6 +52,11 @@ def resnet50(n_classes: int = 10, in_channels: int = 3, weights: str | PathLike[
         None: random.  A name of torchvision (``"IMAGENET1K_V1"``, ``"DEFAULT"``), downloaded by torchvision.
         A path: a state-dict file of torchvision's ResNet-50, read with ``weights_only=True``; head unused.
 
+    Returns
+    -------
+    BodyAndHead
+        Logits (n, K) from ``forward``.
+
     Raises
     ------
     ValueError
@@ -84,6 +89,11 @@ def inception_resnet_v2(n_classes: int = 10, in_channels: int = 3, weights: str 
     in_channels : int, default=3
     weights : None or "DEFAULT"
         None: random, as the paper.  "DEFAULT": timm's ImageNet weights, downloaded by timm.
+
+    Returns
+    -------
+    BodyAndHead
+        Logits (n, K) from ``forward``.
 
     Raises
     ------

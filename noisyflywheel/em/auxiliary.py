@@ -52,10 +52,11 @@ def refurbish(q: Tensor, given: Tensor, f_prob: Tensor) -> Tensor:
 
 
 def posterior_through(f_prob: Tensor, transition: Tensor, given: Tensor) -> Tensor:
-    """Posterior of the true class that the auxiliary likelihood of Eq. (12) has: f times the column of T, normalised.
+    """Posterior of the true class given the label, by Bayes' rule with f as the prior and T as the likelihood.
 
-    ``f(x_i)[y] T[y, y~_i] / sum_k f(x_i)[k] T[k, y~_i]``: where errors depend on the class, T tells apart a label that
-    its class is often given from one that it hardly ever is. Where the given label is impossible f's guess stays.
+    ``f(x_i)[y] T[y, y~_i] / sum_k f(x_i)[k] T[k, y~_i]``, the posterior that belongs to the likelihood of Eq. (12),
+    Sec. 3.3. Unlike Eq. (11) it knows which class is often labelled as which. Where T and f rule the given label out,
+    it is f's prediction.
 
     Parameters
     ----------
@@ -77,11 +78,11 @@ def posterior_through(f_prob: Tensor, transition: Tensor, given: Tensor) -> Tens
 
 
 def share_factors(mass: Tensor, counts: Tensor) -> Tensor:
-    """By what predictions have to be multiplied for the classes to have the shares of the given labels.
+    """Factors, one a class, that scale predictions to the class shares of the given labels (see `rescaled`).
 
-    Distribution alignment (Berthelot et al., "ReMixMatch", ICLR 2020): where the labels of a class go astray in about
-    every second row, f may give all its rows to the class that they are labelled as; its share then falls far below
-    that of its given labels. One row is added to each class.
+    Distribution alignment (Berthelot et al., "ReMixMatch", ICLR 2020). Where about every second label of a class is
+    wrong, f may predict for all its rows the class that they are labelled as; the class's share among the predictions
+    then falls far below its share among the given labels. One row is added to each class on both sides.
 
     Parameters
     ----------
@@ -98,7 +99,20 @@ def share_factors(mass: Tensor, counts: Tensor) -> Tensor:
 
 
 def rescaled(prob: Tensor, factors: Tensor) -> Tensor:
-    """Predictions (N, K) times ``factors`` (K,), rows sum to 1."""
+    """Predictions times a factor for each class, renormalised.
+
+    Parameters
+    ----------
+    prob : Tensor of shape (N, K)
+        Rows sum to 1.
+    factors : Tensor of shape (K,)
+        Above 0, such as those of `share_factors`.
+
+    Returns
+    -------
+    Tensor of shape (N, K)
+        Rows sum to 1.
+    """
     scaled = prob * factors.to(prob.dtype)
     return scaled / scaled.sum(1, keepdim=True)
 
@@ -118,6 +132,10 @@ def auxiliary_likelihood(q_y: Tensor, f_prob: Tensor, transition: Tensor, given:
         T, rows = true class, columns = given class.
     given : Tensor of shape (N,), int64
         Given labels.
+
+    Returns
+    -------
+    scalar Tensor, at most 0
     """
     f_prob, transition = at_least_single(f_prob), at_least_single(transition)
     label_term = torch.log(transition.clamp_min(PROB_MIN))[:, given].T  # (N, K)

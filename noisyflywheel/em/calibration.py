@@ -13,13 +13,26 @@ TEMPERATURES = tuple(0.25 * 2 ** (i / 4) for i in range(25))
 """Grid of temperatures, 0.25 to 16, a quarter of an octave apart."""
 
 CLEAN_RATES = 50
-"""gamma is looked for in steps of one by this."""
+"""`calibrate_with_clean_rate` tries gamma in steps of 1 / CLEAN_RATES."""
 
 
 def tempered_given(log_g: Tensor, given: Tensor, temperature: float) -> Tensor:
-    """``g_tau(x_i)[y~_i]``, g with its logits divided by ``temperature``.
+    """Probability of the given label by g at a temperature: ``g_tau(x_i)[y~_i]``.
 
-    ``log_g`` has shape (N, K) and holds log-probabilities; ``given`` has shape (N,). Returns shape (N,).
+    Temperature scaling (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017): logits are divided by tau.
+
+    Parameters
+    ----------
+    log_g : Tensor of shape (N, K)
+        Log-probabilities of g.
+    given : Tensor of shape (N,), int64
+        Given labels.
+    temperature : float, above 0
+        tau; above 1 flattens, below 1 sharpens.
+
+    Returns
+    -------
+    Tensor of shape (N,), in [0, 1]
     """
     scaled = torch.log_softmax(log_g / temperature, 1)
     return scaled.gather(1, given[:, None]).squeeze(1).exp()
@@ -30,9 +43,9 @@ def calibrate(
 ) -> float:
     """Temperature of g that makes the given labels most likely at a known clean rate.
 
-    Maximises objective (3), ``mean_i log(gamma g_tau(x_i)[y~_i] + (1 - gamma) eps_i)``, over a grid of tau. With
-    gamma free as well the maximum is the trivial solution of Sec. 3.1 wherever g has not fitted its labels: a
-    flat g explains noisy labels as well as a mixture does, and gamma runs to 1.
+    Maximises objective (3), ``mean_i log(gamma g_tau(x_i)[y~_i] + (1 - gamma) eps_i)``, over a grid of tau. gamma is
+    not maximised over: where g has not fitted its labels that would end in the trivial solution of Sec. 3.1, for a flat
+    g explains noisy labels as well as the mixture does, and gamma runs to 1.
 
     Parameters
     ----------
@@ -64,10 +77,10 @@ def calibrate(
 def calibrate_with_clean_rate(
     log_g: Tensor, given: Tensor, eps: Tensor, sample_weight: Tensor | None = None
 ) -> tuple[float, float]:
-    """Temperature of g and gamma that together make the given labels, of up to `MANY_ROWS`, most likely: objective (3).
+    """Temperature of g and gamma that together make the given labels most likely: maximum of objective (3) over both.
 
-    Only for rows that g was not trained on: elsewhere a net that has learnt wrong labels by heart explains them, and
-    gamma runs to 1, the trivial solution of Sec. 3.1.
+    Only for rows that g was not trained on. On training rows, a net that has memorised wrong labels explains them, and
+    gamma runs to 1, the trivial solution of Sec. 3.1. Of more than `MANY_ROWS` rows a random sample is taken.
 
     Parameters
     ----------
@@ -102,20 +115,31 @@ def calibrate_with_clean_rate(
 
 
 def agreement(prob: Tensor, given: Tensor, sample_weight: Tensor | None = None) -> Tensor:
-    """Share of rows whose most likely class is the given label: ``prob`` (N, K), ``given`` (N,) -> scalar.
+    """Share of the given labels that are predicted.
 
-    ``sample_weight`` (N,), where given, weighs the rows.
+    Sec. 4.1 takes that of f after the warm-up as the first gamma.
 
-    Sec. 4.1 takes it, of f after the warm-up, as the first gamma.
+    Parameters
+    ----------
+    prob : Tensor of shape (N, K)
+        Predictions.
+    given : Tensor of shape (N,), int64
+        Given labels.
+    sample_weight : Tensor of shape (N,), optional
+        At least 0; the share is weighted by them.
+
+    Returns
+    -------
+    scalar Tensor, float64, in [0, 1]
     """
     return weighted_average((prob.argmax(1) == given).double(), sample_weight)
 
 
 def overconfidence(log_g: Tensor, f_prob: Tensor) -> float:
-    """How much surer g is of its classes than two nets that agree so often can be; no label is needed.
+    """Mean confidence of g less the share of rows where g and f predict the same class; no label is needed.
 
-    The mean confidence of g less the share of rows where g and f predict the same class, in [-1, 1]. Two nets trained
-    on the same rows that are right with their stated confidence agree about that often.
+    Two nets trained on the same rows agree about as often as their confidence says if that is calibrated; above 0 g is
+    too sure of its classes.
 
     Parameters
     ----------
@@ -123,6 +147,10 @@ def overconfidence(log_g: Tensor, f_prob: Tensor) -> float:
         Log-probabilities of g.
     f_prob : Tensor of shape (N, K)
         Prediction of f.
+
+    Returns
+    -------
+    float, in [-1, 1]
     """
     agree = (log_g.argmax(1) == f_prob.argmax(1)).double().mean()
     return float(log_g.max(1).values.double().exp().mean() - agree)

@@ -10,7 +10,8 @@ CLAMP = 1e-8
 """Added to probabilities inside the confidence regularizer's logarithm (the form of CORES2)."""
 
 SLACK = 0.25
-"""How near `limited_weight` comes to the bound: at a half of it two classes in the ratio 9:1 still change places."""
+"""Share of the bound at which `limited_weight` holds lambda: at half of it two classes in the ratio 9:1 still change
+places."""
 
 
 def weighted_mean(values: Tensor, sample_weight: Tensor | None = None) -> Tensor:
@@ -81,6 +82,10 @@ def main_loss(
         lambda.
     sample_weight : Tensor of shape (B,), optional
         At least 0, of mean 1 over all rows.
+
+    Returns
+    -------
+    scalar Tensor
     """
     return cross_entropy(log_g, resampled, sample_weight) + weight * confidence_regularizer(
         log_g.exp(), prior, sample_weight
@@ -101,15 +106,28 @@ def cross_entropy(log_p: Tensor, target: Tensor, sample_weight: Tensor | None = 
 def soft_target_cross_entropy(log_f: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> Tensor:
     """Cross-entropy against a label distribution.
 
-    Eq. (13), Sec. 3.3: ``-mean_i sum_y q_i(y) log f(x_i)[y]``. ``log_f`` has shape (..., B, K), ``target`` (B, K),
-    ``sample_weight`` (..., B) where given.
+    Eq. (13), Sec. 3.3: ``-mean_i sum_y q_i(y) log f(x_i)[y]``.
+
+    Parameters
+    ----------
+    log_f : Tensor of shape (..., B, K)
+        Log-probabilities of f; leading axes are members that see the same rows.
+    target : Tensor of shape (B, K)
+        ``q_i(y)``, Eq. (11); rows sum to 1.
+    sample_weight : Tensor of shape (..., B), optional
+        At least 0, of mean 1 over all rows.
+
+    Returns
+    -------
+    scalar Tensor, at least 0
     """
     return weighted_mean(-(target * log_f).sum(-1), sample_weight)
 
 
 def contrastive_loss(z1: Tensor, z2: Tensor, temperature: float = 0.05) -> Tensor:
-    """NT-Xent loss of two views of a batch (contrastive loss of Sec. 4.1; SimCLR's form).
+    """NT-Xent loss of two views of a batch: the contrastive loss of Sec. 4.1.
 
+    In SimCLR's form (Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations", ICML 2020).
     For each of the 2B projections the other view of the same row is the positive, all others are negatives.
 
     Parameters
@@ -118,6 +136,10 @@ def contrastive_loss(z1: Tensor, z2: Tensor, temperature: float = 0.05) -> Tenso
         Projections of the two views; normalised to unit length here.
     temperature : float, positive
         Divides the cosine similarities.
+
+    Returns
+    -------
+    scalar Tensor, at least 0
     """
     z = F.normalize(torch.cat([z1, z2]).float(), dim=1)  # (2B, d)
     similarity = (z @ z.T) / temperature

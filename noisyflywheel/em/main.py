@@ -48,8 +48,22 @@ def clean_posterior(g_given: Tensor, gamma: Tensor | float, eps: Tensor | float)
 def expected_log_likelihood(q: Tensor, g_given: Tensor, gamma: Tensor | float, eps: Tensor | float) -> Tensor:
     """Objective of the main M-step.
 
-    Eq. (5), Sec. 3.2: ``mean_i q_i log(gamma g_i) + (1 - q_i) log((1 - gamma) eps_i)``. ``q`` and
-    ``g_given`` have shape (N,); returns a scalar tensor.
+    Eq. (5), Sec. 3.2: ``mean_i q_i log(gamma g(x_i)[y~_i]) + (1 - q_i) log((1 - gamma) eps_i)``.
+
+    Parameters
+    ----------
+    q : Tensor of shape (N,)
+        Clean probabilities, Eq. (4), in [0, 1].
+    g_given : Tensor of shape (N,)
+        ``g(x_i)[y~_i]``, in [0, 1].
+    gamma : scalar in [0, 1]
+        Proportion of clean labels.
+    eps : scalar or Tensor of shape (N,)
+        ``p(y~_i | x_i, s_i = 0)``, in [0, 1].
+
+    Returns
+    -------
+    scalar Tensor, at most 0
     """
     q, g_given = at_least_single(q), at_least_single(g_given)
     gamma = torch.as_tensor(gamma, dtype=g_given.dtype)
@@ -67,8 +81,18 @@ def clip_clean_rate(gamma: Tensor) -> Tensor:
 def update_clean_rate(q: Tensor, sample_weight: Tensor | None = None) -> Tensor:
     """Proportion of clean labels.
 
-    Eq. (6), Sec. 3.2: ``gamma = mean_i q_i``, clipped off both ends. ``q`` has shape (N,); returns a scalar.
-    ``sample_weight`` (N,) weighs the rows.
+    Eq. (6), Sec. 3.2: ``gamma = mean_i q_i``, kept in ``[GAMMA_MIN, 1 - GAMMA_MIN]``.
+
+    Parameters
+    ----------
+    q : Tensor of shape (N,)
+        Clean probabilities, Eq. (4), in [0, 1].
+    sample_weight : Tensor of shape (N,), optional
+        At least 0; the mean is weighted by them.
+
+    Returns
+    -------
+    scalar Tensor
     """
     return clip_clean_rate(weighted_average(at_least_single(q), sample_weight))
 
@@ -93,5 +117,9 @@ def reweighted_cross_entropy(log_g: Tensor, given: Tensor, q: Tensor) -> Tensor:
         Given labels.
     q : Tensor of shape (N,)
         Clean probabilities, in [0, 1].
+
+    Returns
+    -------
+    scalar Tensor, at least 0
     """
     return -(q * log_g.gather(1, given[:, None]).squeeze(1)).mean()

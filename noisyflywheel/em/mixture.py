@@ -24,7 +24,7 @@ def given_label_likelihood(g_given: Tensor, gamma: Tensor | float, eps: Tensor |
 
     Returns
     -------
-    Tensor of shape (N,)
+    Tensor of shape (N,), in [0, 1]
     """
     return gamma * g_given + (1 - gamma) * eps
 
@@ -32,8 +32,18 @@ def given_label_likelihood(g_given: Tensor, gamma: Tensor | float, eps: Tensor |
 def joint_likelihood(p_x: Tensor | float, g_given: Tensor, gamma: Tensor | float, eps: Tensor | float) -> Tensor:
     """Joint probability of an input and its given label.
 
-    Eq. (2), Sec. 3.1: ``p(x, y~) = p_data(x) (gamma g(x)[y~] + (1 - gamma) eps)``. Shapes as in
-    `given_label_likelihood`; ``p_x`` is a scalar or of shape (N,).
+    Eq. (2), Sec. 3.1: ``p(x, y~) = p_data(x) (gamma g(x)[y~] + (1 - gamma) eps)``.
+
+    Parameters
+    ----------
+    p_x : scalar or Tensor of shape (N,)
+        ``p_data(x_i)``, at least 0.
+    g_given, gamma, eps
+        As in `given_label_likelihood`.
+
+    Returns
+    -------
+    Tensor of shape (N,), at least 0
     """
     return p_x * given_label_likelihood(g_given, gamma, eps)
 
@@ -47,8 +57,20 @@ def objective(
 ) -> Tensor:
     """Mean log-likelihood of the given labels, up to the constant ``mean log p_data(x)``.
 
-    Eq. (3), Sec. 3.1, without the manifold constraint. Returns a scalar tensor; probabilities are floored
-    at ``floor`` so that an impossible label costs a finite amount. ``sample_weight`` (N,) weighs the rows.
+    Eq. (3), Sec. 3.1, without the manifold constraint: ``mean_i log(gamma g(x_i)[y~_i] + (1 - gamma) eps_i)``.
+
+    Parameters
+    ----------
+    g_given, gamma, eps
+        As in `given_label_likelihood`.
+    floor : float, default=1e-30
+        Least probability of a label: one that is impossible costs a finite amount.
+    sample_weight : Tensor of shape (N,), optional
+        At least 0; the mean is weighted by them.
+
+    Returns
+    -------
+    scalar Tensor, at most 0
     """
     log_p = torch.log(given_label_likelihood(at_least_single(g_given), gamma, eps).clamp_min(floor))
     return weighted_average(log_p, sample_weight)

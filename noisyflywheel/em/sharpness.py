@@ -1,10 +1,11 @@
-"""T, and the true classes, from predictions that were trained on the given labels, of rows that they have not seen.
+"""T and the true classes, from out-of-fold predictions of nets that were trained on the given labels.
 
 Such a prediction tends to ``p(y~ | x)``. If that is (.7, .3) nearly everywhere, either the classes are easy to tell
-apart and three labels in ten are wrong, or they overlap and the labels are right: the likelihood of the given labels
-(objective 3) is the same. It does tell the two apart where predictions differ from row to row. So several explanations
-are tried, and what they say of a row is averaged by how likely each makes the given labels: every temperature of the
-predictions with the T that suits it, and predictions from which the T of the surest rows of each class is divided out.
+apart and three labels in ten are wrong, or the classes overlap and the labels are right: the likelihood of the given
+labels (objective 3) is the same. Where predictions differ from row to row, the likelihood does tell the two apart. So
+several explanations are tried, and what they say of a row is averaged, each weighted by how likely it makes the given
+labels. The explanations are: the predictions at several temperatures, each with the T that suits it; and the
+predictions after dividing out a T, the one that the surest rows of each class show.
 
 References
 ----------
@@ -31,18 +32,18 @@ from noisyflywheel.em.main import PROB_MIN
 from noisyflywheel.em.some_rows import some_rows
 
 MOST_FLAT = 4.0
-"""Highest temperature that is tried."""
+"""Highest temperature that is tried; the others are those of `TEMPERATURES` below it."""
 
 SHARPER = 2.0
-"""Temperatures count by ``tau ** -SHARPER`` beside the likelihood: of explanations that are as good, the one with fewer
-rows between classes, which is what the confidence regularizer (Eq. 9) asks of g."""
+"""Prior of a temperature: ``tau ** -SHARPER``. Of two explanations as likely, the one with fewer rows between classes
+counts more, which is what the confidence regularizer (Eq. 9) asks of g."""
 
 ANCHORS, FEWEST_ANCHORS = 0.25, 5.0
 """Share of the rows predicted as a class, the surest ones, that show how it is labelled, and how many at least."""
 
 SHARES, CHEAPER = (0.25, 0.5, 0.75, 0.9, 1.0), 4.0
-"""How much of the anchors' T is divided out; a share s counts by ``exp(-CHEAPER s)`` beside the likelihood, for rows
-between classes can always be read as labels gone wrong."""
+"""How much of the anchors' T is divided out; the prior of a share s is ``exp(-CHEAPER s)``, because rows between
+classes can always be read as wrong labels."""
 
 N_DIVISIONS = 20
 """Steps of Richardson's iteration."""
@@ -57,14 +58,15 @@ TAKE_TURNS = 6.0
 def likely_transition(prob: Tensor, given: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """The T that makes the given labels most likely: maximum of ``sum_i log sum_k f(x_i)[k] T[k, y~_i]``.
 
-    By EM (Eqs. 12 and the closed form of T in Sec. 3.3), with one more row a class that keeps its label and half a row
-    whose label is anything.
+    By EM: posteriors of Eq. (12), T in closed form (Sec. 3.3). As a prior, each class has one more row with its own
+    label, and half a row spread over all labels.
 
     Parameters
     ----------
     prob : Tensor of shape (..., N, K), float64
         Predictions of rows that the net was not trained on, rows sum to 1; each of the leading axes has a T of its own.
     given : Tensor of shape (N,), int64
+        Given labels.
     sample_weight : Tensor of shape (N,), optional
         At least 0.
 
@@ -131,8 +133,8 @@ def averaged_posterior(
     sample_weight : Tensor of shape (N,), optional
         At least 0.
     temperatures : sequence of float, default (1.0,)
-        Of the predictions that a T is divided out of. Nets that are ended by their loss on unseen rows say how sure the
-        labels are; of classifiers that do not, several have to be tried.
+        Tried for the predictions that a T is divided out of. 1 is enough for nets whose training ends by their loss on
+        unseen rows: their probabilities are calibrated. For other classifiers several have to be tried.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Which of very many rows stand for all of them where one number is looked for."""
+"""Which of very many rows stand for all of them, where all that is wanted is one number."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ from noisyflywheel.views.images import ImageViews
 from noisyflywheel.views.vectors import VectorViews
 
 SAMPLE_NUMBERS = 10_000_000
-"""Views and standardisation learn their scale from at most as many rows as hold so many numbers."""
+"""Most numbers, rows times features, in the `Sample` from which views, standardisation and "auto" learn."""
 
 
 class Nets(NamedTuple):
@@ -42,7 +42,9 @@ class Nets(NamedTuple):
     main: NeuralNet
     aux: NeuralNet
     are_default: bool
+    """Whether they were built here."""
     n_folds: int
+    """Members a family of a stack; 1 for plain nets."""
     device: str | None
     """Overrides the nets' own; None leaves it."""
 
@@ -58,7 +60,26 @@ class Nets(NamedTuple):
 
 
 def choose_nets(params: dict[str, Any], image: bool, n_rows: int, n_folds: int = 1, distributed: bool = False) -> Nets:
-    """The user's nets, a clone of the one given, or the defaults, those with folds as stacks of members."""
+    """The user's nets, the one given twice, or the defaults for these rows.
+
+    Parameters
+    ----------
+    params : dict
+        Parameters of the classifier.
+    image : bool
+        Whether rows are images.
+    n_rows : int
+        Rows that take part.
+    n_folds : int
+        Above 1 the defaults are stacks of members.
+    distributed : bool
+        Whether several processes share the fit.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a net cannot be driven (`check_net`), or both are not on one device that is there.
+    """
     for name in ("main_net", "aux_net"):
         if params[name] is not None:
             check_net(params[name], name)
@@ -92,7 +113,15 @@ def assemble(
     sample: Tensor,
     ranks: Ranks = ALONE,
 ) -> Flywheel:
-    """Nets, views and source, checked against each other before any training; ``sample`` is that of `sample_of`."""
+    """The flywheel of a fit, its nets initialised and tried on two rows; see `FitJob` for the arguments.
+
+    Global random states are left seeded for the loop.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If nets, views, rows and classes do not fit each other.
+    """
     image = sample.ndim > 2
     source = make_source(data.rows, nets.home, worker_options(main_net=nets.main, aux_net=nets.aux))
     settings = make_settings(params, image, nets.n_folds, len(source))
@@ -120,7 +149,10 @@ class Sample(NamedTuple):
 
 
 def sample_of(data: WeightedRows, first: Tensor) -> Sample:
-    """Rows that take part, all or evenly spaced, as many as hold ``SAMPLE_NUMBERS`` numbers."""
+    """The rows that take part, or evenly spaced ones where all hold more than ``SAMPLE_NUMBERS`` numbers.
+
+    ``first`` is the first row, whose size counts.
+    """
     source = make_source(data.rows, torch.device("cpu"))
     rows = torch.arange(len(source)) if data.weights is None else torch.from_numpy(data.weights).nonzero().squeeze(1)
     most = max(100, SAMPLE_NUMBERS // first.numel())
@@ -132,7 +164,10 @@ def sample_of(data: WeightedRows, first: Tensor) -> Sample:
 def untrained_flywheel(
     estimator: Any, rows: Tensor | Dataset, codes: NDArray[np.int64], n_classes: int, seeds: list[int]
 ) -> Flywheel:
-    """The flywheel that ``estimator`` would turn in a fit; the global random states stay seeded."""
+    """The flywheel that ``estimator`` would fit with, before any training; for benchmarks and tests.
+
+    ``rows`` and ``codes`` are those of `LabelledRows`. Global random states are left seeded.
+    """
     params = estimator.get_params(deep=False)
     data = WeightedRows(rows, codes, None, None)
     sample = sample_of(data, first_row(rows))
@@ -151,7 +186,7 @@ def make_trainers(
     image: bool,
     ranks: Ranks = ALONE,
 ) -> list[Trainer]:
-    """g and f, or g alone where there is no auxiliary network, initialised and tried on two rows."""
+    """Trainers of g and f, or of g alone with ``refurbish=False``, their nets initialised and tried on two rows."""
     trainers, filled_in = [], widths(sample, n_classes, nets.n_folds)
     named = [("main_net", nets.main, seeds[0]), ("aux_net", nets.aux, seeds[1])]
     for name, net, seed in named if params["refurbish"] else named[:1]:
@@ -193,7 +228,7 @@ def bf16_pays(device: torch.device) -> bool:
 
 
 def widths(sample: Tensor, n_classes: int, n_folds: int = 1) -> dict[str, int]:
-    """What `prepare_net` fills in where a module takes it: numbers of classes, features, bins or channels."""
+    """Widths that `prepare_net` fills in where a module takes them: of classes, features, and channels or bins."""
     found = {"n_features": sample[0].numel(), "n_classes": n_classes}
     if sample.ndim > 2:
         return found | {"in_channels": sample.shape[1]}

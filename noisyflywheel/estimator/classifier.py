@@ -11,11 +11,8 @@ from sklearn.utils import Tags
 from skorch import NeuralNet
 
 from noisyflywheel.estimator.callbacks import CallbackSupportMixin, with_callbacks
-from noisyflywheel.estimator.fit import fit_flywheel, unchanged_unless_fitted
-from noisyflywheel.estimator.fit_job import labelled_rows
-from noisyflywheel.estimator.inputs import check_container, is_dataset
-from noisyflywheel.estimator.labels import labels_of_dataset
-from noisyflywheel.estimator.parameters import check_nested, check_parameters
+from noisyflywheel.estimator.fit import fit_flywheel
+from noisyflywheel.estimator.parameters import check_nested
 from noisyflywheel.estimator.result import FittedMixin
 from noisyflywheel.nets.devices import float32_on_cpu
 from noisyflywheel.nets.parallel import joined
@@ -25,55 +22,57 @@ from noisyflywheel.persistence.estimator import Persistent
 class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Classifier for data whose labels are partly wrong: the LNL-flywheel on two skorch networks.
 
-    Two EM cycles take turns. The main network g tells which given labels are clean; the auxiliary network f
-    refurbishes the others and predicts. ``fit(X, y)`` takes the noisy labels; afterwards each of them has a
-    judgement (`get_label_issues`).
+    Two EM cycles take turns. The main network g estimates which given labels are clean; the auxiliary network f
+    estimates the true classes of the others, and predicts. ``fit(X, y)`` takes the noisy labels; afterwards
+    `get_label_issues` has a judgement of each of them.
 
     Parameters
     ----------
     main_net, aux_net : skorch NeuralNet or None, default=None
-        Networks g and f. Both are cloned; modules, optimizers, learning rates, callbacks and devices stay the
-        caller's. ``module__n_features``, ``module__n_classes`` and ``module__in_channels`` are filled in where
-        the module takes them and they are unset. If only one is given the other is a clone of it with its own
-        seed. None builds defaults: for vectors an MLP that standardises its input, or with folds a stack of small
-        ones; for images a small ResNet.
+        Networks g and f. Both are cloned, never trained in place; module, optimizer, learning rate, callbacks and
+        device stay as you set them. ``module__n_features``, ``module__n_classes`` and ``module__in_channels`` are
+        filled in where the module takes them and they are unset. If one net is given, the other is a clone of it with
+        its own seed. None builds both from X: for images a small ResNet, for vectors an MLP that standardises its input
+        or, with folds, a stack of small MLPs.
     views : "auto", None or object, default="auto"
-        Weak and strong augmentation: an object with ``weak(x)`` and ``strong(x)`` on batches of tensors. "auto"
-        takes `noisyflywheel.views.VectorViews` for vectors and `noisyflywheel.views.ImageViews` for images;
+        Weak and strong augmentation: an object with ``weak(x)`` and ``strong(x)`` on batches of tensors. "auto" is
+        `noisyflywheel.views.VectorViews` for vectors, none with folds, and `noisyflywheel.views.ImageViews` for images;
         None does not augment.
     n_warmup_epochs : "auto" or int >= 0, default="auto"
-        Epochs of plain cross-entropy on the given labels before the first cycle. "auto" stops by a criterion
-        measured on the data (see `noisyflywheel.loop.warmup`); the paper has 10.
+        Epochs of plain cross-entropy on the given labels before the first cycle; the paper has 10. "auto" goes on as
+        long as what the nets learn carries over to given labels of rows they do not train on
+        (`noisyflywheel.loop.warmup`, with folds `noisyflywheel.loop.folded_warmup`).
     n_cycles : "auto" or int >= 1, default="auto"
-        Cycles; one cycle is one pass over the data with each network. "auto" is 100 without folds,
-        and with them 16; half as many beyond 30,000 rows, and with nets of your own. With folds, up to 5,000
-        rows, 8 more follow where many labels of unseen rows were won (`noisyflywheel.loop.rounds`). Of the 100 on
+        Cycles; in one cycle each network makes one pass over the data. "auto" is 100 with one net on all rows and 16
+        with folds; half as many beyond 30,000 rows, and with nets of your own. With folds, up to 5,000 rows, 8 more
+        follow if the first 16 clearly won given labels of unseen rows (`noisyflywheel.loop.rounds`). Of the 100 on
         vectors, the nets may begin again after 30 (`noisyflywheel.loop.second_start`).
     n_folds : "auto" or int >= 1, default="auto"
-        Above 1, default nets on vectors are stacks of members, each trained without its own fold of the rows, and
-        every E-step asks the members that have not seen a row (`noisyflywheel.loop.out_of_fold`). 1 is one net on all
-        rows, as in the paper. "auto" is 1 for pictures and for wide features of one unit, with 1.5 rows for each, if
-        simple classifiers tell the classes apart (`noisyflywheel.estimator.separability`), and folds for all others.
+        1 is one net on all rows, as in the paper. Above 1, default nets on vectors are stacks of members, each trained
+        without its own fold of the rows, and every E-step judges a row out of fold, by the members that have not seen
+        it (`noisyflywheel.loop.out_of_fold`). "auto" is 1 for images, and for more than 60 features in one unit
+        (pixels, embeddings) if there are 1.5 rows for each and simple classifiers tell the classes apart
+        (`noisyflywheel.estimator.separability`); otherwise 5, beyond 5,000 rows 3, beyond 30,000 rows 2.
     cycle_size : int >= 2 or None, default=None
         Rows a cycle, drawn anew with balanced given labels (Sec. 4.2, Clothing1M); None takes all.
     cr_weight : float >= 0, default=3.0
-        lambda, the weight of the confidence regularizer (Eq. 8); the guard lowers it where the resampled classes
-        are of very unequal size (`noisyflywheel.em.losses.limited_weight`).
+        lambda, the weight of the confidence regularizer (Eq. 8); ``guard`` lowers it where the resampled labels have
+        classes of very unequal size (`noisyflywheel.losses.limited_weight`).
     cr_ramp : "auto" or int >= 0, default="auto"
-        Cycles over which lambda grows linearly from 0; 0 is at once, as in the paper. "auto" is 10 % of
-        ``n_cycles`` for vectors, 5 at most, 50 % with folds, and 40 % for images.
+        Cycles over which lambda grows linearly from 0; 0 is its full weight at once, as in the paper. "auto" is a share
+        of ``n_cycles``: 10 % for vectors, at most 5 cycles, 50 % with folds, and 40 % for images.
     contrastive_weight : "auto" or float >= 0, default="auto"
         alpha, the weight of the contrastive loss on two strong views (Sec. 4.1). "auto" is 0; the paper and the
         recipes have 0.025.
     mixup_alpha : "auto" or float >= 0, default="auto"
-        Parameter of MixUp's Beta distribution; 0 does not mix. "auto" is 0: in fits of 50 cycles MixUp
-        kept f behind g. The recipes set 4, and 0.5 for pictures of 64 pixels and more.
+        Parameter of MixUp's Beta distribution in the M-step of f; 0 does not mix. "auto" is 0. The recipes set 4, and
+        0.5 for pictures of 64 pixels and more.
     sharpen_temperature : float in (0, 10], default=1.0
-        Temperature of f's guess in the training targets (Eq. 11); below 1 sharpens.
+        Temperature of f's prediction in its training targets (Eq. 11); below 1 sharpens.
     distribution_alignment : "auto" or float in [0, 1], default="auto"
-        Share of the cycles, from the first one on, in which f's guess is scaled to the class shares of the given labels
-        (`noisyflywheel.em.share_factors`), so that no class is swallowed by one that it is often labelled as; 0 is the
-        paper's loop. "auto" is 0.3, and 0 with folds and with ``resample="argmax"``.
+        Share of the cycles, from the first one on, in which f's prediction is rescaled so that classes have the shares
+        of the given labels (`noisyflywheel.em.share_factors`): a class is then not swallowed by one that it is often
+        labelled as. 0 is the paper's loop. "auto" is 0.3, and 0 with folds and with ``resample="argmax"``.
     average_epochs : "auto" or float >= 0, default="auto"
         E-steps and prediction use a moving average of each net's weights over about this many epochs; 0 uses the
         weights as they are, as the paper. "auto" is 5 for images and 0 for vectors.
@@ -82,19 +81,20 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
     resample : {"posterior", "argmax"}, default="posterior"
         Labels that g trains on: argmax of q_i(y) (Eq. 11 with the updated f), or argmax of f, as in the paper.
     calibrate : "auto", True or False, default="auto"
-        Whether the E-step of g (Eq. 4) takes gamma from the agreement of f with the given labels and tempers g so
-        that the given labels are most likely (`noisyflywheel.em.calibrate`). "auto" takes that gamma until the
-        regularizer has its full weight, and does both in cycles where g is surer of its classes than its agreement
-        with f warrants (`noisyflywheel.em.overconfidence`). False is Eqs. 4 and 6 as they stand.
+        False is the E-step of g as the paper has it (Eqs. 4 and 6). True takes the gamma of Eq. 4 from the share of
+        given labels that f predicts, and gives g the temperature at which the given labels are most likely
+        (`noisyflywheel.em.calibrate`). "auto" does the first as long as lambda grows, and both in cycles in which g is
+        surer of its classes than its agreement with f warrants (`noisyflywheel.em.overconfidence`).
     guard : bool, default=True
-        Hold back a loop that turns against itself, with a `FlywheelWarning`: it goes back and on with care; the second
-        time the fit begins again with folds if "auto" had chosen one net for vectors, else it stops. Warn too of a
-        result in which all labels of a class are suspected, or one is labelled as another more often than as itself.
+        Whether to stop a loop that replaces labels by worse guesses, with a `FlywheelWarning`: the first time it goes
+        back and on with care, the second time the fit begins again with folds if "auto" had chosen one net for vectors,
+        else it ends (`noisyflywheel.loop.guard`). Warns too of a result in which all labels of a class are suspects, or
+        a class is labelled as another more often than as itself.
     refurbish : bool, default=True
         False is the ablation without the auxiliary network (Eq. 7): g predicts and there is no ``aux_net_``.
     feature_layer : str, default="auto"
-        Where the contrastive loss reads the features of a module: its ``forward_features``, else the input of
-        its last Linear; or the name of a submodule.
+        Where the contrastive loss reads the features of a module: "auto" is its ``forward_features``, else the input of
+        its last Linear; otherwise the name of a submodule, whose output is read.
     warm_start : bool, default=False
         Whether ``fit`` on the same rows goes on for ``n_cycles`` further cycles.
     checkpoint_dir : path-like or None, default=None
@@ -106,8 +106,8 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
     on_cycle : callable or None, default=None
         Called as ``on_cycle(flywheel, row)`` after each cycle; a dict that it returns joins ``history_``.
     device : str, default="auto"
-        Torch device. "auto": CUDA where there is one for default nets, on several processes the one of LOCAL_RANK;
-        users' nets keep their own.
+        Torch device of both nets. "auto": default nets run on CUDA where there is one, on several processes on that of
+        LOCAL_RANK; your own nets keep theirs.
     distributed : "auto" or False, default="auto"
         Whether the processes that torchrun or its like started, or that torch.distributed knows, share the fit: each
         calls ``fit`` with the same X, y and parameters and ends with the same estimator. False: this one fits alone.
@@ -120,6 +120,7 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
     Attributes
     ----------
     classes_ : ndarray of shape (K,)
+        The different labels, sorted.
     clean_proba_ : ndarray of shape (n,)
         Probability in [0, 1] that the given label is the true class; ranks as ``label_quality_`` does.
     label_quality_ : ndarray of shape (n,)
@@ -127,22 +128,23 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
     refurbished_labels_ : ndarray of shape (n,)
         Most likely true label, in the caller's label type.
     refurbished_proba_ : ndarray of shape (n, K)
-        Its distribution, Eq. (11), with folds that of f through T; of many rows and classes in float32 or float16.
+        Distribution of the true label given the row and its label, rows sum to 1: Eq. (11), with folds the posterior of
+        f through T (Eq. 12). float64, but with many rows and classes float32 or float16.
     transition_matrix_, corruption_matrix_ : ndarray of shape (K, K)
         T and T_c: rows = true class, columns = given class, rows sum to 1.
     clean_rate_ : float
-        gamma, the share of clean labels.
+        gamma, the share of clean labels, in [0, 1].
     decisions_ : DataFrame
         What was decided for "auto" and at the end of a fit with folds, one row a decision: ``chosen``, ``reason``, and
-        where candidates were compared by labels of unseen rows their figures.
+        where candidates were compared by given labels of unseen rows their figures.
     history_ : DataFrame
         One row per cycle; ``undone`` where the guard, or the end of a round, went back to the state before.
-    n_iter_ : int
-        Cycles run.
+    n_iter_, n_warmup_epochs_ : int
+        Cycles run, and epochs of the warm-up.
     main_net_, aux_net_ : skorch NeuralNet
         g and f after training.
     input_offset_, input_scale_ : ndarray of shape (d,) or None
-        Centre and scale of columns that float32 cannot hold otherwise, such as timestamps.
+        Centre and scale of columns that would lose digits in float32, such as timestamps.
     encoder_ : TableEncoder or None
         Where X is a DataFrame with categories, texts or dates: how it became numbers.
     input_features_ : DataFrame or None
@@ -150,7 +152,7 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
     input_projection_ : ndarray of shape (d, m) or None
         Where X is sparse and wide: what rows are multiplied by, m at most 128.
     input_medians_ : ndarray of shape (d,) or None
-        Where no number is missing: what stands for NaN in `predict`.
+        Where no cell was missing in ``fit``: what stands for NaN in `predict`.
     n_features_in_ : int
         ``X.shape[1]``.
     feature_names_in_ : ndarray of shape (d,)
@@ -158,8 +160,7 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
 
     References
     ----------
-    Kim, Chang, Cho, Lee and Han, "Learning with Noisy Labels: Interconnection of Two
-    Expectation-Maximizations", 2024.
+    Kim, Chang, Cho, Lee and Han, "Learning with Noisy Labels: Interconnection of Two Expectation-Maximizations", 2024.
 
     Examples
     --------
@@ -237,7 +238,22 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
         return tags
 
     def set_params(self, **params: Any) -> FlywheelClassifier:
-        """Set parameters, with double underscores also those of nets and views that were handed in; returns self."""
+        """Set parameters, with double underscores also those of nets and views that were handed in.
+
+        Parameters
+        ----------
+        **params
+            Such as ``n_cycles=10``, ``aux_net__lr=0.01`` or ``views__noise=0.5``.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For a name that is no parameter, or of a net or views that are None or "auto".
+        """
         check_nested(self, params)
         super().set_params(**params)
         return self
@@ -249,16 +265,16 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
         Parameters
         ----------
         X : {array-like, sparse matrix, DataFrame} of shape (n, d), images, Tensor or Dataset
-            Rows (n, d), NaN for missing cells, of a DataFrame also with categories, texts, dates (such a fit is kept by
-            pickle, not by `save`), sparse ones projected from 513 columns on; images (n, H, W), (n, H, W, C) or
-            (n, C, H, W), uint8 or floating; a torch Tensor of these shapes; a torch ``Dataset`` or skorch
-            ``SliceDataset`` whose items are ``(x, ...)`` or ``x``.
+            Rows (n, d): numbers, NaN for a missing cell; in a DataFrame also categories, texts and dates (a fit on such
+            a one is kept by pickle, not by `save`); sparse rows of more than 512 columns are projected. Images
+            (n, H, W), (n, H, W, C) or (n, C, H, W), uint8 or floating. A torch Tensor of these shapes, or a torch
+            ``Dataset`` or skorch ``SliceDataset`` whose items are ``(x, ...)`` or ``x``.
         y : array-like of shape (n,)
             The noisy labels, of any label type. May be None if X is a Dataset of ``(x, label)`` items.
         sample_weight : array-like of shape (n,), optional
-            Weights, at least 0, of the rows in both M-steps and in gamma, T and T_c; only their ratios matter, but that
-            whole weights of up to 100 rows in all are repetitions. Rows of weight 0 take no part: nets that never saw
-            them judge their labels.
+            Weights, at least 0, of the rows in the warm-up, both M-steps, gamma, T and T_c. Only their ratios matter,
+            except that whole weights that sum to at most 100 count as repetitions of rows. Rows of weight 0 take no
+            part in training: nets that never saw them judge their labels.
 
         Returns
         -------
@@ -279,9 +295,5 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
             exception it is as it was before.
         """
         with float32_on_cpu(), joined(self.distributed) as ranks:
-            check_parameters(self.get_params(deep=False))
-            check_container(X)
-            with unchanged_unless_fitted(self):
-                y = labels_of_dataset(X) if y is None and is_dataset(X) else y
-                fit_flywheel(self, labelled_rows(self, X, y, sample_weight), X, y, ranks)
+            fit_flywheel(self, X, y, sample_weight, ranks)
         return self

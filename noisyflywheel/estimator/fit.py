@@ -1,4 +1,4 @@
-"""One fit: from rows and labels to the fitted attributes of the estimator."""
+"""One fit, from what the caller gave to the fitted attributes: the order of its parts."""
 
 from __future__ import annotations
 
@@ -6,25 +6,19 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import Any
 
-import pandas as pd
-
 from noisyflywheel.estimator.assemble import assemble, choose_nets
 from noisyflywheel.estimator.callbacks import FitTask
-from noisyflywheel.estimator.fit_job import (
-    FitJob,
-    Form,
-    LabelledRows,
-    begun_again,
-    choose_form,
-    cycles_at_most,
-    optimizers,
-)
+from noisyflywheel.estimator.fit_job import FitJob
+from noisyflywheel.estimator.fold_plan import FoldPlan, begin_again, cycles_at_most, plan_folds
+from noisyflywheel.estimator.inputs import check_container, is_dataset
+from noisyflywheel.estimator.labelled_rows import labelled_rows
+from noisyflywheel.estimator.labels import labels_of_dataset
+from noisyflywheel.estimator.parameters import check_parameters
+from noisyflywheel.estimator.publish import publish
 from noisyflywheel.estimator.random_states import isolated
 from noisyflywheel.estimator.ranks import check_ranks
-from noisyflywheel.estimator.result import fitted_arrays
 from noisyflywheel.estimator.result_warnings import warn_of_result
 from noisyflywheel.loop.checkpoints import fit_checkpoints
-from noisyflywheel.loop.decide import Decision
 from noisyflywheel.loop.guard import warn_of_turning
 from noisyflywheel.loop.progress import FitProgress
 from noisyflywheel.loop.run import FlywheelRun
@@ -32,32 +26,31 @@ from noisyflywheel.nets.parallel.ranks import ALONE, Ranks
 from noisyflywheel.nets.stopping import StopTraining, warn_of_stop_in_warm_up
 from noisyflywheel.nets.threads import FEW_ROWS, at_most_threads
 
-PER_ROW = ("label_quality_", "clean_proba_", "refurbished_proba_", "_predicted", "_confidence")
 
+def fit_flywheel(estimator: Any, X: Any, y: Any, sample_weight: Any = None, ranks: Ranks = ALONE) -> None:
+    """Fit ``estimator`` in place; arguments and errors as of `FlywheelClassifier.fit`.
 
-def fit_flywheel(estimator: Any, data: LabelledRows, X: Any, y: Any, ranks: Ranks = ALONE) -> None:
-    """Fit ``estimator`` in place; global random states are as before, also after an exception."""
-    job = FitJob.of(estimator, data, ranks)
-    chosen = choose_form(job)
-    form = ranks.of_first(lambda: chosen)  # near a bound, rounding may differ between machines
-    task = FitTask(estimator, cycles_at_most(job, form), X, y)
-    given_up = fit_in_form(job, form, task)
-    if given_up and form.instead:
-        fit_in_form(*begun_again(job, form.decision, form.instead, given_up), task)
-    if estimator.guard and ranks.rank == 0:
-        warn_of_result(
-            estimator.transition_matrix_,
-            estimator.clean_proba_,
-            estimator.refurbished_proba_.argmax(1),
-            data.codes,
-            data.classes,
-        )
-    task.end()
+    Global random states are as before, also after an exception.
+    """
+    check_parameters(estimator.get_params(deep=False))
+    check_container(X)
+    with unchanged_unless_fitted(estimator):
+        y = labels_of_dataset(X) if y is None and is_dataset(X) else y
+        job = FitJob.of(estimator, labelled_rows(estimator, X, y, sample_weight), ranks)
+        chosen = plan_folds(job)
+        plan = ranks.of_first(lambda: chosen)  # near a bound, rounding may differ between machines
+        task = FitTask(estimator, cycles_at_most(job, plan), X, y)
+        given_up = fit_by_plan(job, plan, task)
+        if given_up and plan.n_folds_instead:
+            fit_by_plan(*begin_again(job, plan, plan.n_folds_instead, given_up), task)
+        if estimator.guard and ranks.rank == 0:
+            warn_of_fitted(job)
+        task.end()
 
 
 @contextmanager
 def unchanged_unless_fitted(estimator: Any) -> Iterator[None]:
-    """Inside, what is learnt of the rows is set before anything is trained; an exception before `publish` undoes it."""
+    """After an exception inside, ``estimator`` is as it was, unless `publish` had set the fitted attributes by then."""
     before = dict(vars(estimator))
     try:
         yield
@@ -68,27 +61,37 @@ def unchanged_unless_fitted(estimator: Any) -> Iterator[None]:
         raise
 
 
-def fit_in_form(job: FitJob, form: Form, task: FitTask) -> str | None:
-    """Fit in this form; returns why the fit is given up, if it is to begin again in another form."""
+def fit_by_plan(job: FitJob, plan: FoldPlan, task: FitTask) -> str | None:
+    """Build the flywheel, train it and set the fitted attributes.
+
+    Where the guard gives the fit up and the plan has another number of folds to begin again with, nothing is set;
+    returns why it was given up, else None.
+    """
     params, sample, ranks = job.params, job.sample.x, job.ranks
-    nets = choose_nets(params, sample.ndim > 2, job.n_taking_part, form.n_folds, distributed=not ranks.alone)
+    nets = choose_nets(params, sample.ndim > 2, job.n_taking_part, plan.n_folds, distributed=not ranks.alone)
     check_ranks(ranks, params, nets, job.trained)
     threads = 1 if nets.are_default and sample.ndim == 2 and job.n_taking_part <= FEW_ROWS else None
     n_before = len(job.earlier["history"]) if job.earlier else 0
     checkpointing = fit_checkpoints(params, job.data.fingerprint, job.seeds, n_before, ranks)
     with at_most_threads(threads), isolated(nets.devices), checkpointing as checkpoints:
         flywheel = assemble(params, nets, job.trained, len(job.data.classes), job.seeds, sample, ranks)
-        flywheel.decisions.append(form.decision)
+        flywheel.decisions.append(plan.decision)
         shown = FitProgress(params["verbose"] if ranks.rank == 0 else 0, flywheel.settings.n_cycles)
         with closing(flywheel.loader.source), shown as progress:
             run = FlywheelRun(flywheel, progress, checkpoints, params["on_cycle"], ranks)
-            return fit_in_run(job, run, task, form.instead)
+            train(job, run, task)
+            if run.given_up and ranks.rank == 0:
+                warn_of_giving_up(run.given_up, plan.n_folds_instead)
+            if run.given_up and plan.n_folds_instead:
+                return run.given_up
+            publish(job, run)
+    return None
 
 
-def fit_in_run(job: FitJob, run: FlywheelRun, task: FitTask, instead: int | None) -> str | None:
-    """Warm-up, or what an earlier fit left, and cycles, then the fitted attributes; after Ctrl-C those so far.
+def train(job: FitJob, run: FlywheelRun, task: FitTask) -> None:
+    """The warm-up, or what an earlier fit left, and the cycles; until a net's callback, the guard or Ctrl-C stops them.
 
-    Where the guard gave up and there is another form ``instead``: nothing but the reason.
+    After Ctrl-C the fitted attributes are those of the cycles so far, if there were any, and KeyboardInterrupt goes on.
     """
     try:
         for trainer in run.flywheel.trainers:
@@ -103,24 +106,21 @@ def fit_in_run(job: FitJob, run: FlywheelRun, task: FitTask, instead: int | None
     except KeyboardInterrupt as error:
         run.ranks.leave(error)  # each rank has all there is
         run.flywheel.loader.source.close()  # a terminal's Ctrl-C ends workers too; there will be others
-        if run.history:
-            run.back_to_good()
-        try:
-            end_training(run)
-        finally:
-            if run.history:
-                publish(job, run)
+        publish_cycles_so_far(job, run)
         raise
     else:
         end_training(run)
-    if run.given_up and instead:
-        if job.ranks.rank == 0:
-            warn_of_turning(f"{run.given_up}: begins again with {instead} folds", "See n_folds in decisions_")
-        return run.given_up
-    if run.given_up and job.ranks.rank == 0:
-        warn_of_turning(f"{run.given_up}: stopped with the state before it")
-    publish(job, run)
-    return None
+
+
+def publish_cycles_so_far(job: FitJob, run: FlywheelRun) -> None:
+    """The fitted attributes from before the cycle that was interrupted; none if it was the first one."""
+    if run.history:
+        run.back_to_good()
+    try:
+        end_training(run)
+    finally:
+        if run.history:
+            publish(job, run)
 
 
 def end_training(run: FlywheelRun) -> None:
@@ -131,27 +131,16 @@ def end_training(run: FlywheelRun) -> None:
                 trainer.end()
 
 
-def publish(job: FitJob, run: FlywheelRun) -> None:
-    """The closing E-step and every fitted attribute."""
-    estimator, data, flywheel = job.estimator, job.data, run.flywheel
-    n_folds = getattr(flywheel.aux.net.module_, "n_folds", 1) if flywheel.aux.scheduled else 1
-    estimator._kept = None
-    if estimator.warm_start:
-        kept = {"fingerprint": data.fingerprint(), "n_folds": n_folds, "optimizers": optimizers(job.params)}
-        estimator._kept = run.kept() | kept
-    end = flywheel.close()
-    estimator.classes_, estimator._given, estimator._index = data.classes, data.labels, data.row_names
-    for name, value in fitted_arrays(end, job.trained.weights).items():
-        moved = name in PER_ROW and job.trained.position is not None
-        setattr(estimator, name, value[job.trained.position] if moved else value)
-    estimator.refurbished_labels_ = data.classes[estimator.refurbished_proba_.argmax(1)]
-    estimator.history_ = pd.DataFrame(run.history)
-    estimator.n_iter_, estimator.n_warmup_epochs_ = len(run.history), run.n_warmup_epochs
-    estimator.main_net_ = flywheel.main.net
-    vars(estimator).pop("aux_net_", None)
-    if flywheel.settings.refurbish:
-        estimator.aux_net_ = flywheel.aux.net
-    estimator.views_, estimator._amp = flywheel.loader.views, flywheel.aux.amp
-    estimator._default_nets = flywheel.aux.scheduled
-    estimator._n_folds = n_folds
-    estimator.decisions_ = pd.DataFrame(flywheel.decisions, columns=list(Decision._fields))
+def warn_of_giving_up(why: str, n_folds_instead: int | None) -> None:
+    """Warn that the guard stopped the cycles, and say what follows."""
+    if n_folds_instead:
+        warn_of_turning(f"{why}: begins again with {n_folds_instead} folds", "See n_folds in decisions_")
+    else:
+        warn_of_turning(f"{why}: stopped with the state before it")
+
+
+def warn_of_fitted(job: FitJob) -> None:
+    """`warn_of_result` of the estimator that was fitted."""
+    fitted, data = job.estimator, job.data
+    refurbished = fitted.refurbished_proba_.argmax(1)
+    warn_of_result(fitted.transition_matrix_, fitted.clean_proba_, refurbished, data.codes, data.classes)

@@ -1,4 +1,4 @@
-"""From what callers hand in to rows: X as a tensor or a source."""
+"""X as callers hand it in, checked, and turned into a tensor or a Dataset; a tensor or Dataset as a source."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from noisyflywheel.data import (
     to_tensor,
 )
 from noisyflywheel.data.arrow import row_names, table_rows
-from noisyflywheel.data.centring import learn_centring, to_float32
+from noisyflywheel.data.centring import Centring, learn_centring, to_float32
 from noisyflywheel.data.lazy import LazyRows, is_large_map, lazy_rows
 from noisyflywheel.estimator.labels import kind_of
 from noisyflywheel.estimator.sparse import dense_rows
 from noisyflywheel.estimator.tables import has_to_be_encoded, read_missing, read_table, refuse_on_disk
 
 NUMBERS = (np.float64, np.float32, np.float16, *(np.dtype(code).type for code in np.typecodes["AllInteger"]), np.bool_)
-"""Types of 2-D rows that are read as they are; others become the first."""
+"""Types of numbers in 2-D rows that stay as they are until rows become float32; others become float64 first."""
 
 
 def is_dataset(X: Any) -> bool:
@@ -48,7 +48,7 @@ def is_dataset(X: Any) -> bool:
 
 
 def check_container(X: Any) -> None:
-    """Raise TypeError for what skorch's nets take and the flywheel does not: it says what to pass instead."""
+    """Raise TypeError for kinds of X that skorch's nets take and the flywheel does not; says what to pass instead."""
     kind = type(X).__name__
     if isinstance(X, DataLoader):
         raise TypeError(f"X is a {kind}: pass its Dataset, X.dataset. Batches have the batch_size of the nets.")
@@ -105,22 +105,18 @@ def read_rows(estimator: Any, X: Any, *, reset: bool) -> Tensor | Dataset:
 
 def _read_vectors(estimator: Any, X: Any, reset: bool) -> Tensor:
     """2-D rows as float32, missing cells filled; columns that would lose their digits are centred and scaled first."""
-    least = 2 if reset else 1
     checked = validate_data(
         estimator,
         X,
         accept_sparse=["csr", "csc"],
         reset=reset,
         dtype=NUMBERS,
-        ensure_min_samples=least,
+        ensure_min_samples=_least_rows(reset),
         ensure_all_finite="allow-nan",
     )
     checked = dense_rows(estimator, checked, reset=reset)
     checked = read_missing(estimator, checked, reset=reset, in_memory=not is_large_map(X))
-    if reset and (learnt := learn_centring(checked)) is not None:
-        estimator.input_offset_, estimator.input_scale_ = learnt
-    offset = getattr(estimator, "input_offset_", None)  # files of earlier versions have none
-    rows = to_float32(checked, None if offset is None else (offset, estimator.input_scale_))
+    rows = to_float32(checked, _centring(estimator, checked, reset))
     assert_all_finite(rows, input_name="X")  # what is too large for float32 has become infinite
     return to_tensor(rows)
 
@@ -149,7 +145,7 @@ def _read_images(estimator: Any, X: Any, reset: bool) -> Tensor:
             dtype=dtype,
             ensure_2d=False,
             allow_nd=True,
-            ensure_min_samples=2 if reset else 1,
+            ensure_min_samples=_least_rows(reset),
             input_name="X",
         )
     _check_axes(X.shape)
@@ -160,10 +156,10 @@ def _read_images(estimator: Any, X: Any, reset: bool) -> Tensor:
 
 
 def _read_dataset(estimator: Any, X: Dataset, reset: bool) -> Dataset:
-    """A Dataset is not read here, but for its first item."""
-    n = _num_samples(X)
-    if n < (2 if reset else 1):
-        raise ValueError(f"Found a Dataset with {n} sample(s) while a minimum of {2 if reset else 1} is required.")
+    """The Dataset itself; of its items only the first is read here, for its shape."""
+    n, least = _num_samples(X), _least_rows(reset)
+    if n < least:
+        raise ValueError(f"Found a Dataset with {n} sample(s) while a minimum of {least} is required.")
     (row,) = map_items(as_row, X, [0])
     shape = tuple(channels_first(row[None]).shape[1:])
     if reset:
@@ -175,7 +171,7 @@ def _read_dataset(estimator: Any, X: Dataset, reset: bool) -> Dataset:
 
 def _read_lazy(estimator: Any, X: LazyRows, reset: bool) -> LazyRows:
     """Rows on disk: in fit looked at once, block by block; vectors are centred as those in memory are."""
-    least, array = (2 if reset else 1), X.array
+    least, array = _least_rows(reset), X.array
     if len(X) < least:
         raise ValueError(f"Found array with {len(X)} sample(s) while a minimum of {least} is required.")
     if array.dtype.kind not in "biuf":
@@ -186,13 +182,24 @@ def _read_lazy(estimator: Any, X: LazyRows, reset: bool) -> LazyRows:
     validate_data(estimator, named, reset=reset, skip_check_array=True)
     if head.ndim > 2:
         _check_row_shape(estimator, tuple(channels_first(torch.empty(head.shape)).shape[1:]), reset)
-    elif reset and (learnt := learn_centring(array)) is not None:
-        estimator.input_offset_, estimator.input_scale_ = learnt
-    offset = getattr(estimator, "input_offset_", None)
-    X.centring = None if offset is None else (offset, estimator.input_scale_)
+    else:
+        X.centring = _centring(estimator, array, reset)
     if reset:
         X.check_finite()
     return X
+
+
+def _least_rows(reset: bool) -> int:
+    """Fewest rows that X may have: 2 in fit, 1 afterwards."""
+    return 2 if reset else 1
+
+
+def _centring(estimator: Any, x: Any, reset: bool) -> Centring | None:
+    """Offset and scale of the columns of x (n, d), in fit learnt and kept, afterwards those of the fit; or None."""
+    if reset and (learnt := learn_centring(x)) is not None:
+        estimator.input_offset_, estimator.input_scale_ = learnt
+    offset = getattr(estimator, "input_offset_", None)  # files of earlier versions have none
+    return None if offset is None else (offset, estimator.input_scale_)
 
 
 def _check_axes(shape: tuple[int, ...]) -> None:

@@ -13,10 +13,10 @@ RANK_SHARE = 1e-3
 def calibrated(
     quality: NDArray[np.float64], posterior: NDArray[np.float64], sample_weight: NDArray[np.float64] | None = None
 ) -> NDArray[np.float64]:
-    """A rising map of a ranking score onto a posterior: the order of the one, the level of the other.
+    """Clean probabilities in the order of a ranking score, with the mean of a posterior.
 
-    Isotonic regression of ``posterior`` on ``quality`` keeps the mean of the posterior, so the expected number of
-    wrong labels is unchanged.
+    By isotonic regression of ``posterior`` on ``quality``, which keeps the mean of the posterior and so the expected
+    number of wrong labels. A small share of the rank keeps rows apart that the regression ties.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""From what callers hand in to labels: y as 0..K-1."""
+"""y as callers hand it in, checked, and turned into codes 0..K-1."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ def _check_one_type(labels: np.ndarray) -> None:
 
 
 def _plain_labels(y: Any) -> Any:
-    """Nullable and Arrow numbers and truth values, none missing, in numpy's type: scikit-learn makes floats of them.
+    """pandas' nullable and Arrow ints and bools, and categories of them, in numpy's type; any other y as it is.
 
-    So it does of categories that are truth values.
+    scikit-learn would make floats of them. None of them may be missing.
     """
     dtype = getattr(y, "dtype", None)
     kind = dtype.categories.dtype.kind if isinstance(dtype, pd.CategoricalDtype) else kind_of(y)
@@ -93,10 +93,10 @@ def _plain_labels(y: Any) -> Any:
 
 
 def check_same_index(X: Any, y: Any, names: tuple[str, str] = ("X", "y")) -> None:
-    """Raise ValueError if X and y are pandas objects whose indices differ: rows are paired by position.
+    """Raise ValueError if X and y are pandas objects whose indices differ, also where only the order does.
 
-    Results come back under an index, so there must be one. The same labels in another order are an error too. ``names``
-    are those of the two in the message.
+    Rows are paired by position, and results come back under the index that both share. ``names`` are what the message
+    calls X and y.
     """
     if not (isinstance(X, _PANDAS) and isinstance(y, _PANDAS)) or X.index.equals(y.index):
         return

@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 
 
 def draw_seeds(random_state: Any) -> list[int]:
-    """Three seeds: of g, of f, and of the loop. None takes fresh entropy and leaves numpy's global state."""
+    """Three seeds: of g, of f, and of the loop. None takes fresh entropy and leaves numpy's global state alone."""
     if random_state is None:
         return [int(s) for s in np.random.SeedSequence().generate_state(3, np.uint32)]
     drawn = check_random_state(random_state).randint(0, 2**31 - 1, size=3)

@@ -1,4 +1,4 @@
-"""Whether the processes that share a fit were given the same."""
+"""Whether the processes that share a fit were given the same X, y and parameters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from noisyflywheel.estimator.sample_weight import WeightedRows
 from noisyflywheel.nets.parallel.ranks import Ranks
 
 COMPARED, COMPARED_READ = 1_000, 100
-"""Rows that are compared, evenly spaced ones: of rows in memory, and of those that have to be read."""
+"""How many rows are compared, evenly spaced: of rows in memory, and of rows that have to be read from elsewhere."""
 
 OWN = ("main_net", "aux_net", "views", "on_cycle", "device", "verbose", "checkpoint_dir", "random_state", "distributed")
 """Parameters that ranks may have of their own, or that cannot be compared; seeds are those of rank 0."""

@@ -1,4 +1,4 @@
-"""From the final state of a flywheel to the fitted attributes of the estimator, and what it answers from those."""
+"""What a fitted estimator answers, predictions and judgements of labels, and the arrays that it answers from."""
 
 from __future__ import annotations
 
@@ -53,23 +53,43 @@ class FittedMixin:
         Parameters
         ----------
         X : as in `fit`
+            n rows with the features, or of the shape, that ``fit`` saw.
 
         Returns
         -------
         ndarray of shape (n, K), float64
             Columns in the order of ``classes_``; rows sum to 1.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError, ValueError
+            For another kind of X, other features or another shape of rows than in ``fit``, and infinite values.
         """
         rows = self._rows_to_predict(X)
         return _filled(len(rows), self._proba_parts(rows))
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
-        """Natural logarithm of `predict_proba`: ndarray of shape (n, K), float64; -inf where a probability is 0."""
+        """Natural logarithm of `predict_proba`, whose parameters and errors it has.
+
+        Returns
+        -------
+        ndarray of shape (n, K), float64
+            -inf where a probability is 0.
+        """
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
     @float32_on_cpu()
     def predict(self, X: Any) -> NDArray[Any]:
-        """Class of each row, in the caller's label type: ndarray of shape (n,)."""
+        """Most likely class of each row; parameters and errors as of `predict_proba`.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            In the caller's label type.
+        """
         best = [proba.argmax(axis=1) for proba in self._proba_parts(self._rows_to_predict(X))]
         return self.classes_[np.concatenate(best)]
 
@@ -79,9 +99,15 @@ class FittedMixin:
         Returns
         -------
         DataFrame of n rows, with the index of the caller's X or y
-            ``is_label_issue`` (bool; as many as ``1 - clean_proba_`` sums to, the lowest qualities),
+            ``is_label_issue`` (bool; the rows of lowest quality, as many as ``1 - clean_proba_`` sums to),
             ``label_quality`` (in [0, 1], higher = more likely right), ``given_label``, ``predicted_label`` and
-            ``predicted_confidence`` (by f), ``refurbished_label`` and ``refurbished_confidence`` (Eq. 11).
+            ``predicted_confidence`` (f's most likely class and its probability), ``refurbished_label`` and
+            ``refurbished_confidence`` (the same of ``refurbished_proba_``, which knows the given label).
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
         """
         check_is_fitted(self)
         return issues_of_classes(
@@ -100,7 +126,15 @@ class FittedMixin:
         Returns
         -------
         DataFrame of K rows, the worst noise rate first
-            See `noisyflywheel.estimator.issues.class_summary`.
+            ``class_label``; ``n_given`` and ``n_suspected`` rows; ``noise_rate`` = P(label wrong | given class);
+            ``inverse_noise_rate`` = P(other label given | true class); ``label_quality``, the mean over rows given the
+            class; ``top_confusion``, the wrong label that the true class gets most often, and ``top_confusion_rate``.
+            Rates are in [0, 1].
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
         """
         return class_summary(self.get_label_issues(), self.classes_, self.transition_matrix_, self.clean_proba_)
 
@@ -116,7 +150,14 @@ class FittedMixin:
 
 
 def fitted_arrays(closing: Closing, sample_weight: NDArray[np.float64] | None = None) -> dict[str, Any]:
-    """Fitted attributes of the rows and classes, by name; ``sample_weight`` (N,) of the rows.
+    """The end of the loop as arrays in host memory, by the names of the fitted attributes.
+
+    Parameters
+    ----------
+    closing : Closing
+        Of N rows.
+    sample_weight : ndarray of shape (N,), optional
+        Of the rows, see `calibrated`.
 
     Returns
     -------

@@ -17,15 +17,17 @@ from noisyflywheel.data import ArraySource, DatasetSource, on_host
 CPU = torch.device("cpu")
 
 SMALL = 100
-"""Up to so many rows neither the order of the rows nor weights written as repetitions change the result at all."""
+"""Largest set, repetitions counted, whose rows are sorted and whose whole weights become repetitions: its result does
+not depend on the order of the rows, nor on whether repetitions are written as weights, to the last bit."""
 
 
 class WeightedRows(NamedTuple):
-    """The rows of a fit."""
+    """The m rows that the loop works on: the caller's, in small sets repeated and sorted."""
 
     rows: Tensor | Dataset
+    """(m, ...)."""
     codes: NDArray[np.int64]
-    """Labels of ``rows``: (m,)."""
+    """Given labels of ``rows``, 0..K-1: (m,)."""
     weights: NDArray[np.float64] | None
     """(m,), of mean 1 over those that take part, 0 for the others; None where all are equal."""
     position: NDArray[np.int64] | None
@@ -52,10 +54,9 @@ def check_sample_weight(sample_weight: Any, codes: NDArray[np.int64]) -> NDArray
 def weighted_rows(
     rows: Tensor | Dataset, codes: NDArray[np.int64], weights: NDArray[np.float64] | None
 ) -> WeightedRows:
-    """The rows as a fit takes them.
+    """The rows as the loop takes them: in sets of up to `SMALL` rows repeated and sorted, else as they are.
 
-    Rows of weight 0 take no part; nets that never saw them judge their labels. In a small set whole weights become
-    repetitions and the rows are sorted.
+    Rows of weight 0 stay among them but take no part in training: nets that never saw them judge their labels.
 
     Parameters
     ----------
@@ -81,7 +82,7 @@ def of_mean_one(weights: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _repeated(rows: Tensor | Dataset, codes: NDArray[np.int64], counts: NDArray[np.int64]) -> WeightedRows:
-    """Each row as often as it counts, sorted by features and label; rows that do not count follow."""
+    """Each row ``counts`` times, sorted by features and label; then those whose count is 0, once, with weight 0."""
     source = ArraySource(rows, CPU) if isinstance(rows, Tensor) else DatasetSource(rows, CPU)
     flat = source.take(torch.arange(len(codes))).flatten(1).numpy()
     order = np.lexsort((codes, *flat.T[::-1]))

@@ -1,9 +1,10 @@
-"""How far features tell the true classes apart, from noisy labels alone.
+"""How well the features tell the true classes apart, estimated from noisy labels alone.
 
-Where a classifier is surest it is nearly always right, and disagrees with given labels because these are wrong; over
-all rows it also makes errors of its own. Its agreement with labels of unseen rows, as a share of that on the surest of
-them, both less what chance gives, is therefore about its accuracy: wrong labels lower both alike. The surest are those
-of each class that it predicts: the surest of all are of classes with few wrong labels, where these are not all alike.
+A classifier predicts rows that it was not trained on. The predictions it is surest of are nearly always right: where
+they disagree with given labels, these are wrong. Over all rows it makes errors of its own as well. Its agreement with
+the given labels of all rows, divided by that on the surest rows, both less the agreement by chance, is therefore about
+its accuracy: wrong labels lower both by the same factor. The surest rows are those of each predicted class: the
+surest of all would be of the classes with few wrong labels.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Separability(NamedTuple):
 
 
 def separability(x: Tensor, given: Tensor) -> Separability:
-    """The means of a forest's and of a linear discriminant's: what one of them misses the other may see.
+    """Separability by a forest and by a linear discriminant, the mean: what one of them misses the other may see.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def separability(x: Tensor, given: Tensor) -> Separability:
 
 
 def of_predictions(prob: Tensor, labels: Tensor) -> Separability:
-    """Of predictions (n, K) of rows labelled (n,) that a classifier has not seen."""
+    """Separability by predictions (n, K) of rows that the classifier was not trained on; ``labels`` (n,) are given."""
     right, weight = (prob.argmax(1) == labels).double(), weights_of_surest(prob)
     chance = float((labels.bincount() / len(labels)).square().sum())
     agreement, among_surest = float(right.mean()), float(weight @ right)
@@ -78,9 +79,9 @@ def of_predictions(prob: Tensor, labels: Tensor) -> Separability:
 
 
 def weights_of_surest(prob: Tensor) -> Tensor:
-    """What a row counts in a mean over the surest of each class that is predicted, as frequent as this one is: (n,).
+    """Weights (n,) for a mean over the surest rows of each predicted class; 0 for the other rows, in all 1.
 
-    0 for rows that are not among these; the sum is 1.
+    Each class counts by how often it is predicted.
     """
     sure, predicted = prob.max(1)
     order = sure.argsort(descending=True, stable=True)
@@ -106,9 +107,9 @@ def by_forest(x: Tensor, labels: Tensor) -> Tensor:
 
 
 def by_linear_discriminant(x: Tensor, labels: Tensor) -> Tensor:
-    """Probabilities of rows left out of a linear discriminant with a shrunk covariance: (n, K).
+    """Cross-validated probabilities of a linear discriminant with a shrunk covariance: (n, K).
 
-    A class takes part where two rows of it are seen.
+    Classes with fewer than two rows in a training part are left out of it.
     """
     columns: Any = x.double().numpy()
     if x.shape[1] > MOST_COLUMNS:

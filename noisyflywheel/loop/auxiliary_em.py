@@ -11,15 +11,16 @@ from noisyflywheel import em
 from noisyflywheel.em.counts import class_counts
 from noisyflywheel.em.losses import contrastive_loss, soft_target_cross_entropy
 from noisyflywheel.loop.loader import ViewLoader
+from noisyflywheel.loop.steps import weights_of
 from noisyflywheel.nets.parallel.shares import WHOLE, Shares
 from noisyflywheel.nets.trainer import Batch, Trainer
 
 
 def e_step(trainer: Trainer, loader: ViewLoader, rows: Tensor, n_classes: int) -> Tensor:
-    """f's guess of the true class: the mean over the views that the view object names, (B, K), rows sum to 1.
+    """f's guess of the true class of each row (B,): its mean prediction over views, (B, K), rows sum to 1.
 
-    Two weak ones (Sec. 4.1) unless it says otherwise, see `ViewAdapter.guess`. With q it makes Eq. (11), which is built
-    batch by batch in the M-step.
+    Two weak views (Sec. 4.1) unless the view object says otherwise, see `ViewAdapter.guess`. With q it makes Eq. (11),
+    which is built batch by batch in the M-step.
     """
     total = torch.zeros(len(rows), n_classes, device=rows.device)
     for name in loader.views.guess:
@@ -28,7 +29,7 @@ def e_step(trainer: Trainer, loader: ViewLoader, rows: Tensor, n_classes: int) -
 
 
 def aligned(guess: Tensor, given: Tensor, sample_weight: Tensor | None = None) -> Tensor:
-    """A guess (B, K) whose classes have about the shares of the given labels (B,), see `em.share_factors`: (B, K)."""
+    """A guess (B, K), rescaled to about the class shares of the given labels (B,), see `em.share_factors`: (B, K)."""
     exact = guess.double()  # so that a weight counts as a repetition does
     mass = exact.sum(0) if sample_weight is None else sample_weight.double() @ exact
     return em.rescaled(guess, em.share_factors(mass, class_counts(given, guess.shape[1], sample_weight)))
@@ -87,7 +88,7 @@ def m_step(
         for index, *made in loader.batches(rows, trainer.net.batch_size, *views):
             shares = loader.shares(len(index))
             all_views, of_views = shares.in_copies(index, copies), shares.times(copies)
-            w = None if sample_weight is None else sample_weight[..., all_views].float()
+            w = weights_of(sample_weight, all_views)
             q_y = target(all_views)  # (b, K)
             if w is not None and w.ndim == 1:  # Eq. (13) is linear in its target, which MixUp mixes
                 q_y, w = q_y * w[:, None].to(q_y.dtype), None

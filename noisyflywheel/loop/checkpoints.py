@@ -23,7 +23,7 @@ from noisyflywheel.persistence import (
 KIND = "fit"
 
 SHARE = 0.03
-"""Most of the time of a fit that goes into checkpoints: where writing is slow they are written less often."""
+"""Largest share of a fit's time for checkpoints: where writing is slow they are written less often."""
 
 
 class FitCheckpoints:
@@ -51,7 +51,7 @@ class FitCheckpoints:
 
     @contextlib.contextmanager
     def trusting(self) -> Iterator[dict[str, Any] | None]:
-        """The state that the last `save` of this fit left, or None; what fails in its use is the file's fault.
+        """The state that the last `save` of this fit left, or None; errors in its use inside are the file's fault.
 
         Raises
         ------

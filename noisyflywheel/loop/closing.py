@@ -1,4 +1,4 @@
-"""What the last E-step says of rows, labels and classes."""
+"""The closing E-step: what a fit says of rows, labels and classes at its end."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from noisyflywheel.em.sharpness import posterior_and_division
 from noisyflywheel.loop.state import FlywheelState
 
 BAYES_SHARE = 0.3
-"""Share of `em.bayes_posterior` in the clean probability, the rest is Eq. (11) averaged over cycles: Eq. (11) alone
-counts a tenth too many errors among 77 classes, T alone too few of those that humans make."""
+"""Share of `em.bayes_posterior` in the clean probability; the rest is Eq. (11) averaged over cycles. Alone, Eq. (11)
+counts a tenth too many errors among 77 classes, and T too few of those that humans make."""
 
 
 class Closing(NamedTuple):
-    """The end of a fit."""
+    """The end of a fit, from which the fitted attributes are made."""
 
     predicted: Tensor
     """f's most likely class: (N,), int64."""
@@ -28,7 +28,7 @@ class Closing(NamedTuple):
     quality: Tensor
     """Ranking score of the given labels in [0, 1], higher = more likely right: (N,)."""
     posterior: Tensor
-    """Probability that the given label is the true class, on the right level: (N,)."""
+    """Probability that the given label is the true class: (N,). It counts wrong labels, ``quality`` ranks them."""
     transition: Tensor
     """T: (K, K), rows = true class."""
     corruption: Tensor
@@ -40,10 +40,14 @@ class Closing(NamedTuple):
 
 
 def close_cycles(state: FlywheelState, sample_weight: Tensor | None = None) -> Closing:
-    """The closing E-step (Eqs. 4, 11), from a state whose q and f_prob are those of the last nets.
+    """The end of a fit with one net on all rows (Eqs. 4, 11).
 
-    The level of the clean probability is that of Eq. (11) at the given label over the later cycles, and of Bayes' rule
-    with f and T. ``sample_weight`` (N,) weighs the rows in both matrices.
+    Parameters
+    ----------
+    state : FlywheelState
+        Its q and f_prob are those of the last nets.
+    sample_weight : Tensor of shape (N,), optional
+        Of the rows in both matrices.
     """
     s = state
     refurbished = em.refurbish(s.q, s.given, s.f_prob.double())
@@ -64,9 +68,18 @@ def close_cycles(state: FlywheelState, sample_weight: Tensor | None = None) -> C
 
 
 def clean_posterior(state: FlywheelState, refurbished: Tensor, T: Tensor) -> Tensor:
-    """Probability that each given label is the true class, from Eq. (11) over the later cycles and from f and T: (N,).
+    """Probability that each given label is the true class: (N,), float64.
 
-    ``refurbished`` (N, K) is Eq. (11) of now, for rows that none of the later cycles saw; ``T`` has shape (K, K).
+    A mean of two: Eq. (11) at the given label, averaged over the later cycles, and Bayes' rule with f and T.
+
+    Parameters
+    ----------
+    state : FlywheelState
+        Of N rows.
+    refurbished : Tensor of shape (N, K)
+        Eq. (11) after the last cycle, which stands for its mean where no later cycle had the row.
+    T : Tensor of shape (K, K)
+        Rows = true class, columns = given class.
     """
     s = state
     late = s.n_late.clamp_min(1)
@@ -82,20 +95,22 @@ def close_unseen(
     sample_weight: Tensor | None = None,
     of_refurbished: bool = False,
 ) -> Closing:
-    """Labels as predictions of unseen rows judge them, with the T that these predictions speak for.
+    """The end of a fit as out-of-fold predictions have it: labels judged by them, and by the T that suits them.
 
-    The ranking score is the probability of the given label where nets were trained on refurbished labels: T has had its
-    say there, and counted twice it suspects rows for their class. Where they were trained on the given labels, it is
-    half way between that probability and the posterior through T, in log odds.
+    Where nets were trained on refurbished labels, the ranking score is their prediction of the given label: T has had
+    its say in these, and counted twice it would suspect rows for their class alone. Where nets were trained on the
+    given labels, it is half way between that prediction and its posterior through T, in log odds.
 
     Parameters
     ----------
     prob : Tensor of shape (N, K)
         Out-of-fold prediction.
     given : Tensor of shape (N,), int64
+        Given labels.
     corruption : Tensor of shape (K, K)
         T_c; handed on.
     sample_weight : Tensor of shape (N,), optional
+        At least 0; of the rows in T and gamma.
     of_refurbished : bool
         Whether the nets were trained on refurbished labels.
     """
@@ -110,12 +125,19 @@ def close_unseen(
 
 
 def mixed(after: Closing, before: Closing, share: float, f_prob: Tensor) -> Closing:
-    """What the cycles found with weight ``share`` in [0, 1], what the warm-up found with the rest.
+    """A mixture of two ends: that of the cycles with weight ``share``, that of the warm-up with the rest.
 
-    ``f_prob`` (N, K) is the prediction that was chosen.
+    Ranking scores are mixed as log odds, and there the warm-up's always count with weight 1: no refurbished label has
+    had a say in them.
 
-    The ranking scores are mixed as log odds, of which those from before the cycles always count whole: they have not
-    been changed by any guess.
+    Parameters
+    ----------
+    after, before : Closing
+        By the nets after the cycles, and after the warm-up.
+    share : float in [0, 1]
+        Weight of the cycles.
+    f_prob : Tensor of shape (N, K)
+        Prediction of f, mixed in the proportion that suits prediction.
     """
     odds = share * log_odds(after.quality) + log_odds(before.quality)
     confidence, predicted = f_prob.max(1)

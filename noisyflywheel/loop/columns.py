@@ -1,7 +1,8 @@
-"""Whether columns are weighed by what a forest finds in them: rows near each other in weighted columns tell.
+"""Whether the columns of a table are weighted by their importance in a forest; nearest neighbours decide.
 
-Trees look for the columns that tell of the labels; the first layer of a perceptron, and a distance, see all of them
-alike. Where most columns tell nothing both gain by weights, where all of them count together both lose.
+Trees pick the columns that tell of the labels; the first layer of an MLP, and a distance, see all columns alike. Where
+most columns tell nothing, both gain by weights; where all columns count together, both lose. So the neighbours of
+unseen rows are asked for the given labels, with and without weights: what helps them helps the nets.
 """
 
 from __future__ import annotations
@@ -14,23 +15,23 @@ from noisyflywheel.backbones.importance import column_weights
 from noisyflywheel.loop.decide import Decision, compare, share_of
 
 JUDGED_ROWS = 3_000
-"""Rows, at most, that tell how columns are weighed."""
+"""Most rows that the forest and the neighbours see."""
 
 NEIGHBOURS = 15
-"""Rows that are asked for the label of an unseen one."""
+"""Nearest rows that predict the label of an unseen one."""
 
 BEYOND_DOUBT = 4.0
-"""Standard deviations by which neighbours in weighted columns have to win until members of earlier families weigh them
-half: these are there for labels that hang on columns which tell little alone."""
+"""Standard deviations by which weighted columns have to win for members of the earlier families to weight them by half.
+These families are there for labels that depend on columns which tell little one by one."""
 
 LEAST_SHARE = 0.05
-"""Below this share columns are left alike."""
+"""Weights with a share below this are left out."""
 
 
 def weigh_columns(x: Tensor, encoded: Tensor, given: Tensor, weights: Tensor, n_folds: int) -> tuple[Tensor, Decision]:
-    """Weights of the columns for each member, as strong as they help on rows that a member has not seen.
+    """Weights of the columns for each member, the stronger the more surely they help on rows it has not seen.
 
-    Members of the last family are asked; those of earlier ones follow where the answer is beyond doubt.
+    Decided on the folds of the last family; earlier families follow where the answer is beyond doubt.
 
     Parameters
     ----------

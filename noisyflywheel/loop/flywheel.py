@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -10,24 +9,24 @@ import torch
 from torch import Tensor
 
 from noisyflywheel import em
-from noisyflywheel.loop import auxiliary_em, main_em, warmup
+from noisyflywheel.loop import auxiliary_em, main_em
 from noisyflywheel.loop.closing import Closing, close_cycles
 from noisyflywheel.loop.history import Clock, history_row
-from noisyflywheel.loop.parts import FlywheelParts
 from noisyflywheel.loop.second_start import rival_frequency
 from noisyflywheel.loop.state import FlywheelState
-from noisyflywheel.nets.trainer import Batch, Trainer
+from noisyflywheel.loop.warmup_steps import WarmUpSteps
+from noisyflywheel.nets.trainer import Trainer
 
 
-class Flywheel(FlywheelParts):
-    """Two interlocked EM cycles over two nets (Sec. 3, Figure 2); parameters as of `FlywheelParts`.
+class Flywheel(WarmUpSteps):
+    """Two interlocked EM cycles over two nets (Sec. 3, Figure 2); parameters and attributes as of `FlywheelParts`.
 
     The steps themselves are functions in `main_em` and `auxiliary_em`; here they are put in order, and what they return
-    is put into the state.
+    is put into the state. What is done before the cycles is in `WarmUpSteps`, what changes by plan in `FlywheelPlans`.
     """
 
     resample_dtype = torch.float64
-    """In which y^ is found."""
+    """Precision of Eq. (11) in the resampling."""
 
     # ---- Figure 2
 
@@ -175,7 +174,7 @@ class Flywheel(FlywheelParts):
         return close_cycles(self.state, self.sample_weight)
 
     def _join_rows(self, rows: Tensor) -> None:
-        """f's guess and eps (Eq. 14) of rows that took no part."""
+        """f's guess and eps (Eq. 14) of rows that took no part in the cycles, for the closing E-step."""
         self._keep_guess(rows, align=False)
         if self.settings.refurbish:
             self._set_eps(rows)
@@ -183,57 +182,17 @@ class Flywheel(FlywheelParts):
     # ---- f's prediction
 
     def _keep_guess(self, rows: Tensor, align: bool) -> None:
-        """Keep f's guess of the true class; ``align`` gives it the class shares of the given labels."""
+        """Keep f's guess of the true class in the state, with ``align`` rescaled by `auxiliary_em.aligned`."""
         guess = auxiliary_em.e_step(self.aux, self.loader, rows, self.n_classes)
         if align:
             guess = auxiliary_em.aligned(guess, self.given[rows], self._weights_of(rows))
         self.state.f_prob[rows] = guess
 
     def _keep_prediction(self, trainer: Trainer, rows: Tensor) -> None:
-        """Keep what a net says of the rows as they are."""
+        """Keep a net's prediction of the rows as they are, without augmentation, in the place of f's guess."""
         self.state.f_prob[rows] = self.loader.predict(trainer, rows).exp()
 
     # ---- before the cycles
-
-    @property
-    def n_epochs_at_most(self) -> int:
-        """Length of the warm-up, if nothing ends it earlier."""
-        return warmup.MAX_EPOCHS
-
-    def warm_up_epoch(self, held_out: list[Tensor] | None = None) -> float:
-        """Each net on the given labels of a cycle's rows, plain cross-entropy on weak views; returns f's mean loss.
-
-        ``held_out`` has for each trainer the rows that it leaves out.
-        """
-        loss = 0.0
-        for i, trainer in enumerate(self.trainers):
-            rows = self._draw_rows()
-            if held_out:
-                rows = rows[~torch.isin(rows, held_out[i])]
-            loss = trainer.epoch(self.warm_up_steps(trainer, rows))
-        return loss
-
-    def warm_up_steps(self, trainer: Trainer, rows: Tensor) -> Iterator[Batch]:
-        """Weak views against the given labels (Sec. 4.1, Initialization)."""
-        for index, x in self.loader.batches(rows, trainer.net.batch_size, self.loader.weak):
-            labels, w = self.given[index], self.training_weights
-            w = None if w is None else w[..., index].float()
-            loss = partial(trainer.warm_up_loss, target=labels, sample_weight=w)
-            yield Batch(x, labels, loss, shares=self.loader.shares(len(index)), weights=w)
-
-    def hold_out(self) -> list[Tensor] | None:
-        """Rows that each net leaves out of the warm-up; None where there are too few rows."""
-        parts = warmup.hold_out(len(self.all_rows), len(self.trainers), self.loader.order)
-        return None if parts is None else [self.all_rows[part.to(self.given.device)] for part in parts]
-
-    def warm_up_is_over(self, records: list[Tensor]) -> bool:
-        """Whether what the nets learn has stopped carrying over to the rows they leave out."""
-        return warmup.is_over(records)
-
-    def held_out_record(self, held_out: list[Tensor], earlier: list[Tensor]) -> Tensor:
-        """Whether each net predicts the given labels of the rows it left out: bool, (m,)."""
-        parts = zip(self.trainers, held_out, strict=True)
-        return torch.cat([self.loader.predict(t, rows).argmax(1) == self.given[rows] for t, rows in parts])
 
     def start_cycles(self) -> None:
         """gamma = training accuracy of f after warm-up, eps = 1/K (Sec. 4.1, Initialization)."""

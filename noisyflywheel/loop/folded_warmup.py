@@ -1,7 +1,7 @@
-"""When the warm-up of nets with folds ends: when the given labels of unseen rows are no longer more likely.
+"""When the warm-up of nets with folds ends: when the loss on the given labels of out-of-fold rows stops falling.
 
-Each member leaves out its own fold in any case, so that the loss of every row's label is known as it is for a net that
-has not seen it. The members of the epoch with the least loss, over two epochs, are kept.
+Each member leaves out its own fold in any case, so every row has a loss by a net that has not seen it. The members of
+the epoch with the least loss, as a mean over two epochs, are kept.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ class Folds:
     Attributes
     ----------
     trains : Tensor of shape (M, N), float32
-        Where a member trains on a row; of mean 1 over the rows that take part.
+        Weight of each row in the training of each member: 0 in its own fold; of mean 1 over the rows that take part.
     own : Tensor of shape (M, s), int64
         Rows of each member's own fold, the shorter ones filled up with repetitions.
     counts : Tensor of shape (M, s), float64

@@ -1,8 +1,8 @@
-"""The flywheel for many rows of many classes: one array (N, K), all else in blocks of rows.
+"""The flywheel for many rows of many classes: f's predictions are its only array (N, K), all else is in blocks of rows.
 
-Beyond `LARGE` numbers g's predictions are never kept, and neither the good state of the guard nor a checkpoint holds
-any of f's: they are predicted anew, from the same views, on the way back. Beyond `HALF` numbers f's predictions are
-kept as float16, which has three digits.
+Beyond `LARGE` numbers in that array, g's predictions are never kept. f's are in neither the last good state nor a
+checkpoint: going back, f predicts them again from the same views. Beyond `HALF` numbers they are kept as float16, which
+has three digits.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from noisyflywheel.loop.state import FlywheelState
 from noisyflywheel.nets.trainer import Trainer
 
 LARGE, HALF = 2**23, 2**25
-"""Numbers of an array (N, K), N K of them, from which the flywheel is this one, and from which they have 16 bits."""
+"""Sizes N K above which `LargeFlywheel` is used, and above which f's predictions are kept as float16."""
 
 BLOCK = 2**20
-"""Numbers of a block."""
+"""Numbers of a block, rows times classes."""
 
 
 class OfGiven(NamedTuple):
-    """What g says of each row of a cycle: (B,) each."""
+    """What the E-step needs of g's prediction of each row of a cycle, in place of (B, K): (B,) each."""
 
     score: Tensor
     """Ranking score, float64."""
@@ -56,9 +56,10 @@ class LargeFlywheel(Flywheel):
     """Two interlocked EM cycles; parameters as of `Flywheel`, whose arithmetic it does block by block."""
 
     _source: Tensor | str | None = None
-    """Of f's prediction: "plain" rows, or the state of the views' generator before the last guess."""
+    """How f's prediction can be made again: "plain" of rows as they are, or the state that the generator of views had
+    before the last guess."""
     _source_aligned = False
-    """Whether that guess was aligned."""
+    """Whether the last guess was aligned."""
     resample_dtype = torch.float32
 
     def _first_f_prob(self) -> Tensor:

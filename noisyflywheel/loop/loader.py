@@ -15,14 +15,14 @@ from noisyflywheel.nets.trainer import Trainer
 from noisyflywheel.views.adapter import ViewAdapter
 
 VIEW_NUMBERS = 1024 * 3 * 32 * 32
-"""Views are made for as many rows in one call as hold so many numbers: enough to hide the calls, little memory."""
+"""Most numbers (rows times size of a row) in one call of a view: enough to hide the cost of calls, little memory."""
 
 MOST_ROWS = 1024
-"""Most rows in one call of a view, and, halved, in one forward of an E-step of a default net."""
+"""Most rows in one call of a view; half of it in one forward of a default net without gradients."""
 
 
 WITHOUT_GRADIENTS = 4
-"""How many times a user's batch size a forward without gradients may have on a GPU."""
+"""Rows of a forward without gradients on a GPU, at most, in batches of a user's net."""
 
 
 class ViewLoader:

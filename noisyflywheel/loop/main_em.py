@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -13,10 +12,12 @@ from noisyflywheel import em
 from noisyflywheel.em.counts import class_counts
 from noisyflywheel.em.losses import confidence_regularizer, limited_weight, main_loss
 from noisyflywheel.loop.loader import ViewLoader
-from noisyflywheel.nets.trainer import Batch, Trainer
+from noisyflywheel.loop.steps import Loss, weak_batches
+from noisyflywheel.nets.trainer import Trainer
 
 OVERCONFIDENT = 0.08
-"""Beyond this `overconfidence` g is calibrated: nets that fit their rows end below .05, underfitted ones reach .12."""
+"""Above this `overconfidence` "auto" calibrates g: nets that fit their rows end below .05, those that underfit reach
+.12."""
 
 F_SHARE = 0.5
 """Share of f in the ranking score: both nets together rank wrong labels better than g with a tenth of f does, but for
@@ -60,7 +61,8 @@ def e_step(
     eps : Tensor of shape (B,), float64
         ``p(y~_i | x_i, s_i = 0)``, Eq. (14).
     hold_gamma, calibrate : bool
-        Either takes gamma from the agreement of f with the given labels; the second also tempers g.
+        Either takes the gamma of Eq. (4) from f's agreement with the given labels; ``calibrate`` also gives g the
+        temperature of `em.calibrate`.
     sample_weight : Tensor of shape (B,), optional
         At least 0, of mean about 1.
     """
@@ -105,7 +107,7 @@ class Regularizer(NamedTuple):
 def regularizer(
     labels: Tensor, n_classes: int, cr_weight: float, limit: bool, sample_weight: Tensor | None = None
 ) -> Regularizer:
-    """Prior and lambda for the ``labels`` (B,) of a cycle; ``limit`` holds lambda below what unequal classes allow."""
+    """Prior and lambda for the ``labels`` (B,) of a cycle; ``limit`` lowers lambda as `limited_weight` does."""
     prior = class_prior(labels, n_classes, sample_weight)
     return Regularizer(prior, limited_weight(cr_weight, prior) if limit else torch.as_tensor(cr_weight))
 
@@ -138,13 +140,10 @@ def m_step(
     """
     prior, lam = regularizer
 
-    def steps() -> Iterator[Batch]:
-        for index, x in loader.batches(rows, trainer.net.batch_size, loader.weak):
-            w = None if sample_weight is None else sample_weight[..., index].float()
-            loss = partial(main_loss, resampled=y_hat[index], prior=prior, weight=lam, sample_weight=w)
-            yield Batch(x, given[index], loss, shares=loader.shares(len(index)), weights=w)
+    def loss_of(index: Tensor, w: Tensor | None) -> Loss:
+        return partial(main_loss, resampled=y_hat[index], prior=prior, weight=lam, sample_weight=w)
 
-    return trainer.epoch(steps())
+    return trainer.epoch(weak_batches(trainer, loader, rows, given, loss_of, sample_weight))
 
 
 def m_step_without_auxiliary(
@@ -162,14 +161,13 @@ def m_step_without_auxiliary(
     """
     prior, lam = regularizer
 
-    def loss(log_g: Tensor, labels: Tensor, clean: Tensor, w: Tensor | None) -> Tensor:
-        reweighted = em.reweighted_cross_entropy(log_g, labels, clean if w is None else clean * w)
-        return reweighted + lam * confidence_regularizer(log_g.exp(), prior, w)
+    def loss_of(index: Tensor, w: Tensor | None) -> Loss:
+        labels, clean = given[index], q[index].float()
 
-    def steps() -> Iterator[Batch]:
-        for index, x in loader.batches(rows, trainer.net.batch_size, loader.weak):
-            w = None if sample_weight is None else sample_weight[..., index].float()
-            of_rows = partial(loss, labels=given[index], clean=q[index].float(), w=w)
-            yield Batch(x, given[index], of_rows, shares=loader.shares(len(index)), weights=w)
+        def loss(log_g: Tensor) -> Tensor:
+            reweighted = em.reweighted_cross_entropy(log_g, labels, clean if w is None else clean * w)
+            return reweighted + lam * confidence_regularizer(log_g.exp(), prior, w)
 
-    return trainer.epoch(steps())
+        return loss
+
+    return trainer.epoch(weak_batches(trainer, loader, rows, given, loss_of, sample_weight))

@@ -24,7 +24,7 @@ from noisyflywheel.loop.schedules import learning_rate_share
 from noisyflywheel.loop.state import FlywheelState
 
 MOST_RATE = 5.0
-"""Highest learning rate of the cycles, in units of the nets' own."""
+"""Highest learning rate in the cycles, as a multiple of the nets' own."""
 
 
 class OutOfFoldFlywheel(FoldedParts, Flywheel):
@@ -92,10 +92,11 @@ class OutOfFoldFlywheel(FoldedParts, Flywheel):
         self._explain(rows)
 
     def _explain(self, rows: Tensor) -> None:
-        """The first guess and, by Eq. (14), eps: what the warm-up's predictions of unseen rows say of errors.
+        """The first guess of the true classes and the first eps (Eq. 14), from the warm-up's out-of-fold predictions.
 
-        Members that are trained on the given labels predict these. With ``eps = 1/K`` no gamma and no temperature of
-        theirs explains errors that depend on the class, q stays near 1 everywhere, and the cycles confirm the errors.
+        Members trained on the given labels predict given labels, errors that depend on the class included. With
+        ``eps = 1/K`` no gamma and no temperature would explain such errors as corrupted labels: q would stay near 1
+        everywhere, and the cycles would confirm them.
         """
         s, given = self.state, self.given[rows]
         refurbished, _, guess = em.averaged_posterior(s.f_prob[rows], given, self._weights_of(rows))
@@ -108,10 +109,10 @@ class OutOfFoldFlywheel(FoldedParts, Flywheel):
     # ---- Figure 2
 
     def _schedule_learning_rates(self) -> None:
-        """A cosine over a round's cycles that adds up to as many epochs as f took to learn what helps on unseen rows.
+        """A cosine over the cycles of a round whose rates add up to the epochs in which f's warm-up still got better.
 
-        Rows whose labels can be learnt long before nets learn them by heart bear, and need, many steps in the cycles;
-        where a few epochs were too many already, as many again would confirm what they learnt. Without a warm-up the
+        If the loss on unseen rows went on falling for many epochs, nets bear and need many steps in the cycles too. If
+        a few epochs were too many already, as many again would only confirm what was memorised. Without a warm-up the
         rate begins as the nets' own.
         """
         earlier = self.first_cycle  # cycles of earlier fits, that the first round goes on from

@@ -1,4 +1,4 @@
-"""What a flywheel is made of: nets, rows, settings and state, its plans, and how all of it is saved."""
+"""What a flywheel is made of: nets, rows, settings and state; and how all of it is saved and put back."""
 
 from __future__ import annotations
 
@@ -39,9 +39,25 @@ class FlywheelParts(FlywheelPlans):
         Validated parameters.
     sample_weight : Tensor of shape (N,), optional
         At least 0, of mean 1 over the rows above 0; the others take no part before `close`.
+
+    Attributes
+    ----------
+    trainers : list of Trainer
+        g and f, or g alone.
+    all_rows : Tensor of shape (B,), int64
+        The rows that take part.
+    training_weights : Tensor of shape (N,) or (M, N), optional
+        Weights of the rows in training: ``sample_weight``, or those of each of the M members of a net with folds.
+    first_cycle : int
+        Cycles of the earlier fit that this one continues.
+    has_held_out : bool
+        Whether nets leave rows out of the warm-up, and so know when to end it.
+    unseen : Unseen or None
+        The warm-up's agreement with the given labels of these rows.
     """
 
     is_guarded = True
+    """Whether the run watches the cycles with a `Guard`."""
     position: Tensor | None = None
     """Where each row of the caller is among the rows: (n,), int64; None where the order is the caller's."""
 
@@ -59,11 +75,11 @@ class FlywheelParts(FlywheelPlans):
         self.trainers = [main] if main is aux else [main, aux]
         self.given, self.n_classes, self.sample_weight = given, n_classes, sample_weight
         self.settings = settings
-        self.training_weights = sample_weight  # (N,), or (M, N) for the members of each net
+        self.training_weights = sample_weight
         self.first_cycle, self.has_held_out = 0, False
         self.second_start = SecondStart(settings.n_first_cycles)
         self.decisions: list[Decision] = []
-        self.unseen: Unseen | None = None  # see `view_strength`
+        self.unseen: Unseen | None = None
         self.all_rows = rows_above_zero(given, sample_weight)
         self.state = FlywheelState.start(given, n_classes, 1.0 / n_classes, self._first_f_prob())
         self.head = self._projection_head()
@@ -83,14 +99,17 @@ class FlywheelParts(FlywheelPlans):
 
     # ---- views
 
-    def _tells_strength(self) -> Unseen | None:
-        """What the loop decides by how strong views are; None where it does not: it needs all rows, and f."""
+    def _strength_reference(self) -> Unseen | None:
+        """The agreement of the warm-up by which the loop sets the strength of the views.
+
+        None where it leaves the strength alone: with ``cycle_size``, without f, and for views that have none.
+        """
         decides = self.settings.cycle_size is None and self.settings.refurbish
         return self.unseen if decides and self.loader.views.strength is not None else None
 
     def _set_view_strength(self) -> None:
-        """Views of this cycle by f's agreement after the last one."""
-        s, unseen = self.state, self._tells_strength()
+        """Set how strong the views of this cycle are, by f's agreement with the given labels after the last one."""
+        s, unseen = self.state, self._strength_reference()
         if unseen is not None:
             settled = self.n_since_start >= self.settings.cr_ramp
             found = partial(next_strength, s.view_strength, s.agreement, unseen, settled)
@@ -98,7 +117,7 @@ class FlywheelParts(FlywheelPlans):
 
     def _record_decisions(self) -> None:
         """Rows of ``decisions_``: the last strength, and both agreements that it came from; the second start."""
-        unseen, second = self._tells_strength(), self.second_start.decision()
+        unseen, second = self._strength_reference(), self.second_start.decision()
         if unseen is not None:
             self.decisions.append(last_strength(self.state.view_strength, self.state.agreement, unseen))
         if second is not None:
@@ -107,7 +126,7 @@ class FlywheelParts(FlywheelPlans):
     # ---- parts
 
     def _first_f_prob(self) -> Tensor | None:
-        """Where the predictions of f are kept: (N, K); None is float32."""
+        """The array in which f's predictions are kept: (N, K); None leaves it to `FlywheelState.start`, in float32."""
         return None
 
     def of_caller(self, values: Tensor) -> Tensor:
@@ -125,7 +144,7 @@ class FlywheelParts(FlywheelPlans):
         return torch.cat([self.state.f_prob[block].argmax(1) for block in self._blocks(rows)])
 
     def _blocks(self, rows: Tensor) -> Sequence[Tensor]:
-        """Rows (B,) in the portions in which their predictions are worked on; here all at once."""
+        """Rows (B,) in the blocks in which their predictions are worked on; here all of them are one."""
         return [rows]
 
     def _projection_head(self) -> torch.nn.Module | None:

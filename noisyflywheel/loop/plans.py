@@ -1,4 +1,4 @@
-"""What changes from cycle to cycle by plan: rates, lambda, what is held, tempered and aligned."""
+"""What changes from cycle to cycle by plan: learning rates, lambda, how g is calibrated and whether f is aligned."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from noisyflywheel.nets.trainer import Trainer
 
 
 class FlywheelPlans:
-    """The plans of a `noisyflywheel.loop.flywheel.Flywheel`, by how many cycles it has done."""
+    """What a `noisyflywheel.loop.flywheel.Flywheel` does in its next cycle, by how many cycles it has done."""
 
     hold = HOLD
-    """Share of the cycles of nets on vectors before their learning rate's cosine."""
+    """Share of the cycles in which nets on vectors keep their learning rate, before the cosine begins."""
     settings: Settings
     state: FlywheelState
     trainers: list[Trainer]
@@ -50,26 +50,26 @@ class FlywheelPlans:
             trainer.scale_lr(share)
 
     def _holds_gamma(self) -> bool:
-        """Whether gamma is still the agreement of f with the given labels, as after the warm-up (Sec. 4.1).
+        """Whether gamma is still taken from f's agreement with the given labels, as after the warm-up (Sec. 4.1).
 
-        Until the regularizer has its weight g explains wrong labels nearly as well as right ones, above all those that
-        depend on the class, and the mean of q runs to 1: the trivial solution of Sec. 3.1.
+        Until the regularizer has its full weight, g explains wrong labels nearly as well as right ones, above all those
+        that depend on the class. The mean of q (Eq. 6) then runs to 1, the trivial solution of Sec. 3.1.
         """
         settings = self.settings
         return settings.calibrate == "auto" and settings.refurbish and self._n_in_all < settings.cr_ramp
 
     def _calibrates(self, log_g: Tensor, f_prob: Tensor) -> bool:
-        """Whether g is tempered: always, never, or where it is surer than its agreement with f warrants.
-
-        Nets whose weights are averaged are compared from the first cycle on; others sway, and with them their
-        agreement, until the regularizer has its weight.
-        """
+        """Whether g gets a temperature in this cycle: always, never, or by "auto" where it is overconfident."""
         if self.settings.calibrate != "auto":
             return bool(self.settings.calibrate)
         return self._has_settled() and main_em.is_overconfident(log_g, f_prob)
 
     def _has_settled(self) -> bool:
-        """Whether "auto" may temper g in this cycle."""
+        """Whether g's agreement with f already says how sure g may be, so that "auto" can go by it.
+
+        With averaged weights it does from the first cycle on. Other nets sway, and their agreement with them, until the
+        regularizer has its full weight.
+        """
         settings = self.settings
         settled = settings.average_epochs > 0 or self.n_since_start >= settings.cr_ramp
         return settings.refurbish and settled

@@ -1,8 +1,8 @@
-"""Rounds of cycles: whether the cycles, once done, are done again.
+"""Rounds of cycles: whether the cycles of a fit with folds, once done, are followed by more.
 
-Where classes are easy to tell apart and there are few rows, the labels that a round put right let the next one put more
-right; elsewhere one round is enough, or too much. What tells them apart are given labels of rows that a net has not
-seen: a round follows if the one before it clearly won some, and stays if it lost none.
+On few rows whose classes are easy to tell apart, labels corrected in one round let the next one correct more; elsewhere
+one round is enough, or too much. The given labels of unseen rows (out of fold) decide: another round follows if the
+last one clearly won some, that is, the nets now predict more of them than before; and a round that lost some is undone.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from torch import Tensor
 from noisyflywheel.loop.decide import Decision, compare
 
 MOST_ROUNDS = 2
-"""Rounds at most, where the number of cycles is not asked for: four are the same on the twenty tables of
-docs/constants.md, and cost time on others."""
+"""Most rounds, with ``n_cycles="auto"``: with four the results on the twenty tables of docs/constants.md are the same,
+and other fits take longer."""
 
 LATER_SHARE = 0.5
 """Length of the later rounds, as a share of the first one's cycles."""
 
 WORTH = 3.0
-"""Labels of unseen rows that a round won less those it lost, in standard deviations of chance, for which another one
-follows."""
+"""Labels of unseen rows that a round has to win, less those it loses, for another one to follow; in standard deviations
+of chance (`sign_test`)."""
 
 
 def later_length(n_cycles: int) -> int:
@@ -40,8 +40,10 @@ class Rounds:
 
     Attributes
     ----------
-    n, start : int
-        Begun so far; cycles before the last one.
+    n : int
+        Rounds begun.
+    start : int
+        Cycles before the last one.
     before : dict or None
         State of the flywheel before the last one.
     decisions : list of Decision

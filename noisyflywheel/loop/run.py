@@ -21,7 +21,7 @@ LONG = 60.0
 
 
 class CycleTask(Protocol):
-    """Who else follows the cycles: scikit-learn's callbacks."""
+    """Whoever follows the cycles from outside, such as scikit-learn's callbacks (`FitTask`)."""
 
     def cycle_begin(self) -> Any:
         """A cycle begins."""
@@ -52,12 +52,16 @@ class FlywheelRun:
     ----------
     history : list of dict
         One row per cycle, those of an earlier fit that ``warm_start`` continues included.
-    n_cycles_done : int
-        Cycles of this fit.
+    n_cycles_done, n_cycles_planned : int
+        Cycles of this fit so far, and in all as far as is known: another round adds some.
     n_warmup_epochs : int
         How long the warm-up was.
     last_good_state : dict or None
-        Of the flywheel, after the last cycle that the guard let pass.
+        ``state_dict`` of the flywheel after the last cycle that the guard let pass.
+    guard : Guard or None
+        Watches the cycles; None with ``guard=False``, folds, or without f.
+    stopped : bool
+        Whether the guard or a callback ended the cycles early.
     given_up : str or None
         Why the guard stopped the run, if it did.
     """
@@ -79,12 +83,12 @@ class FlywheelRun:
         self.given_up: str | None = None
         self.guard: Guard | None = None
         self.last_good_state: dict[str, Any] | None = None
-        self._so_far: dict[str, Any] | None = None
+        self._so_far: dict[str, Any] | None = None  # of a cycle whose steps 1 to 4 are in the checkpoint
 
     # ---- to the first cycle
 
     def start(self, earlier: dict[str, Any] | None = None) -> None:
-        """To the first cycle: from a checkpoint, from an earlier fit (see `kept`), or by the warm-up."""
+        """Come to the first cycle: from a checkpoint, from an earlier fit (see `kept`), or by the warm-up."""
         with self.checkpoints.trusting() as saved:
             resumed = self._resume(saved)
         if not resumed and earlier is not None:
@@ -136,7 +140,7 @@ class FlywheelRun:
     # ---- the cycles
 
     def run_cycles(self, task: CycleTask) -> None:
-        """The cycles that are left, each checked, recorded and, when it is time, written down."""
+        """Run the cycles that are left; check and record each, and write a checkpoint when it is time."""
         flywheel = self.flywheel
         while self.n_cycles_done < self.n_cycles_planned and not self.stopped:
             subtask = task.cycle_begin()
@@ -152,14 +156,14 @@ class FlywheelRun:
                 self.checkpoints.save(self.state_dict())
 
     def _measured(self, row: dict[str, float]) -> dict[str, float]:
-        """What the caller's ``on_cycle`` returns of a cycle."""
+        """What the caller's ``on_cycle`` returns for a cycle, an empty dict for None."""
         measured = (self.on_cycle and self.on_cycle(self.flywheel, row)) or {}
         if not isinstance(measured, dict):
             raise TypeError(f"on_cycle must return a dict or None, got {measured!r}.")
         return measured
 
     def _end_cycle(self, row: dict[str, float], measured: dict[str, float]) -> None:
-        """Record a cycle; where the guard complains, the state before it comes back, or the run stops."""
+        """Record a cycle; where the guard complains about it, go back to the state before it."""
         flywheel = self.flywheel
         after_ramp = flywheel.n_since_start > flywheel.settings.cr_ramp
         y_hat = flywheel.state.y_hat[flywheel.all_rows]
@@ -174,7 +178,7 @@ class FlywheelRun:
         self.last_good_state = flywheel.state_dict()
 
     def _end_round(self) -> None:
-        """Leave the last round out of the result, or begin another one."""
+        """After the last cycle of a round: undo the round if it was for the worse, or begin another one if it paid."""
         flywheel = self.flywheel
         if flywheel.undo_round():
             for row in self.history[-flywheel.n_cycles_of_round :]:
@@ -206,7 +210,10 @@ class FlywheelRun:
     # ---- checkpoints
 
     def state_dict(self, so_far: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Everything that decides how the run goes on, between two cycles or inside one, after its resampling."""
+        """Everything that decides how the run goes on: a checkpoint between two cycles or, with ``so_far``, inside one.
+
+        ``so_far`` is what `Flywheel.steps_to_resampling` returned for the cycle that is under way.
+        """
         return {
             "phase": "cycles",
             "so_far": so_far,

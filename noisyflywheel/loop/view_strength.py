@@ -1,9 +1,10 @@
-"""How strong views of vectors have to be: enough to keep labels from being learnt by heart, and no more.
+"""How strong the views of vectors are: strong enough to keep nets from memorising labels, and no stronger.
 
-Nets that train on the rows they judge are kept from learning wrong labels by heart by noise on these rows, whose right
-strength belongs to the data. The warm-up leaves rows out; its agreement with their given labels is what can be said of
-a label from other rows. f's agreement with all given labels, cycle by cycle, is at least that where nets fit. Where it
-is below, noise hides what the warm-up could see; where it is far above, nets have learnt labels by heart.
+One net on all rows judges rows that it trains on. Noise on these rows (the views) keeps it from learning wrong labels
+by heart; how much noise that takes differs from data set to data set. The measure is the warm-up's agreement with the
+given labels of rows that it left out: so many labels can be told from other rows. f's agreement with all given labels
+is compared with it after each cycle. If it is lower, noise hides what the warm-up could see, and views become weaker;
+if it is far higher, f has memorised labels, and views become stronger.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from torch import Tensor
 from noisyflywheel.loop.decide import Decision
 
 LEARNT_BY_HEART, AT_LEAST = 0.3, 0.05
-"""Views become stronger where f predicts more than this share of the given labels that other rows do not tell, if these
-are so many of all labels."""
+"""Views become stronger where f predicts more than the first share of the given labels that cannot be told from other
+rows, and these are more than the second share of all labels."""
 
 CHANCE_ABOVE, CHANCE_BELOW = 2.0, 1.0
-"""How far above or below the agreement on unseen rows has to be passed, in its standard errors: it is the best of
-several epochs, and so about one of them high itself."""
+"""By how many standard errors of the agreement on unseen rows f's agreement has to be above or below it. The former is
+the best of several epochs, and so about one standard error too high itself."""
 
 STEP, WEAKEST, STRONGEST = 1.15, 0.35, 1.6
 """Factor of a change, once a cycle, and bounds of all changes together."""
@@ -42,7 +43,10 @@ class Unseen(NamedTuple):
 
 
 def best_of_warm_up(records: list[Tensor]) -> Unseen | None:
-    """The best mean of two epochs; ``records`` tell for each epoch whether each row (m,) was predicted as labelled."""
+    """The best agreement on held-out rows, as a mean over two epochs; None with fewer epochs.
+
+    ``records`` has a bool tensor (m,) an epoch: whether the given label of each held-out row was predicted.
+    """
     if len(records) < 2:
         return None
     by_epoch = torch.stack(records).double().mean(1)
@@ -73,7 +77,7 @@ def next_strength(strength: float, agreement: float, unseen: Unseen, settled: bo
 
 
 def last_strength(strength: float, agreement: float, unseen: Unseen) -> Decision:
-    """How strong views were in the last cycle, and both agreements that it came from."""
+    """The row of ``decisions_``: how strong views were in the last cycle, and the two agreements that decided it."""
     return Decision(
         "view strength",
         f"{strength:.2f}",

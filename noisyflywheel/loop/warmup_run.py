@@ -13,7 +13,7 @@ from noisyflywheel.nets.parallel.ranks import Ranks
 
 
 class WarmUp:
-    """Both nets on the given labels, epoch by epoch; what is watched of them is the flywheel's to say.
+    """The warm-up of both nets on the given labels, epoch by epoch; the flywheel says what is watched, and its end.
 
     Parameters
     ----------

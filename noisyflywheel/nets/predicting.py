@@ -20,7 +20,7 @@ TINY = 1e-30
 
 
 class Predicting:
-    """Forwards of one initialised skorch net."""
+    """Forwards of one initialised skorch net; what `Trainer` is besides training."""
 
     net: NeuralNet
     device: torch.device

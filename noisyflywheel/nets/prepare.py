@@ -38,8 +38,8 @@ def default_net(
     device : str
         Where it runs.
     auxiliary : bool
-        As f an MLP learns 1.5 times as fast as g: f follows soft targets that g has already settled and would stay
-        behind it, while a faster g learns wrong labels of embeddings by heart.
+        Whether it is f, whose MLP has 1.5 times the learning rate of g's: f follows soft targets that g has already
+        settled and would stay behind, while a faster g would memorise wrong labels of embeddings.
     n_folds : int
         Folds of `noisyflywheel.backbones.FoldedMLP`.
     """
@@ -70,7 +70,7 @@ def _default(
 
 
 def batch_of(n_rows: int, steps: int) -> int:
-    """Batch size for about so many steps an epoch: a power of 2 in 32..256."""
+    """Batch size with which an epoch has about ``steps`` steps: a power of 2 in 32..256."""
     return 2 ** min(8, max(5, round(math.log2(n_rows / steps))))
 
 

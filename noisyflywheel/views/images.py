@@ -86,6 +86,10 @@ class ImageViews(BaseEstimator):
             Read in chunks; a memory map stays one.
         y : ignored
 
+        Returns
+        -------
+        self
+
         Raises
         ------
         TypeError, ValueError
@@ -107,7 +111,7 @@ class ImageViews(BaseEstimator):
         return self
 
     def plain(self, x: Tensor) -> Tensor:
-        """Normalise pictures (B, C, H, W) and change nothing else; returns float32, same shape."""
+        """Normalise pictures and change nothing else: (B, C, H, W) -> (B, C, H, W), float32."""
         return self._make(x, None, None)
 
     def weak(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -127,7 +131,10 @@ class ImageViews(BaseEstimator):
         return self._make(x, self._draw_crops(len(x), host_generator(generator)), None)
 
     def strong(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Apply the weak view, then `n_ops` RandAugment operations drawn per picture; arguments as `weak`."""
+        """Apply the weak view, then `n_ops` RandAugment operations drawn per picture; parameters and result as `weak`.
+
+        RandAugment: Cubuk, Zoph, Shlens and Le, NeurIPS 2020.
+        """
         generator = host_generator(generator)
         crops = self._draw_crops(len(x), generator)
         return self._make(x, crops, torch.stack(draw(len(x), self.n_ops, generator)))

@@ -12,8 +12,9 @@ from torch import Tensor
 from noisyflywheel.views.tails import signed_exp, signed_log, tail_knee
 
 LOUDEST = 1000.0
-"""Features share a unit where the largest variance is at most so many times the median one. Measured: at most 104 on
-pixels, embeddings and measurements in one unit, at least 45,000 on tables of mixed units."""
+"""Features are taken to share a unit (pixels, dimensions of an embedding) where the largest variance is at most so many
+times the median one. Measured: at most 104 on pixels, embeddings and measurements in one unit, at least 45,000 on
+tables of mixed units."""
 
 BEYOND_NEIGHBOUR = 1.3
 """How far noise moves a row, in distances to its 5th neighbour."""
@@ -34,6 +35,7 @@ def feature_scale(x: Tensor) -> tuple[Tensor, Tensor]:
     Parameters
     ----------
     x : Tensor of shape (n, d)
+        Finite rows.
 
     Returns
     -------
@@ -154,8 +156,8 @@ class VectorViews(BaseEstimator):
     noise_ : float
         The weak view's noise, in units of `feature_scale`.
     strength_ : float
-        Times this noise that views have now; there with ``noise="auto"`` only. The loop makes views weaker that hide
-        what nets of the warm-up could see, and stronger ones where labels are learnt by heart
+        Factor of ``noise_`` in the views as they are now; only with ``noise="auto"``. The loop lowers it where noise
+        hides what the warm-up could see, and raises it where labels are learnt by heart
         (`noisyflywheel.loop.view_strength`).
     """
 
@@ -168,7 +170,22 @@ class VectorViews(BaseEstimator):
         self.mask = mask
 
     def fit(self, x: Tensor) -> VectorViews:
-        """Learn mean and scale of the features of ``x``, shape (n, d)."""
+        """Learn mean and scale of the features, and how strong noise is.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, d)
+            Training rows, or some of them.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For a parameter out of its range, or ``x`` that is not 2-D.
+        """
         self._check_parameters()
         if x.ndim != 2:
             raise ValueError(f"vectors must have shape (n, d), got {tuple(x.shape)}: pictures have ImageViews.")
@@ -196,11 +213,23 @@ class VectorViews(BaseEstimator):
         return x.float()
 
     def weak(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Rows with Gaussian noise: (B, d) -> (B, d), float32."""
+        """Rows with Gaussian noise.
+
+        Parameters
+        ----------
+        x : Tensor of shape (B, d)
+            Not changed.
+        generator : torch.Generator, optional
+            On the device of ``x``; torch's global one if not given.
+
+        Returns
+        -------
+        Tensor of shape (B, d), float32
+        """
         return self._unbend(self._noisy(x.float(), self.noise_, generator))
 
     def strong(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Rows with more noise and some features at their mean: (B, d) -> (B, d), float32."""
+        """Rows with more noise and some features at their mean; parameters and result as of `weak`."""
         noisy = self._noisy(x.float(), self.noise_ * self.strong_noise, generator)
         drawn = torch.rand(x.shape, generator=generator, device=x.device)
         return self._unbend(torch.where(drawn < self.mask, self.mean_.to(x.device, non_blocking=True), noisy))

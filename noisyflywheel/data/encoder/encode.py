@@ -98,7 +98,22 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         return self
 
     def fit_transform(self, X: pd.DataFrame | ArrayLike, y: Any = None) -> NDArray[np.float32]:
-        """Fit and return the features of the same rows, of shape (n, n_features_out)."""
+        """`fit`, and the features of the same rows.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, d)
+        y : ignored
+
+        Returns
+        -------
+        ndarray of shape (n, n_features_out), float32
+
+        Raises
+        ------
+        ValueError
+            As `fit`.
+        """
         table = self._table(X)
         if table.empty:
             raise ValueError(f"Found a table of shape {table.shape} while at least 1 row and 1 column are required.")
@@ -118,7 +133,15 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         return np.asarray(self._columns.fit_transform(table[self._used]), dtype=np.float32)
 
     def transform(self, X: pd.DataFrame | ArrayLike) -> NDArray[np.float32]:
-        """Features of rows with the same columns, of shape (n, n_features_out).
+        """Features of rows with the columns that were learnt from; others do not count.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, d)
+
+        Returns
+        -------
+        ndarray of shape (n, n_features_out), float32
 
         Raises
         ------
