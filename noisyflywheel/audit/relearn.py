@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import _safe_indexing
+from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.validation import has_fit_parameter
 
 from noisyflywheel.audit.corrections import relabelled
@@ -120,7 +120,7 @@ def judge_known(
     labels, decided, weights = _as_known(given, known, weight)
     kept = np.flatnonzero(weights > 0)
     if kept.size < len(labels):
-        X, groups = _safe_indexing(X, kept), None if groups is None else np.asarray(groups)[kept]
+        X, groups = _safe_indexing(indexable(X)[0], kept), None if groups is None else np.asarray(groups)[kept]
     counts = weights[kept] if has_fit_parameter(last_step(estimator), "sample_weight") else None
     learnt = labels.to_numpy()[kept]
     estimator.fit(X, learnt, **({} if counts is None else {weight_parameter(estimator): counts}))
