@@ -94,8 +94,8 @@ def relearn(
     check_same_index(X, y)
     issues = with_labels_of(issues, y)
     at = match_rows(issues, X, y)
-    if len(at) < len(y):
-        raise ValueError(f"issues has {len(at)} rows, the data has {len(y)}")
+    if len(at) < (n := len(np.asarray(y))):
+        raise ValueError(f"issues has {len(at)} rows, the data has {n}")
     numbered = issues.assign(row=at + 1).reset_index(drop=True) if "row" not in issues else issues
     known = known_labels(numbered, decisions)
     audit = judge_known(estimator, X, y, known.assign(place=at[known["place"]]), weight, cv, groups, random_state)
