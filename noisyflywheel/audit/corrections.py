@@ -12,7 +12,7 @@ from sklearn.utils import _safe_indexing, check_consistent_length
 
 from noisyflywheel.audit.decisions import POLICIES, planned_changes, undecided_suspects
 from noisyflywheel.audit.identity import OWN_COLUMNS, check_frame, label_text
-from noisyflywheel.audit.matching import match_rows
+from noisyflywheel.audit.matching import match_rows, with_labels_of
 from noisyflywheel.audit.truth import TRUTH
 from noisyflywheel.estimator.labels import check_same_index
 
@@ -157,6 +157,7 @@ def apply_corrections(
     if not table:
         check_consistent_length(X, y)
         check_same_index(X, y)
+    issues = with_labels_of(issues, y)
     at = match_rows(issues, X, y, label)
     numbered = issues.assign(row=at + 1).reset_index(drop=True)
     changes = planned_changes(numbered, policy, min_confidence, decisions)

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
+from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
 
 from noisyflywheel.audit.held_out import kept_fold
@@ -188,6 +189,7 @@ def cross_val_audit(
         not held out once.
     """
     labels, classes, given = read_labels(X, y)
+    (X,) = indexable(X)
     together = None if groups is None else np.asarray(groups)
     if together is not None and together.shape != labels.shape:
         raise ValueError(f"groups has shape {together.shape}, y has {labels.shape}")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.api.types import is_float_dtype
 
 from noisyflywheel.audit.files import unguard_cell
 from noisyflywheel.audit.identity import label_text, row_fingerprints
@@ -121,7 +122,7 @@ def match_rows(issues: pd.DataFrame, data: Any, labels: Any, label: Any = None) 
     labels : array-like of shape (n,), optional
         Given labels of the data, compared with those of `issues` where there are any.
     label : column name, optional
-        Column of `data` that holds the labels; needed to compare fingerprints.
+        Column of `data` that holds the labels, where there are no `labels` beside it; needed to compare fingerprints.
 
     Returns
     -------
@@ -136,6 +137,10 @@ def match_rows(issues: pd.DataFrame, data: Any, labels: Any, label: Any = None) 
     if "row" in issues.columns:
         positions = _by_number(issues, n)
         if "fingerprint" in issues.columns and isinstance(data, pd.DataFrame):
+            if label is None and labels is None:
+                raise ValueError(
+                    "label= is needed, the name of the label column, to compare the rows with those of issues"
+                )
             _check_fingerprints(issues, data, label, positions)
     else:
         index = next((part.index for part in (labels, data) if isinstance(part, pd.DataFrame | pd.Series)), None)
@@ -143,6 +148,14 @@ def match_rows(issues: pd.DataFrame, data: Any, labels: Any, label: Any = None) 
     if labels is not None and "given_label" in issues.columns:
         _check_labels(issues, labels, positions)
     return positions
+
+
+def with_labels_of(issues: pd.DataFrame, labels: Any) -> pd.DataFrame:
+    """Issues with numbers for labels where the data's ``labels`` are floats: a file holds them as text, ``1.0``."""
+    if labels is None or not is_float_dtype(pd.Series(labels).dtype):
+        return issues
+    read = {name: pd.to_numeric(issues[name], errors="coerce") for name in LABEL_COLUMNS if name in issues.columns}
+    return issues.assign(**{name: numbers for name, numbers in read.items() if numbers.notna().all()})
 
 
 def _by_number(issues: pd.DataFrame, n: int) -> NDArray[np.intp]:
@@ -168,9 +181,7 @@ def _by_index(issues: pd.DataFrame, n: int, index: pd.Index | None) -> NDArray[n
 
 def _check_fingerprints(issues: pd.DataFrame, data: pd.DataFrame, label: Any, positions: NDArray[np.intp]) -> None:
     """Refuse rows of other content."""
-    if label is None:
-        raise ValueError("label= is needed, the name of the label column, to compare the rows with those of issues")
-    found = row_fingerprints(data, [label])[positions]
+    found = row_fingerprints(data, [] if label is None else [label])[positions]
     differs = np.flatnonzero(found != issues["fingerprint"].astype(str).to_numpy())
     if differs.size:
         row = positions[differs[0]] + 1

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import _safe_indexing
+from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.validation import has_fit_parameter
 
 from noisyflywheel.audit.corrections import relabelled
-from noisyflywheel.audit.cross_val import CrossValAudit, cross_val_audit
+from noisyflywheel.audit.cross_val import CrossValAudit, cross_val_audit, index_of
 from noisyflywheel.audit.decisions import known_labels
 from noisyflywheel.audit.held_out import check_judges, last_step, weight_parameter
-from noisyflywheel.audit.matching import match_rows
+from noisyflywheel.audit.matching import match_rows, with_labels_of
 from noisyflywheel.estimator.issues import lowest_quality, n_label_issues
 from noisyflywheel.estimator.labels import check_same_index
 
@@ -92,7 +92,10 @@ def relearn(
         raise ValueError(f"weight must be above 0; got {weight!r}")
     check_judges(estimator, cv)
     check_same_index(X, y)
+    issues = with_labels_of(issues, y)
     at = match_rows(issues, X, y)
+    if len(at) < (n := len(np.asarray(y))):
+        raise ValueError(f"issues has {len(at)} rows, the data has {n}")
     numbered = issues.assign(row=at + 1).reset_index(drop=True) if "row" not in issues else issues
     known = known_labels(numbered, decisions)
     audit = judge_known(estimator, X, y, known.assign(place=at[known["place"]]), weight, cv, groups, random_state)
@@ -113,11 +116,11 @@ def judge_known(
     random_state: int | None = 0,
 ) -> RelearntAudit:
     """`relearn` with what is known as `place` in y, `label` and `drop`, one line per decided row."""
-    given = pd.Series(y).reset_index(drop=True)
+    index, given = index_of(y, X), pd.Series(y).reset_index(drop=True)
     labels, decided, weights = _as_known(given, known, weight)
     kept = np.flatnonzero(weights > 0)
     if kept.size < len(labels):
-        X, groups = _safe_indexing(X, kept), None if groups is None else np.asarray(groups)[kept]
+        X, groups = _safe_indexing(indexable(X)[0], kept), None if groups is None else np.asarray(groups)[kept]
     counts = weights[kept] if has_fit_parameter(last_step(estimator), "sample_weight") else None
     learnt = labels.to_numpy()[kept]
     estimator.fit(X, learnt, **({} if counts is None else {weight_parameter(estimator): counts}))
@@ -126,7 +129,7 @@ def judge_known(
         judged = cross_val_audit(
             estimator, X, learnt, cv=cv, groups=groups, random_state=random_state, sample_weight=counts
         )
-    return _merged(judged, estimator, given, labels, decided, kept, getattr(y, "index", None))
+    return _merged(judged, estimator, given, labels, decided, kept, index)
 
 
 def _as_known(
@@ -174,10 +177,12 @@ def _issues(
     kept: NDArray[np.intp],
 ) -> pd.DataFrame:
     """Table of labels of n rows; of the undecided, as many are suspect as are expected to be wrong."""
-    issues = said.set_axis(pd.Index(kept)).reindex(np.arange(len(given)))
+    place, dropped = np.zeros(len(given), dtype=np.intp), np.setdiff1d(np.arange(len(given)), kept)
+    place[kept] = np.arange(len(kept))
+    issues = said.iloc[place].reset_index(drop=True)  # not by `reindex`: the labels keep their type
     issues["given_label"] = given.to_numpy()
-    dropped = np.setdiff1d(np.arange(len(given)), kept)
     issues.loc[dropped, "predicted_label"] = given.to_numpy()[dropped]
+    issues.loc[dropped, "predicted_confidence"] = np.nan
     issues.loc[decided, ["label_quality", "refurbished_confidence"]] = 1.0
     issues.loc[decided, "refurbished_label"] = labels.to_numpy()[decided]
     issues["is_label_issue"] = False

@@ -16,6 +16,9 @@ from noisyflywheel.data import ArraySource, DatasetSource, on_host
 
 CPU = torch.device("cpu")
 
+TINY = float(np.finfo(np.float32).tiny)
+"""Share of the largest weight below which the nets, in float32, would train on a row with weight 0."""
+
 SMALL = 100
 """Largest set, repetitions counted, whose rows are sorted and whose whole weights become repetitions: its result does
 not depend on the order of the rows, nor on whether repetitions are written as weights, to the last bit."""
@@ -35,7 +38,7 @@ class WeightedRows(NamedTuple):
 
 
 def check_sample_weight(sample_weight: Any, codes: NDArray[np.int64]) -> NDArray[np.float64] | None:
-    """Sample weights as (n,) float64, None where they are all the same.
+    """Sample weights as (n,) float64, None where they are all the same; those below `TINY` of the largest are 0.
 
     Raises
     ------
@@ -46,6 +49,7 @@ def check_sample_weight(sample_weight: Any, codes: NDArray[np.int64]) -> NDArray
         return None
     weights = _check_sample_weight(on_host(sample_weight), codes, dtype=np.float64, ensure_non_negative=True)
     assert_all_finite(weights, input_name="sample_weight")  # one number for all rows is not looked at above
+    weights = np.where(weights < TINY * weights.max(), 0, weights)
     if len(np.unique(codes[weights > 0])) < 2:
         raise ValueError("sample_weight leaves rows of fewer than 2 classes with a weight above 0.")
     return None if (weights == weights[0]).all() else np.asarray(weights)

@@ -92,7 +92,8 @@ class HistoryDisplay:
         ends: list[tuple[float, str, str]] = []
         for column, name, color in curves:
             values = self.history[column]
-            ax.plot(cycle, values, color=color, linewidth=1.8, solid_capstyle="round")
+            dot = "o" if values.notna().sum() == 1 else None  # one cycle makes no line
+            ax.plot(cycle, values, color=color, linewidth=1.8, solid_capstyle="round", marker=dot)
             ends.append((float(values.dropna().iloc[-1]), name, color))
         if self.true_clean_rate is not None and title == PANELS[0][0]:
             ax.axhline(self.true_clean_rate, color=MUTED, linewidth=1, linestyle=(0, (1, 2)))

@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.utils.validation import _num_samples
 
 from noisyflywheel.data.pictures import as_pictures
-from noisyflywheel.plot.style import INK, MUTED, RIGHT, WRONG, plain_text
+from noisyflywheel.plot.style import INK, MUTED, RIGHT, WRONG, plain_text, shorten
 
 
 class LabelIssuesDisplay:
@@ -107,12 +107,6 @@ class LabelIssuesDisplay:
         return self
 
 
-def _shorten(label: Any, most: int = 16) -> str:
-    """Label as text, with an ellipsis when it is long."""
-    text = str(label)
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
 def _quality(value: float) -> str:
     """Quality in words of at most two digits after the point."""
     return "quality < 0.01" if value < 0.01 else f"quality {value:.2f}"
@@ -122,7 +116,7 @@ def _card(ax: Any, picture: Any, row: Any, inline: bool) -> None:
     """One picture; below it given → suggested label on one line or two, and the quality."""
     smooth = "nearest" if max(picture.shape[:2]) < 64 else "antialiased"
     ax.imshow(picture, interpolation=smooth, aspect="equal")
-    given, suggested = _shorten(row.given_label), _shorten(row.refurbished_label)
+    given, suggested = shorten(row.given_label), shorten(row.refurbished_label)
     pieces = [(0.5, 0, "center", given, INK, "normal")]
     if given != suggested and inline:
         pieces = [

@@ -59,6 +59,12 @@ def plain_text(label: Any) -> str:
     return str(label).replace("$", r"\$")
 
 
+def shorten(label: Any, most: int = 16) -> str:
+    """Label as text, with an ellipsis when it is long."""
+    text = str(label)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def end_label(ax: Any, x: float, y: float, text: str, color: str) -> None:
     """Name of a curve beside its last point, instead of a legend."""
     ax.annotate(

@@ -8,7 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from noisyflywheel.noise import transition_matrix as measured_matrix
-from noisyflywheel.plot.style import INK, axes_of, heat_map, plain_text, tidy
+from noisyflywheel.plot.style import INK, axes_of, heat_map, plain_text, shorten, tidy
+
+LONGEST = 32
+"""Letters of a class's name that are written."""
 
 
 class TransitionMatrixDisplay:
@@ -68,8 +71,9 @@ class TransitionMatrixDisplay:
         panels = [("Estimated P(given | true), %", np.asarray(self.transition_matrix, dtype=float))]
         if self.true_matrix is not None:
             panels.append(("Truth, %", np.asarray(self.true_matrix, dtype=float)))
-        labels = [str(label) for label in np.asarray(self.class_labels)]
-        side = min(9.0, max(3.6, 0.48 * len(labels) + 1.4))
+        labels = [shorten(label, LONGEST) for label in np.asarray(self.class_labels)]
+        room = 0.06 * max(len(label) - 4 for label in labels)  # inches for names beside and below the cells
+        side = min(9.0, max(3.6, 0.48 * len(labels) + 1.4)) + max(0.0, room)
         self.axes_ = axes_of(ax, len(panels), (side * len(panels), side * 0.98))
         self.figure_ = self.axes_[0].figure
         for axis, (title, matrix) in zip(self.axes_, panels, strict=True):

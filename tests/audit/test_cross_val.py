@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -17,6 +18,7 @@ from noisyflywheel import FlywheelClassifier
 from noisyflywheel.audit.cross_val import _verdicts, cross_val_audit, cross_val_label_issues
 from noisyflywheel.audit.held_out import aligned, judge_fold
 from noisyflywheel.audit.judging import n_folds
+from noisyflywheel.audit.relearn import relearn
 from noisyflywheel.estimator.issues import ISSUE_COLUMNS
 
 pytestmark = pytest.mark.usefixtures("quick_folds")
@@ -51,6 +53,17 @@ def test_strings_and_index_are_kept(digits):
     assert audit.clean_rate_ == pytest.approx(audit.clean_proba_.mean())
     assert len(audit.get_class_summary()) == 10
     np.testing.assert_array_equal(audit.refurbished_labels_, issues.refurbished_label)
+
+
+@pytest.mark.parametrize("form", ["csr", "coo", "bsr"])
+def test_every_sparse_matrix_is_taken(digits, form):
+    X, given = digits[0][:60], digits[1][:60] % 3
+    dense = cross_val_audit(KNeighborsClassifier(), X, given, cv=2)
+    rows = csr_matrix(X).asformat(form)
+    pd.testing.assert_frame_equal(cross_val_audit(KNeighborsClassifier(), rows, given, cv=2).issues, dense.issues)
+    gone = pd.DataFrame({"row": [1], "decision": ["drop"]})
+    again = [relearn(KNeighborsClassifier(), x, given, dense.issues, gone, cv=2).issues for x in (X, rows)]
+    pd.testing.assert_frame_equal(*again)
 
 
 def test_a_class_of_one_row_is_judged_by_models_that_do_not_know_it(digits):

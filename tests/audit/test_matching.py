@@ -65,6 +65,19 @@ def test_labels_with_line_ends_survive_their_file(label):
     assert written.endswith(b"\n2,x,0.2\n")
 
 
+def test_whole_floats_as_labels_survive_their_file():
+    given = np.array([0.0, 1.0, 1.0, 0.0])
+    suggested = np.array([0.0, 0.0, 1.0, 0.0])
+    issues = issues_of(
+        pd.DataFrame({"x": range(4), "kind": given}), suggested != given, [0.9, 0.1, 0.8, 0.7], suggested
+    )
+    read = read_issues(io.StringIO(issues.to_csv(index=False)))
+    decisions = pd.DataFrame({"row": [4], "decision": ["set"], "new_label": ["1"], "given_label": ["0"]})
+    X, clean = apply_corrections((np.zeros((4, 1)), given), read, "refurbish", decisions=decisions)
+    assert clean.dtype == given.dtype
+    assert clean.tolist() == [0, 0, 1, 1]
+
+
 def test_a_frame_of_other_rows_is_refused(table, issues):
     for other in (table[::-1], table.assign(x=["1", "2", "3", "4"]), table.iloc[[0, 2, 1, 3]]):
         with pytest.raises(ValueError, match="is not the row that was judged"):

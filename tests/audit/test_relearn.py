@@ -8,6 +8,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.audit import apply_corrections, cross_val_audit, relearn
 from noisyflywheel.audit.decisions import known_labels
+from noisyflywheel.audit.matching import with_identity
 from noisyflywheel.estimator.issues import label_issues_frame
 from noisyflywheel.noise import symmetric
 
@@ -89,8 +90,39 @@ def test_names_and_numbers_of_rows_are_kept():
     assert audit.decided_.tolist() == [True, False, True, True, True, False]
 
 
+def test_the_index_of_X_is_kept_and_y_may_be_a_list():
+    X = pd.DataFrame({"x": np.arange(6.0)}, index=list("uvwxyz"))
+    audit = relearn(Recorder(), X, GIVEN.tolist(), issues().set_axis(X.index), DECISIONS)
+    assert audit.issues.index.tolist() == list("uvwxyz")
+    assert audit.issues.given_label.tolist() == GIVEN.tolist()
+
+
+@pytest.mark.parametrize("names", [[2**60 + 1, 2**60 + 2], [False, True]])
+def test_labels_keep_their_type_where_a_row_is_dropped(names):
+    given = np.array(names)[[0, 0, 1, 1, 0, 1]]
+    first = label_issues_frame(given, names, CLEAN, CLEAN, Q, Q)
+    audit = relearn(Recorder(), np.arange(6.0)[:, None], given, first, pd.DataFrame({"row": [5], "decision": ["drop"]}))
+    for name in ("given_label", "predicted_label", "refurbished_label"):
+        assert audit.issues[name].dtype == given.dtype
+        assert set(audit.issues[name]) <= set(names)
+    assert audit.issues.predicted_confidence.isna().tolist() == [False] * 4 + [True, False]
+
+
+def test_a_frame_without_the_labels_and_issues_of_its_table():
+    table = pd.DataFrame({"x": np.arange(6.0), "kind": GIVEN})
+    first = with_identity(issues(), table, "kind", np.arange(6))
+    audit = relearn(Recorder(), table[["x"]], table["kind"], first, DECISIONS)
+    assert audit.issues.fingerprint.tolist() == first.fingerprint.tolist()
+    _, labels = apply_corrections((table[["x"]], table["kind"]), audit.issues, decisions=DECISIONS)
+    assert list(labels) == ["b", "a", "b", "c", "b"]
+    with pytest.raises(ValueError, match="row 1 of the data is not the row that was judged"):
+        relearn(Recorder(), table[["x"]] + 1, table["kind"], first, DECISIONS)
+
+
 def test_refusals():
     X = np.arange(6.0)[:, None]
+    with pytest.raises(ValueError, match="issues has 5 rows, the data has 6"):
+        relearn(Recorder(), X, GIVEN, issues().assign(row=np.arange(6) + 1)[:5], DECISIONS[:1])
     with pytest.raises(ValueError, match="above 0"):
         relearn(Recorder(), X, GIVEN, issues(), DECISIONS, weight=0)
     with pytest.raises(TypeError, match="LogisticRegression does not judge the labels that it learns: give cv"):

@@ -50,6 +50,15 @@ def test_weights_may_be_as_large_and_small_as_numbers_are(scale):
     assert_array_equal(of_mean_one(weights), weights / weights[weights > 0].mean())
 
 
+@pytest.mark.parametrize("scale", [1e300, 1.0, 1e-200])
+def test_weights_that_float32_does_not_hold_are_0(scale):
+    """Rows counted, and a fold could hold all rows that were trained on: the forest that weighs columns met none."""
+    codes, weights = np.array([0, 1, 0, 1]), np.array([1, 0.5, 1e-50, 1e-30]) * scale
+    assert_array_equal(check_sample_weight(weights, codes), weights * [1, 1, 0, 1])
+    with pytest.raises(ValueError, match="rows of fewer than 2 classes with a weight above 0"):
+        check_sample_weight(np.array([1, 1e-50, 1, 0]), codes)
+
+
 def test_rows_of_weight_0_take_no_part_and_are_judged():
     """The fit is that of the other rows, bit by bit; wrong labels among the rest are found."""
     given = Y[:400].copy()

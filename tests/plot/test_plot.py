@@ -59,6 +59,13 @@ def test_many_classes_have_no_numbers():
     display.figure_.canvas.draw()
 
 
+def test_long_names_leave_room_for_the_cells():
+    display = TransitionMatrixDisplay(np.eye(2), ["a name that goes on and on and on and on", "b"]).plot()
+    display.figure_.canvas.draw()
+    assert [t.get_text() for t in display.axes_[0].get_yticklabels()] == ["a name that goes on and on and …", "b"]
+    assert min(display.axes_[0].get_position().bounds[2:]) > 0.4  # width and height as shares of the figure
+
+
 def test_clean_proba(audit):
     display = CleanProbaDisplay.from_estimator(audit, y_true=TRUE, bins=10)
     assert display.ax_.get_title(loc="left") == "1 of 4 labels are suspect"
@@ -89,6 +96,12 @@ def test_history_draws_what_is_known():
     display.figure_.canvas.draw()
     with pytest.raises(ValueError, match="none of the columns"):
         HistoryDisplay(history[["cycle"]]).plot()
+
+
+def test_one_cycle_is_a_dot():
+    history = pd.DataFrame({"cycle": [1, 2], "gamma": [0.4, 0.5], "main_loss": [1.0, np.nan]})
+    markers = [ax.lines[0].get_marker() for ax in HistoryDisplay(history).plot().axes_]
+    assert markers == ["None", "o"]
 
 
 def test_names_of_curves_keep_apart():
