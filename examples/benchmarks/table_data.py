@@ -6,7 +6,8 @@ Each table is split with the seed (30 % test, stratified); then
 - ``sym30``: 30 % of them drawn anew over all classes,
 - ``asym30``: class k becomes k + 1 with probability .3,
 - ``hard20``: 20 % become the runner-up of a forest's out-of-fold prediction, more often where it is unsure (taken from
-  the file where it has ``hard20_SEED``).
+  the file where it has ``hard20_SEED``),
+- ``some40`` (where asked for): of every second class k becomes k + 1 with probability .4, the others stay.
 """
 
 from pathlib import Path
@@ -54,11 +55,15 @@ def inject(X, y, noise, seed):
     n, n_classes, rng = len(y), y.max() + 1, np.random.default_rng(seed + 100)
     given, rows = y.copy(), rng.permutation(n)[: int(0.3 * n)]
     redrawn = rng.integers(0, n_classes, len(rows))
-    turned = rng.random(n) < 0.3
+    chance = rng.random(n)
+    turned = chance < 0.3
     if noise == "sym30":
         given[rows] = redrawn
     elif noise == "asym30":
         given[turned] = (given[turned] + 1) % n_classes
+    elif noise == "some40":
+        some = (chance < 0.4) & (y % 2 == 0) & (y + 1 < n_classes)
+        given[some] += 1
     elif noise == "hard20":
         return hard(X, y, seed)
     return given

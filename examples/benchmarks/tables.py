@@ -33,6 +33,7 @@ from sklearn.preprocessing import StandardScaler
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.audit.cross_val import cross_val_audit
+from noisyflywheel.backbones import members
 from noisyflywheel.loop import view_strength
 
 FEW_TABLES = 8
@@ -197,11 +198,14 @@ def main():
     parser.add_argument("--methods", default=None)
     parser.add_argument("--params", default="{}", help="JSON of FlywheelClassifier parameters; {} = defaults")
     parser.add_argument("--fixed-views", action="store_true", help="keep views as strong as they are at first")
+    parser.add_argument("--undivided", action="store_true", help="the warm-up predicts the labels it was trained on")
     parser.add_argument("--out", required=True, help="JSON lines; runs that are there are not repeated")
     parser.add_argument("--show", action="store_true", help="only show what is there")
     args = parser.parse_args()
     if args.fixed_views:
         view_strength.WEAKEST = view_strength.STRONGEST = 1.0
+    if args.undivided:
+        members.HARDLY = float("inf")
     path = Path(args.out)
     rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     done = {(row["method"], row["table"], row["noise"], row["seed"]) for row in rows}
