@@ -70,7 +70,7 @@ def of_predictions(prob: Tensor, labels: Tensor) -> Separability:
     """Separability by predictions (n, K) of rows that the classifier was not trained on; ``labels`` (n,) are given."""
     right, weight = (prob.argmax(1) == labels).double(), weights_of_surest(prob)
     chance = float((labels.bincount() / len(labels)).square().sum())
-    agreement, among_surest = float(right.mean()), float(weight @ right)
+    agreement, among_surest = float(right.mean()), min(float(weight @ right), 1.0)  # rounding
     surely = max(among_surest - chance, 1e-3)
     value = max(agreement - chance, 0.0) / surely
     spread, of_surest = agreement * (1 - agreement) / len(labels), among_surest * (1 - among_surest)

@@ -58,6 +58,13 @@ def test_each_class_that_is_predicted_has_some_of_the_surest():
     assert weight[999] == pytest.approx(0.001)
 
 
+@pytest.mark.parametrize("n", range(60, 90))
+def test_labels_that_are_all_predicted_have_no_error(n):
+    """Whatever rounding makes of weights that sum to 1."""
+    labels = torch.arange(n) % 7
+    assert of_predictions(torch.eye(7, dtype=torch.float64)[labels], labels) == pytest.approx((1, 1, 1, 0), abs=1e-6)
+
+
 def test_wrong_labels_of_some_classes_lower_the_agreement_not_the_value():
     """Where two of four classes are labelled as the two others, the surest rows of all are those of the others."""
     x, y = blobs(6.0, n=1200)
