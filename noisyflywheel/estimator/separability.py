@@ -91,7 +91,7 @@ def weights_of_surest(prob: Tensor) -> Tensor:
     n_surest = n_surest.minimum(n_of_class)
     place = of_class.cumsum(0).gather(1, predicted[order, None]).squeeze(1)  # among those of its class, from 1
     own, weight = predicted[order], torch.zeros(len(prob), dtype=torch.float64)
-    weight[order] = (place <= n_surest[own]) * (n_of_class[own] / (len(prob) * n_surest[own])).double()
+    weight[order] = (n_of_class.double() / (len(prob) * n_surest))[own] * (place <= n_surest[own])
     return weight
 
 
