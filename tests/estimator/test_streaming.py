@@ -87,7 +87,15 @@ def test_workers_read_all_but_a_few_rows_and_are_gone_after_the_fit():
     assert readers[1] >= there + len(X) - 2 and not children() - before
 
 
-def test_ctrl_c_in_a_terminal_which_ends_the_workers_too_leaves_the_last_whole_cycle(monkeypatch):
+@pytest.fixture
+def heeds_ctrl_c():
+    """A process that was started in the background ignores SIGINT, and so do its workers."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_in_a_terminal_which_ends_the_workers_too_leaves_the_last_whole_cycle(monkeypatch, heeds_ctrl_c):
     """A RuntimeError told of workers that had exited, and nothing was fitted."""
     monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.5)  # a wait for workers at their end
 
@@ -95,7 +103,8 @@ def test_ctrl_c_in_a_terminal_which_ends_the_workers_too_leaves_the_last_whole_c
         if row["cycle"] == 2:
             for worker in flywheel.loader.source.workers.loader._iterator._workers:
                 os.kill(worker.pid, signal.SIGINT)
-                worker.join()
+                worker.join(30)
+                assert not worker.is_alive()
             raise KeyboardInterrupt
 
     main = net(iterator_train__num_workers=1)
