@@ -29,9 +29,10 @@ class Probabilities(nn.Module):
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = deepcopy(module).cpu()
-        if isinstance(module, FoldedMLP):  # a number, not a tensor: the graph may not branch on values
+        if isinstance(module, FoldedMLP):  # numbers, not tensors: the graph may not branch on values
+            divides = module.divides()
             del self.module.kept_share
-            self.module.kept_share = float(module.kept_share)
+            self.module.kept_share, self.module.divides = float(module.kept_share), lambda: divides
 
     def forward(self, x: Tensor) -> Tensor:
         """Rows of vectors as `predict_proba` sees them."""

@@ -208,8 +208,11 @@ class FoldedMLP(nn.Module):
 
     def of_kept(self, prob: Tensor) -> Tensor:
         """Distribution of the true class (B, K), from what the kept members say of the given label."""
-        most = (1 - self.kept_division.diagonal()).amax()
-        return divided_out(prob, self.kept_division) if bool(most >= HARDLY) else prob  # sync: as in `forward`
+        return divided_out(prob, self.kept_division) if self.divides() else prob
+
+    def divides(self) -> bool:
+        """Whether a T is divided out of what the kept members say: where it has wrong labels worth mentioning."""
+        return bool((1 - self.kept_division.diagonal()).amax() >= HARDLY)  # sync: as in `forward`
 
     def _of_own_rows(self, x: Tensor, trains: Tensor) -> Tensor:
         """Logits (M, B, K) where a member trains on a row; 0, or what was computed to fill up, elsewhere."""

@@ -185,3 +185,15 @@ def test_members_of_before_say_what_they_said():
     assert torch.equal(new(x), old(x)) and torch.equal(new.kept_division, torch.eye(K))
     del old._buffers["kept_division"]
     assert torch.equal(pickle.loads(pickle.dumps(old)).kept_division, torch.eye(K))
+
+
+def test_with_plain_numbers_for_what_it_asks_it_is_a_graph():
+    """As examples/integrations/onnx_export.py exports it, with a T that is divided out."""
+    module, x = made().eval(), torch.randn(7, D)
+    module.keep(0), module.keep(1), module.keep_of(module)
+    module.mix_in_kept(0.4, torch.eye(K) * 0.7 + 0.3 * torch.eye(K).roll(1, 1))
+    expected, divides, share = module(x), module.divides(), float(module.kept_share)
+    assert divides
+    del module.kept_share
+    module.kept_share, module.divides = share, lambda: divides
+    assert_close(torch.export.export(module, (x,), strict=True).module()(x), expected)
