@@ -130,7 +130,7 @@ def test_ten_cycles_and_forty_are_fifty():
         order = np.random.default_rng(seed).permutation(len(y))
         train, test = order[:1257], order[1257:]
         given = symmetric(y[train], 0.5, random_state=seed)
-        whole = FlywheelClassifier(random_state=seed).fit(digits[train], given)
+        whole = FlywheelClassifier(random_state=seed, n_cycles=50).fit(digits[train], given)
         parts = FlywheelClassifier(random_state=seed, n_cycles=10, warm_start=True).fit(digits[train], given)
         parts.set_params(n_cycles=40).fit(digits[train], given)
         for name, clf in (("whole", whole), ("parts", parts)):
