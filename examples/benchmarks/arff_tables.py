@@ -2,7 +2,8 @@
 
 Nominal columns become flags (two values: one), missing numbers the median of their column. Columns that are missing in
 70 % of the rows, constant, or nominal with more than 60 values are left out, as are classes with fewer than ten rows;
-of more than 6,000 rows 6,000 are drawn. The class is the column of that name, or the last one.
+of more than ``--most-rows`` rows so many are drawn. The class is the column of that name, or the last one; with
+``--thirds`` it is a number, cut where a third and two thirds of the rows are below.
 
     python examples/benchmarks/arff_tables.py --data DIR --out tables
     python examples/benchmarks/tables.py --data tables --seeds 0 --methods ours,forest --out fresh.jsonl
@@ -17,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 ATTRIBUTE = re.compile(r"""@attribute\s+('[^']*'|"[^"]*"|\S+)\s+(.*)""", re.IGNORECASE)
-MOST_ROWS, FEWEST_OF_A_CLASS, MOST_VALUES, LEAST_THERE = 6_000, 10, 60, 0.3
+FEWEST_OF_A_CLASS, MOST_VALUES, LEAST_THERE = 10, 60, 0.3
 
 
 def read(text):
@@ -27,7 +28,7 @@ def read(text):
         if not line or line.startswith("%"):
             continue
         if in_data:
-            rows.append(next(csv.reader([line], quotechar="'", skipinitialspace=True)))
+            rows.append(next(csv.reader([line.rstrip(",")], quotechar="'", skipinitialspace=True)))
         elif found := ATTRIBUTE.match(line):
             names.append(found[1].strip("'\""))
             kinds.append(found[2].strip())
@@ -57,16 +58,23 @@ def frequent(X, y):
     return X[kept], np.unique(y[kept], return_inverse=True)[1]
 
 
-def table(frame):
+def thirds(values):
+    """Which third of the numbers (n,) each is in; rows of equal numbers stay together."""
+    return np.digitize(values, np.unique(np.quantile(values, [1 / 3, 2 / 3])))
+
+
+def table(frame, of_numbers=False, most_rows=6000):
     """X and y."""
     target = next((name for name in frame if name.lower() in ("class", "binaryclass")), frame.columns[-1])
-    y = pd.factorize(frame[target].astype(str), sort=True)[0]
+    if of_numbers:
+        frame = frame[frame[target].notna()]
+    y = thirds(frame[target].to_numpy()) if of_numbers else pd.factorize(frame[target].astype(str), sort=True)[0]
     columns = [frame[name] for name in frame if name != target and frame[name].notna().mean() > LEAST_THERE]
     parts = [part for part in map(numbers, columns) if part is not None]
     X, y = frequent(np.concatenate(parts, axis=1).astype(np.float32), y)
-    if len(X) <= MOST_ROWS:
+    if len(X) <= most_rows:
         return X, y
-    rows = np.random.default_rng(0).permutation(len(X))[:MOST_ROWS]
+    rows = np.random.default_rng(0).permutation(len(X))[:most_rows]
     return frequent(X[rows], y[rows])
 
 
@@ -74,10 +82,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of .arff files")
     parser.add_argument("--out", type=Path, required=True, help="folder for the .npz files")
+    parser.add_argument("--thirds", action="store_true", help="targets are numbers: which third of them")
+    parser.add_argument("--most-rows", type=int, default=6000)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     for path in sorted(args.data.glob("*.arff")):
-        X, y = table(read(path.read_text("latin1")))
+        X, y = table(read(path.read_text("latin1")), args.thirds, args.most_rows)
         np.savez_compressed(args.out / f"{path.stem}.npz", X=X, y=y)
         print(f"{path.stem}: {X.shape[0]} rows, {X.shape[1]} columns, {y.max() + 1} classes")
 

@@ -39,6 +39,9 @@ from noisyflywheel.loop import view_strength
 FEW_TABLES = 8
 """So many have a line each."""
 
+LEAST_LIKELY = 1e-6
+"""Probability of a class at least, for log losses."""
+
 
 def bases(seed):
     return {
@@ -60,7 +63,7 @@ def ours(table, seed, params):
     found = {"suspects": int(clf.get_label_issues()["is_label_issue"].sum()), "decisions": chosen(clf)}
     found["undone"] = int(clf.history_["undone"].sum())
     found["calibration_error"] = calibration_error(clf.clean_proba_, table.given == table.y)
-    return clf.predict(table.X_test), clf.clean_proba_, found
+    return clf.predict(table.X_test), clf.clean_proba_, found | of_probabilities(clf, table)
 
 
 def chosen(clf):
@@ -68,7 +71,17 @@ def chosen(clf):
 
 
 def plain(table, base):
-    return base.fit(table.X, table.given).predict(table.X_test), None, {}
+    base.fit(table.X, table.given)
+    return base.predict(table.X_test), None, of_probabilities(base, table)
+
+
+def of_probabilities(clf, table):
+    """How good `predict_proba` is on test rows: log loss, and the mean over classes of the AUROC of each."""
+    p = np.full((len(table.y_test), max(table.y.max(), table.y_test.max()) + 1), LEAST_LIKELY)
+    p[:, clf.classes_] = np.maximum(clf.predict_proba(table.X_test), LEAST_LIKELY)
+    p /= p.sum(1, keepdims=True)
+    each = [float(roc_auc_score(table.y_test == k, p[:, k])) for k in np.unique(table.y_test)]
+    return {"log_loss": float(-np.log(p[np.arange(len(p)), table.y_test]).mean()), "test_auroc": float(np.mean(each))}
 
 
 def quiet(table, base):
@@ -160,6 +173,9 @@ def show(rows):
     frame, audits, bounds = frame[~is_audit & ~is_bound], frame[is_audit], frame[is_bound]
     pivot = frame.pivot_table(index="method", columns="noise", values=["test", "auroc", "suspects"])
     print(pivot.round(4).to_string(na_rep=""))
+    if "log_loss" in frame:
+        of_proba = frame.pivot_table(index="method", columns="noise", values=["log_loss", "test_auroc"])
+        print(f"\nProbabilities of test rows\n{of_proba.round(4).to_string(na_rep='')}")
     print("\nTest accuracy of ours against each: wins, ties (within .002), losses over table x noise x seed")
     wide = frame.pivot_table(index=["table", "noise", "seed"], columns="method", values="test")
     for name in wide.columns.drop("ours", errors="ignore") if "ours" in wide else ():

@@ -65,6 +65,40 @@ def test_arff_tables(tmp_path, run_here):
     assert found["X"][:3, 2:].tolist() == [[1, 0, 0], [0, 0, 1], [0, 1, 0]]
 
 
+def test_arff_tables_of_numbers(tmp_path, run_here):
+    """The target is a number, cut into thirds; lines end with a comma; rows without a target are left out."""
+    head = "@relation r\n@attribute size real\n@attribute price real\n@data\n"
+    lines = [f"{i},{price}," for i, price in enumerate([5, 1, "?", 9, 3, 7, 2, 8, 4, 6] * 4)]
+    (tmp_path / "numbers.arff").write_text(head + "\n".join(lines))
+    run_here("arff_tables.py", "--data", tmp_path, "--out", tmp_path / "tables", "--thirds")
+    found = np.load(tmp_path / "tables" / "numbers.npz")
+    assert found["y"][:9].tolist() == [1, 0, 2, 0, 2, 0, 2, 1, 1]
+    assert found["X"][:4, 0].tolist() == [0, 1, 3, 4]
+    run_here("arff_tables.py", "--data", tmp_path, "--out", tmp_path / "few", "--thirds", "--most-rows", 34)
+    rows = {tuple(x): label for x, label in zip(found["X"], found["y"], strict=True)}
+    few = np.load(tmp_path / "few" / "numbers.npz")
+    assert len(few["y"]) == 34 and all(rows[tuple(x)] == y for x, y in zip(few["X"], few["y"], strict=True))
+
+
+def test_picture_sets(tmp_path, run_here):
+    """Sets whose files are not there are left out; rows that are there are not made again."""
+    out = tmp_path / "pictures.jsonl"
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    pictures = (rng.integers(0, 60, (40, 28, 28)) + 180 * labels[:, None, None]).astype(np.uint8)
+    for name, head, content in (("images-idx3", 16, pictures), ("labels-idx1", 8, labels.astype(np.uint8))):
+        (tmp_path / f"mnist-t10k-{name}-ubyte.gz").write_bytes(gzip.compress(bytes(head) + content.tobytes()))
+    few = ("--data", tmp_path, "--rows", 24, "--params", '{"n_cycles": 1, "n_warmup_epochs": 1}', "--out", out)
+    said = run_here("picture_sets.py", *few, "--sets", "mnist,notmnist", "--noises", "clean,asym-40")
+    assert "left out: notmnist" in said
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [(row["set"], row["noise"], row["n"]) for row in rows] == [("mnist", "clean", 24), ("mnist", "asym-40", 24)]
+    assert [row["right_labels"] for row in rows] == [1.0, pytest.approx(0.6, abs=0.3)]
+    assert all(row["images_seen"] > 24 and 0 <= row["plain"] <= 1 for row in rows)
+    said = run_here("picture_sets.py", *few, "--sets", "mnist", "--noises", "clean,asym-40")
+    assert len(out.read_text().splitlines()) == 2 and "asym-40" in said
+
+
 def test_wide_sets(tmp_path, run_here):
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(2100, 6)).astype(np.float32), rng.integers(0, 4, 2100)
