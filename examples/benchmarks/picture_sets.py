@@ -56,6 +56,12 @@ def pictures_of(name, folder):
     return images[16:].reshape(-1, 28, 28, 1), labels[8:].astype(np.int64)
 
 
+def halved(X):
+    """Means of 2 x 2 pixels."""
+    n, height, width, n_channels = X.shape
+    return X.reshape(n, height // 2, 2, width // 2, 2, n_channels).mean((2, 4)).astype(np.uint8)
+
+
 def split(X, y, n_rows, seed):
     n_train = min(n_rows, int(0.7 * len(y)))
     n_test = min(n_rows, MOST_TEST, len(y) - n_train)
@@ -103,6 +109,7 @@ def main():
     parser.add_argument("--noises", default=NOISES)
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--rows", type=int, default=2000)
+    parser.add_argument("--half", action="store_true", help="half the resolution, a quarter of the time")
     parser.add_argument("--params", type=json.loads, default={}, help="JSON of FlywheelClassifier parameters")
     parser.add_argument("--no-plain", action="store_true", help="without the plain training beside it")
     parser.add_argument("--out", type=Path, required=True, help="JSON lines; rows that are there are not made again")
@@ -116,11 +123,12 @@ def main():
             if loaded is None:
                 print(f"left out: {name}, its files are not there")
                 continue
-            data = split(*loaded, args.rows, seed)
+            X, y = loaded
+            data = split(halved(X) if args.half else X, y, args.rows, seed)
             for noise in args.noises.split(","):
                 if (name, noise, seed) in done:
                     continue
-                row = {"set": name, "noise": noise, "seed": seed, "n": len(data[2]), "params": args.params}
+                row = {"set": name, "noise": noise, "seed": seed, "shape": data[0].shape, "params": args.params}
                 given = given_labels(name, noise, data[0], data[2], seed)
                 row |= compare(args, data, given, seed) | {"environment": environment(torch.device("cpu"))}
                 rows.append(row)

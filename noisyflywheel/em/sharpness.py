@@ -133,8 +133,7 @@ def averaged_posterior(
     sample_weight : Tensor of shape (N,), optional
         At least 0.
     temperatures : sequence of float, default (1.0,)
-        Tried for the predictions that a T is divided out of. 1 is enough for nets whose training ends by their loss on
-        unseen rows: their probabilities are calibrated. For other classifiers several have to be tried.
+        Tried for the predictions that a T is divided out of: those of classifiers are too sure, or not sure enough.
 
     Returns
     -------

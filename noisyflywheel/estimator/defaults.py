@@ -12,7 +12,7 @@ from noisyflywheel.estimator.separability import MOST_ROWS, separability
 from noisyflywheel.loop.decide import Decision
 from noisyflywheel.loop.large import LARGE
 from noisyflywheel.loop.rounds import MOST_ROUNDS
-from noisyflywheel.loop.second_start import FIRST_SHARE
+from noisyflywheel.loop.second_start import cycles_before
 from noisyflywheel.loop.state import Settings
 from noisyflywheel.views.vectors import share_a_unit, vary
 
@@ -53,15 +53,16 @@ def make_settings(params: dict[str, Any], image: bool, n_folds: int = 1, n_rows:
         if isinstance(values[name], str):
             values[name] = value
     again = n_folds > 1 and params["n_cycles"] == "auto" and n_rows <= SMALL_TABLE
-    first = int(FIRST_SHARE * n_cycles) if starts_twice(params, image or own_nets, n_folds, n_rows) else 0
+    twice = starts_twice(params, own_nets, n_folds, n_rows)
+    first = cycles_before(n_cycles, values["cr_ramp"]) if twice else 0
     return Settings(**values, n_rounds=MOST_ROUNDS if again else 1, n_first_cycles=first)
 
 
-def starts_twice(params: dict[str, Any], images_or_own_nets: bool, n_folds: int, n_rows: int) -> bool:
+def starts_twice(params: dict[str, Any], own_nets: bool, n_folds: int, n_rows: int) -> bool:
     """Whether the nets begin again once T_c is known: where that was measured, and Eqs. (11) and (14) are in use."""
     usual = {"n_cycles": "auto", "cycle_size": None, "refurbish": True, "noise_model": "class", "resample": "posterior"}
     is_usual = all(_is_one_of(params[name], (value,)) for name, value in usual.items())
-    return is_usual and not images_or_own_nets and n_folds == 1 and n_rows <= MANY_ROWS
+    return is_usual and not own_nets and n_folds == 1 and n_rows <= MANY_ROWS
 
 
 WIDE = 61

@@ -15,6 +15,9 @@ BAYES_SHARE = 0.3
 """Share of `em.bayes_posterior` in the clean probability; the rest is Eq. (11) averaged over cycles. Alone, Eq. (11)
 counts a tenth too many errors among 77 classes, and T too few of those that humans make."""
 
+TEMPERATURES = (0.8, 1.0, 1.25)
+"""Tried for predictions that a T was divided out of: members are a little less sure than they are right."""
+
 
 class Closing(NamedTuple):
     """The end of a fit, from which the fitted attributes are made."""
@@ -37,6 +40,10 @@ class Closing(NamedTuple):
     """gamma."""
     division: Tensor | None = None
     """T to divide out of the predictions that this was found from, where these are of unseen rows: (K, K)."""
+
+    def labelled(self, prob: Tensor) -> Tensor:
+        """The given labels to expect by predictions of the true class, both (n, K): through ``division``."""
+        return prob if self.division is None else prob.double() @ self.division
 
 
 def close_cycles(state: FlywheelState, sample_weight: Tensor | None = None) -> Closing:
@@ -114,7 +121,7 @@ def close_unseen(
     of_refurbished : bool
         Whether the nets were trained on refurbished labels.
     """
-    (refurbished, T, _), division = posterior_and_division(prob, given, sample_weight)
+    (refurbished, T, _), division = posterior_and_division(prob, given, sample_weight, TEMPERATURES)
     posterior = refurbished.gather(1, given[:, None]).squeeze(1)
     quality = prob.double().gather(1, given[:, None]).squeeze(1)
     if not of_refurbished:

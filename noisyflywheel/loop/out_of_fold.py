@@ -188,19 +188,20 @@ class OutOfFoldFlywheel(FoldedParts, Flywheel):
     def close(self) -> Closing:
         """Weigh the cycles against the warm-up, both judged by labels of unseen rows, and mix what they found.
 
-        The cycles replace the nets of the warm-up in prediction where they agree clearly better. These were trained on
-        the given labels and predict them, so the T that explains the labels of unseen rows is divided out of what they
-        say. In judging labels both count half where they agree equally: where classes are easy to tell apart no
-        agreement is left to win, but only the cycles know which class is labelled as which.
+        The members of the warm-up were trained on the given labels and predict them. So the T that explains the labels
+        of unseen rows is divided out of what they say, and to be compared with them what the cycles say goes through
+        it. The cycles replace them in prediction where they agree clearly better. In judging labels both count half
+        where they agree equally: where classes are easy to tell apart no agreement is left to win, but only the cycles
+        know which class is labelled as which.
         """
         aux: Any = self.aux.net.module_
         f_prob, early = self._guess(), self._early_guess()
         rows = self.all_rows
-        both = (f_prob[rows], early[rows], self.given[rows])
+        judged = (self.given, self.state.corruption, self.sample_weight)
+        before, after = close_unseen(early, *judged), close_unseen(f_prob, *judged, of_refurbished=True)
+        both = (before.labelled(f_prob[rows]), early[rows], self.given[rows])
         prediction = compare("prediction", "cycles", "warm-up", *both)
         labels = compare("labels", "cycles", "warm-up", *both, needs=0.0)
         self.decisions.extend([self.weighed, *self.rounds.decisions, prediction, labels])
-        judged = (self.given, self.state.corruption, self.sample_weight)
-        before, after = close_unseen(early, *judged), close_unseen(f_prob, *judged, of_refurbished=True)
         aux.mix_in_kept(1 - prediction.share, before.division)
         return mixed(after, before, labels.share, torch.lerp(aux.of_kept(early), f_prob, prediction.share))

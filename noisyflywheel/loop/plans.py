@@ -39,9 +39,14 @@ class FlywheelPlans:
         """Cycles of this fit since the nets began, or began again."""
         return self.state.cycle - max(self.first_cycle, self.second_start.at)
 
+    @property
+    def _ramp(self) -> int:
+        """Cycles over which lambda grows."""
+        return self.second_start.ramp(self.settings.cr_ramp)
+
     def cr_weight(self) -> float:
         """lambda of this cycle."""
-        return cr_weight_of_cycle(self._n_in_all, self.settings.cr_weight, self.settings.cr_ramp)
+        return cr_weight_of_cycle(self._n_in_all, self.settings.cr_weight, self._ramp)
 
     def _schedule_learning_rates(self) -> None:
         """Cosine annealing over all cycles, those of an earlier fit that this one continues included."""
@@ -56,7 +61,7 @@ class FlywheelPlans:
         that depend on the class. The mean of q (Eq. 6) then runs to 1, the trivial solution of Sec. 3.1.
         """
         settings = self.settings
-        return settings.calibrate == "auto" and settings.refurbish and self._n_in_all < settings.cr_ramp
+        return settings.calibrate == "auto" and settings.refurbish and self._n_in_all < self._ramp
 
     def _calibrates(self, log_g: Tensor, f_prob: Tensor) -> bool:
         """Whether g gets a temperature in this cycle: always, never, or by "auto" where it is overconfident."""
@@ -71,7 +76,7 @@ class FlywheelPlans:
         regularizer has its full weight.
         """
         settings = self.settings
-        settled = settings.average_epochs > 0 or self.n_since_start >= settings.cr_ramp
+        settled = settings.average_epochs > 0 or self.n_since_start >= self._ramp
         return settings.refurbish and settled
 
     @property

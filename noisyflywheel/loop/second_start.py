@@ -18,10 +18,11 @@ from noisyflywheel.em.counts import class_counts
 from noisyflywheel.loop.decide import Decision
 
 FIRST_SHARE = 0.3
-"""Share of the cycles before the second start: T and T_c have settled then."""
+"""Least share of the cycles before the second start: T and T_c have settled then, if lambda has its full weight."""
 
 KEPT = 10
-"""Cycles after it that keep T and T_c as they were: f is unsure in these, and so would they be."""
+"""Cycles after it that keep T and T_c as they were: f is unsure in these, and so would they be. lambda rises over as
+many at most: there is no T to wait for."""
 
 NEARLY = 0.4
 """From this `rival_frequency` on: one in thirty groups of twenty rows that have the right label or the first wrong one
@@ -29,6 +30,12 @@ then has no more of the right ones, one in four where two labels in five are wro
 
 SOME_ROWS = 0.1
 """Share of the rows that such labels have to concern."""
+
+
+def cycles_before(n_cycles: int, ramp: int) -> int:
+    """Cycles before the second start, by lambda's ramp; 0, none, where less than half of ``n_cycles`` would follow."""
+    first = max(int(FIRST_SHARE * n_cycles), ramp)
+    return first if first <= n_cycles // 2 else 0
 
 
 class SecondStart:
@@ -79,6 +86,10 @@ class SecondStart:
     def keeps_matrices(self, cycle: int) -> bool:
         """Whether T and T_c of the first cycles stand in the cycle after ``cycle`` others."""
         return self.at > 0 and cycle - self.at < KEPT
+
+    def ramp(self, usual: int) -> int:
+        """Cycles over which lambda grows: ``usual``, and after the second start `KEPT` at most."""
+        return min(usual, KEPT) if self.at > 0 else usual
 
     def decision(self) -> Decision | None:
         """A row of ``decisions_``, where it was decided."""

@@ -88,11 +88,13 @@ def test_picture_sets(tmp_path, run_here):
     pictures = (rng.integers(0, 60, (40, 28, 28)) + 180 * labels[:, None, None]).astype(np.uint8)
     for name, head, content in (("images-idx3", 16, pictures), ("labels-idx1", 8, labels.astype(np.uint8))):
         (tmp_path / f"mnist-t10k-{name}-ubyte.gz").write_bytes(gzip.compress(bytes(head) + content.tobytes()))
-    few = ("--data", tmp_path, "--rows", 24, "--params", '{"n_cycles": 1, "n_warmup_epochs": 1}', "--out", out)
+    settings = '{"n_cycles": 1, "n_warmup_epochs": 1}'
+    few = ("--data", tmp_path, "--rows", 24, "--half", "--params", settings, "--out", out)
     said = run_here("picture_sets.py", *few, "--sets", "mnist,notmnist", "--noises", "clean,asym-40")
     assert "left out: notmnist" in said
     rows = [json.loads(line) for line in out.read_text().splitlines()]
-    assert [(row["set"], row["noise"], row["n"]) for row in rows] == [("mnist", "clean", 24), ("mnist", "asym-40", 24)]
+    assert [(row["set"], row["noise"]) for row in rows] == [("mnist", "clean"), ("mnist", "asym-40")]
+    assert all(row["shape"] == [24, 14, 14, 1] for row in rows)
     assert [row["right_labels"] for row in rows] == [1.0, pytest.approx(0.6, abs=0.3)]
     assert all(row["images_seen"] > 24 and 0 <= row["plain"] <= 1 for row in rows)
     said = run_here("picture_sets.py", *few, "--sets", "mnist", "--noises", "clean,asym-40")

@@ -8,7 +8,7 @@ import torch
 from torch.testing import assert_close
 
 from noisyflywheel import em
-from noisyflywheel.loop.closing import Closing, close_cycles, close_unseen, log_odds, mixed
+from noisyflywheel.loop.closing import TEMPERATURES, Closing, close_cycles, close_unseen, log_odds, mixed
 from noisyflywheel.loop.state import FlywheelState
 
 GIVEN = torch.tensor([0, 1, 1])
@@ -82,18 +82,27 @@ def test_rounding_leaves_no_quality_below_0_or_above_1_and_rows_that_sum_to_1(st
 
 
 def test_unseen_rows_are_judged_by_the_matrix_they_speak_for():
-    prob, T_c = torch.tensor([[0.9, 0.1]]).repeat(8, 1), double([0.1, 0.9], [0.6, 0.4])
+    prob, T_c = torch.tensor([[0.6, 0.4]]).repeat(8, 1), double([0.1, 0.9], [0.6, 0.4])
     given, weights = torch.tensor([0] * 6 + [1] * 2), double(*[0.5] * 6, *[2.5] * 2)
     for w in (None, weights):
         found = close_unseen(prob, given, T_c, w)
-        refurbished, T, _ = em.averaged_posterior(prob, given, w)
+        refurbished, T, _ = em.averaged_posterior(prob, given, w, TEMPERATURES)
+        assert not torch.equal(T, em.averaged_posterior(prob, given, w).transition), "temperatures matter here"
         assert torch.equal(found.refurbished, refurbished) and torch.equal(found.transition, T)
         assert_close(found.posterior, refurbished[torch.arange(8), given])
         assert found.corruption is T_c
         assert found.predicted.tolist() == [0] * 8
-        assert_close(found.confidence, torch.full((8,), 0.9))
+        assert_close(found.confidence, torch.full((8,), 0.6))
         assert isinstance(found.clean_rate, float)
         assert found.clean_rate == pytest.approx(np.average(found.posterior, weights=w))
+
+
+def test_given_labels_to_expect_go_through_the_division(state):
+    guess = torch.tensor([[1.0, 0.0], [0.25, 0.75]])
+    found = close_cycles(state)
+    assert found.labelled(guess) is guess
+    found = found._replace(division=double([0.6, 0.4], [0.0, 1.0]))
+    assert_close(found.labelled(guess), double([0.6, 0.4], [0.15, 0.85]))
 
 
 def test_the_score_of_unseen_rows_counts_the_matrix_once():

@@ -232,7 +232,7 @@ def test_the_end_mixes_cycles_and_warm_up_as_sure_as_unseen_labels_are(sample_we
     f_prob = unseen(made, tables_of(made.aux)).mean(0)
     early = unseen(made, made.aux.net.module_.kept).mean(0)
     found = made.close()
-    both = ("cycles", "warm-up", f_prob, early, GIVEN)
+    both = ("cycles", "warm-up", f_prob.double() @ T, early, GIVEN)  # both say which label is given
     prediction, labels = compare("prediction", *both), compare("labels", *both, needs=0.0)
     assert prediction.chosen == labels.chosen == "cycles" and 0.5 < prediction.share < labels.share < 1
     for one, other in zip(made.decisions[1:], (prediction, labels), strict=True):

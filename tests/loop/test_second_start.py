@@ -11,7 +11,7 @@ from test_run import Kept, Task, figures, run
 from torch.testing import assert_close
 
 from noisyflywheel import FlywheelClassifier, em
-from noisyflywheel.estimator.defaults import AUTO_VECTORS, make_settings
+from noisyflywheel.estimator.defaults import AUTO_IMAGES, AUTO_VECTORS, make_settings
 from noisyflywheel.loop import second_start as module
 from noisyflywheel.loop.second_start import NEARLY, SecondStart, rival_frequency
 from noisyflywheel.loop.state import Settings
@@ -111,7 +111,7 @@ def test_t_stands_for_ten_cycles():
     assert [cycle for cycle in range(FIRST, 20) if made.keeps_matrices(cycle)] == list(range(FIRST, FIRST + 10))
 
 
-def test_only_default_nets_on_vectors_that_are_asked_for_nothing_else_begin_again():
+def test_only_default_nets_that_are_asked_for_nothing_else_begin_again():
     names = ("cr_ramp", "contrastive_weight", "mixup_alpha", "distribution_alignment", "average_epochs", "n_cycles")
     params = dict.fromkeys(Settings.__dataclass_fields__, 1) | dict.fromkeys(names, "auto")
     params |= {"main_net": None, "aux_net": None, "cycle_size": None, "refurbish": True}
@@ -121,7 +121,9 @@ def test_only_default_nets_on_vectors_that_are_asked_for_nothing_else_begin_agai
         return make_settings(params | changes, image, n_folds, n_rows).n_first_cycles
 
     assert first() == 0.3 * AUTO_VECTORS["n_cycles"] == 30
-    assert first(image=True) == first(n_folds=5) == first(n_rows=30_001) == 0
+    assert first(image=True) == AUTO_IMAGES["cr_ramp"] * AUTO_IMAGES["n_cycles"] == 40, "lambda's ramp"
+    assert first(cr_ramp=50) == 50 and first(cr_ramp=51) == 0, "at least half of the cycles follow"
+    assert first(n_folds=5) == first(n_rows=30_001) == first(image=True, n_rows=30_001) == 0
     others = {"n_cycles": 100, "main_net": object(), "aux_net": object(), "cycle_size": 5}
     others |= {"refurbish": False, "noise_model": "uniform", "resample": "argmax"}
     assert {name: first(**{name: value}) for name, value in others.items()} == dict.fromkeys(others, 0)
@@ -189,6 +191,16 @@ def test_the_plan_begins_anew(nearly):
     assert weights == [2, 4, 4, 2, 4, 4, 4, 4], "lambda of the next cycle"
     assert scored == [0, 0, 0, 0, 0, 1, 2, 3], "the later half of the five cycles after it"
     assert [row["cycle"] for row in made.history] == list(range(1, ALL + 1))
+
+
+def test_lambda_rises_faster_afterwards(nearly, monkeypatch):
+    monkeypatch.setattr(module, "KEPT", 2)
+    weights = []
+    settings = {"n_cycles": 9, "n_first_cycles": 4, "lr": 1.0, "cr_ramp": 4, "cr_weight": 4.0}
+    made = run(on_cycle=lambda f, row: weights.append(row["cr_weight"]), **settings)
+    made.start()
+    made.run_cycles(Task())
+    assert weights == [1, 2, 3, 4, 2, 4, 4, 4, 4]
 
 
 def test_where_labels_are_right_the_run_is_what_it_was():
