@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from noisyflywheel.audit.files import open_table
 from noisyflywheel.audit.preflight import Finding
-from noisyflywheel.data.pictures import SUFFIXES, ImageReadError, read_picture
+from noisyflywheel.data.pictures import SUFFIXES, ImageReadError, in_order, read_picture
 
 TRAINING = frozenset({"train", "training"})
 SPLITS = TRAINING | {"val", "valid", "validation", "dev", "test", "testing"}
@@ -52,7 +52,7 @@ def image_manifest(folder: str | Path, label: str = "label") -> pd.DataFrame:
 
 def split_folders(root: Path) -> list[Path]:
     """Subfolders that are splits: one for training and one or more others, by their names; else none."""
-    found = sorted(path for path in root.iterdir() if path.is_dir() and path.name.lower() in SPLITS)
+    found = in_order(path for path in root.iterdir() if path.is_dir() and path.name.lower() in SPLITS)
     kinds = {path.name.lower() in TRAINING for path in found}
     return found if len(kinds) == 2 else []
 
@@ -69,7 +69,7 @@ def _one_folder(folder: Path, root: Path, label: str) -> pd.DataFrame:
         return _described(described, root, label)
     rows = [
         (path.relative_to(root).as_posix(), path.relative_to(folder).parts[0])
-        for path in sorted(folder.glob("*/**/*"))
+        for path in in_order(folder.glob("*/**/*"))
         if path.suffix.lower() in SUFFIXES and path.is_file() and not _hidden(path.relative_to(folder))
     ]
     if not rows:

@@ -17,8 +17,11 @@ from noisyflywheel.audit.identity import label_text
 from noisyflywheel.audit.neighbours import suggestions
 from noisyflywheel.audit.truth import suspect_mask
 
-ADDRESS = re.compile(r"(https?|file)://|[A-Za-z]:/")
-"""How a file begins that is an address, or lies on a drive."""
+ADDRESS = re.compile(r"(https?|file)://")
+"""How a file begins that is an address."""
+
+DRIVE = re.compile(r"[A-Za-z]:/")
+"""How a file begins that lies on a drive of Windows."""
 
 
 def suspect_rows(issues: pd.DataFrame, most: int | None = None) -> list[int]:
@@ -81,7 +84,8 @@ def named_file(files: Sequence[str] | None, place: int) -> dict[str, str | None]
         return {"file": None, "href": None}
     path = files[place]
     named = ":" not in path.split("/", 1)[0] or ADDRESS.match(path)
-    href = ("" if named else "./") + quote(path, safe="/.:", errors="surrogateescape")
+    start = "file:///" if DRIVE.match(path) else "" if named else "./"  # browsers take C: for a scheme
+    href = start + quote(path, safe="/.:", errors="surrogateescape")
     return {"file": path.rsplit("/", 1)[-1], "href": href}
 
 

@@ -130,11 +130,20 @@ def open_issues(folder: Path, origin: Origin) -> pd.DataFrame:
 
 
 def replace_file(path: Path, data: bytes) -> Path:
-    """Write a file whole or not at all."""
+    """Write a file whole or not at all.
+
+    Raises
+    ------
+    OSError
+        That names it: on Windows also where it is open in another program.
+    """
     part = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
     try:
         part.write_bytes(data)
         os.replace(part, path)
+    except PermissionError as error:
+        open_elsewhere = ", or it is open in another program" if os.path.exists(path) else ""
+        raise PermissionError(error.errno, f"{error.strerror}{open_elsewhere}", str(path)) from error
     finally:
         part.unlink(missing_ok=True)
     return path

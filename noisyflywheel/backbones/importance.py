@@ -40,10 +40,10 @@ def column_weights(x: Tensor, given: Tensor, sample_weight: Tensor) -> Tensor:
     forest = ExtraTreesClassifier(
         N_TREES, min_samples_leaf=max(ROWS_A_LEAF, len(rows) // MOST_LEAVES), max_features="sqrt", random_state=0
     )
-    own, labels, weights = (part[rows].cpu().numpy() for part in (x, given, sample_weight.double()))
+    own, labels, weights = (part[rows].cpu() for part in (x, given, sample_weight))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # they are classes
-        forest.fit(own, labels, weights)
+        forest.fit(own.numpy(), labels.numpy(), weights.double().numpy())
     with np.errstate(invalid="ignore"):  # no tree found anything: 0 / 0
         importances = torch.from_numpy(forest.feature_importances_)
     share = (importances * x.shape[1]).nan_to_num(1.0)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from noisyflywheel.backbones.encodings import PiecewiseLinear, QuantileScale, bins_of_a_column
+from noisyflywheel.data.devices import float64_device
 from noisyflywheel.em.sharpness import divided_out
 
 HARDLY = 0.01
@@ -170,6 +171,7 @@ class FoldedMLP(nn.Module):
 
     def adapt(self, x: Tensor) -> None:
         """Learn the encodings from rows ``x`` of shape (n, n_features); called once by ``fit``."""
+        x = x.to(float64_device(x.device))
         self.scale.adapt(x)
         self.bins.adapt(x)
 

@@ -78,9 +78,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _print_anything() -> None:
-    """Let a terminal or log without some letter show its number: a name in it is no reason to stop."""
+    """Let a terminal or log without some letter show its number: a name in it is no reason to stop.
+
+    Streams of the C locale are not strict, but let bytes of file names through only.
+    """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
             stream.reconfigure(errors="backslashreplace")
 
 

@@ -121,13 +121,13 @@ def _check_places(arguments: argparse.Namespace) -> None:
     if arguments.out.exists() and not arguments.out.is_dir():
         raise ValueError(f"--out {arguments.out} is a file, not a folder")
     written = ("issues.csv", "manifest.csv", "decisions.csv", LOG, RECORD, cleaned_name(arguments.input))
-    read = arguments.input.resolve()
-    if read.name in written and read.parent == arguments.out.resolve():
+    there = (path for name in written if (path := arguments.out / name).exists())
+    if any(path.samefile(arguments.input) for path in there):  # also by another spelling: Cleaned.csv on a Mac
         raise ValueError(f"--out {arguments.out} would overwrite {arguments.input}")
-    there = next(path for path in (arguments.out, *arguments.out.resolve().parents) if path.exists())
-    if not there.is_dir():
-        raise ValueError(f"--out {arguments.out} cannot be made: {there} is a file, not a folder")
-    if not os.access(there, os.W_OK):
+    above = next(path for path in (arguments.out, *arguments.out.resolve().parents) if path.exists())
+    if not above.is_dir():
+        raise ValueError(f"--out {arguments.out} cannot be made: {above} is a file, not a folder")
+    if not os.access(above, os.W_OK):
         raise ValueError(f"--out {arguments.out} cannot be written")
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import tempfile
-import weakref
 from collections.abc import Sequence
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,34 +157,24 @@ def _spooled(file: Any) -> OnDisk:
     if n_rows == 0:
         raise ValueError("X is a Parquet file with 0 rows.")
     head = Columns(pyarrow.Table.from_batches([next(file.iter_batches(batch_size=2))]))
-    handle, path = tempfile.mkstemp(prefix="noisyflywheel")
-    try:
-        with open(handle, "wb") as copy:  # in a map a full disk would be the end of the process
-            for batch in file.iter_batches():
-                rows = head._array(pyarrow.Table.from_batches([batch]))
-                assert_all_finite(rows, input_name="X")  # whole numbers have no missing value
-                _write(copy, np.ascontiguousarray(rows, head.dtype), path)
-        spool = OnDisk(np.memmap(path, dtype=head.dtype, mode="r", shape=(n_rows, *head.shape[1:])))
-    except BaseException:
-        _remove(path)
-        raise
-    weakref.finalize(spool, _remove, path)
+    with tempfile.NamedTemporaryFile(prefix="noisyflywheel") as copy:  # in a map a full disk would end the process
+        for batch in file.iter_batches():
+            rows = head._array(pyarrow.Table.from_batches([batch]))
+            assert_all_finite(rows, input_name="X")  # whole numbers have no missing value
+            _write(copy, np.ascontiguousarray(rows, head.dtype))
+        # Its name goes now, on Windows with the map: there a file that is mapped cannot be removed.
+        spool = OnDisk(np.memmap(copy, dtype=head.dtype, mode="r", shape=(n_rows, *head.shape[1:])))
     spool.names = head.names
     return spool
 
 
-def _write(file: BinaryIO, rows: NDArray[Any], path: str) -> None:
+def _write(file: Any, rows: NDArray[Any]) -> None:
     """Write rows and flush them; an error names the file."""
     try:
         file.write(rows.data)
         file.flush()
     except OSError as error:
-        raise OSError(error.errno, f"a copy of X cannot be written ({error.strerror})", path) from error
-
-
-def _remove(path: str) -> None:
-    with contextlib.suppress(OSError):
-        os.remove(path)
+        raise OSError(error.errno, f"a copy of X cannot be written ({error.strerror})", file.name) from error
 
 
 def _is_list(field: Any) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
-from pathlib import Path
-from typing import IO, Any
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path, PurePath
+from typing import IO, Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from noisyflywheel.data.sources import CHANNELS
 
 Picture = NDArray[np.uint8]
 PictureFile = str | os.PathLike[str] | IO[bytes]
+AnyPath = TypeVar("AnyPath", bound=PurePath)
 
 PLAIN_MODES = ("1", "L", "P", "RGB")
 """Pillow's modes of 8-bit grey, palette and RGB pictures."""
@@ -44,6 +45,11 @@ TURNS = {
 """What makes a picture of this orientation upright."""
 
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+
+
+def in_order(paths: Iterable[AnyPath]) -> list[AnyPath]:
+    """Paths sorted alike on every system; Windows' own order does not tell upper from lower case."""
+    return sorted(paths, key=lambda path: path.parts)
 
 
 class ImageReadError(ValueError):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from noisyflywheel.data.pictures import SUFFIXES
+from noisyflywheel.data.pictures import SUFFIXES, in_order
 from noisyflywheel.datasets.base import NoisyData, load_files
 from noisyflywheel.datasets.listfiles import inside, need, read_lines, read_pairs
 
@@ -122,4 +122,4 @@ def _tiny_names(folder: Path, wnids: list[str]) -> tuple[str, ...]:
 
 def _pictures(folder: Path) -> list[Path]:
     """List the picture files of one folder, sorted."""
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    return in_order(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))

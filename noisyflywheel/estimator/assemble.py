@@ -224,7 +224,9 @@ def bf16_pays(device: torch.device) -> bool:
     """Whether bf16 autocast is faster there: CUDA from Ampere on, CPUs with bf16 instructions."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():  # as in torch for Apple silicon
+        return False
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def widths(sample: Tensor, n_classes: int, n_folds: int = 1) -> dict[str, int]:

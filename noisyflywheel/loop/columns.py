@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from noisyflywheel.backbones.importance import column_weights
+from noisyflywheel.data import float64_device
 from noisyflywheel.loop.decide import Decision, compare, share_of
 
 JUDGED_ROWS = 3_000
@@ -61,7 +62,9 @@ def weigh_columns(x: Tensor, encoded: Tensor, given: Tensor, weights: Tensor, n_
         seen, unseen = own > 0, own == 0
         for prob, rows in ((weighted, encoded * column), (alike, encoded)):
             prob[unseen] = of_neighbours(rows[unseen], rows[seen], given[seen], prob.shape[1])
-    decision = compare("weights of columns", "by a forest", "all alike", weighted, alike, given)
+    there = float64_device(x.device)
+    weighted, alike = weighted.to(there), alike.to(there)
+    decision = compare("weights of columns", "by a forest", "all alike", weighted, alike, given.to(there))
     shares = decision.share, share_of(decision.z, BEYOND_DOUBT)
     share, beyond = (found if found > LEAST_SHARE else 0.0 for found in shares)
     others = weights_of_members(x, given, earlier) ** beyond if beyond else x.new_ones(len(earlier), x.shape[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import importlib.metadata
 import io
@@ -23,6 +24,9 @@ from noisyflywheel.persistence.values import decode, encode
 FILE = "state.bin"
 FORMAT = 2
 """Raised when an older library could not read what is written."""
+
+NO_SYNC = (errno.EINVAL, errno.EBADF, errno.ENOTSUP)
+"""What network file systems say to the fsync of a directory that know none."""
 
 _HEADER = re.compile(rb"(noisyflywheel (\d{1,9}) (\S{1,64})) ([0-9a-f]{64})\n")
 _UNFINISHED = ".unfinished-"
@@ -145,11 +149,14 @@ def _os_errors(path: str | os.PathLike[str], what: str) -> Iterator[None]:
 
 
 def sync_directory(directory: Path) -> None:
-    """Put the entries of a directory on the disk (nothing to do where directories cannot be opened)."""
+    """Put the entries of a directory on the disk, where its file system does that (nothing to do on Windows)."""
     if os.name != "nt":
         handle = os.open(directory, os.O_RDONLY)
         try:
             os.fsync(handle)
+        except OSError as error:
+            if error.errno not in NO_SYNC:
+                raise
         finally:
             os.close(handle)
 

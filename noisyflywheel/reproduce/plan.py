@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePath
 from typing import Any
@@ -19,6 +20,9 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "cl": {"contrastive_weight": 0.0},
 }
 """Table 6: no confidence regularizer, no f (Eq. 7), eps fixed at 1/K, no contrastive loss."""
+
+NO_NAME = re.compile(r'[<>:"/\\|?*]')
+"""What no name of a file may hold on some system."""
 
 NETS = {"preact18": PreActResNet18, "small": SmallResNet}
 
@@ -94,7 +98,7 @@ class Plan:
         parts += [self.net] if self.net else []
         counted = (("e", self.epochs), ("w", self.warmup), ("n", self.n_train), ("t", self.n_test))
         parts += [f"{letter}{value}" for letter, value in counted if value is not None]
-        parts += [f"{key}={value}".replace("/", "_") for key, value in sorted(self.changes.items())]
+        parts += [NO_NAME.sub("_", f"{key}={value}") for key, value in sorted(self.changes.items())]
         return "-".join([*parts, f"seed{self.seed}"])
 
     def classifier(self, device: str = "auto", **further: Any) -> FlywheelClassifier:
@@ -114,7 +118,7 @@ class Plan:
             return []
         file, _, member = self.labels.partition(":")
         parts = ["labels", PurePath(file).stem, *([member] if member else [])]
-        return [part.replace("/", "_") for part in parts]
+        return [NO_NAME.sub("_", part) for part in parts]
 
     def _lengths(self, warmup: int, cycles: int) -> dict[str, int]:
         """Warm-up epochs and cycles; a short run has at most a third of warm-up."""

@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 
 from noisyflywheel.audit.apply import apply_folder, undo_folder
 from noisyflywheel.audit.matching import read_issues, with_identity
-from noisyflywheel.audit.workspace import Origin, csv_bytes, issues_name, load_origin, save_origin, sha256
+from noisyflywheel.audit.workspace import Origin, csv_bytes, issues_name, load_origin, replace_file, save_origin, sha256
 from noisyflywheel.estimator.issues import label_issues_frame
 
 DATA = b'zip;x;kind\r\n00510;1,5;NA\r\n007;"2;5";ham\r\n\r\n1;NA;"NA"\r\n2;x;ham'
@@ -144,3 +145,17 @@ def test_records_that_are_none_are_named(folder, text):
 
 def test_issues_are_read_as_they_were(folder):
     assert read_issues(folder / "issues.csv").given_label.tolist() == ["NA", "ham", "NA", "ham"]
+
+
+def test_a_file_that_is_open_elsewhere_is_named(tmp_path, monkeypatch):
+    """Windows replaces no file that is open, in a spreadsheet say."""
+
+    def refuse(part, path):
+        raise PermissionError(13, "Access is denied", str(part), None, str(path))
+
+    monkeypatch.setattr(os, "replace", refuse)
+    (tmp_path / "issues.csv").write_bytes(b"old")
+    with pytest.raises(PermissionError, match="or it is open in another program") as caught:
+        replace_file(tmp_path / "issues.csv", b"new")
+    assert caught.value.filename == str(tmp_path / "issues.csv")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]

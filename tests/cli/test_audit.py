@@ -155,6 +155,8 @@ def test_errors_of_paths(run, tmp_path):
     fails(run("audit", tmp_path / "changes.csv", "--label", "b", "--out", tmp_path), "overwrite")
     (tmp_path / "link.csv").symlink_to(tmp_path / "cleaned.csv")
     fails(run("audit", tmp_path / "link.csv", "--label", "b", "--out", tmp_path), "overwrite")
+    os.link(tmp_path / "cleaned.csv", tmp_path / "Cleaned.CSV")  # one file, as where case does not count
+    fails(run("audit", tmp_path / "Cleaned.CSV", "--label", "b", "--out", tmp_path), "overwrite")
 
 
 QUICK = ("--cycles", "1")

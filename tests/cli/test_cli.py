@@ -69,9 +69,10 @@ def test_as_a_program(tmp_path):
     assert done.stderr == "noisyflywheel audit: error: no.csv does not exist\n"
 
 
-def test_output_that_has_no_such_letter(monkeypatch):
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])  # the latter in the C locale
+def test_output_that_has_no_such_letter(errors, monkeypatch):
     written = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "ascii"))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "ascii", errors))
     assert main(["audit", "--help"]) == 0
     sys.stdout.flush()
     assert rb"--features A,B,\u2026" in written.getvalue()

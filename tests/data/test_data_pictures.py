@@ -3,6 +3,7 @@
 import io
 import itertools
 import pickle
+from pathlib import PurePosixPath, PureWindowsPath
 
 import numpy as np
 import pandas as pd
@@ -17,10 +18,18 @@ from noisyflywheel.data.pictures import (
     ImageReadError,
     as_pictures,
     channels_last,
+    in_order,
     is_paths,
     read_picture,
     to_uint8,
 )
+
+
+def test_files_have_one_order_on_every_system():
+    names = ["cat/b.png", "cat/C.png", "Dog/a.png", "cat/a-1/z.png", "cat/a/z.png"]
+    expected = ["Dog/a.png", "cat/C.png", "cat/a/z.png", "cat/a-1/z.png", "cat/b.png"]  # that of Linux
+    for system in (PurePosixPath, PureWindowsPath):
+        assert [path.as_posix() for path in in_order(map(system, names))] == expected
 
 
 @pytest.mark.parametrize(

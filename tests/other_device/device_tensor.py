@@ -47,6 +47,7 @@ class State:
         self.is_there = False
         self.is_saving = False  # whether `torch.save` is running
         self.free, self.bf16 = 2**33, False  # bytes of free memory, and whether it knows bf16
+        self.has_float64 = True  # MPS has none
         self.all_there = False  # whether the call that is running was given tensors of the device only
         self.warns = False  # at what waits
         self.random = Generator("cuda").manual_seed(0)
@@ -87,6 +88,8 @@ class DeviceTensor(Tensor):
 
     @staticmethod
     def __new__(cls, inner):
+        if inner.dtype == torch.float64 and not STATE.has_float64:
+            raise TypeError("the device has no float64")
         layout = {"strides": inner.stride(), "storage_offset": inner.storage_offset(), "dtype": inner.dtype}
         tensor = Tensor._make_wrapper_subclass(cls, inner.size(), **layout, device="cpu")
         tensor.inner = inner

@@ -1,8 +1,11 @@
 """The store: round trips, one generation at a time, and errors that name path and reason."""
 
+import errno
 import os
+import stat
 import sys
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +119,21 @@ def test_the_file_is_synced_before_and_its_directory_after_the_rename(tmp_path, 
     monkeypatch.setattr(os, "replace", lambda a, b: (events.append("replace"), replace(a, b))[1])
     save(tmp_path)
     assert events == [0o10, "replace", 0o4]  # a file; a directory
+
+
+@pytest.mark.parametrize("reason", [errno.EINVAL, errno.EIO])
+def test_a_file_system_may_have_no_fsync_of_directories(tmp_path, monkeypatch, reason):
+    sync = os.fsync
+
+    def of_files(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(reason, os.strerror(reason))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", of_files)
+    with nullcontext() if reason == errno.EINVAL else pytest.raises(CheckpointError, match="cannot be written"):
+        save(tmp_path)
+    assert len(load_checkpoint(tmp_path)["w"]) == 5
 
 
 def test_missing_checkpoint(tmp_path):

@@ -66,6 +66,8 @@ def test_plans_name_what_they_change():
     assert Plan("cifar10", "sym", 0.9, fast=True, form="package").name() == "cifar10-sym-90-fast-seed0"
     changed = Plan("cifar10", "asym", 0.4, seed=2, without="eps", net="small", epochs=9, changes={"cr_weight": 1})
     assert changed.name() == "cifar10-asym-40-without-eps-small-e9-cr_weight=1-seed2"
+    odd = Plan("cifar10", "sym", 0.9, labels="a.npz:b:c", changes={"callbacks": {"a/b": "C:\\c"}})  # no name on Windows
+    assert odd.name() == "cifar10-sym-90-labels-a-b_c-callbacks={'a_b'_ 'C___c'}-seed0"
     classifier = changed.classifier("cpu")
     assert (classifier.n_warmup_epochs, classifier.n_cycles) == (3, 6)
     assert (classifier.noise_model, classifier.cr_weight, classifier.random_state) == ("uniform", 1, 2)
