@@ -45,8 +45,8 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
     n_cycles : "auto" or int >= 1, default="auto"
         Cycles; in one cycle each network makes one pass over the data. "auto" is 100 with one net on all rows and 16
         with folds; half as many beyond 30,000 rows, and with nets of your own. With folds, up to 5,000 rows, 8 more
-        follow if the first 16 clearly won given labels of unseen rows (`noisyflywheel.loop.rounds`). Of the 100 on
-        vectors, the nets may begin again after 30 (`noisyflywheel.loop.second_start`).
+        follow if the first 16 clearly won given labels of unseen rows (`noisyflywheel.loop.rounds`). Of the 100 the
+        nets may begin again after 30, on images after 40 (`noisyflywheel.loop.second_start`).
     n_folds : "auto" or int >= 1, default="auto"
         1 is one net on all rows, as in the paper. Above 1, default nets on vectors are stacks of members, each trained
         without its own fold of the rows, and every E-step judges a row out of fold, by the members that have not seen
