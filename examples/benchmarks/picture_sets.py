@@ -30,6 +30,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from noisyflywheel.datasets import NoisyData
+from noisyflywheel.loop import second_start
 from noisyflywheel.noise import instance_dependent
 from noisyflywheel.reproduce.record import environment
 
@@ -112,9 +113,12 @@ def main():
     parser.add_argument("--half", action="store_true", help="half the resolution, a quarter of the time")
     parser.add_argument("--params", type=json.loads, default={}, help="JSON of FlywheelClassifier parameters")
     parser.add_argument("--no-plain", action="store_true", help="without the plain training beside it")
+    parser.add_argument("--one-start", action="store_true", help="nets never begin again")
     parser.add_argument("--out", type=Path, required=True, help="JSON lines; rows that are there are not made again")
     parser.add_argument("--show", action="store_true", help="only show what is there")
     args = parser.parse_args()
+    if args.one_start:
+        second_start.NEARLY = float("inf")
     rows = [json.loads(line) for line in args.out.read_text().splitlines()] if args.out.exists() else []
     done = {(row["set"], row["noise"], row["seed"]) for row in rows}
     for seed in () if args.show else map(int, args.seeds.split(",")):

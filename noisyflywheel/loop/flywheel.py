@@ -105,7 +105,7 @@ class Flywheel(WarmUpSteps):
         s, settings = self.state, self.settings
         if not settings.refurbish:
             return float("nan")
-        if not self.second_start.keeps_matrices(s.cycle):
+        if not self.second_start.keeps_matrices(s.cycle, settings.cr_ramp):
             s.transition, s.corruption = self._matrices(rows)
         return auxiliary_em.m_step(
             self.aux,

@@ -21,8 +21,8 @@ FIRST_SHARE = 0.3
 """Least share of the cycles before the second start: T and T_c have settled then, if lambda has its full weight."""
 
 KEPT = 10
-"""Cycles after it that keep T and T_c as they were: f is unsure in these, and so would they be. lambda rises over as
-many at most: there is no T to wait for."""
+"""Cycles after it that keep T and T_c as they were, at least, or as many as lambda's usual ramp has: f is unsure in
+these, and so would they be. lambda rises over as many at most: there is no T to wait for."""
 
 NEARLY = 0.4
 """From this `rival_frequency` on: one in thirty groups of twenty rows that have the right label or the first wrong one
@@ -83,9 +83,9 @@ class SecondStart:
         """`state_dict` once the nets are at their beginning again, after so many cycles."""
         return self.state_dict() | {"at": cycle}
 
-    def keeps_matrices(self, cycle: int) -> bool:
-        """Whether T and T_c of the first cycles stand in the cycle after ``cycle`` others."""
-        return self.at > 0 and cycle - self.at < KEPT
+    def keeps_matrices(self, cycle: int, usual_ramp: int) -> bool:
+        """Whether T and T_c of the first cycles stand in the cycle after ``cycle`` others, by lambda's usual ramp."""
+        return self.at > 0 and cycle - self.at < max(KEPT, usual_ramp)
 
     def ramp(self, usual: int) -> int:
         """Cycles over which lambda grows: ``usual``, and after the second start `KEPT` at most."""

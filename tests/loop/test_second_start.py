@@ -101,14 +101,16 @@ def test_what_was_saved_does_not_change():
 def test_nothing_is_remembered_where_there_is_no_second_start():
     made = SecondStart()
     made.remember(lambda: pytest.fail("a copy that nobody needs"))
-    assert made.decision() is None and not made.keeps_matrices(0)
+    assert made.decision() is None and not made.keeps_matrices(0, 5)
 
 
-def test_t_stands_for_ten_cycles():
+@pytest.mark.parametrize(("ramp", "n_kept"), [(5, 10), (10, 10), (12, 12)])
+def test_t_stands_for_ten_cycles_or_lambdas_usual_ramp(ramp, n_kept):
     made = SecondStart(FIRST)
-    assert not any(made.keeps_matrices(cycle) for cycle in range(20))
+    assert not any(made.keeps_matrices(cycle, ramp) for cycle in range(20))
     made.load_state_dict(made.begun(FIRST))
-    assert [cycle for cycle in range(FIRST, 20) if made.keeps_matrices(cycle)] == list(range(FIRST, FIRST + 10))
+    kept = [cycle for cycle in range(FIRST, 20) if made.keeps_matrices(cycle, ramp)]
+    assert kept == list(range(FIRST, FIRST + n_kept))
 
 
 def test_only_default_nets_that_are_asked_for_nothing_else_begin_again():
