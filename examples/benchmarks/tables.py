@@ -78,7 +78,7 @@ def plain(table, base):
 def of_probabilities(clf, table):
     """How good `predict_proba` is on test rows: log loss, and the mean over classes of the AUROC of each."""
     p = np.full((len(table.y_test), max(table.y.max(), table.y_test.max()) + 1), LEAST_LIKELY)
-    p[:, clf.classes_] = np.maximum(clf.predict_proba(table.X_test), LEAST_LIKELY)
+    p[:, np.unique(table.given)] = np.maximum(clf.predict_proba(table.X_test), LEAST_LIKELY)
     p /= p.sum(1, keepdims=True)
     each = [float(roc_auc_score(table.y_test == k, p[:, k])) for k in np.unique(table.y_test)]
     return {"log_loss": float(-np.log(p[np.arange(len(p)), table.y_test]).mean()), "test_auroc": float(np.mean(each))}

@@ -292,3 +292,22 @@ def test_digits_with_two_labels_in_five_of_the_next_class(monkeypatch):
     monkeypatch.setattr(module, "NEARLY", math.inf)
     once = FlywheelClassifier(random_state=1).fit(train, given)
     assert twice.score(test, y_test) > once.score(test, y_test) + 0.01
+
+
+@pytest.mark.slow
+def test_default_nets_on_pictures_begin_again_and_go_on_from_a_checkpoint(nearly, tmp_path):
+    digits, y = load_digits(return_X_y=True)
+    X, given = (digits[:40, :].reshape(-1, 1, 8, 8) * 15).astype("uint8"), y[:40] % 3
+
+    def stop(flywheel, row):
+        if flywheel.state.cycle == 45:
+            raise RuntimeError("killed")
+
+    whole = FlywheelClassifier(random_state=0).fit(X, given)
+    found = whole.decisions_.set_index("decision").loc["second start"]
+    assert found["chosen"] == "after cycle 40" and len(whole.history_) == 100
+    with pytest.raises(RuntimeError, match="killed"):
+        FlywheelClassifier(random_state=0, checkpoint_dir=tmp_path, on_cycle=stop).fit(X, given)
+    again = FlywheelClassifier(random_state=0, checkpoint_dir=tmp_path).fit(X, given)
+    assert (again.predict_proba(X) == whole.predict_proba(X)).all()
+    assert (again.clean_proba_ == whole.clean_proba_).all()
