@@ -168,7 +168,7 @@ def show(rows):
     if not rows:
         print("no lines yet")
         return
-    frame = pd.DataFrame(rows)
+    frame = pd.DataFrame([{"auroc": np.nan, "suspects": np.nan} | row for row in rows])  # forests alone judge no label
     is_audit, is_bound = frame["method"].str.startswith("audit"), frame["method"] == "right labels"
     frame, audits, bounds = frame[~is_audit & ~is_bound], frame[is_audit], frame[is_bound]
     pivot = frame.pivot_table(index="method", columns="noise", values=["test", "auroc", "suspects"])

@@ -12,6 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.io import savemat
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 FOLDER = Path(__file__).parents[2] / "examples" / "benchmarks"
 
@@ -78,6 +84,24 @@ def test_arff_tables_of_numbers(tmp_path, run_here):
     rows = {tuple(x): label for x, label in zip(found["X"], found["y"], strict=True)}
     few = np.load(tmp_path / "few" / "numbers.npz")
     assert len(few["y"]) == 34 and all(rows[tuple(x)] == y for x, y in zip(few["X"], few["y"], strict=True))
+
+
+def test_tables_of_classifiers_that_judge_no_label(tmp_path, run_here):
+    out = tmp_path / "iris.jsonl"
+    few = ("--tables", "iris", "--noises", "sym30", "--seeds", "0", "--methods", "logistic", "--out", out)
+    said = run_here("tables.py", *few)
+    row = json.loads(out.read_text())
+    X, y = load_iris(return_X_y=True)
+    X, X_test, y, y_test = train_test_split(X, y, test_size=0.3, random_state=0, stratify=y)
+    rng = np.random.default_rng(100)  # of sym30, seed 0
+    rows = rng.permutation(105)[:31]
+    y[rows] = rng.integers(0, 3, 31)
+    clf = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(X, y)
+    p = clf.predict_proba(X_test)
+    assert row["test"] == clf.score(X_test, y_test)
+    assert row["log_loss"] == pytest.approx(log_loss(y_test, p))
+    assert row["test_auroc"] == pytest.approx(roc_auc_score(y_test, p, multi_class="ovr"))
+    assert "Probabilities of test rows" in said
 
 
 def test_picture_sets(tmp_path, run_here):
