@@ -4,8 +4,8 @@ Such a prediction tends to ``p(y~ | x)``. If that is (.7, .3) nearly everywhere,
 apart and three labels in ten are wrong, or the classes overlap and the labels are right: the likelihood of the given
 labels (objective 3) is the same. Where predictions differ from row to row, the likelihood does tell the two apart. So
 several explanations are tried, and what they say of a row is averaged, each weighted by how likely it makes the given
-labels. The explanations are: the predictions at several temperatures, each with the T that suits it; and the
-predictions after dividing out a T, the one that the surest rows of each class show.
+labels and by how few of these it calls wrong. The explanations are: the predictions at several temperatures, each with
+the T that suits it; and the predictions after dividing out a T, the one that the surest rows of each class show.
 
 References
 ----------
@@ -41,9 +41,13 @@ counts more, which is what the confidence regularizer (Eq. 9) asks of g."""
 ANCHORS, FEWEST_ANCHORS = 0.25, 5.0
 """Share of the rows predicted as a class, the surest ones, that show how it is labelled, and how many at least."""
 
-SHARES, CHEAPER = (0.25, 0.5, 0.75, 0.9, 1.0), 4.0
-"""How much of the anchors' T is divided out; the prior of a share s is ``exp(-CHEAPER s)``, because rows between
-classes can always be read as wrong labels."""
+SHARES = (0.25, 0.5, 0.75, 0.9, 1.0)
+"""How much of the anchors' T is divided out."""
+
+MOST_WRONG, STEEP = 1 / 3, 4
+"""Prior of an explanation by which a share w of the labels is wrong: ``exp(-(w / MOST_WRONG) ** STEEP)``. Where
+features tell little, sharp predictions and a T that is nearly flat explain the labels as well as anything does; that
+every second label is wrong needs more evidence than that."""
 
 N_DIVISIONS = 20
 """Steps of Richardson's iteration."""
@@ -86,9 +90,13 @@ def likely_transition(prob: Tensor, given: Tensor, sample_weight: Tensor | None 
         share = prob * (weight / evidence_of(prob, T, given))[..., None]  # (..., N, K)
         by_label = torch.zeros_like(T).index_add_(-2, given, share).mT  # mass of Eq. (12)'s posterior
         T = row_normalised(T * by_label + added)
-    logs = evidence_of(prob, T, given).log()
-    each = [row @ weight for row in logs.reshape(-1, len(given))]  # dots: rows of no weight at the end change no bit
-    return T, torch.stack(each).reshape(logs.shape[:-1])
+    return T, weighted_sum(evidence_of(prob, T, given).log(), weight)
+
+
+def weighted_sum(values: Tensor, weight: Tensor) -> Tensor:
+    """Sums over the rows of ``values`` (..., N) by their weights (N,): (...)."""
+    each = [row @ weight for row in values.reshape(-1, len(weight))]  # dots: rows of no weight at the end change no bit
+    return torch.stack(each).reshape(values.shape[:-1])
 
 
 def evidence_of(prob: Tensor, T: Tensor, given: Tensor) -> Tensor:
@@ -103,7 +111,7 @@ class Explanation(NamedTuple):
     """From predictions (n, K) to distributions of the true class (n, K)."""
     transition: Tensor
     score: Tensor
-    """Log-likelihood of the given labels and logarithm of the prior: scalar."""
+    """Log-likelihood of the given labels and logarithms of the priors: scalar."""
     divides: bool = False
     """Whether the guess is what is left of a prediction when T is divided out."""
 
@@ -191,9 +199,11 @@ def at_temperatures(p: Tensor, given: Tensor, weight: Tensor) -> Iterator[Explan
     at_once = max(1, MOST_NUMBERS // p.shape[1] ** 2)
     for start in range(0, len(guesses), at_once):
         some = guesses[start : start + at_once]
-        found = likely_transition(torch.stack([guess(p) for _, guess in some]), given, weight)
-        for (tau, guess), T, likelihood in zip(some, *found, strict=True):
-            yield Explanation(guess, T, likelihood - SHARPER * math.log(tau))
+        guessed = torch.stack([guess(p) for _, guess in some])
+        matrices, likelihood = likely_transition(guessed, given, weight)
+        scores = likelihood + log_prior(guessed, matrices, given, weight)
+        for (tau, guess), T, score in zip(some, matrices, scores, strict=True):
+            yield Explanation(guess, T, score - SHARPER * math.log(tau))
 
 
 def without_anchors(
@@ -207,7 +217,15 @@ def without_anchors(
         scores = likelihoods(divided_out(p, T), T, given, weight, temperatures) + prior
         at = int(scores.argmax()) if len(scores) > 1 else 0  # sync: one scalar
         guess = partial(divided_at, T=T, temperature=temperatures[at])
-        yield Explanation(guess, T, scores[at] - CHEAPER * share, divides=True)
+        yield Explanation(guess, T, scores[at] + log_prior(guess(p), T, given, weight), divides=True)
+
+
+def log_prior(guess: Tensor, T: Tensor, given: Tensor, weight: Tensor) -> Tensor:
+    """Logarithm of the prior of the share of wrong labels by guesses (..., n, K) and T (..., K, K): (...)."""
+    rows = torch.arange(len(given), device=given.device)
+    right = guess[..., rows, given] * T.diagonal(0, -2, -1)[..., given] / evidence_of(guess, T, given)
+    wrong = 1 - weighted_sum(right, weight) / weight.sum()
+    return -((wrong / MOST_WRONG) ** STEEP)
 
 
 def likelihoods(p: Tensor, T: Tensor, given: Tensor, weight: Tensor, temperatures: Sequence[float]) -> Tensor:
