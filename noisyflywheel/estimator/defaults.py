@@ -76,8 +76,8 @@ hyperplane separates half of all ways to label two classes, with clearly fewer r
 
 TOLD_APART, SURELY = 0.77, 1.0
 """Separability by so many standard errors below which features do not tell the classes apart: one net on all rows then
-learns labels by heart and confirms what it guessed, or its classes run into each other (docs/defaults.md, "Features
-that tell little")."""
+learns labels by heart and confirms what it guessed, or its classes run into each other (docs/experiments.md,
+"Features that tell little")."""
 
 MANY_FLAGS = 0.25
 """From this share of two-valued features on rows are a table with encoded categories, whatever their variances are."""

@@ -19,6 +19,16 @@ def drawn(prob, seed=0):
     return torch.multinomial(prob, 1, generator=torch.Generator().manual_seed(seed)).squeeze(1)
 
 
+def prior_of_errors(prob, T, given, weights=None):
+    """``exp(-(3 w)^4)`` for the share w of wrong labels, by Bayes' rule row by row."""
+    weights = [1.0] * len(given) if weights is None else weights.tolist()
+    wrong = 0.0
+    for p, label, weight in zip(prob.tolist(), given.tolist(), weights, strict=True):
+        joint = [p[k] * float(T[k, label]) for k in range(len(p))]
+        wrong += weight * (1 - joint[label] / sum(joint))
+    return math.exp(-((3 * wrong / sum(weights)) ** 4))
+
+
 def test_sure_predictions_count_labels():
     """Three rows of class 0 labelled 0, 0, 1, one of class 1 labelled 1; each class gets a row and a half more."""
     prob, given = double([1, 0], [1, 0], [1, 0], [0, 1]), torch.tensor([0, 0, 1, 1])
@@ -138,12 +148,13 @@ def test_classes_take_turns_by_six_standard_errors(n_rows, expected, first):
 
 
 def test_likelihood_weighs_temperatures_against_their_prior(monkeypatch):
-    """Two temperatures, for one is above 4: their shares are likelihood times tau ** -SHARPER."""
+    """Two temperatures, for one is above 4: their shares are likelihood times tau ** -SHARPER and the prior of errors."""
     monkeypatch.setattr(sharpness, "TEMPERATURES", (0.5, 1.0, 8.0))
     monkeypatch.setattr(sharpness, "SHARES", ())
     prob, given = double([0.8, 0.2], [0.7, 0.3], [0.4, 0.6]), torch.tensor([0, 1, 1])
     found = {tau: em.likely_transition((prob.log() / tau).softmax(1), given) for tau in (0.5, 1.0)}
-    odds = float(torch.exp(found[0.5][1] - found[1.0][1])) * 0.5**-sharpness.SHARPER
+    wrong = [prior_of_errors((prob.log() / tau).softmax(1), found[tau][0], given) for tau in (0.5, 1.0)]
+    odds = float(torch.exp(found[0.5][1] - found[1.0][1])) * 0.5**-sharpness.SHARPER * wrong[0] / wrong[1]
     share = odds / (1 + odds)
     refurbished, T, guess = em.averaged_posterior(prob, given)
     assert_close(T, share * found[0.5][0] + (1 - share) * found[1.0][0])
@@ -197,10 +208,11 @@ def test_what_is_left_of_a_division_gets_the_temperature_that_suits_it(monkeypat
     assert best == 0.25
     (plain,) = sharpness.without_anchors(prob, given, weight)
     assert torch.equal(plain.guess(prob), divided)
-    assert float(plain.score) == pytest.approx(scores[1.0] - sharpness.CHEAPER)
+    assert float(plain.score) == pytest.approx(scores[1.0] + math.log(prior_of_errors(divided, T, given, weight)))
     (suited,) = sharpness.without_anchors(prob, given, weight, (4.0, 1.0, 0.25))
-    assert_close(suited.guess(prob), divided**4 / (divided**4).sum(1, keepdim=True))
-    assert float(suited.score) == pytest.approx(scores[0.25] - sharpness.CHEAPER)
+    sharp = divided**4 / (divided**4).sum(1, keepdim=True)
+    assert_close(suited.guess(prob), sharp)
+    assert float(suited.score) == pytest.approx(scores[0.25] + math.log(prior_of_errors(sharp, T, given, weight)))
 
 
 def test_a_matrix_is_divided_out_of_its_image():
@@ -231,7 +243,7 @@ def test_rows_between_separate_classes_do_not_hide_that_labels_are_wrong(monkeyp
 
 
 def test_likelihood_weighs_shares_of_the_anchors_against_their_prior(monkeypatch):
-    """Two shares of the anchors' T: they count by likelihood times exp(-CHEAPER share)."""
+    """Two shares of the anchors' T: they count by likelihood and by how many labels they call wrong."""
     monkeypatch.setattr(sharpness, "at_temperatures", lambda *_: iter(()))
     monkeypatch.setattr(sharpness, "SHARES", (0.25, 1.0))
     prob, given = double([0.8, 0.2], [0.7, 0.3], [0.4, 0.6]), torch.tensor([0, 1, 1])
@@ -239,11 +251,32 @@ def test_likelihood_weighs_shares_of_the_anchors_against_their_prior(monkeypatch
     tried = [(1 - share) * kept + share * anchors for share in (0.25, 1.0)]
     guesses = [sharpness.divided_out(prob, T) for T in tried]
     likelihood = [(p @ T).gather(1, given[:, None]).log().sum() for p, T in zip(guesses, tried, strict=True)]
-    odds = float(torch.exp(likelihood[0] - likelihood[1] + 0.75 * sharpness.CHEAPER))
+    wrong = [prior_of_errors(p, T, given) for p, T in zip(guesses, tried, strict=True)]
+    odds = float(torch.exp(likelihood[0] - likelihood[1])) * wrong[0] / wrong[1]
     share = odds / (1 + odds)
     _, T, guess = em.averaged_posterior(prob, given)
     assert_close(T, share * tried[0] + (1 - share) * tried[1])
     assert_close(guess, share * guesses[0] + (1 - share) * guesses[1])
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 5])
+def test_where_features_tell_nothing_few_labels_are_suspected(monkeypatch, n_classes):
+    """Predictions beside the labels: sharp ones and a flat T explain these as well, but call half of them wrong."""
+    generator = torch.Generator().manual_seed(7)
+    error = torch.randn(600, n_classes, generator=generator, dtype=torch.float64)
+    prob = (0.2 * error).softmax(1)
+    given = torch.randint(n_classes, (600,), generator=generator)
+
+    def wrong():
+        refurbished = em.averaged_posterior(prob, given).refurbished
+        right = refurbished.gather(1, given[:, None])
+        return float(1 - right.mean()), float((right < 0.5).double().mean())
+
+    found = wrong()
+    monkeypatch.setattr(sharpness, "log_prior", lambda guess, *_: guess.new_zeros(guess.shape[:-2]))
+    without = wrong()
+    assert without[0] > 0.4 and without[1] > 0.2
+    assert found[0] < 0.36 and found[1] < 0.15
 
 
 def test_several_predictions_have_a_transition_matrix_each():
