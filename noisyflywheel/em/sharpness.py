@@ -41,8 +41,9 @@ counts more, which is what the confidence regularizer (Eq. 9) asks of g."""
 ANCHORS, FEWEST_ANCHORS = 0.25, 5.0
 """Share of the rows predicted as a class, the surest ones, that show how it is labelled, and how many at least."""
 
-SHARES = (0.25, 0.5, 0.75, 0.9, 1.0)
-"""How much of the anchors' T is divided out."""
+SHARES, CHEAPER = (0.25, 0.5, 0.75, 0.9, 1.0), 2.0
+"""How much of the anchors' T is divided out; the prior of a share s is ``exp(-CHEAPER s)``, because rows between
+classes can always be read as wrong labels."""
 
 MOST_WRONG, STEEP = 1 / 3, 4
 """Prior of an explanation by which a share w of the labels is wrong: ``exp(-(w / MOST_WRONG) ** STEEP)``. Where
@@ -217,7 +218,8 @@ def without_anchors(
         scores = likelihoods(divided_out(p, T), T, given, weight, temperatures) + prior
         at = int(scores.argmax()) if len(scores) > 1 else 0  # sync: one scalar
         guess = partial(divided_at, T=T, temperature=temperatures[at])
-        yield Explanation(guess, T, scores[at] + log_prior(guess(p), T, given, weight), divides=True)
+        score = scores[at] - CHEAPER * share + log_prior(guess(p), T, given, weight)
+        yield Explanation(guess, T, score, divides=True)
 
 
 def log_prior(guess: Tensor, T: Tensor, given: Tensor, weight: Tensor) -> Tensor:

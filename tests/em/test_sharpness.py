@@ -148,7 +148,7 @@ def test_classes_take_turns_by_six_standard_errors(n_rows, expected, first):
 
 
 def test_likelihood_weighs_temperatures_against_their_prior(monkeypatch):
-    """Two temperatures, for one is above 4: their shares are likelihood times tau ** -SHARPER and the prior of errors."""
+    """Two temperatures, for one is above 4: they count by likelihood, tau ** -SHARPER and the prior of errors."""
     monkeypatch.setattr(sharpness, "TEMPERATURES", (0.5, 1.0, 8.0))
     monkeypatch.setattr(sharpness, "SHARES", ())
     prob, given = double([0.8, 0.2], [0.7, 0.3], [0.4, 0.6]), torch.tensor([0, 1, 1])
@@ -208,11 +208,13 @@ def test_what_is_left_of_a_division_gets_the_temperature_that_suits_it(monkeypat
     assert best == 0.25
     (plain,) = sharpness.without_anchors(prob, given, weight)
     assert torch.equal(plain.guess(prob), divided)
-    assert float(plain.score) == pytest.approx(scores[1.0] + math.log(prior_of_errors(divided, T, given, weight)))
+    prior = prior_of_errors(divided, T, given, weight)
+    assert float(plain.score) == pytest.approx(scores[1.0] - sharpness.CHEAPER + math.log(prior))
     (suited,) = sharpness.without_anchors(prob, given, weight, (4.0, 1.0, 0.25))
     sharp = divided**4 / (divided**4).sum(1, keepdim=True)
     assert_close(suited.guess(prob), sharp)
-    assert float(suited.score) == pytest.approx(scores[0.25] + math.log(prior_of_errors(sharp, T, given, weight)))
+    prior = prior_of_errors(sharp, T, given, weight)
+    assert float(suited.score) == pytest.approx(scores[0.25] - sharpness.CHEAPER + math.log(prior))
 
 
 def test_a_matrix_is_divided_out_of_its_image():
@@ -243,7 +245,7 @@ def test_rows_between_separate_classes_do_not_hide_that_labels_are_wrong(monkeyp
 
 
 def test_likelihood_weighs_shares_of_the_anchors_against_their_prior(monkeypatch):
-    """Two shares of the anchors' T: they count by likelihood and by how many labels they call wrong."""
+    """Two shares of the anchors' T: they count by likelihood times exp(-CHEAPER share), and the prior of errors."""
     monkeypatch.setattr(sharpness, "at_temperatures", lambda *_: iter(()))
     monkeypatch.setattr(sharpness, "SHARES", (0.25, 1.0))
     prob, given = double([0.8, 0.2], [0.7, 0.3], [0.4, 0.6]), torch.tensor([0, 1, 1])
@@ -252,7 +254,7 @@ def test_likelihood_weighs_shares_of_the_anchors_against_their_prior(monkeypatch
     guesses = [sharpness.divided_out(prob, T) for T in tried]
     likelihood = [(p @ T).gather(1, given[:, None]).log().sum() for p, T in zip(guesses, tried, strict=True)]
     wrong = [prior_of_errors(p, T, given) for p, T in zip(guesses, tried, strict=True)]
-    odds = float(torch.exp(likelihood[0] - likelihood[1])) * wrong[0] / wrong[1]
+    odds = float(torch.exp(likelihood[0] - likelihood[1] + 0.75 * sharpness.CHEAPER)) * wrong[0] / wrong[1]
     share = odds / (1 + odds)
     _, T, guess = em.averaged_posterior(prob, given)
     assert_close(T, share * tried[0] + (1 - share) * tried[1])
