@@ -3,9 +3,10 @@
 Every constant is set to half and to twice its value, one at a time, and default estimators are fitted to the tables of
 a folder (``.npz`` files of X and y), every other one with labels of "sym30" and of "asym30" (`table_data`). The form
 with folds is the default for tables, here with one round of cycles, or ("rounds") with as many as it takes; "columns"
-has the numbers by which columns are weighed, "roomy" those that act on tables of few columns and many rows. The form
-without folds (``n_folds=1``) has constants of its own: "plain" measures them on any table, "wide" on pixels and
-embeddings, for which it is the default. One line of ``--out`` for each fit; a second call goes on where the first
+has the numbers by which columns are weighed, "roomy" those that act on tables of few columns and many rows,
+"explanations" those by which T and overlap of classes are told apart, with the calibration error of `clean_proba_`.
+The form without folds (``n_folds=1``) has constants of its own: "plain" measures them on any table, "wide" on pixels
+and embeddings, for which it is the default. One line of ``--out`` for each fit; a second call goes on where the first
 stopped.
 
     python examples/benchmarks/constants.py --data DIR --form folds --rows 400 --out constants.jsonl
@@ -24,6 +25,7 @@ import numpy as np
 import pandas as pd
 import table_data
 import torch
+from audit_data import calibration_error
 from sklearn.metrics import roc_auc_score
 
 from noisyflywheel import FlywheelClassifier
@@ -48,6 +50,7 @@ from noisyflywheel.views import vectors
 FORMS = {
     "folds": {"n_cycles": 16},
     "columns": {"n_cycles": 16},
+    "explanations": {},
     "rounds": {},
     "roomy": {},
     "plain": {"n_folds": 1},
@@ -60,10 +63,6 @@ NAMED = {
         (folded_warmup, "RISE", 3, 12),
         (folded_warmup, "MOST_WARM_UP_RATE", 1.0, 4.0),
         (out_of_fold, "MOST_RATE", 2.5, 10.0),
-        (sharpness, "MOST_FLAT", 2.0, 8.0),
-        (sharpness, "SHARPER", 1.0, 4.0),
-        (sharpness, "ANCHORS", 0.125, 0.5),
-        (sharpness, "CHEAPER", 2.0, 8.0),
         (encodings, "CLIP", 1.5, 6.0),
     ],
     "columns": [
@@ -74,6 +73,14 @@ NAMED = {
         (importance, "MOST", 1.5, 6.0),
         (columns, "NEIGHBOURS", 8, 30),
         (columns, "BEYOND_DOUBT", 2.0, 8.0),
+    ],
+    "explanations": [
+        (sharpness, "SHARPER", 1.0, 4.0),
+        (sharpness, "CHEAPER", 1.0, 4.0),
+        (sharpness, "MOST_WRONG", 1 / 6, 2 / 3),
+        (sharpness, "STEEP", 2, 8),
+        (sharpness, "ANCHORS", 0.125, 0.5),
+        (sharpness, "MOST_FLAT", 2.0, 8.0),
     ],
     "rounds": [
         (defaults, "MOST_ROUNDS", 1, 4),
@@ -153,6 +160,7 @@ OTHERS = {
         "n_folds": (lambda: parameter("n_folds", 3), lambda: parameter("n_folds", 10)),
     },
     "columns": {"columns.CLEARLY": (lambda: clearly(0.5, columns), lambda: clearly(2.0, columns))},
+    "explanations": {},
     "rounds": {},
     "roomy": {},
     "plain": {},
@@ -162,6 +170,9 @@ OTHERS = {
     },
 }
 """Constants that are default values, and parameters: what sets half and twice."""
+
+
+MEASURES = ("test", "auroc", "calibration")
 
 
 def variants(form):
@@ -181,12 +192,14 @@ def variants(form):
 
 
 def fit(table, form, change, seed=0):
-    """Test accuracy, and AUROC of the wrong labels."""
+    """Test accuracy, AUROC of the wrong labels, and in the form that tells T from overlap the calibration error."""
     with change() as params:
         settings = FORMS[form] | (params if isinstance(params, dict) else {})
         clf = FlywheelClassifier(random_state=seed, **settings).fit(table.X, table.given)
         test = float(clf.score(table.X_test, table.y_test))
-    return {"test": test, "auroc": float(roc_auc_score(table.given == table.y, clf.label_quality_))}
+    right = table.given == table.y
+    found = {"test": test, "auroc": float(roc_auc_score(right, clf.label_quality_))}
+    return found | ({"calibration": calibration_error(clf.clean_proba_, right)} if form == "explanations" else {})
 
 
 def load(folder, name, position, rows, seed=0):
@@ -203,15 +216,15 @@ def show(rows):
         base = frame[frame["constant"] == "defaults"].set_index("table")
         found = []
         for (constant, how), part in frame[frame["constant"] != "defaults"].groupby(["constant", "how"], sort=False):
-            change = part.set_index("table")[["test", "auroc"]] - base[["test", "auroc"]]
-            change = change.dropna()
+            measured = [name for name in MEASURES if name in part and part[name].notna().any()]
+            change = (part.set_index("table")[measured] - base[measured]).dropna()
             line = {"constant": constant, "value": how, "sets": len(change)}
             for name in change:
                 line |= {name: change[name].mean(), f"{name} s.e.": change[name].std() / max(1, len(change)) ** 0.5}
                 line |= {f"{name} changed": int((change[name].abs() > 1e-12).sum())}
             found.append(line | {"worst test": change["test"].min(), "on": change["test"].idxmin()})
-        means = base[["test", "auroc"]].mean()
-        print(f"\nForm: {form}; defaults {means['test']:.4f} / {means['auroc']:.4f} on {len(base)} sets")
+        means = " / ".join(f"{mean:.4f}" for mean in base[[name for name in MEASURES if name in base]].mean().dropna())
+        print(f"\nForm: {form}; defaults {means} on {len(base)} sets")
         print(pd.DataFrame(found).round(4).to_string(index=False))
 
 

@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 import sklearn
 import torch
+from audit_data import calibration_error
 from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
@@ -64,12 +65,6 @@ def digits(name, seed):
 
 def read(folder, file):
     return dict(np.load(Path(folder) / file, allow_pickle=False))
-
-
-def expected_calibration_error(p, right, bins=10):
-    which = np.clip((p * bins).astype(int), 0, bins - 1)
-    used = [which == b for b in range(bins) if (which == b).any()]
-    return float(sum(abs(p[b].mean() - right[b].mean()) * b.mean() for b in used))
 
 
 def banking77(folder, seed):
@@ -129,7 +124,7 @@ def measure(data, seed, params):
         "right_labels": float(right.mean()),
         "n_issues": int(clf.get_label_issues()["is_label_issue"].sum()),
         "n_wrong": int((~right).sum()),
-        "calibration_error": expected_calibration_error(clf.clean_proba_, right),
+        "calibration_error": calibration_error(clf.clean_proba_, right),
         "undone": int(clf.history_["undone"].sum()),
         "second_start": next(iter(second["chosen"] + ": " + second["reason"]), None),
         "refurbished_accuracy": float((clf.refurbished_labels_ == true).mean()),

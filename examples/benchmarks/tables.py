@@ -23,6 +23,7 @@ import pandas as pd
 import sklearn
 import table_data
 import torch
+from audit_data import calibration_error
 from scipy.stats import studentized_range
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -132,12 +133,6 @@ def of_right_labels(params):
         return predicted, prob[np.arange(len(prob)), table.given], {}
 
     return run
-
-
-def calibration_error(p, right, bins=10):
-    which = np.clip((p * bins).astype(int), 0, bins - 1)
-    parts = [which == b for b in range(bins) if (which == b).any()]
-    return float(sum(abs(p[part].mean() - right[part].mean()) * part.mean() for part in parts))
 
 
 def methods(names, params):
