@@ -15,8 +15,8 @@ import numpy as np
 import table_data
 import torch
 
-from noisyflywheel.estimator.defaults import SURELY, TOLD_APART
-from noisyflywheel.estimator.separability import separability
+from noisyflywheel.estimator.defaults import SURELY
+from noisyflywheel.estimator.separability import TOLD_APART, separability
 
 
 def rows(args):

@@ -158,8 +158,8 @@ def cross_val_audit(
     ----------
     estimator : classifier with predict_proba
         A `FlywheelClassifier`, alone or at the end of a pipeline: its own T is used, and the mean of what both
-        networks predict over its cycles. Or any scikit-learn classifier: T is the mean of
-        `noisyflywheel.em.averaged_posterior` of its predictions and of confident learning's.
+        networks predict over its cycles. Or any scikit-learn classifier: T is a mixture of
+        that of `noisyflywheel.em.averaged_posterior` and of confident learning's, by how far it tells classes apart.
         It is cloned, never fitted in place.
     X : array-like, DataFrame or SliceDataset of n rows
     y : array-like of shape (n,)

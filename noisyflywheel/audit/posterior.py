@@ -2,7 +2,7 @@
 
 `n` rows, `K` classes, `given` are class codes 0 … K-1. Every matrix has rows = true
 class and columns = given class. A classifier trained on noisy labels predicts the *given* label;
-`noisy_class_posterior` turns that into the true class: the mean of what `noisyflywheel.em.sharpness` says and of
+`noisy_class_posterior` turns that into the true class: a mixture of what `noisyflywheel.em.sharpness` says and of
 confident learning, which counts the confusions of sure rows; chance is smoothed out of the counts, they are divided out
 of the probabilities, and one temperature makes the given labels most likely.
 
@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
+from scipy.stats import truncnorm
 
 from noisyflywheel.em.auxiliary import posterior_through
 from noisyflywheel.em.calibration import TEMPERATURES
@@ -30,6 +31,7 @@ from noisyflywheel.em.sharpness import (
     scaled,
     some_of,
 )
+from noisyflywheel.estimator.separability import TOLD_APART, of_predictions
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -130,10 +132,11 @@ def transition_from_joint(joint: Array, pseudo_count: float = 1e-3) -> Array:
 def noisy_class_posterior(proba: Array, given: Codes) -> tuple[Array, Array, Array]:
     """Posterior of the true class from out-of-fold probabilities of a classifier trained on noisy labels.
 
-    The mean of what two judges say: `noisyflywheel.em.averaged_posterior`, and confident learning's T. The first is the
-    better one where classes overlap, the second where they are far apart and many labels of one class have gone to
-    another; the likelihood of the given labels does not tell which of them is right. Of more than `MANY_CLASSES`
-    classes the second one judges alone.
+    A mixture of what two judges say: `noisyflywheel.em.averaged_posterior`, and confident learning's T. The first is
+    the better one where classes overlap, for the second takes every confusion of sure rows for a wrong label; the
+    second where they are far apart and many labels of one class have gone to another, which the likelihood of the
+    given labels does not tell from overlap. How far apart they are says `share_of_confident`. Of more than
+    `MANY_CLASSES` classes the second one judges alone.
 
     Parameters
     ----------
@@ -155,11 +158,23 @@ def noisy_class_posterior(proba: Array, given: Codes) -> tuple[Array, Array, Arr
     if proba.shape[1] > MANY_CLASSES:
         return confident
     found = averaged_posterior(torch.from_numpy(proba), torch.from_numpy(given), temperatures=GRID)
+    share = share_of_confident(proba, given)
     clean, posterior, T = (
-        (one.numpy() + other) / 2
+        (1 - share) * one.numpy() + share * other
         for one, other in zip((found.guess, found.refurbished, found.transition), confident, strict=True)
     )
     return clean, posterior, T
+
+
+def share_of_confident(proba: Array, given: Codes) -> float:
+    """How much confident learning counts: half, times the probability that the classes are told apart.
+
+    The separability is known with a normal error and lies between 0 and 1, each value being as likely before it is
+    asked for: told apart is above the bound of `noisyflywheel.estimator.separability`.
+    """
+    told = of_predictions(torch.from_numpy(proba), torch.from_numpy(given))
+    value, error = min(told.value, 1.0), max(told.error, TINY)
+    return 0.5 * float(truncnorm.sf(TOLD_APART, -value / error, (1 - value) / error, loc=value, scale=error))
 
 
 def divided_by_few(proba: Array, T: Array) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from noisyflywheel.em.some_rows import MANY_ROWS
-from noisyflywheel.estimator.separability import MOST_ROWS, separability
+from noisyflywheel.estimator.separability import MOST_ROWS, TOLD_APART, separability
 from noisyflywheel.loop.decide import Decision
 from noisyflywheel.loop.large import LARGE
 from noisyflywheel.loop.rounds import MOST_ROUNDS
@@ -74,10 +74,10 @@ BY_HEART = 1.5
 """Rows for each feature below which any labels can be learnt by heart: where there are twice as many rows as features a
 hyperplane separates half of all ways to label two classes, with clearly fewer rows nearly all of them (Cover 1965)."""
 
-TOLD_APART, SURELY = 0.77, 1.0
-"""Separability by so many standard errors below which features do not tell the classes apart: one net on all rows then
-learns labels by heart and confirms what it guessed, or its classes run into each other (docs/experiments.md,
-"Features that tell little")."""
+SURELY = 1.0
+"""Standard errors by which the separability has to lie below `TOLD_APART` for folds: one net on all rows then learns
+labels by heart and confirms what it guessed, or its classes run into each other (docs/experiments.md, "Features that
+tell little")."""
 
 MANY_FLAGS = 0.25
 """From this share of two-valued features on rows are a table with encoded categories, whatever their variances are."""

@@ -21,6 +21,9 @@ from torch import Tensor
 
 from noisyflywheel.em.some_rows import some_rows
 
+TOLD_APART = 0.77
+"""Separability below which features do not tell the classes apart."""
+
 MOST_ROWS = 5_000
 """Rows that classifiers are trained on, at most."""
 

@@ -17,10 +17,12 @@ from noisyflywheel.audit.posterior import (
     divided_by_few,
     noisy_class_posterior,
     posterior_of_known,
+    share_of_confident,
     shrink_confusions,
     transition_from_joint,
 )
 from noisyflywheel.em.sharpness import averaged_posterior, divided_out
+from noisyflywheel.estimator.separability import Separability
 
 T = np.array([[0.8, 0.2], [0.4, 0.6]])
 
@@ -106,14 +108,46 @@ def test_confident_learning_by_hand():
     np.testing.assert_allclose(found, T)
 
 
-def test_both_judges_count_half():
+def test_both_judges_count_by_how_far_classes_are_told_apart(monkeypatch):
+    """Two standard errors below the bound of .77, and far from 0 and 1: half of Phi(-2) for confident learning."""
+    told = Separability(0.6, 0.8, 0.67, 0.05)
+    monkeypatch.setattr(posterior_room, "of_predictions", lambda *_: told)
+    share = 0.5 * 0.02275013
     proba, given = np.array([[0.8, 0.2], [0.7, 0.3], [0.4, 0.6], [0.1, 0.9]]), np.array([0, 1, 1, 1])
     one = averaged_posterior(torch.from_numpy(proba), torch.from_numpy(given), temperatures=GRID)
     other = confident_posterior(proba, given)
     clean, posterior, T = noisy_class_posterior(proba, given)
-    np.testing.assert_allclose(clean, (one.guess.numpy() + other[0]) / 2)
-    np.testing.assert_allclose(posterior, (one.refurbished.numpy() + other[1]) / 2)
-    np.testing.assert_allclose(T, (one.transition.numpy() + other[2]) / 2)
+    for found, judges in (
+        (clean, (one.guess, other[0])),
+        (posterior, (one.refurbished, other[1])),
+        (T, (one.transition, other[2])),
+    ):
+        np.testing.assert_allclose(found, (1 - share) * judges[0].numpy() + share * judges[1], rtol=1e-6)
+
+
+def test_where_all_predictions_are_the_given_labels_both_judges_count_half():
+    proba, given = 0.1 + 0.8 * np.eye(2)[[0, 1] * 40], np.array([0, 1] * 40)
+    assert share_of_confident(proba, given) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "expected"),
+    [(1.2, 0.0, 1.0), (0.76, 0.0, 0.0), (0.77, 1e-3, 0.5), (40.0, 1e6, 0.23), (0.87, 0.1, (0.9032 - 0.1587) / 0.9032)],
+)
+def test_how_likely_it_is_that_classes_are_told_apart(monkeypatch, value, error, expected):
+    """By the area of a normal density between .77 and 1, beside that between 0 and 1."""
+    monkeypatch.setattr(posterior_room, "of_predictions", lambda *_: Separability(0.5, 0.5, value, error))
+    assert share_of_confident(np.eye(2), np.array([0, 1])) == pytest.approx(expected / 2, abs=1e-4)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_where_a_classifier_is_right_by_chance_few_labels_are_suspected(n_classes):
+    """Predictions beside the labels: confident learning alone calls nearly half of them wrong."""
+    rng = np.random.default_rng(0)
+    proba, given = rng.dirichlet(np.full(n_classes, 40.0), 500), rng.integers(n_classes, size=500)
+    rows = np.arange(500)
+    assert (confident_posterior(proba, given)[1][rows, given] < 0.5).mean() > 0.4
+    assert (noisy_class_posterior(proba, given)[1][rows, given] < 0.5).mean() < 0.15
 
 
 def test_of_many_classes_confident_learning_judges_alone(monkeypatch):

@@ -8,8 +8,8 @@ from sklearn.datasets import load_digits
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.estimator import defaults
 from noisyflywheel.estimator import separability as rooms
-from noisyflywheel.estimator.defaults import TOLD_APART, choose_n_folds
-from noisyflywheel.estimator.separability import of_predictions, separability, weights_of_surest
+from noisyflywheel.estimator.defaults import choose_n_folds
+from noisyflywheel.estimator.separability import TOLD_APART, of_predictions, separability, weights_of_surest
 
 pytestmark = pytest.mark.usefixtures("quick_folds")
 
