@@ -1,4 +1,4 @@
-"""Tables for `tables.py` from a folder of ARFF files: one ``.npz`` (X, y) each.
+"""Tables for `tables.py` from a folder of ARFF or CSV files, the latter without names: one ``.npz`` (X, y) each.
 
 Nominal columns become flags (two values: one), missing numbers the median of their column. Columns that are missing in
 70 % of the rows, constant, or nominal with more than 60 values are left out, as are classes with fewer than ten rows;
@@ -37,6 +37,18 @@ def read(text):
     for name, kind in zip(names, kinds, strict=True):
         if not kind.startswith("{"):
             frame[name] = pd.to_numeric(frame[name], errors="coerce")
+    return frame
+
+
+def read_csv(text):
+    """A DataFrame of comma- or semicolon-separated lines without names; columns of numbers are numbers."""
+    mark = max(",;", key=text.count)
+    lines = csv.reader(text.replace('"', "'").splitlines(), delimiter=mark, quotechar="'", skipinitialspace=True)
+    frame = pd.DataFrame([line for line in lines if line]).replace({"?": np.nan, "": np.nan}).add_prefix("column ")
+    for name in frame:
+        of_numbers = pd.to_numeric(frame[name], errors="coerce")
+        if of_numbers.notna().sum() == frame[name].notna().sum():
+            frame[name] = of_numbers
     return frame
 
 
@@ -80,14 +92,15 @@ def table(frame, of_numbers=False, most_rows=6000):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder of .arff files")
+    parser.add_argument("--data", type=Path, required=True, help="folder of .arff and .csv files")
     parser.add_argument("--out", type=Path, required=True, help="folder for the .npz files")
     parser.add_argument("--thirds", action="store_true", help="targets are numbers: which third of them")
     parser.add_argument("--most-rows", type=int, default=6000)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    for path in sorted(args.data.glob("*.arff")):
-        X, y = table(read(path.read_text("latin1")), args.thirds, args.most_rows)
+    for path in sorted([*args.data.glob("*.arff"), *args.data.glob("*.csv")]):
+        frame = (read if path.suffix == ".arff" else read_csv)(path.read_text("latin1"))
+        X, y = table(frame, args.thirds, args.most_rows)
         np.savez_compressed(args.out / f"{path.stem}.npz", X=X, y=y)
         print(f"{path.stem}: {X.shape[0]} rows, {X.shape[1]} columns, {y.max() + 1} classes")
 

@@ -71,6 +71,18 @@ def test_arff_tables(tmp_path, run_here):
     assert found["X"][:3, 2:].tolist() == [[1, 0, 0], [0, 0, 1], [0, 1, 0]]
 
 
+def test_tables_of_lines_without_names(tmp_path, run_here):
+    """Numbers with one missing, words in two kinds of quotes, a class of numbers; the marks are semicolons."""
+    lines = [f"{'?' if i == 3 else i / 2}; '{('a', 'b')[i % 2]};c'; {1 + (i > 10)}" for i in range(22)]
+    (tmp_path / "plain.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "commas.csv").write_text("\n".join(f'{i},"{("x", "y, z")[i % 2]}",k{i % 2}' for i in range(24)))
+    said = run_here("arff_tables.py", "--data", tmp_path, "--out", tmp_path / "tables")
+    assert said == "commas: 24 rows, 2 columns, 2 classes\nplain: 22 rows, 2 columns, 2 classes\n"
+    found = np.load(tmp_path / "tables" / "plain.npz")
+    assert found["y"].tolist() == [0] * 11 + [1] * 11
+    assert found["X"][:4].tolist() == [[0, 0], [0.5, 1], [1, 0], [5.5, 1]]
+
+
 def test_arff_tables_of_numbers(tmp_path, run_here):
     """The target is a number, cut into thirds; lines end with a comma; rows without a target are left out."""
     head = "@relation r\n@attribute size real\n@attribute price real\n@data\n"
