@@ -30,7 +30,7 @@ from sklearn.metrics import roc_auc_score
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.backbones import FoldedMLP, encodings, importance
-from noisyflywheel.em import sharpness
+from noisyflywheel.em import division, sharpness
 from noisyflywheel.estimator import defaults, separability
 from noisyflywheel.loop import (
     closing,
@@ -79,7 +79,7 @@ NAMED = {
         (sharpness, "CHEAPER", 1.0, 4.0),
         (sharpness, "MOST_WRONG", 1 / 6, 2 / 3),
         (sharpness, "STEEP", 2, 8),
-        (sharpness, "ANCHORS", 0.125, 0.5),
+        (division, "ANCHORS", 0.125, 0.5),
         (sharpness, "MOST_FLAT", 2.0, 8.0),
     ],
     "rounds": [

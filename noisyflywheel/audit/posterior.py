@@ -22,15 +22,9 @@ from scipy.stats import truncnorm
 
 from noisyflywheel.em.auxiliary import posterior_through
 from noisyflywheel.em.calibration import TEMPERATURES
+from noisyflywheel.em.division import divided_out, scaled
 from noisyflywheel.em.main import PROB_MIN
-from noisyflywheel.em.sharpness import (
-    MOST_FLAT,
-    averaged_posterior,
-    divided_out,
-    likelihoods,
-    scaled,
-    some_of,
-)
+from noisyflywheel.em.sharpness import MOST_FLAT, averaged_posterior, likelihoods, some_of
 from noisyflywheel.estimator.separability import TOLD_APART, of_predictions
 
 Array = NDArray[np.float64]

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from noisyflywheel.backbones.encodings import PiecewiseLinear, QuantileScale, bins_of_a_column
 from noisyflywheel.data.devices import float64_device
-from noisyflywheel.em.sharpness import divided_out
+from noisyflywheel.em.division import divided_out
 
 HARDLY = 0.01
 """Share of wrong labels, in each class, below which no T is divided out of predictions."""

@@ -6,12 +6,6 @@ labels (objective 3) is the same. Where predictions differ from row to row, the 
 several explanations are tried, and what they say of a row is averaged, each weighted by how likely it makes the given
 labels and by how few of these it calls wrong. The explanations are: the predictions at several temperatures, each with
 the T that suits it; and the predictions after dividing out a T, the one that the surest rows of each class show.
-
-References
-----------
-W. Richardson, "Bayesian-Based Iterative Method of Image Restoration", JOSA 1972.
-G. Patrini et al., "Making Deep Neural Networks Robust to Label Noise: A Loss Correction Approach", CVPR 2017 (T from
-the surest rows).
 """
 
 from __future__ import annotations
@@ -28,6 +22,7 @@ from noisyflywheel.em.auxiliary import posterior_through
 from noisyflywheel.em.calibration import TEMPERATURES
 from noisyflywheel.em.corruption import row_normalised
 from noisyflywheel.em.counts import class_counts
+from noisyflywheel.em.division import anchor_transition, divided_at, divided_out, scaled, tempered
 from noisyflywheel.em.main import PROB_MIN
 from noisyflywheel.em.some_rows import some_rows
 
@@ -38,9 +33,6 @@ SHARPER = 2.0
 """Prior of a temperature: ``tau ** -SHARPER``. Of two explanations as likely, the one with fewer rows between classes
 counts more, which is what the confidence regularizer (Eq. 9) asks of g."""
 
-ANCHORS, FEWEST_ANCHORS = 0.25, 5.0
-"""Share of the rows predicted as a class, the surest ones, that show how it is labelled, and how many at least."""
-
 SHARES, CHEAPER = (0.25, 0.5, 0.75, 0.9, 1.0), 2.0
 """How much of the anchors' T is divided out; the prior of a share s is ``exp(-CHEAPER s)``, because rows between
 classes can always be read as wrong labels."""
@@ -49,9 +41,6 @@ MOST_WRONG, STEEP = 1 / 3, 4
 """Prior of an explanation by which a share w of the labels is wrong: ``exp(-(w / MOST_WRONG) ** STEEP)``. Where
 features tell little, sharp predictions and a T that is nearly flat explain the labels as well as anything does; that
 every second label is wrong needs more evidence than that."""
-
-N_DIVISIONS = 20
-"""Steps of Richardson's iteration."""
 
 N_STEPS, MOST_NUMBERS = 60, 200_000
 """EM steps to T, and probabilities of the rows that T is learnt from at most."""
@@ -226,54 +215,10 @@ def log_prior(guess: Tensor, T: Tensor, given: Tensor, weight: Tensor) -> Tensor
     """Logarithm of the prior of the share of wrong labels by guesses (..., n, K) and T (..., K, K): (...)."""
     rows = torch.arange(len(given), device=given.device)
     right = guess[..., rows, given] * T.diagonal(0, -2, -1)[..., given] / evidence_of(guess, T, given)
-    wrong = 1 - weighted_sum(right, weight) / weight.sum()
+    wrong = 1 - weighted_sum(right, weight) / weighted_sum(torch.ones_like(weight), weight)
     return -((wrong / MOST_WRONG) ** STEEP)
 
 
 def likelihoods(p: Tensor, T: Tensor, given: Tensor, weight: Tensor, temperatures: Sequence[float]) -> Tensor:
     """Log-likelihood of the given labels, through T, of guesses ``p`` (n, K) at each temperature: (t,)."""
     return torch.stack([evidence_of(scaled(p, tau), T, given).log() @ weight for tau in temperatures])
-
-
-def scaled(p: Tensor, temperature: float) -> Tensor:
-    """`tempered`, and ``p`` (n, K) itself at temperature 1."""
-    return p if temperature == 1 else tempered(p, temperature)
-
-
-def divided_at(p: Tensor, T: Tensor, temperature: float) -> Tensor:
-    """`divided_out` at a temperature: (n, K)."""
-    return scaled(divided_out(p, T), temperature)
-
-
-def tempered(p: Tensor, temperature: float) -> Tensor:
-    """``p^(1 / temperature)``, renormalised: (n, K)."""
-    return torch.softmax(p.log() / temperature, 1)
-
-
-def anchor_transition(p: Tensor, given: Tensor, weight: Tensor) -> Tensor:
-    """T as the surest rows of each predicted class are labelled: (K, K), rows = true class.
-
-    ``p`` has shape (n, K), ``given`` and ``weight`` (n,). As in `likely_transition` a row and a half a class are added.
-    """
-    n_classes, predicted = p.shape[1], p.argmax(1)
-    T = torch.eye(n_classes, dtype=p.dtype, device=p.device) + 0.5 / n_classes
-    for label in range(n_classes):
-        rows = (predicted == label).nonzero().squeeze(1)
-        rows = rows[p[rows, label].argsort(descending=True)]
-        w = weight[rows]
-        room = (ANCHORS * w.sum()).clamp_min(FEWEST_ANCHORS)
-        counts = torch.minimum(w, (room - (w.cumsum(0) - w)).clamp_min(0))  # the last one may count in part
-        T[label].index_add_(0, given[rows], counts)
-    return row_normalised(T)
-
-
-def divided_out(p: Tensor, T: Tensor, n_steps: int = N_DIVISIONS, start: Tensor | None = None) -> Tensor:
-    """Distributions of the true class whose image under T is nearly ``p`` (n, K): Richardson's iteration.
-
-    From ``start`` (n, K), or from ``p`` itself.
-    """
-    guess = p if start is None else start
-    for _ in range(n_steps):
-        guess = guess * ((p / (guess @ T).clamp_min(PROB_MIN)) @ T.T)
-        guess = guess / guess.sum(1, keepdim=True).clamp_min(PROB_MIN)
-    return guess

@@ -21,7 +21,8 @@ from noisyflywheel.audit.posterior import (
     shrink_confusions,
     transition_from_joint,
 )
-from noisyflywheel.em.sharpness import averaged_posterior, divided_out
+from noisyflywheel.em.division import divided_out
+from noisyflywheel.em.sharpness import averaged_posterior
 from noisyflywheel.estimator.separability import Separability
 
 T = np.array([[0.8, 0.2], [0.4, 0.6]])

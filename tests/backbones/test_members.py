@@ -7,8 +7,8 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from noisyflywheel.backbones import FoldedMLP
+from noisyflywheel.em.division import divided_out
 from noisyflywheel.em.losses import cross_entropy
-from noisyflywheel.em.sharpness import divided_out
 
 D, K, FOLDS = 3, 4, 2
 

@@ -7,7 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from noisyflywheel import em
-from noisyflywheel.em import sharpness
+from noisyflywheel.em import division, sharpness
 
 
 def double(*values):
@@ -109,8 +109,8 @@ def test_what_is_divided_out_is_the_mean_over_explanations(monkeypatch):
 
     monkeypatch.setattr(sharpness, "at_temperatures", lambda *_: iter(explained((1, 2), (T, other), False)))
     monkeypatch.setattr(sharpness, "without_anchors", lambda *_: iter(explained((3, 4), (T, other), True)))
-    found, division = sharpness.posterior_and_division(prob, given)
-    assert_close(division, 0.3 * torch.eye(2, dtype=torch.float64) + 0.3 * T + 0.4 * other)
+    found, divided = sharpness.posterior_and_division(prob, given)
+    assert_close(divided, 0.3 * torch.eye(2, dtype=torch.float64) + 0.3 * T + 0.4 * other)
     assert_close(found.transition, 0.4 * T + 0.6 * other)
     assert_close(found, em.averaged_posterior(prob, given))
 
@@ -178,27 +178,27 @@ def test_what_is_out_of_the_question_is_left_out(monkeypatch):
 
 def test_the_surest_rows_of_each_class_show_its_labels(monkeypatch):
     """Two of the four rows predicted as class 0 count, labelled 1 and 0; no row is predicted as class 1."""
-    monkeypatch.setattr(sharpness, "ANCHORS", 0.5)
-    monkeypatch.setattr(sharpness, "FEWEST_ANCHORS", 1.0)
+    monkeypatch.setattr(division, "ANCHORS", 0.5)
+    monkeypatch.setattr(division, "FEWEST_ANCHORS", 1.0)
     prob, given = double([0.6, 0.4], [0.9, 0.1], [0.8, 0.2], [0.7, 0.3]), torch.tensor([1, 1, 0, 1])
-    T = sharpness.anchor_transition(prob, given, double(1, 1, 1, 1))
+    T = division.anchor_transition(prob, given, double(1, 1, 1, 1))
     assert_close(T, double([2.25 / 3.5, 1.25 / 3.5], [0.25 / 1.5, 1.25 / 1.5]))
-    heavy = sharpness.anchor_transition(
+    heavy = division.anchor_transition(
         prob, given, double(1, 1, 2, 1)
     )  # 2.5 of 5: one row and three quarters of another
     assert_close(heavy[0], double(1.25 + 1.5, 0.25 + 1) / 4.0)
-    monkeypatch.setattr(sharpness, "FEWEST_ANCHORS", 3.0)
-    assert_close(sharpness.anchor_transition(prob, given, double(1, 1, 1, 1))[0], double(2.25, 2.25) / 4.5)
+    monkeypatch.setattr(division, "FEWEST_ANCHORS", 3.0)
+    assert_close(division.anchor_transition(prob, given, double(1, 1, 1, 1))[0], double(2.25, 2.25) / 4.5)
 
 
 def test_what_is_left_of_a_division_gets_the_temperature_that_suits_it(monkeypatch):
     """At 1 the division itself; among three temperatures the likeliest times tau ** -SHARPER."""
     monkeypatch.setattr(sharpness, "SHARES", (1.0,))
-    monkeypatch.setattr(sharpness, "FEWEST_ANCHORS", 1.0)
+    monkeypatch.setattr(division, "FEWEST_ANCHORS", 1.0)
     prob, given = double([0.65, 0.35], [0.6, 0.4], [0.3, 0.7], [0.35, 0.65]), torch.tensor([0, 0, 1, 0])
     weight = double(1, 1, 1, 2)
-    T = sharpness.anchor_transition(prob, given, weight)
-    divided = sharpness.divided_out(prob, T)
+    T = division.anchor_transition(prob, given, weight)
+    divided = division.divided_out(prob, T)
     scores = {}
     for tau in (0.25, 1.0, 4.0):
         guess = divided ** (1 / tau) / (divided ** (1 / tau)).sum(1, keepdim=True)
@@ -220,10 +220,10 @@ def test_what_is_left_of_a_division_gets_the_temperature_that_suits_it(monkeypat
 def test_a_matrix_is_divided_out_of_its_image():
     T = double([0.7, 0.3, 0.0], [0.0, 0.8, 0.2], [0.2, 0.0, 0.8])
     truth = double([1, 0, 0], [0, 1, 0], [0.5, 0.2, 0.3])
-    found = sharpness.divided_out(truth @ T, T)
+    found = division.divided_out(truth @ T, T)
     assert_close(found, truth, atol=0.08, rtol=0)
     assert_close(found @ T, truth @ T, atol=0.02, rtol=0)
-    assert_close(sharpness.divided_out(truth, torch.eye(3, dtype=torch.float64)), truth)
+    assert_close(division.divided_out(truth, torch.eye(3, dtype=torch.float64)), truth)
 
 
 def test_rows_between_separate_classes_do_not_hide_that_labels_are_wrong(monkeypatch):
@@ -249,9 +249,9 @@ def test_likelihood_weighs_shares_of_the_anchors_against_their_prior(monkeypatch
     monkeypatch.setattr(sharpness, "at_temperatures", lambda *_: iter(()))
     monkeypatch.setattr(sharpness, "SHARES", (0.25, 1.0))
     prob, given = double([0.8, 0.2], [0.7, 0.3], [0.4, 0.6]), torch.tensor([0, 1, 1])
-    anchors, kept = sharpness.anchor_transition(prob, given, double(1, 1, 1)), torch.eye(2, dtype=torch.float64)
+    anchors, kept = division.anchor_transition(prob, given, double(1, 1, 1)), torch.eye(2, dtype=torch.float64)
     tried = [(1 - share) * kept + share * anchors for share in (0.25, 1.0)]
-    guesses = [sharpness.divided_out(prob, T) for T in tried]
+    guesses = [division.divided_out(prob, T) for T in tried]
     likelihood = [(p @ T).gather(1, given[:, None]).log().sum() for p, T in zip(guesses, tried, strict=True)]
     wrong = [prior_of_errors(p, T, given) for p, T in zip(guesses, tried, strict=True)]
     odds = float(torch.exp(likelihood[0] - likelihood[1] + 0.75 * sharpness.CHEAPER)) * wrong[0] / wrong[1]
@@ -343,5 +343,5 @@ def test_evidence_is_above_0():
 def test_division_begins_where_it_is_told_to():
     p, start = double([0.7, 0.3]), double([0.2, 0.8])
     T = torch.eye(2, dtype=torch.float64)
-    assert torch.equal(sharpness.divided_out(p, T, n_steps=0), p)
-    assert torch.equal(sharpness.divided_out(p, T, n_steps=0, start=start), start)
+    assert torch.equal(division.divided_out(p, T, n_steps=0), p)
+    assert torch.equal(division.divided_out(p, T, n_steps=0, start=start), start)

@@ -11,7 +11,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from noisyflywheel import em
-from noisyflywheel.em.sharpness import divided_out
+from noisyflywheel.em.division import divided_out
 from noisyflywheel.loop import closing
 from noisyflywheel.loop.closing import close_unseen, mixed
 from noisyflywheel.loop.decide import compare
