@@ -56,6 +56,9 @@ FORMS = {
     "plain": {"n_folds": 1},
     "wide": {},
 }
+MEASURES = ("test", "auroc", "calibration")
+"""Columns of a line that are compared with those of the defaults."""
+
 NAMED = {
     "folds": [
         (folded_warmup, "MOST_STEPS", 400, 1600),
@@ -170,9 +173,6 @@ OTHERS = {
     },
 }
 """Constants that are default values, and parameters: what sets half and twice."""
-
-
-MEASURES = ("test", "auroc", "calibration")
 
 
 def variants(form):

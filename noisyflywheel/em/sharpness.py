@@ -204,11 +204,11 @@ def without_anchors(
     prior = torch.tensor([-SHARPER * math.log(tau) for tau in temperatures], dtype=p.dtype, device=p.device)
     for share in SHARES:
         T = torch.lerp(kept, anchors, share)
-        scores = likelihoods(divided_out(p, T), T, given, weight, temperatures) + prior
+        divided = divided_out(p, T)
+        scores = likelihoods(divided, T, given, weight, temperatures) + prior
         at = int(scores.argmax()) if len(scores) > 1 else 0  # sync: one scalar
-        guess = partial(divided_at, T=T, temperature=temperatures[at])
-        score = scores[at] - CHEAPER * share + log_prior(guess(p), T, given, weight)
-        yield Explanation(guess, T, score, divides=True)
+        score = scores[at] - CHEAPER * share + log_prior(scaled(divided, temperatures[at]), T, given, weight)
+        yield Explanation(partial(divided_at, T=T, temperature=temperatures[at]), T, score, divides=True)
 
 
 def log_prior(guess: Tensor, T: Tensor, given: Tensor, weight: Tensor) -> Tensor:
