@@ -79,10 +79,10 @@ def test_pictures(bf16, monkeypatch):
 def test_a_machine_without_bf16_predicts_without_it(monkeypatch, stand_in):
     monkeypatch.setattr(STATE, "bf16", True)
     pickled = pickle.dumps(classifier(small_net()).fit(pictures, given))
-    with stand_in.away(), warnings.catch_warnings():
+    with stand_in.away(), monkeypatch.context() as away, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # skorch says that it takes the CPU
-        monkeypatch.setattr("noisyflywheel.estimator.assemble.torch.ops.mkldnn._is_mkldnn_bf16_supported", bool)
-        monkeypatch.setattr(torch, "autocast", None)
+        away.setattr("noisyflywheel.estimator.assemble.torch.ops.mkldnn._is_mkldnn_bf16_supported", bool)
+        away.setattr(torch, "autocast", None)  # undone before the stand-in comes back, which would bring it back
         pickle.loads(pickled).predict(pictures)
 
 
