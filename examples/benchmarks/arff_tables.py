@@ -78,8 +78,7 @@ def thirds(values):
 def table(frame, of_numbers=False, most_rows=6000):
     """X and y."""
     target = next((name for name in frame if name.lower() in ("class", "binaryclass")), frame.columns[-1])
-    if of_numbers:
-        frame = frame[frame[target].notna()]
+    frame = frame[frame[target].notna()]
     y = thirds(frame[target].to_numpy()) if of_numbers else pd.factorize(frame[target].astype(str), sort=True)[0]
     columns = [frame[name] for name in frame if name != target and frame[name].notna().mean() > LEAST_THERE]
     parts = [part for part in map(numbers, columns) if part is not None]
@@ -101,6 +100,9 @@ def main():
     for path in sorted([*args.data.glob("*.arff"), *args.data.glob("*.csv")]):
         frame = (read if path.suffix == ".arff" else read_csv)(path.read_text("latin1"))
         X, y = table(frame, args.thirds, args.most_rows)
+        if not len(y):
+            print(f"{path.stem}: no class has {FEWEST_OF_A_CLASS} rows")
+            continue
         np.savez_compressed(args.out / f"{path.stem}.npz", X=X, y=y)
         print(f"{path.stem}: {X.shape[0]} rows, {X.shape[1]} columns, {y.max() + 1} classes")
 

@@ -45,7 +45,7 @@ def run_here(monkeypatch, capsys):
 
 
 def test_arff_tables(tmp_path, run_here):
-    """Numbers, two and three values, a constant, a column that is mostly missing; a class of nine rows is left out."""
+    """Numbers, two and three values, a constant, a mostly missing column; rows of a rare class or none are left out."""
     head = """% made
 @relation small
 @ATTRIBUTE 'the size' real
@@ -58,10 +58,12 @@ def test_arff_tables(tmp_path, run_here):
 """
     third = ["'a, b'" if i % 5 == 0 else "cd"[i % 2] for i in range(12)]
     lines = [f"{i},{('yes', 'no')[i % 2]},{third[i]},1,?,k" for i in range(12)]
-    lines += [f"{'?' if i == 0 else i},no,c,1,{i if i < 5 else '?'},l" for i in range(11)] + ["1,no,c,1,?,m"] * 9
+    lines += [f"{'?' if i == 0 else i},no,c,1,{i if i < 5 else '?'},l" for i in range(11)]
+    lines += ["1,no,c,1,?,m"] * 9 + ["1,no,c,1,?,?"] * 10
     (tmp_path / "small.arff").write_text(head + "\n".join(lines) + "\n\n")
+    (tmp_path / "few.arff").write_text(head + "\n".join(lines[:9]))
     said = run_here("arff_tables.py", "--data", tmp_path, "--out", tmp_path / "tables")
-    assert said == "small: 23 rows, 5 columns, 2 classes\n"
+    assert said == "few: no class has 10 rows\nsmall: 23 rows, 5 columns, 2 classes\n"
     found = np.load(tmp_path / "tables" / "small.npz")
     assert found["y"].tolist() == [0] * 12 + [1] * 11
     size = np.r_[np.arange(12), np.arange(11), [1] * 9].astype(float)
