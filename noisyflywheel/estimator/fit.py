@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 from noisyflywheel.estimator.assemble import assemble, choose_nets
-from noisyflywheel.estimator.callbacks import FitTask
+from noisyflywheel.estimator.callbacks import FitTask, with_callbacks
 from noisyflywheel.estimator.fit_job import FitJob
 from noisyflywheel.estimator.fold_plan import FoldPlan, begin_again, cycles_at_most, plan_folds
 from noisyflywheel.estimator.inputs import check_container, is_dataset
@@ -35,17 +35,23 @@ def fit_flywheel(estimator: Any, X: Any, y: Any, sample_weight: Any = None, rank
     check_parameters(estimator.get_params(deep=False))
     check_container(X)
     with unchanged_unless_fitted(estimator):
-        y = labels_of_dataset(X) if y is None and is_dataset(X) else y
-        job = FitJob.of(estimator, labelled_rows(estimator, X, y, sample_weight), ranks)
-        chosen = plan_folds(job)
-        plan = ranks.of_first(lambda: chosen)  # near a bound, rounding may differ between machines
-        task = FitTask(estimator, cycles_at_most(job, plan), X, y)
-        given_up = fit_by_plan(job, plan, task)
-        if given_up and plan.n_folds_instead:
-            fit_by_plan(*begin_again(job, plan, plan.n_folds_instead, given_up), task)
-        if estimator.guard and ranks.rank == 0:
-            warn_of_fitted(job)
-        task.end()
+        fit_under_callbacks(estimator, X, y, sample_weight, ranks)
+
+
+@with_callbacks  # which ends callbacks by attributes of the estimator: before these are put back
+def fit_under_callbacks(estimator: Any, X: Any, y: Any, sample_weight: Any, ranks: Ranks) -> None:
+    """`fit_flywheel` with scikit-learn's callbacks, which hear of its end however it ends."""
+    y = labels_of_dataset(X) if y is None and is_dataset(X) else y
+    job = FitJob.of(estimator, labelled_rows(estimator, X, y, sample_weight), ranks)
+    chosen = plan_folds(job)
+    plan = ranks.of_first(lambda: chosen)  # near a bound, rounding may differ between machines
+    task = FitTask(estimator, cycles_at_most(job, plan), X, y)
+    given_up = fit_by_plan(job, plan, task)
+    if given_up and plan.n_folds_instead:
+        fit_by_plan(*begin_again(job, plan, plan.n_folds_instead, given_up), task)
+    if estimator.guard and ranks.rank == 0:
+        warn_of_fitted(job)
+    task.end()
 
 
 @contextmanager
