@@ -45,7 +45,7 @@ def fit_under_callbacks(estimator: Any, X: Any, y: Any, sample_weight: Any, rank
     job = FitJob.of(estimator, labelled_rows(estimator, X, y, sample_weight), ranks)
     chosen = plan_folds(job)
     plan = ranks.of_first(lambda: chosen)  # near a bound, rounding may differ between machines
-    task = FitTask(estimator, cycles_at_most(job, plan), X, y)
+    task = FitTask(estimator, cycles_at_most(job, plan), X, y, sample_weight)
     given_up = fit_by_plan(job, plan, task)
     if given_up and plan.n_folds_instead:
         fit_by_plan(*begin_again(job, plan, plan.n_folds_instead, given_up), task)

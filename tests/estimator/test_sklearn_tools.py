@@ -127,3 +127,15 @@ def test_scikit_learn_callbacks_hear_of_the_end_of_a_fit_that_fails(iris, fitted
         clf.fit(X, y)
     assert callback.began == callback.ended == 1 + fitted_before
     assert vars(clf).keys() == before.keys()
+
+
+@pytest.mark.skipif(not HAS_CALLBACKS, reason="scikit-learn has callbacks from 1.9 on")
+@pytest.mark.parametrize("weights", [None, "some"])
+def test_scikit_learn_callbacks_score_the_fitted_classifier(iris, weights):
+    from sklearn.callback import ScoringMonitor
+
+    X, y, _ = iris
+    weights = None if weights is None else np.linspace(0.5, 2, len(y))
+    monitor = ScoringMonitor(scoring="accuracy")
+    clf = quick().set_callbacks(monitor).fit(X, y, sample_weight=weights)
+    assert [row["accuracy"] for row in monitor.get_logs().data] == [clf.score(X, y, sample_weight=weights)]
