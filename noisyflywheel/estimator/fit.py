@@ -25,6 +25,7 @@ from noisyflywheel.loop.run import FlywheelRun
 from noisyflywheel.nets.parallel.ranks import ALONE, Ranks
 from noisyflywheel.nets.stopping import StopTraining, warn_of_stop_in_warm_up
 from noisyflywheel.nets.threads import FEW_ROWS, at_most_threads
+from noisyflywheel.persistence.fitted import parameters_of
 
 
 def fit_flywheel(estimator: Any, X: Any, y: Any, sample_weight: Any = None, ranks: Ranks = ALONE) -> None:
@@ -32,7 +33,7 @@ def fit_flywheel(estimator: Any, X: Any, y: Any, sample_weight: Any = None, rank
 
     Global random states are as before, also after an exception.
     """
-    check_parameters(estimator.get_params(deep=False))
+    check_parameters(parameters_of(estimator))
     check_container(X)
     with unchanged_unless_fitted(estimator):
         fit_under_callbacks(estimator, X, y, sample_weight, ranks)
