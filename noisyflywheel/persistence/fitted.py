@@ -32,10 +32,11 @@ WIDTHS = ("n_features", "n_classes", "in_channels", "n_encoded")
 
 
 def parameters_of(estimator: Any) -> dict[str, Any]:
-    """Parameters by name, also those of `FlywheelClassifier` that a subclass sets and does not take itself."""
+    """Parameters sorted by name, also those of `FlywheelClassifier` that a subclass sets and does not take itself."""
     made_by = [vars(cls)["__init__"] for cls in type(estimator).__mro__ if "__init__" in vars(cls)]
     names = {name for init in made_by for name in inspect.signature(init).parameters}
-    return {name: vars(estimator)[name] for name in names & vars(estimator).keys()} | estimator.get_params(deep=False)
+    found = {name: vars(estimator)[name] for name in names & vars(estimator).keys()} | estimator.get_params(deep=False)
+    return dict(sorted(found.items()))
 
 
 def fitted_state(estimator: Any) -> dict[str, Any]:
