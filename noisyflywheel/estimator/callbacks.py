@@ -22,8 +22,9 @@ except ImportError:
 class FitTask:
     """The fit as scikit-learn's callbacks see it: one task with a subtask per cycle; nothing below 1.9."""
 
-    def __init__(self, estimator: Any, n_cycles_at_most: int, X: Any, y: Any) -> None:
+    def __init__(self, estimator: Any, n_cycles_at_most: int, X: Any, y: Any, sample_weight: Any = None) -> None:
         self.estimator, self.X, self.y = estimator, X, y
+        self.weights = None if sample_weight is None else {"sample_weight": sample_weight}
         self.context = None
         if HAS_CALLBACKS:
             self.context = estimator._init_callback_context(max_subtasks=n_cycles_at_most)
@@ -44,6 +45,7 @@ class FitTask:
         return bool(task.call_on_fit_task_end(estimator=self.estimator, X=self.X, y=self.y))
 
     def end(self) -> None:
-        """Close the task of the fit."""
+        """Close the task of the fit; the estimator is fitted and can be scored."""
         if self.context is not None:
-            self.context.call_on_fit_task_end(estimator=self.estimator, X=self.X, y=self.y)
+            fitted = {"estimator": self.estimator, "metadata": self.weights, "reconstruction_attributes": {}}
+            self.context.call_on_fit_task_end(X=self.X, y=self.y, **fitted)

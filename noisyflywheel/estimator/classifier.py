@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 from skorch import NeuralNet
 
-from noisyflywheel.estimator.callbacks import CallbackSupportMixin, with_callbacks
+from noisyflywheel.estimator.callbacks import CallbackSupportMixin
 from noisyflywheel.estimator.fit import fit_flywheel
 from noisyflywheel.estimator.parameters import check_nested
 from noisyflywheel.estimator.result import FittedMixin
@@ -258,7 +258,6 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
         super().set_params(**params)
         return self
 
-    @with_callbacks
     def fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> FlywheelClassifier:
         """Learn from noisy labels and judge each of them.
 

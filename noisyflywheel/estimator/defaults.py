@@ -124,7 +124,7 @@ def choose_n_folds(
                 else f"for {n_rows} rows of {sample.ndim - 1} axes"
             )
             raise ValueError(f"n_folds={asked} cannot be had {why}: set n_folds=1 or 'auto'.")
-        return asked, Decision("n_folds", str(asked), reason="asked for")
+        return int(asked), Decision("n_folds", str(asked), reason="asked for")
     if not vectors or against:
         reason = f"{against[0]} is set" if against else "no vectors"
         return 1, Decision("n_folds", "1", reason=reason)

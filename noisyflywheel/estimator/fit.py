@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 from noisyflywheel.estimator.assemble import assemble, choose_nets
-from noisyflywheel.estimator.callbacks import FitTask
+from noisyflywheel.estimator.callbacks import FitTask, with_callbacks
 from noisyflywheel.estimator.fit_job import FitJob
 from noisyflywheel.estimator.fold_plan import FoldPlan, begin_again, cycles_at_most, plan_folds
 from noisyflywheel.estimator.inputs import check_container, is_dataset
@@ -25,6 +25,7 @@ from noisyflywheel.loop.run import FlywheelRun
 from noisyflywheel.nets.parallel.ranks import ALONE, Ranks
 from noisyflywheel.nets.stopping import StopTraining, warn_of_stop_in_warm_up
 from noisyflywheel.nets.threads import FEW_ROWS, at_most_threads
+from noisyflywheel.persistence.fitted import parameters_of
 
 
 def fit_flywheel(estimator: Any, X: Any, y: Any, sample_weight: Any = None, ranks: Ranks = ALONE) -> None:
@@ -32,20 +33,26 @@ def fit_flywheel(estimator: Any, X: Any, y: Any, sample_weight: Any = None, rank
 
     Global random states are as before, also after an exception.
     """
-    check_parameters(estimator.get_params(deep=False))
+    check_parameters(parameters_of(estimator))
     check_container(X)
     with unchanged_unless_fitted(estimator):
-        y = labels_of_dataset(X) if y is None and is_dataset(X) else y
-        job = FitJob.of(estimator, labelled_rows(estimator, X, y, sample_weight), ranks)
-        chosen = plan_folds(job)
-        plan = ranks.of_first(lambda: chosen)  # near a bound, rounding may differ between machines
-        task = FitTask(estimator, cycles_at_most(job, plan), X, y)
-        given_up = fit_by_plan(job, plan, task)
-        if given_up and plan.n_folds_instead:
-            fit_by_plan(*begin_again(job, plan, plan.n_folds_instead, given_up), task)
-        if estimator.guard and ranks.rank == 0:
-            warn_of_fitted(job)
-        task.end()
+        fit_under_callbacks(estimator, X, y, sample_weight, ranks)
+
+
+@with_callbacks  # which ends callbacks by attributes of the estimator: before these are put back
+def fit_under_callbacks(estimator: Any, X: Any, y: Any, sample_weight: Any, ranks: Ranks) -> None:
+    """`fit_flywheel` with scikit-learn's callbacks, which hear of its end however it ends."""
+    y = labels_of_dataset(X) if y is None and is_dataset(X) else y
+    job = FitJob.of(estimator, labelled_rows(estimator, X, y, sample_weight), ranks)
+    chosen = plan_folds(job)
+    plan = ranks.of_first(lambda: chosen)  # near a bound, rounding may differ between machines
+    task = FitTask(estimator, cycles_at_most(job, plan), X, y, sample_weight)
+    given_up = fit_by_plan(job, plan, task)
+    if given_up and plan.n_folds_instead:
+        fit_by_plan(*begin_again(job, plan, plan.n_folds_instead, given_up), task)
+    if estimator.guard and ranks.rank == 0:
+        warn_of_fitted(job)
+    task.end()
 
 
 @contextmanager

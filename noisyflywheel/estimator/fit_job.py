@@ -11,6 +11,7 @@ from noisyflywheel.estimator.random_states import draw_seeds
 from noisyflywheel.estimator.sample_weight import WeightedRows, weighted_rows
 from noisyflywheel.estimator.warm_start import earlier_fit
 from noisyflywheel.nets.parallel.ranks import Ranks
+from noisyflywheel.persistence.fitted import parameters_of
 
 
 class FitJob(NamedTuple):
@@ -21,7 +22,7 @@ class FitJob(NamedTuple):
     data: LabelledRows
     """What the caller gave, in the caller's order."""
     params: dict[str, Any]
-    """``get_params(deep=False)``, checked."""
+    """`parameters_of` the estimator, checked."""
     seeds: list[int]
     """Of g, of f, and of the loop."""
     trained: WeightedRows
@@ -42,7 +43,7 @@ class FitJob(NamedTuple):
         trained = weighted_rows(data.rows, data.codes, data.weights)
         n = len(trained.codes) if trained.weights is None else int((trained.weights > 0).sum())
         sample, earlier = sample_of(trained, first_row(data.rows)), earlier_fit(estimator, data)
-        params = estimator.get_params(deep=False)
+        params = parameters_of(estimator)
         return cls(estimator, data, params, seeds, trained, n, sample, earlier, ranks)
 
     @property

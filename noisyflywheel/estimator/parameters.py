@@ -113,7 +113,7 @@ def check_parameters(params: dict[str, Any]) -> None:
     Parameters
     ----------
     params : dict
-        ``estimator.get_params(deep=False)``.
+        Every parameter of `FlywheelClassifier` by name.
 
     Raises
     ------

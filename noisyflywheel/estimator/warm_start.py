@@ -7,6 +7,7 @@ from typing import Any
 from noisyflywheel.estimator.labelled_rows import LabelledRows
 from noisyflywheel.loop.run import FlywheelRun
 from noisyflywheel.persistence import parameter_fingerprint
+from noisyflywheel.persistence.fitted import parameters_of
 
 
 def kept_fit(run: FlywheelRun, data: LabelledRows, params: dict[str, Any], n_folds: int) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def earlier_fit(estimator: Any, data: LabelledRows) -> dict[str, Any] | None:
             "warm_start=True needs the rows, features, classes, labels and weights of the last fit; "
             "clone the estimator or set warm_start=False to fit on others."
         )
-    now = optimizers(estimator.get_params(deep=False))
+    now = optimizers(parameters_of(estimator))
     before = kept.get("optimizers", now)  # files of earlier versions have none
     changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
     if changed:

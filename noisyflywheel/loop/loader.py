@@ -76,7 +76,9 @@ class ViewLoader:
         groups = [slice(start, start + per_call) for start in range(0, len(parts), per_call)]
         for group, raw in zip(groups, self.source.stream(torch.cat(read[group]) for group in groups), strict=True):
             sizes = [len(index) for index in read[group]]
-            yield from zip(parts[group], *(view(raw).split(sizes) for view in views), strict=True)
+            seen = [raw, *(raw.clone() for _ in views[1:])]  # a user's view may change what it is given
+            made = [view(x).split(sizes) for view, x in zip(views, seen, strict=True)]
+            yield from zip(parts[group], *made, strict=True)
 
     @property
     def shares_reading(self) -> bool:

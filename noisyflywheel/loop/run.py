@@ -157,7 +157,7 @@ class FlywheelRun:
 
     def _measured(self, row: dict[str, float]) -> dict[str, float]:
         """What the caller's ``on_cycle`` returns for a cycle, an empty dict for None."""
-        measured = (self.on_cycle and self.on_cycle(self.flywheel, row)) or {}
+        measured = {} if self.on_cycle is None else self.on_cycle(self.flywheel, row) or {}
         if not isinstance(measured, dict):
             raise TypeError(f"on_cycle must return a dict or None, got {measured!r}.")
         return measured

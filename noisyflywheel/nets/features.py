@@ -50,8 +50,9 @@ class Features:
             return self.module.forward_features(x).flatten(1).float()  # type: ignore[operator]
         seen: list[Tensor] = []
 
-        def keep(_: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-            seen.append(args[0] if self.reads_input else output)
+        def keep(_: nn.Module, args: tuple[Tensor, ...], output: Tensor | tuple[Tensor, ...]) -> None:
+            outputs = output if isinstance(output, tuple) else (output,)  # as recurrent layers return more
+            seen.append(args[0] if self.reads_input else outputs[0])
 
         if self.layer is None:
             raise RuntimeError("the module has no layer to read features from")

@@ -22,6 +22,7 @@ from noisyflywheel.persistence.fitted import (
     make,
     of_this_version,
     on_cpu,
+    parameters_of,
     restore_fitted,
 )
 from noisyflywheel.persistence.store import load_checkpoint, pack, save_checkpoint, unpack
@@ -103,7 +104,7 @@ class Persistent:
 
     def __getstate__(self) -> dict[str, Any]:
         """For skops: parameters, and what was fitted as the bytes of a file of ours."""
-        params = self.get_params(deep=False)  # type: ignore[attr-defined]
+        params = parameters_of(self)
         nets = {name: params[name] for name in NETS if params[name] is not None}
         nets = {name: {"class": type(net), "params": net.get_params(deep=False)} for name, net in nets.items()}
         fitted = np.frombuffer(b"".join(pack(fitted_state(self))), np.uint8) if hasattr(self, "views_") else None
@@ -127,7 +128,7 @@ class Persistent:
 
 def _plain_params(estimator: Any) -> dict[str, Any]:
     """Parameters as plain values; nets and foreign views are only named."""
-    params = estimator.get_params(deep=False)
+    params = parameters_of(estimator)
     seed, folder = params["random_state"], params["checkpoint_dir"]
     params |= {name: describe(params[name]) for name in (*NETS, "views")}
     return params | {

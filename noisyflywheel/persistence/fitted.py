@@ -31,10 +31,18 @@ WIDTHS = ("n_features", "n_classes", "in_channels", "n_encoded")
 """Parameters of a module that a fit fills in."""
 
 
+def parameters_of(estimator: Any) -> dict[str, Any]:
+    """Parameters sorted by name, also those of `FlywheelClassifier` that a subclass sets and does not take itself."""
+    made_by = [vars(cls)["__init__"] for cls in type(estimator).__mro__ if "__init__" in vars(cls)]
+    names = {name for init in made_by for name in inspect.signature(init).parameters}
+    found = {name: vars(estimator)[name] for name in names & vars(estimator).keys()} | estimator.get_params(deep=False)
+    return dict(sorted(found.items()))
+
+
 def fitted_state(estimator: Any) -> dict[str, Any]:
     """Fitted attributes, weights and views of an estimator, for `noisyflywheel.persistence.values.encode`."""
     nets = [f"{name}_" for name in NETS if hasattr(estimator, f"{name}_")]
-    names = vars(estimator).keys() - estimator.get_params(deep=False) - {"views_", *nets}
+    names = vars(estimator).keys() - parameters_of(estimator).keys() - {"views_", *nets}
     kept = sorted(name for name in names if name in PRIVATE or not name.startswith("_"))
     return {
         "attributes": {name: vars(estimator)[name] for name in kept},

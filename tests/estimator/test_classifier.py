@@ -1,5 +1,7 @@
 """What callers see: inputs of every kind, rows and labels kept, determinism, random states."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -161,6 +163,22 @@ def test_warm_start_goes_on(iris):
     assert clf.n_iter_ == 4 and list(clf.history_["cycle"]) == [1, 2, 3, 4]
     with pytest.raises(ValueError, match="warm_start"):
         clf.fit(X[:-1], y[:-1])
+
+
+class FewParameters(FlywheelClassifier):
+    """A subclass that sets most parameters itself."""
+
+    def __init__(self, n_cycles=2):
+        super().__init__(n_warmup_epochs=2, n_cycles=n_cycles, warm_start=True, random_state=0)
+
+
+def test_a_subclass_may_take_few_of_the_parameters(iris, tmp_path):
+    X, y, _ = iris
+    clf = clone(FewParameters(n_cycles=1)).fit(X, y).fit(X, y)
+    assert list(clf.get_params()) == ["n_cycles"] and clf.n_iter_ == 2 and clf.n_warmup_epochs_ == 2
+    clf.save(tmp_path)
+    for copied in (pickle.loads(pickle.dumps(clf)), FlywheelClassifier.load(tmp_path)):
+        assert_array_equal(copied.predict_proba(X), clf.predict_proba(X))
 
 
 def test_on_cycle_joins_history(iris):

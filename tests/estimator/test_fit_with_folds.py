@@ -95,6 +95,13 @@ def test_saved_and_loaded(fitted, tmp_path):
     np.testing.assert_array_equal(loaded.predict_proba(X), clf.predict_proba(X))
 
 
+def test_folds_may_be_numbers_of_numpy_as_searches_draw_them(quick_folds):
+    X, _, given = blobs(60)
+    fits = [FlywheelClassifier(n_folds=n, n_warmup_epochs=1, n_cycles=1, random_state=0) for n in (2, np.int64(2))]
+    proba = [clf.fit(X, given).predict_proba(X) for clf in fits]
+    assert np.array_equal(*proba)
+
+
 def test_a_warm_start_keeps_its_folds():
     X, _, given = blobs(120)
     clf = FlywheelClassifier(n_warmup_epochs=2, n_cycles=2, warm_start=True).fit(X, given)  # fresh entropy in each fit

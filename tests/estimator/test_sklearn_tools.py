@@ -91,3 +91,51 @@ def test_scikit_learn_callbacks_see_every_cycle(iris, capsys):
     search.set_callbacks(ProgressBar()).fit(X, y)
     assert np.isfinite(search.best_score_)
     assert "FlywheelClassifier" in capsys.readouterr().out
+
+
+class Ends:
+    """A callback of scikit-learn that counts how often it was told to begin and to end."""
+
+    began = ended = 0
+
+    def setup(self, estimator, context):
+        self.began += 1
+
+    def teardown(self, estimator, context):
+        self.ended += 1
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context):
+        pass
+
+
+def fail(flywheel, row):
+    raise ZeroDivisionError
+
+
+@pytest.mark.skipif(not HAS_CALLBACKS, reason="scikit-learn has callbacks from 1.9 on")
+@pytest.mark.parametrize("fitted_before", [False, True])
+def test_scikit_learn_callbacks_hear_of_the_end_of_a_fit_that_fails(iris, fitted_before):
+    X, y, _ = iris
+    callback = Ends()
+    clf = quick().set_callbacks(callback)
+    clf = clf.fit(X, y) if fitted_before else clf
+    before = dict(vars(clf.set_params(on_cycle=fail)))
+    with pytest.raises(ZeroDivisionError):
+        clf.fit(X, y)
+    assert callback.began == callback.ended == 1 + fitted_before
+    assert vars(clf).keys() == before.keys()
+
+
+@pytest.mark.skipif(not HAS_CALLBACKS, reason="scikit-learn has callbacks from 1.9 on")
+@pytest.mark.parametrize("weights", [None, "some"])
+def test_scikit_learn_callbacks_score_the_fitted_classifier(iris, weights):
+    from sklearn.callback import ScoringMonitor
+
+    X, y, _ = iris
+    weights = None if weights is None else np.linspace(0.5, 2, len(y))
+    monitor = ScoringMonitor(scoring="accuracy")
+    clf = quick().set_callbacks(monitor).fit(X, y, sample_weight=weights)
+    assert [row["accuracy"] for row in monitor.get_logs().data] == [clf.score(X, y, sample_weight=weights)]

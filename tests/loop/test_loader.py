@@ -21,6 +21,13 @@ def test_batches_hold_every_row_once_with_its_views():
     assert sorted(torch.cat([index for index, *_ in parts]).tolist()) == list(range(1, N))
 
 
+def test_a_view_may_change_the_rows_that_it_is_given():
+    made = loader()
+    ((index, *views),) = made.batches(ROWS, N, made.plain, lambda x: x.add_(1), lambda x: x.add_(2))
+    for shift, view in enumerate(views):
+        assert_close(view, (index + shift).float()[:, None])
+
+
 def orders(made, n=2):
     return [torch.cat([index for index, _ in made.batches(ROWS, 4, made.plain)]).tolist() for _ in range(n)]
 

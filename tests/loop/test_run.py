@@ -113,6 +113,19 @@ def test_on_cycle_sees_each_row_and_joins_the_history():
     assert made.history[0]["twice"] == 2 and made.history[0]["gamma"] == 0.5 and "twice" not in made.history[1]
 
 
+class Recorder(list):
+    """An `on_cycle` that is empty, and so false, until it was called."""
+
+    def __call__(self, flywheel, row):
+        self.append(row["cycle"])
+
+
+def test_on_cycle_may_be_an_empty_list_that_keeps_what_it_sees():
+    recorder = Recorder()
+    started(on_cycle=recorder, n_cycles=2).run_cycles(Task())
+    assert recorder == [1, 2]
+
+
 def test_the_guard_goes_by_the_run_and_not_by_what_on_cycle_returns(ten_rows_are_enough):
     made = started(on_cycle=lambda wheel, row: {"gamma": 0.0}, n_cycles=3, cr_ramp=0)
     made.guard.references = [torch.full((K,), 1 / K).double()] * 2

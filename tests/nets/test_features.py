@@ -39,6 +39,12 @@ def test_a_named_layer_gives_its_output():
     torch.testing.assert_close(Features(module, "first")(X), module.first(X))
 
 
+def test_of_a_layer_that_returns_a_tuple_the_first_part_counts():
+    module = nn.Sequential(nn.LSTM(4, 2))
+    x = torch.randn(5, 4)
+    assert torch.equal(Features(module, "0")(x), module(x)[0])
+
+
 def test_features_carry_gradients_and_leave_no_hook():
     module = Tail()
     Features(module)(X).sum().backward()
