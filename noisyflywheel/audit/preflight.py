@@ -18,6 +18,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from noisyflywheel.audit.identity import check_frame, label_text, row_hashes
 from noisyflywheel.data.encoder.columns import ID_NAME, Column, is_missing, read_dates, read_numbers
+from noisyflywheel.data.encoder.encode import check_columns
 
 RARE = 10
 GIVES_AWAY = 0.995
@@ -66,8 +67,16 @@ def preflight(
     findings : list of Finding
         Missing labels, rare classes, class names that look alike, equal rows with different labels, columns that
         give the label away, columns that look like groups.
+
+    Raises
+    ------
+    TypeError
+        If the table is no pandas DataFrame.
+    ValueError
+        For names that are no columns, or two.
     """
     check_frame(table)
+    check_columns(table, [label, *([groups] if groups is not None else [])])
     table, label = table.set_axis([str(name) for name in table.columns], axis=1), str(label)
     plan, groups = [replace(c, name=str(c.name)) for c in plan], None if groups is None else str(groups)
     has = ~is_missing(table[label]).to_numpy() if judged is None else np.asarray(judged)

@@ -148,6 +148,28 @@ def test_an_audit_keeps_its_model_when_the_classifier_is_used_again(table):
     assert first.classes_.tolist() == classes and not hasattr(classifier, "classes_")
 
 
+def test_rows_without_a_group(table):
+    table.loc[[101, 120], "patient"] = None
+    audit = audit_table(table, "kind", groups="patient", estimator=LogisticRegression())
+    assert len(audit.issues) == 90
+
+
+@pytest.mark.parametrize("cell", [["a"], {"a": 1}, np.array(["a", "b"])])
+def test_labels_that_are_no_single_values_are_refused(table, cell):
+    lists = pd.Series([cell] * 90, index=table.index, dtype=object)
+    with pytest.raises(ValueError, match="'kind' holds lists or objects, not classes"):
+        audit_table(table.assign(kind=lists), "kind")
+
+
+def test_two_columns_of_the_labels_are_refused(table):
+    twice = table.set_axis(["size", "kind", "patient", "kind"], axis=1)
+    for call in (audit_table, preflight):
+        with pytest.raises(ValueError, match="two columns are called 'kind'"):
+            call(twice, "kind")
+        with pytest.raises(ValueError, match="no column 'q'; the columns are size, color"):
+            call(table, "q")
+
+
 def test_what_is_refused(table):
     with pytest.raises(TypeError, match="LogisticRegression does not judge the labels that it learns: give cv"):
         audit_table(table, "kind", estimator=LogisticRegression())
