@@ -214,6 +214,27 @@ def test_rows_that_do_not_match(audit, tmp_path):
         write_report(tmp_path / "r.html", audit, texts=["a", "b"])
 
 
+def test_issues_in_another_order_than_the_rows_are_refused(audit, tmp_path):
+    X, issues = pd.DataFrame({"x": np.arange(60)}), audit.issues.assign(row=np.arange(60) + 1).reset_index(drop=True)
+    worst = issues.sort_values("label_quality")
+    for mixed in (worst, worst.reset_index(drop=True)):  # the second as read_issues gives issues.csv
+        for more in ({"X": X}, {"X": X.to_numpy()}, {"texts": list(range(60))}):
+            with pytest.raises(ValueError, match=r"sort both by row, as issues.sort_values\('row'\) does"):
+                write_report(tmp_path / "r.html", mixed, **more)
+        write_report(tmp_path / "r.html", mixed)
+    write_report(tmp_path / "r.html", worst, X.loc[worst.index])
+    data = re.search('id="data">(.*?)</script>', (tmp_path / "r.html").read_text(encoding="utf-8"))[1]
+    assert all(line["values"] == [["x", str(line["row"] - 1)]] for line in json.loads(data)["rows"])
+    assert write_report(tmp_path / "s.html", worst.reset_index(drop=True).sort_values("row"), X)
+    with pytest.raises(ValueError, match=r"another order, .*: pass issues.loc\[X.index\]"):
+        write_report(tmp_path / "r.html", worst.drop(columns="row"), X)
+    write_report(tmp_path / "r.html", worst.drop(columns="row"), X.loc[worst.index])
+    for plain in (audit, audit.issues.reset_index(drop=True)):  # an index that says nothing
+        write_report(tmp_path / "r.html", plain, X[::-1])
+    levels = X.set_axis(pd.MultiIndex.from_arrays([[1] * 60, range(60)]))
+    write_report(tmp_path / "r.html", audit.issues, levels)
+
+
 @pytest.mark.parametrize(
     ("rate", "expected"),
     [(0, "0 %"), (0.004, "0.4 %"), (0.25, "25 %"), (1, "100 %"), (0.9999, "99.9 %"), (np.nan, "–")],
