@@ -13,6 +13,7 @@ from noisyflywheel.audit.cross_val import CrossValAudit
 from noisyflywheel.audit.estimates import estimate_wrong_labels, expected_gain, rows_to_reach
 from noisyflywheel.audit.preflight import Finding
 from noisyflywheel.audit.report import percent, write_report
+from noisyflywheel.audit.report_numbers import report_numbers
 from noisyflywheel.audit.report_rows import named_file
 from noisyflywheel.audit.table import TableAudit
 from noisyflywheel.estimator.issues import label_issues_frame
@@ -176,6 +177,15 @@ def test_a_table_of_issues_alone(audit, tmp_path):
     text = write_report(tmp_path / "r.html", audit.issues, settings={"folds": 5}).read_text()
     assert "<dt>folds</dt><dd>5</dd>" in text
     assert "row0" in text or "row1" in text
+
+
+def test_a_class_that_no_row_seems_to_be_lost_none():
+    given, better = np.array(list("aabbbc")), np.array(list("aabbba"))
+    issues = label_issues_frame(given, list("abc"), np.ones(6), np.ones(6), *2 * [np.eye(3)[[0, 0, 1, 1, 1, 0]]])
+    assert (issues["refurbished_label"] == better).all()
+    numbers = report_numbers(issues, issues)
+    lost = {line["class_label"]: line["inverse_noise_rate"] for line in numbers["summary"]}
+    assert lost == {"a": pytest.approx(1 / 3), "b": 0, "c": 0}
 
 
 def test_rows_may_have_names_of_several_levels(audit, tmp_path):
