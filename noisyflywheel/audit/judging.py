@@ -53,8 +53,8 @@ def judge_rows(
                     judged = last_step(classifier.fit(X, labels))
                 if cv is not None:
                     quiet = clone(classifier)
-                    if "verbose" in quiet.get_params(deep=False):
-                        quiet.set_params(verbose=0)
+                    if "verbose" in last_step(quiet).get_params(deep=False):  # of a pipeline it has to be a bool
+                        last_step(quiet).set_params(verbose=0)
                     judged = cross_val_audit(
                         quiet, X, labels, cv=cv, groups=groups, random_state=random_state, fold_dir=checkpoint
                     )

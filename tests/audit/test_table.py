@@ -148,6 +148,22 @@ def test_an_audit_keeps_its_model_when_the_classifier_is_used_again(table):
     assert first.classes_.tolist() == classes and not hasattr(classifier, "classes_")
 
 
+def test_a_pipeline_judged_by_cross_validation(table):
+    rows = table[["size", "kind"]]
+    plain = audit_table(rows, "kind", estimator=LogisticRegression(), cv=3)
+    piped = audit_table(rows, "kind", estimator=make_pipeline(LogisticRegression()), cv=3)
+    pd.testing.assert_frame_equal(piped.issues, plain.issues)
+
+
+def test_the_folds_of_a_pipeline_are_quiet(table, capsys):
+    flywheel = FlywheelClassifier(n_warmup_epochs=1, n_cycles=1, n_folds=1, random_state=0, verbose=1)
+    audit_table(table, "kind", estimator=flywheel, cv=2)
+    alone = capsys.readouterr()
+    audit_table(table, "kind", estimator=make_pipeline(StandardScaler(), flywheel), cv=2)
+    piped = capsys.readouterr()
+    assert len(piped.err.splitlines()) + len(piped.out.splitlines()) == len((alone.err + alone.out).splitlines())
+
+
 def test_rows_without_a_group(table):
     table.loc[[101, 120], "patient"] = None
     audit = audit_table(table, "kind", groups="patient", estimator=LogisticRegression())
