@@ -164,6 +164,17 @@ def test_the_folds_of_a_pipeline_are_quiet(table, capsys):
     assert len(piped.err.splitlines()) + len(piped.out.splitlines()) == len((alone.err + alone.out).splitlines())
 
 
+def test_the_fit_of_a_pipeline_leaves_a_checkpoint(table, tmp_path):
+    flywheel = FlywheelClassifier(n_warmup_epochs=1, n_cycles=2, n_folds=1, random_state=0)
+    plain = audit_table(table, "kind", estimator=make_pipeline(StandardScaler(), flywheel))
+    assert audit_table(table, "kind", estimator=make_pipeline(StandardScaler(), flywheel), checkpoint=tmp_path)
+    (kept,) = tmp_path.iterdir()
+    again = audit_table(table, "kind", estimator=make_pipeline(StandardScaler(), flywheel), checkpoint=tmp_path)
+    assert list(tmp_path.iterdir()) == [kept]
+    pd.testing.assert_frame_equal(again.issues, plain.issues)
+    assert again.model[-1][-1].checkpoint_dir is None
+
+
 def test_rows_without_a_group(table):
     table.loc[[101, 120], "patient"] = None
     audit = audit_table(table, "kind", groups="patient", estimator=LogisticRegression())
