@@ -162,7 +162,7 @@ def audit_table(
     Raises
     ------
     TypeError
-        If the table is no pandas DataFrame, or the estimator needs `cv`.
+        If the table is no pandas DataFrame, `missing` holds other than texts, or the estimator needs `cv`.
     ValueError
         For names that are no columns, groups that are the labels, labels that are no classes, or no column to learn
         from.

@@ -208,6 +208,8 @@ def test_what_is_refused(table):
         audit_table(table, "kind", groups="q")
     with pytest.raises(ValueError, match="holds no labels"):
         audit_table(table.assign(kind=""), "kind")
+    with pytest.raises(TypeError, match="missing must hold texts, got -1: put NaN in place of numbers"):
+        audit_table(table, "kind", missing=["?", -1])
     for call in (audit_table, preflight):
         with pytest.raises(TypeError, match="must be a pandas DataFrame, got numpy.recarray"):
             call(table.to_records(), "kind")
