@@ -47,9 +47,10 @@ def shorten(text: Any, most: int = MAX_TEXT) -> str:
 
 def plain_value(value: Any) -> str:
     """A cell for people: four significant digits, empty for missing."""
-    if value is None or value is pd.NaT or (isinstance(value, float | np.floating) and np.isnan(value)):
+    number = isinstance(value, float | np.floating)
+    if value is None or value is pd.NaT or value is pd.NA or (number and np.isnan(value)):
         return "–"
-    return f"{value:.4g}" if isinstance(value, float | np.floating) else shorten(value, 60)
+    return f"{value:.4g}" if number else shorten(value, 60)
 
 
 def show_rows(

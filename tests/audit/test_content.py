@@ -28,7 +28,7 @@ def test_contents():
     assert show_rows(np.zeros((2, 16)), [1], image_shape=(4, 4))[1].image.startswith("data:image/png")
     assert show_rows(None, [0], texts=["a\n b" + "x" * 400])[0].text == "a b" + "x" * 276 + "…"
     assert plain_value(float("nan")) == plain_value(np.float32("nan")) == "–"
-    assert plain_value(None) == "–"
+    assert plain_value(None) == plain_value(pd.NA) == "–"
 
 
 def test_fingerprint_sees_values_types_and_order():

@@ -240,7 +240,8 @@ def test_columns_of_lists_and_arrays(table, tmp_path):
 def test_types_of_pyarrow(table):
     pytest.importorskip("pyarrow")
     day = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(90) * 7 % 91, unit="D")
-    wide = table.assign(day=day, paid=np.arange(90) % 3 == 0, kind=table.kind == "1")
+    took = pd.Series(pd.to_timedelta(np.arange(90) * 7 % 89, unit="min"), index=table.index)
+    wide = table.assign(day=day, paid=np.arange(90) % 3 == 0, kind=table.kind == "1", took=took)
     wide.loc[[100, 101], "color"] = ["", "?"]
     arrow = wide.convert_dtypes(dtype_backend="pyarrow")
     gone = with_missing(arrow, ["?"]).isna().sum()
@@ -249,6 +250,18 @@ def test_types_of_pyarrow(table):
     pd.testing.assert_frame_equal(audits[0].columns, audits[1].columns)
     assert audits[1].columns.set_index("column").taken_as[["day", "paid"]].tolist() == ["date", "number"]
     assert (audits[0].issues.is_label_issue == audits[1].issues.is_label_issue).all()
+    assert audits[1].columns.set_index("column").taken_as["took"] == "number"
+
+
+def test_lists_of_pyarrow_are_left_out(table, tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    cells = {"tags": [["a"], ["b", "c"], None] * 30, "place": [{"x": i} for i in range(90)]}
+    held = {name: pd.arrays.ArrowExtensionArray(pa.array(values)) for name, values in cells.items()}
+    audit = audit_table(table.assign(**held), "kind", estimator=LogisticRegression(), cv=3)
+    columns = audit.columns.set_index("column").loc[["tags", "place"]]
+    assert columns.taken_as.tolist() == ["left out"] * 2
+    assert columns.remark.tolist() == ["holds lists or objects"] * 2
+    write_report(tmp_path / "r.html", audit, table.assign(**held))
 
 
 @pytest.mark.parametrize("dtype", ["bool[pyarrow]", "Int64"])
