@@ -79,7 +79,8 @@ def show_rows(
     chosen = [int(row) for row in rows]
     if texts is not None:
         column = pd.Series(np.asarray(texts, dtype=object))
-        return {row: Content(text=shorten(column.iloc[row])) for row in chosen}
+        gone = column.isna()
+        return {row: Content(text="" if gone.iloc[row] else shorten(column.iloc[row])) for row in chosen}
     if X is None or not chosen:
         return {row: Content() for row in chosen}
     X, places = _taken(X, chosen)

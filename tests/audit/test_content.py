@@ -77,3 +77,8 @@ def test_a_dataset_is_not_read_where_nothing_of_it_is_shown(issues, tmp_path):
     write_report(tmp_path / "r.html", issues, texts, texts=["a"] * 4)
     with pytest.raises(TypeError, match="no array or tensor of numbers but str"):
         write_report(tmp_path / "r.html", issues, texts)
+
+
+def test_a_missing_text_is_empty():
+    for texts in (pd.Series(["a", None, "nan"]), np.array(["a", np.nan, "nan"], dtype=object), ["a", None, "nan"]):
+        assert [content.text for content in show_rows(None, [0, 1, 2], texts=texts).values()] == ["a", "", "nan"]
