@@ -121,7 +121,8 @@ def match_rows(issues: pd.DataFrame, data: Any, labels: Any, label: Any = None) 
     issues : DataFrame of m rows
     data : DataFrame of n rows or another array-like
     labels : array-like of shape (n,), optional
-        Given labels of the data, compared with those of `issues` where there are any.
+        Given labels of the data, compared with those of `issues` where there are any. A column of `data` that is called
+        as they are holds them too.
     label : column name, optional
         Column of `data` that holds the labels, where there are no `labels` beside it; needed to compare fingerprints.
 
@@ -142,6 +143,8 @@ def match_rows(issues: pd.DataFrame, data: Any, labels: Any, label: Any = None) 
                 raise ValueError(
                     "label= is needed, the name of the label column, to compare the rows with those of issues"
                 )
+            if label is None and getattr(labels, "name", None) in data.columns:
+                label = labels.name
             _check_fingerprints(issues, data, label, positions)
     else:
         index = next((part.index for part in (labels, data) if isinstance(part, pd.DataFrame | pd.Series)), None)
