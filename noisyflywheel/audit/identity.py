@@ -89,8 +89,8 @@ def row_hashes(table: pd.DataFrame | pd.Series) -> NDArray[np.integer[Any]]:
     """Hashes of the rows of a table, of shape (n,); where cells such as lists have none, of the cells as text."""
     try:
         return pd.util.hash_pandas_object(table, index=False).to_numpy()
-    except TypeError:
-        return pd.util.hash_pandas_object(table.map(str), index=False).to_numpy()
+    except (TypeError, NotImplementedError):  # the second of Arrow
+        return pd.util.hash_pandas_object(table.astype(object).map(str), index=False).to_numpy()
 
 
 def _plain_column(column: pd.Series) -> NDArray[Any]:

@@ -19,6 +19,7 @@ NUMBERS = (int, float, np.number, Decimal)
 TRUTH = {"true": 1.0, "false": 0.0}
 MOSTLY = 0.95
 MAX_CATEGORIES = 50
+OBJECTS = "holds lists or objects"
 SAMPLE = 5000
 ROW_NAMES = ("row names", "(row names)", "index", "unnamed: 0", "row", "rowid")
 ID_NAME = re.compile(r"(^|[\W_])(id|key|uuid|guid)$|[a-z]I[dD]$")
@@ -83,7 +84,7 @@ def plan_column(column: pd.Series, name: Hashable, wanted: bool = False, text: b
     try:
         n_values = seen.nunique()
     except (TypeError, NotImplementedError):  # the second of Arrow
-        return Column(name, "left out", share, reason="holds lists or objects")
+        return Column(name, "left out", share, reason=OBJECTS)
     if n_values == 1 and not gone.any():
         return Column(name, "left out", share, reason="one value only")
     kind, form = kind_of_values(seen)
