@@ -90,15 +90,16 @@ class ExcelFile:
             raise needs("openpyxl", "excel", "a .xlsx file") from error
         self.data, self._load = data, load_workbook
         self.sheet = load_workbook(io.BytesIO(data), data_only=True).worksheets[0]
-        rows = list(self.sheet.values)
+        rows = list(self.sheet.iter_rows())
         if not rows:
             raise ValueError("the first sheet is empty")
-        self.names = unique_names(f"(column {i + 1})" if name is None else str(name) for i, name in enumerate(rows[0]))
-        filled = [i for i, cells in enumerate(rows[1:], 2) if any(cell is not None for cell in cells)]
-        self.lines, self.cells = filled, [rows[i - 1] for i in filled]
+        header = [cell.value for cell in rows[0]]
+        self.names = unique_names(f"(column {i + 1})" if name is None else str(name) for i, name in enumerate(header))
+        filled = [i for i, cells in enumerate(rows[1:], 2) if any(cell.value is not None for cell in cells)]
+        self.lines, self.cells = filled, [[_known(cell) for cell in rows[i - 1]] for i in filled]
 
     def frame(self) -> pd.DataFrame:
-        """Values of the cells, of formulas what was last computed; empty rows are left out."""
+        """Values of the cells, of formulas what was last computed, None for an error; empty rows are left out."""
         columns = zip(*self.cells, strict=True) if self.cells else [()] * len(self.names)
         data = {name: pd.Series(cells, dtype=object) for name, cells in zip(self.names, columns, strict=True)}
         return pd.DataFrame(data)
@@ -149,6 +150,11 @@ class ExcelFile:
                 continue
             _write(cell, known.value)
         return bare
+
+
+def _known(cell: Any) -> Any:
+    """Value of a cell; an error such as ``#DIV/0!`` is missing, as in pandas."""
+    return None if cell.data_type == "e" else cell.value
 
 
 def _write(cell: Any, value: Any) -> None:

@@ -47,9 +47,10 @@ def shorten(text: Any, most: int = MAX_TEXT) -> str:
 
 def plain_value(value: Any) -> str:
     """A cell for people: four significant digits, empty for missing."""
-    if value is None or value is pd.NaT or (isinstance(value, float | np.floating) and np.isnan(value)):
+    number = isinstance(value, float | np.floating)
+    if value is None or value is pd.NaT or value is pd.NA or (number and np.isnan(value)):
         return "–"
-    return f"{value:.4g}" if isinstance(value, float | np.floating) else shorten(value, 60)
+    return f"{value:.4g}" if number else shorten(value, 60)
 
 
 def show_rows(
@@ -78,7 +79,8 @@ def show_rows(
     chosen = [int(row) for row in rows]
     if texts is not None:
         column = pd.Series(np.asarray(texts, dtype=object))
-        return {row: Content(text=shorten(column.iloc[row])) for row in chosen}
+        gone = column.isna()
+        return {row: Content(text="" if gone.iloc[row] else shorten(column.iloc[row])) for row in chosen}
     if X is None or not chosen:
         return {row: Content() for row in chosen}
     X, places = _taken(X, chosen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -16,11 +17,14 @@ from noisyflywheel.audit.matching import match_rows, with_labels_of
 from noisyflywheel.audit.truth import TRUTH
 from noisyflywheel.estimator.labels import check_same_index
 
+WHOLE, WHOLE_FLOAT = re.compile(r"[+-]?\d+"), re.compile(r"[+-]?\d+\.0")
 Policy = Literal["keep", "drop", "refurbish", "flag"]
 
 
 def typed_labels(values: list[Any], like: Any) -> list[Any]:
     """Labels as the data writes them: text read from a file becomes the class of the same text.
+
+    Where all classes are whole numbers, so is ``2.0``: pandas writes them like this beside missing cells.
 
     Raises
     ------
@@ -28,6 +32,8 @@ def typed_labels(values: list[Any], like: Any) -> list[Any]:
         If a label that the data does not have cannot be of the type of the others.
     """
     known = {label_text(value): value for value in pd.unique(pd.Series(like).dropna())}
+    if all(map(WHOLE.fullmatch, known)):
+        values = [value[:-2] if isinstance(value, str) and WHOLE_FLOAT.fullmatch(value) else value for value in values]
     return [known[label_text(v)] if label_text(v) in known else _new_label(v, known.values()) for v in values]
 
 

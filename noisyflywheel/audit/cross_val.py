@@ -104,6 +104,12 @@ def index_of(*tables: Any) -> pd.Index | None:
     return next((t.index for t in tables if isinstance(t, pd.DataFrame | pd.Series)), None)
 
 
+def _sortable(groups: NDArray[Any]) -> NDArray[Any]:
+    """Groups (n,) that splitters can sort: codes where they are of several types, as missing ones are."""
+    several = groups.dtype == object and len({type(group) for group in groups}) > 1
+    return pd.factorize(groups)[0] if several else groups
+
+
 def _log_odds(p: Array) -> Array:
     """log(p / (1 - p)), finite."""
     return np.log(p + TINY) - np.log(1 - p + TINY)
@@ -167,8 +173,8 @@ def cross_val_audit(
     cv : int, splitter or iterable, default 5
         An int shuffles and stratifies, None is 5; a splitter must hold out every row once.
     groups : array-like of shape (n,), optional
-        Rows of equal value, such as those of one patient, are held out together. An int `cv` then means
-        `StratifiedGroupKFold`; of splitters, those that look at groups do.
+        Rows of equal value, such as those of one patient, are held out together, and so are those without a value.
+        An int `cv` then means `StratifiedGroupKFold`; of splitters, those that look at groups do.
     n_jobs : int, optional
         Folds fitted at a time.
     random_state : int, optional
@@ -185,21 +191,22 @@ def cross_val_audit(
     Raises
     ------
     ValueError
-        If X and y, or groups, differ in length or index, y has fewer than two classes or a missing label, or a row is
-        not held out once.
+        If X and y, groups or weights differ in length or index, y has fewer than two classes or a missing label, or a
+        row is not held out once.
     """
     labels, classes, given = read_labels(X, y)
     (X,) = indexable(X)
-    together = None if groups is None else np.asarray(groups)
-    if together is not None and together.shape != labels.shape:
-        raise ValueError(f"groups has shape {together.shape}, y has {labels.shape}")
-    for name, paired in (("X", X), ("y", y)):
-        check_same_index(paired, groups, (name, "groups"))
+    together = None if groups is None else _sortable(np.asarray(groups))
+    weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    for name, given_one, values in (("groups", groups, together), ("sample_weight", sample_weight, weights)):
+        if values is not None and values.shape != labels.shape:
+            raise ValueError(f"{name} has shape {values.shape}, y has {labels.shape}")
+        check_same_index(X, given_one, ("X", name))
+        check_same_index(y, given_one, ("y", name))
     cv = 5 if cv is None else cv
     if isinstance(cv, Integral):
         folds = StratifiedKFold if together is None else StratifiedGroupKFold
         cv = folds(cv, shuffle=True, random_state=random_state)
-    weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
     kept_in = None if fold_dir is None else Path(fold_dir)
     proba, T = _out_of_fold(estimator, X, labels, classes, cv, together, n_jobs, weights, kept_in)
     return audit_of(proba, labels, classes, given, T, index_of(y, X))

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from noisyflywheel.audit.decisions import DECISION_COLUMNS
 from noisyflywheel.audit.identity import label_text
-from noisyflywheel.audit.matching import check_issue_columns
+from noisyflywheel.audit.matching import check_issue_columns, check_order
 from noisyflywheel.audit.truth import suspect_mask
 
 AGENT = "noisyflywheel"
@@ -103,7 +103,13 @@ def to_label_studio(
     -------
     tasks : list of dict
         For `json.dump` and Label Studio's import, the most doubtful first.
+
+    Raises
+    ------
+    ValueError
+        If the data has another number of rows than the issues, or another order.
     """
+    _check_rows(issues, data)
     tasks = []
     for place in _suspects(issues):
         line, about = issues.iloc[place], _about(issues, place)
@@ -158,7 +164,13 @@ def to_argilla(issues: pd.DataFrame, data: pd.DataFrame, question: str = "label"
     -------
     records : list of dict
         For `json.dump` and `dataset.records.from_json`, the most doubtful first.
+
+    Raises
+    ------
+    ValueError
+        If the data has another number of rows than the issues, or another order.
     """
+    _check_rows(issues, data)
     records = []
     for place in _suspects(issues):
         about, score = _about(issues, place), _cell(issues["refurbished_confidence"].iloc[place])
@@ -203,6 +215,13 @@ def from_argilla(records: Iterable[Mapping[str, Any]], question: str = "label") 
             by = ", ".join(str(answer.get("user_id", "")) for answer in answers)
             lines.append(_decision(record["metadata"], None if tie else counts[0][0], by, ""))
     return pd.DataFrame(lines, columns=list(DECISION_COLUMNS))
+
+
+def _check_rows(issues: pd.DataFrame, data: pd.DataFrame) -> None:
+    """Refuse data that is not of the rows of `issues`."""
+    if len(data) != len(issues):
+        raise ValueError(f"data has {len(data)} rows, issues {len(issues)}")
+    check_order(issues, data=data)
 
 
 def _suspects(issues: pd.DataFrame) -> Sequence[int]:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from noisyflywheel.data.encoder.names import EMPTY, OWN_COLUMNS
 
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+TIME = re.compile(r"(\d{4}-\d\d-\d\d)[t ](\d\d:\d\d)(:\d\d)?(\.\d+)?(z|[+-]\d\d:?\d\d)?")
+"""Date and time in the form of ISO 8601, in small letters."""
 
 
 def check_frame(table: Any) -> None:
@@ -38,6 +40,8 @@ def plain_cell(cell: Any) -> str:
     text = str(cell).strip().lower()
     if text in EMPTY:
         return ""
+    if ":" in text and (found := TIME.fullmatch(text)):
+        text = _plain_time(*found.groups(""))
     if text.endswith(" 00:00:00"):
         return text[:-9]
     if "," in text and DECIMAL_COMMA.fullmatch(text):
@@ -49,6 +53,12 @@ def plain_cell(cell: Any) -> str:
     if not math.isfinite(number):
         return ""
     return str(int(number)) if number.is_integer() and abs(number) < 1e15 else f"{number:.6g}"
+
+
+def _plain_time(day: str, minute: str, second: str, fraction: str, zone: str) -> str:
+    """A date and time as pandas writes it, whatever ISO 8601 allows."""
+    zone = "+00:00" if zone == "z" else f"{zone[:3]}:{zone[-2:]}" if zone else ""
+    return f"{day} {minute}{second or ':00'}{fraction.rstrip('0').rstrip('.')}{zone}"
 
 
 def row_fingerprints(table: pd.DataFrame, leave_out: Iterable[Hashable] = ()) -> NDArray[np.str_]:
@@ -79,8 +89,8 @@ def row_hashes(table: pd.DataFrame | pd.Series) -> NDArray[np.integer[Any]]:
     """Hashes of the rows of a table, of shape (n,); where cells such as lists have none, of the cells as text."""
     try:
         return pd.util.hash_pandas_object(table, index=False).to_numpy()
-    except TypeError:
-        return pd.util.hash_pandas_object(table.map(str), index=False).to_numpy()
+    except (TypeError, NotImplementedError):  # the second of Arrow
+        return pd.util.hash_pandas_object(table.astype(object).map(str), index=False).to_numpy()
 
 
 def _plain_column(column: pd.Series) -> NDArray[Any]:

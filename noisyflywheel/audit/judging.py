@@ -53,8 +53,8 @@ def judge_rows(
                     judged = last_step(classifier.fit(X, labels))
                 if cv is not None:
                     quiet = clone(classifier)
-                    if "verbose" in quiet.get_params(deep=False):
-                        quiet.set_params(verbose=0)
+                    if "verbose" in last_step(quiet).get_params(deep=False):  # of a pipeline it has to be a bool
+                        last_step(quiet).set_params(verbose=0)
                     judged = cross_val_audit(
                         quiet, X, labels, cv=cv, groups=groups, random_state=random_state, fold_dir=checkpoint
                     )
@@ -71,13 +71,14 @@ def n_folds(cv: Any) -> int:
 
 @contextlib.contextmanager
 def checkpoints_in(classifier: Any, folder: Path | None) -> Iterator[None]:
-    """Let a fit leave its checkpoints in a folder; afterwards the classifier is as before."""
-    if folder is None or "checkpoint_dir" not in classifier.get_params(deep=False):
+    """Let a fit, of a pipeline that of its last step, leave its checkpoints in a folder; then all is as before."""
+    last = last_step(classifier)
+    if folder is None or "checkpoint_dir" not in last.get_params(deep=False):
         yield
         return
-    before = classifier.checkpoint_dir
-    classifier.set_params(checkpoint_dir=folder)
+    before = last.checkpoint_dir
+    last.set_params(checkpoint_dir=folder)
     try:
         yield
     finally:
-        classifier.set_params(checkpoint_dir=before)
+        last.set_params(checkpoint_dir=before)

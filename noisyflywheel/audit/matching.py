@@ -14,6 +14,7 @@ from pandas.api.types import is_float_dtype
 from noisyflywheel.audit.files import unguard_cell
 from noisyflywheel.audit.identity import label_text, row_fingerprints
 from noisyflywheel.audit.truth import suspect_mask
+from noisyflywheel.estimator.labels import check_same_index
 
 LABEL_COLUMNS = ("given_label", "predicted_label", "refurbished_label", "new_label")
 NUMBER_COLUMNS = ("label_quality", "predicted_confidence", "refurbished_confidence")
@@ -120,7 +121,8 @@ def match_rows(issues: pd.DataFrame, data: Any, labels: Any, label: Any = None) 
     issues : DataFrame of m rows
     data : DataFrame of n rows or another array-like
     labels : array-like of shape (n,), optional
-        Given labels of the data, compared with those of `issues` where there are any.
+        Given labels of the data, compared with those of `issues` where there are any. A column of `data` that is called
+        as they are holds them too.
     label : column name, optional
         Column of `data` that holds the labels, where there are no `labels` beside it; needed to compare fingerprints.
 
@@ -141,6 +143,8 @@ def match_rows(issues: pd.DataFrame, data: Any, labels: Any, label: Any = None) 
                 raise ValueError(
                     "label= is needed, the name of the label column, to compare the rows with those of issues"
                 )
+            if label is None and getattr(labels, "name", None) in data.columns:
+                label = labels.name
             _check_fingerprints(issues, data, label, positions)
     else:
         index = next((part.index for part in (labels, data) if isinstance(part, pd.DataFrame | pd.Series)), None)
@@ -148,6 +152,35 @@ def match_rows(issues: pd.DataFrame, data: Any, labels: Any, label: Any = None) 
     if labels is not None and "given_label" in issues.columns:
         _check_labels(issues, labels, positions)
     return positions
+
+
+def check_order(issues: pd.DataFrame, **paired: Any) -> None:
+    """Refuse rows that are paired by position with the lines of `issues`, and stand in another order than these.
+
+    Parameters
+    ----------
+    issues : DataFrame of n rows
+        Sorted, as `issues.csv` is, its lines are not in the order of the data.
+    **paired : array-like of n rows, or None
+        By the name that an error calls them.
+
+    Raises
+    ------
+    ValueError
+    """
+    numbered, plain = "row" in issues.columns, pd.RangeIndex(len(issues))
+    in_order = not numbered or issues["row"].is_monotonic_increasing
+    for name, rows in paired.items():
+        index = rows.index if isinstance(rows, pd.DataFrame | pd.Series) else None
+        if index is not None and issues.index.equals(index) and not index.equals(plain):
+            continue  # put into this order by whoever sorted the issues
+        if rows is not None and not in_order:
+            raise ValueError(
+                f"the lines of issues are not in the order of their rows, and those of {name} may be others: "
+                "sort both by row, as issues.sort_values('row') does"
+            )
+        if index is not None and not numbered and not issues.index.equals(plain) and {*index} == {*issues.index}:
+            check_same_index(rows, issues, (name, "issues"))
 
 
 def with_labels_of(issues: pd.DataFrame, labels: Any) -> pd.DataFrame:

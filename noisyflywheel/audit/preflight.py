@@ -17,7 +17,16 @@ from sklearn.model_selection import train_test_split
 from sklearn.tree import DecisionTreeClassifier
 
 from noisyflywheel.audit.identity import check_frame, label_text, row_hashes
-from noisyflywheel.data.encoder.columns import ID_NAME, Column, is_missing, read_dates, read_numbers
+from noisyflywheel.data.encoder.columns import (
+    ID_NAME,
+    OBJECTS,
+    Column,
+    is_missing,
+    plan_columns,
+    read_dates,
+    read_numbers,
+)
+from noisyflywheel.data.encoder.encode import check_columns
 
 RARE = 10
 GIVES_AWAY = 0.995
@@ -55,7 +64,7 @@ def preflight(
         Missing cells are None or NaN.
     label : column name
     plan : sequence of Column, default ()
-        The features, as `plan_columns` gives them.
+        The features, as `plan_columns` gives them; found out if there are none.
     groups : column name, optional
         What the user says belongs together.
     judged : bool ndarray of shape (N,), optional
@@ -66,11 +75,22 @@ def preflight(
     findings : list of Finding
         Missing labels, rare classes, class names that look alike, equal rows with different labels, columns that
         give the label away, columns that look like groups.
+
+    Raises
+    ------
+    TypeError
+        If the table is no pandas DataFrame.
+    ValueError
+        For names that are no columns, or two.
     """
     check_frame(table)
+    check_columns(table, [label, *([groups] if groups is not None else [])])
     table, label = table.set_axis([str(name) for name in table.columns], axis=1), str(label)
     plan, groups = [replace(c, name=str(c.name)) for c in plan], None if groups is None else str(groups)
     has = ~is_missing(table[label]).to_numpy() if judged is None else np.asarray(judged)
+    if not plan:
+        check_columns(table, table.columns)
+        plan = plan_columns(table[has], leave_out=[label, groups])
     rows, labels = np.flatnonzero(has) + 1, table[label][has].map(label_text).to_numpy(dtype=object)
     found = missing_labels(has)
     found += rare_classes(labels, rows)
@@ -157,7 +177,7 @@ def contradictions(
     has: NDArray[np.bool_],
 ) -> list[Finding]:
     """Rows of equal content under different labels; identifiers do not count as content."""
-    unused = {c.name for c in plan if c.kind == "left out"}
+    unused = {c.name for c in plan if c.kind == "left out" and c.reason != OBJECTS}
     content = [name for name in table.columns if name != label and name not in unused]
     if not content:
         return []

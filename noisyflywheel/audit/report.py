@@ -18,7 +18,7 @@ from sklearn.utils.validation import _num_samples
 from noisyflywheel.audit.content import Content, fingerprint, is_paths, plain_value, show_rows
 from noisyflywheel.audit.evidence import find_evidence, rows_beside
 from noisyflywheel.audit.identity import label_text
-from noisyflywheel.audit.matching import check_issue_columns
+from noisyflywheel.audit.matching import check_issue_columns, check_order
 from noisyflywheel.audit.report_numbers import percent, report_numbers
 from noisyflywheel.audit.report_rows import decided_rows, make_cards, review_data, suspect_rows
 from noisyflywheel.audit.truth import suspect_mask
@@ -84,12 +84,15 @@ def write_report(
     Raises
     ------
     ValueError
-        If X or `texts` has another number of rows than the audit, or that has none, or a table lacks a column.
+        If X or `texts` has another number of rows than the audit, or another order, or that has none, or a table lacks
+        a column.
     """
     issues = audit if isinstance(audit, pd.DataFrame) else audit.get_label_issues()
     _check_issues(issues)
     issues = issues.assign(is_label_issue=suspect_mask(issues))
     _check_lengths(len(issues), X=X, texts=texts, files=files, features=features)
+    if isinstance(audit, pd.DataFrame):
+        check_order(issues, X=X, texts=texts, files=files, features=features)
     shown = list(dict.fromkeys([*suspect_rows(issues, max_rows), *decided_rows(issues, decisions)]))
     if files is None and is_paths(X):
         files = [relative(Path(name), Path(path).parent) for name in X]

@@ -33,6 +33,8 @@ def report_numbers(audit: Any, issues: pd.DataFrame) -> dict[str, Any]:
     if isinstance(audit, pd.DataFrame):
         classes = np.unique(issues[["given_label", "refurbished_label"]].to_numpy().ravel())
         T = transition_matrix(issues["refurbished_label"], issues["given_label"], labels=list(classes))
+        unseen = ~pd.Index(classes).isin(issues["refurbished_label"])
+        T[unseen] = np.eye(len(classes))[unseen]  # not the even row of a class of which nothing is known
         summary, gamma = class_summary(issues, classes, T), 1.0 - float(suspect_mask(issues).mean())
     else:
         classes, T = audit.classes_, audit.transition_matrix_

@@ -79,11 +79,13 @@ def class_labels(labels: pd.Series) -> pd.Series:
     Raises
     ------
     ValueError
-        For labels that no classifier can learn: fewer than two rows or classes, measurements, identifiers.
+        For labels that no classifier can learn: fewer than two rows or classes, measurements, identifiers, lists.
     """
     if isinstance(labels.dtype, pd.CategoricalDtype):
         labels = labels.astype(labels.cat.categories.dtype)
     kinds = {type(value) for value in labels}
+    if not all(issubclass(kind, Hashable) for kind in kinds):
+        raise ValueError(f"{str(labels.name)!r} holds lists or objects, not classes")
     if labels.dtype.kind == "f" and (labels % 1 == 0).all():
         labels = labels.astype(np.int64)
     elif labels.dtype.kind not in "ib" and kinds != {str}:
@@ -160,7 +162,7 @@ def audit_table(
     Raises
     ------
     TypeError
-        If the table is no pandas DataFrame, or the estimator needs `cv`.
+        If the table is no pandas DataFrame, `missing` holds other than texts, or the estimator needs `cv`.
     ValueError
         For names that are no columns, groups that are the labels, labels that are no classes, or no column to learn
         from.

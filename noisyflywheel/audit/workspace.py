@@ -16,6 +16,7 @@ import pandas as pd
 
 from noisyflywheel.audit.files import TableFile, first_line, guarded, open_table
 from noisyflywheel.audit.matching import read_issues
+from noisyflywheel.data.encoder.encode import check_columns
 
 RECORD = "audit.json"
 VERSION = 1
@@ -107,12 +108,17 @@ def open_origin(folder: Path, origin: Origin, path: Path | None = None) -> Table
     Raises
     ------
     ValueError
-        If it is not there any more.
+        If it is not there any more, or its labels are not.
     """
     path = folder / origin.table if path is None else path
     if not path.is_file():
         raise ValueError(f"{path}, the file that was judged, is not there; name its place with --input")
-    return open_table(path, delimiter=origin.delimiter, encoding=origin.encoding, quote=origin.quote)
+    file = open_table(path, delimiter=origin.delimiter, encoding=origin.encoding, quote=origin.quote)
+    try:
+        check_columns(file.frame, [origin.label])
+    except ValueError as error:
+        raise ValueError(f"{path}, the file that was judged: {error}") from error
+    return file
 
 
 def open_issues(folder: Path, origin: Origin) -> pd.DataFrame:

@@ -175,7 +175,7 @@ def folder_job(folder: Path, reading: Reading) -> Job:
         file=file,
         label="label" if described is None else label,
         has=has,
-        labels=class_labels(judged["label"]),
+        labels=class_labels(judged["label"].rename(label)),
         X=pixels,
         encoder=None,
         what=f"images of {reading.image_size} × {reading.image_size} pixels",

@@ -140,6 +140,12 @@ def issues_of_classes(
     return pd.DataFrame(dict(zip(ISSUE_COLUMNS, values, strict=True)), index=index)
 
 
+def _check_classes(labels: pd.Series, classes: NDArray[Any]) -> None:
+    """Refuse labels (n,) of which none is among the classes (K,): of another type, or codes of them."""
+    if len(labels) and not labels.isin(classes).any():
+        raise ValueError(f"no {labels.name} is among the classes {classes.tolist()[:5]}; they are {labels.iloc[0]!r} …")
+
+
 def _per_class(values: pd.Series, given: pd.Series, classes: NDArray[Any], how: str) -> NDArray[Any]:
     """Aggregate `values` by given label in the order of `classes`; NaN for a class nobody was given."""
     return np.asarray(values.groupby(given.to_numpy()).agg(how).reindex(classes))
@@ -196,9 +202,15 @@ def class_summary(
         `inverse_noise_rate` = P(other label given | true class); `label_quality`, the mean over rows given
         the class; `top_confusion`, the wrong label the true class gets most often (missing = none), and
         `top_confusion_rate`. Rates lie in [0, 1]; NaN for a class without rows.
+
+    Raises
+    ------
+    ValueError
+        If no given label is among the classes, as where `read_issues` has read numbers, which it gives as text.
     """
     k, T = np.asarray(classes), np.asarray(transition_matrix, dtype=np.float64)
     given = issues["given_label"]
+    _check_classes(given, k)
     suspected = issues["is_label_issue"].astype(np.float64)
     wrong = suspected if clean_proba is None else pd.Series(1.0 - np.asarray(clean_proba), index=issues.index)
     label, rate = top_confusion(k, T)
@@ -235,8 +247,14 @@ def overlapping_classes(issues: pd.DataFrame, classes: ArrayLike, transition_mat
     pairs : DataFrame of K(K-1)/2 rows
         `class_a`, `class_b`; `joint_probability` = P(true a, given b) + P(true b, given a), in [0, 1];
         `n_expected`, that share of the rows, rounded.
+
+    Raises
+    ------
+    ValueError
+        If no refurbished label is among the classes.
     """
     k, T = np.asarray(classes), np.asarray(transition_matrix, dtype=np.float64)
+    _check_classes(issues["refurbished_label"], k)
     prior = issues["refurbished_label"].value_counts(normalize=True).reindex(k).fillna(0.0).to_numpy()
     joint = prior[:, None] * T
     a, b = np.triu_indices(k.size, 1)

@@ -14,6 +14,9 @@ from noisyflywheel.loop.guard import LEAST_ROWS
 LEAST_OF_CLASS = 10
 """Fewer rows of a class say too little about it."""
 
+MOST_NAMED = 5
+"""Classes that one warning names."""
+
 
 def warn_of_result(
     transition: NDArray[np.float64],
@@ -26,6 +29,8 @@ def warn_of_result(
     if len(given) < LEAST_ROWS:
         return
     found = suspicious_classes(transition, clean_proba, refurbished, given, classes)
+    if len(found) > MOST_NAMED:
+        found = [*found[:MOST_NAMED], f"and so on, {len(found) - MOST_NAMED} more"]
     if found:
         warnings.warn(
             f"{'; '.join(found)}. Two classes may have changed places, or their labels may be useless: look at "

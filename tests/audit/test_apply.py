@@ -108,6 +108,9 @@ def test_what_is_refused(folder):
     (folder.parent / "in" / "t.csv").write_bytes(DATA.replace(b"007", b"008"))
     with pytest.raises(ValueError, match="row 2 of the data is not the row that was judged"):
         apply_folder(folder)
+    (folder.parent / "in" / "t.csv").write_bytes(DATA.replace(b"kind", b"Kind"))
+    with pytest.raises(ValueError, match="the file that was judged: no column 'kind'; the columns are zip, x, Kind"):
+        apply_folder(folder)
     (folder.parent / "in" / "t.csv").rename(folder / "moved.csv")
     with pytest.raises(ValueError, match="--input"):
         apply_folder(folder)

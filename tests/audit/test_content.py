@@ -28,7 +28,7 @@ def test_contents():
     assert show_rows(np.zeros((2, 16)), [1], image_shape=(4, 4))[1].image.startswith("data:image/png")
     assert show_rows(None, [0], texts=["a\n b" + "x" * 400])[0].text == "a b" + "x" * 276 + "…"
     assert plain_value(float("nan")) == plain_value(np.float32("nan")) == "–"
-    assert plain_value(None) == "–"
+    assert plain_value(None) == plain_value(pd.NA) == "–"
 
 
 def test_fingerprint_sees_values_types_and_order():
@@ -77,3 +77,8 @@ def test_a_dataset_is_not_read_where_nothing_of_it_is_shown(issues, tmp_path):
     write_report(tmp_path / "r.html", issues, texts, texts=["a"] * 4)
     with pytest.raises(TypeError, match="no array or tensor of numbers but str"):
         write_report(tmp_path / "r.html", issues, texts)
+
+
+def test_a_missing_text_is_empty():
+    for texts in (pd.Series(["a", None, "nan"]), np.array(["a", np.nan, "nan"], dtype=object), ["a", None, "nan"]):
+        assert [content.text for content in show_rows(None, [0, 1, 2], texts=texts).values()] == ["a", "", "nan"]

@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -6,6 +8,7 @@ from scipy.sparse import csr_array, csr_matrix
 from noisyflywheel.audit.corrections import apply_corrections
 from noisyflywheel.audit.decisions import rows_to_change
 from noisyflywheel.audit.identity import OWN_COLUMNS
+from noisyflywheel.audit.matching import read_issues
 
 
 @pytest.fixture
@@ -140,6 +143,24 @@ def test_a_new_label_that_is_no_such_integer_is_refused(issues, label):
         apply_corrections((np.zeros((4, 1)), y), table, decisions=decisions)
     decisions["new_label"] = [2.0]
     assert apply_corrections((np.zeros((4, 1)), y), table, decisions=decisions)[1].tolist() == [0, 2, 0, 1]
+
+
+@pytest.mark.parametrize("kind", [np.int8, str])
+def test_a_whole_number_as_pandas_writes_it_beside_missing_cells(issues, kind):
+    y = np.array([0, 1, 0, 1]).astype(kind)
+    table = issues.reset_index(drop=True).assign(given_label=y, refurbished_label=y)
+    decisions = pd.DataFrame({"row": [1, 2, 3], "decision": ["set", "set", "reject"], "new_label": [1, 7, None]})
+    read = read_issues(io.StringIO(decisions.to_csv(index=False)))
+    assert read.new_label.tolist() == ["1.0", "7.0", ""]
+    assert apply_corrections((np.zeros((4, 1)), y), table, decisions=read)[1].tolist() == [*map(kind, [1, 7, 0, 1])]
+    if kind is str:
+        for other in ("1.0", "v1"):  # classes that are no whole numbers are what they are
+            classes = y.astype(object)
+            classes[3] = other
+            found = apply_corrections(
+                (np.zeros((4, 1)), classes), table.assign(given_label=classes), decisions=read[:1]
+            )[1]
+            assert found[0] == "1.0"
 
 
 def test_suspects_may_be_text(table, issues):

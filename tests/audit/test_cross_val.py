@@ -181,6 +181,32 @@ def test_groups_count_with_any_number_of_folds(digits, cv):
     assert n_folds(np.int64(5)) == 5
 
 
+def test_rows_without_a_group_are_one_group(digits):
+    X, given, groups = digits[0][:200], digits[1][:200], np.arange(200) // 4
+    named = np.array([f"p{group}" for group in groups], dtype=object)
+    for missing in (np.nan, None, 7):
+        seen = []
+
+        class Spy(KNeighborsClassifier):
+            def fit(self, X, y):
+                seen.append({*X[:, 0].astype(int)})  # noqa: B023
+                return super().fit(X, y)
+
+        rows, mixed = np.arange(200)[:, None], pd.Series(np.where(groups % 10 == 0, missing, named), dtype=object)
+        cross_val_label_issues(Spy(), np.hstack([rows, X]), given, cv=2, groups=mixed)
+        together = {*np.flatnonzero(groups % 10 == 0)}
+        assert sorted(len(together & fold) for fold in seen) == [0, len(together)]
+
+
+def test_weights_of_other_rows_are_refused(digits):
+    X, given = pd.DataFrame(digits[0][:100]), pd.Series(digits[1][:100])
+    for weights in (np.ones(99), np.ones(101), np.ones((100, 1))):
+        with pytest.raises(ValueError, match=r"sample_weight has shape \(.*\), y has \(100,\)"):
+            cross_val_audit(LogisticRegression(), X, given, cv=2, sample_weight=weights)
+    with pytest.raises(ValueError, match="X and sample_weight have different indices"):
+        cross_val_audit(LogisticRegression(), X, given, cv=2, sample_weight=pd.Series(1.0, index=range(1, 101)))
+
+
 def test_rows_of_different_indices_are_refused(digits):
     X, given = pd.DataFrame(digits[0][:100]), pd.Series(digits[1][:100])
     with pytest.raises(ValueError, match="index labels in another order"):

@@ -156,6 +156,18 @@ def test_answers_to_other_questions_and_empty_ones_do_not_count(table, issues):
     assert from_argilla([record | {"responses": {"label": answers[:1]}}]).empty
 
 
+def test_rows_that_are_not_those_of_the_issues_are_refused(table, issues):
+    worst = issues.sort_values("label_quality").reset_index(drop=True)
+    for make in (to_label_studio, to_argilla):
+        with pytest.raises(ValueError, match="lines of issues are not in the order of their rows"):
+            make(worst, table)
+        with pytest.raises(ValueError, match="data has 4 rows, issues 3"):
+            make(issues[1:], table)
+        assert make(worst.sort_values("row"), table) == make(issues, table)
+        doubtful = issues.sort_values("label_quality")
+        assert make(doubtful, table.loc[doubtful.index]) == make(issues, table)
+
+
 def test_review_in_a_notebook(table, issues, tmp_path):
     shown = review(issues, table[["text"]], title='a "title"', height=300)
     frame = shown._repr_html_()

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from noisyflywheel.audit.files import first_line, guard_cell, guarded, open_table, unguard_cell
+from noisyflywheel.audit.identity import row_fingerprints
 
 
 @pytest.mark.parametrize(
@@ -157,7 +158,7 @@ def test_formulas_of_the_first_sheet_become_their_values(tmp_path):
     }
     save_computed(book, tmp_path / "t.xlsx", values)
     file = open_table(tmp_path / "t.xlsx")
-    assert file.frame.values.tolist() == [[1, 2, "=a"], [2, 4, "b"], [3, "#N/A", "c"], [4, 8, None]]
+    assert file.frame.values.tolist() == [[1, 2, "=a"], [2, 4, "b"], [3, None, "c"], [4, 8, None]]
     new = file.rendered({"kind": {2: "b"}}, [1])
     for values_only in (False, True):
         again = openpyxl.load_workbook(io.BytesIO(new), data_only=values_only)
@@ -258,6 +259,21 @@ def test_equal_names_of_an_excel_sheet(tmp_path):
     assert list(file.frame) == ["kind", "x", "kind.1"]
     new = openpyxl.load_workbook(io.BytesIO(file.rendered({"kind.1": {0: "b"}}))).active
     assert list(new.values) == [("kind", "x", "kind"), ("old", 1, "b"), ("old", 2, "b")]
+
+
+def test_errors_of_an_excel_sheet_are_missing(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in [["x", "kind"], [1.5, "a"], ["#DIV/0!", "b"], [2, "#N/A"], ["#REF!", "#N/A"]]:
+        book.active.append(row)
+    book.active["B4"].data_type = "s"  # a text that looks like an error
+    book.save(tmp_path / "t.xlsx")
+    file = open_table(tmp_path / "t.xlsx")
+    assert file.frame.to_numpy().tolist() == [[1.5, "a"], [None, "b"], [2, "#N/A"], [None, None]]
+    read = pd.read_excel(tmp_path / "t.xlsx")
+    assert row_fingerprints(read, ["kind"]).tolist() == row_fingerprints(file.frame, ["kind"]).tolist()
+    new = openpyxl.load_workbook(io.BytesIO(file.rendered({"kind": {1: "a"}}, [0]))).active
+    assert list(new.values)[1:] == [("#DIV/0!", "a"), (2, "#N/A"), ("#REF!", "#N/A")]
 
 
 def test_compressed_files(tmp_path):

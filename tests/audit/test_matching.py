@@ -45,6 +45,23 @@ def test_plain_cells(cell, plain):
     assert plain_cell(cell) == plain
 
 
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["2024-01-31T10:05:00", "2024-01-31T00:00:00"],
+        ["2024-01-31 10:05", "2024-02-01 00:00"],
+        ["2024-01-31T10:05:07.250Z", "2024-02-01T00:00:00.000Z"],
+        ["2024-01-31T10:05:07+0100", "2024-02-01T00:00:00+0100"],
+    ],
+)
+def test_times_are_the_same_as_text_and_read_as_dates(cells):
+    text = pd.DataFrame({"day": cells})
+    dates = pd.read_csv(io.StringIO(text.to_csv(index=False)), parse_dates=["day"])
+    assert dates["day"].dtype.kind == "M"
+    assert row_fingerprints(dates).tolist() == row_fingerprints(text).tolist()
+    assert len(set(row_fingerprints(text))) == 2
+
+
 def test_issues_survive_their_file(table, issues, tmp_path):
     (tmp_path / "issues.csv").write_bytes(csv_bytes(issues))
     assert "'-x" in (tmp_path / "issues.csv").read_text()

@@ -2,6 +2,7 @@ import time
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from noisyflywheel.audit.preflight import Finding, preflight, similar_names
 from noisyflywheel.data.encoder.columns import plan_columns
@@ -87,6 +88,9 @@ def test_columns_may_be_called_by_numbers():
 def test_equal_lists_are_equal_content():
     table = pd.DataFrame({"tags": [["a"], ["b"], ["a"], ["c"]], "kind": ["x", "y", "y", "x"]})
     assert kinds(preflight(table, "kind"))["contradiction"].rows == (1, 3)
+    assert kinds(look(table.assign(same=1)))["contradiction"].rows == (1, 3)
+    arrow = table.assign(tags=pd.arrays.ArrowExtensionArray(pytest.importorskip("pyarrow").array(table.tags.tolist())))
+    assert kinds(preflight(arrow, "kind"))["contradiction"].rows == (1, 3)
 
 
 def test_groups():
@@ -103,3 +107,14 @@ def test_it_is_quick():
     start = time.process_time()
     preflight(table, "kind", plan)
     assert time.process_time() - start < 3
+
+
+def test_a_table_alone_tells_as_much_as_with_its_plan():
+    code = np.arange(60) % 2
+    table = noise().assign(made=np.where(code, "p", "q"), kind=np.where(code, "ham", "spam"))
+    twice = pd.concat([table, table.assign(kind="ham")], ignore_index=True).assign(id=[f"k{i}" for i in range(120)])
+    for one, kind in ((table, "leakage"), (twice, "contradiction")):
+        assert kind in kinds(look(one))
+        assert preflight(one, "kind") == look(one)
+    with pytest.raises(ValueError, match="two columns are called 'x'"):
+        preflight(table.rename(columns={"made": "x"}), "kind")

@@ -119,6 +119,17 @@ def test_a_frame_without_the_labels_and_issues_of_its_table():
         relearn(Recorder(), table[["x"]] + 1, table["kind"], first, DECISIONS)
 
 
+def test_a_frame_with_the_labels_and_issues_of_its_table():
+    table = pd.DataFrame({"x": range(6), "kind": GIVEN})
+    judged = with_identity(issues(), table, "kind", np.arange(6))
+    whole = relearn(Recorder(), table, table["kind"], judged, DECISIONS)
+    without = relearn(Recorder(), table[["x"]], table["kind"], judged, DECISIONS)
+    pd.testing.assert_frame_equal(whole.issues, without.issues)
+    assert len(apply_corrections((table, table["kind"]), judged, decisions=DECISIONS)[0]) == 5
+    with pytest.raises(ValueError, match="row 1 of the data is not the row that was judged"):
+        relearn(Recorder(), table.assign(x=9), table["kind"], judged, DECISIONS)
+
+
 def test_refusals():
     X = np.arange(6.0)[:, None]
     with pytest.raises(ValueError, match="issues has 5 rows, the data has 6"):

@@ -13,6 +13,7 @@ from noisyflywheel.audit.cross_val import CrossValAudit
 from noisyflywheel.audit.estimates import estimate_wrong_labels, expected_gain, rows_to_reach
 from noisyflywheel.audit.preflight import Finding
 from noisyflywheel.audit.report import percent, write_report
+from noisyflywheel.audit.report_numbers import report_numbers
 from noisyflywheel.audit.report_rows import named_file
 from noisyflywheel.audit.table import TableAudit
 from noisyflywheel.estimator.issues import label_issues_frame
@@ -178,6 +179,15 @@ def test_a_table_of_issues_alone(audit, tmp_path):
     assert "row0" in text or "row1" in text
 
 
+def test_a_class_that_no_row_seems_to_be_lost_none():
+    given, better = np.array(list("aabbbc")), np.array(list("aabbba"))
+    issues = label_issues_frame(given, list("abc"), np.ones(6), np.ones(6), *2 * [np.eye(3)[[0, 0, 1, 1, 1, 0]]])
+    assert (issues["refurbished_label"] == better).all()
+    numbers = report_numbers(issues, issues)
+    lost = {line["class_label"]: line["inverse_noise_rate"] for line in numbers["summary"]}
+    assert lost == {"a": pytest.approx(1 / 3), "b": 0, "c": 0}
+
+
 def test_rows_may_have_names_of_several_levels(audit, tmp_path):
     audit.issues.index = pd.MultiIndex.from_product([range(30), ["left", "right"]])
     write_report(tmp_path / "r.html", audit)
@@ -212,6 +222,27 @@ def test_rows_that_do_not_match(audit, tmp_path):
         write_report(tmp_path / "r.html", audit, np.zeros((3, 2)))
     with pytest.raises(ValueError, match="texts has 2 rows"):
         write_report(tmp_path / "r.html", audit, texts=["a", "b"])
+
+
+def test_issues_in_another_order_than_the_rows_are_refused(audit, tmp_path):
+    X, issues = pd.DataFrame({"x": np.arange(60)}), audit.issues.assign(row=np.arange(60) + 1).reset_index(drop=True)
+    worst = issues.sort_values("label_quality")
+    for mixed in (worst, worst.reset_index(drop=True)):  # the second as read_issues gives issues.csv
+        for more in ({"X": X}, {"X": X.to_numpy()}, {"texts": list(range(60))}):
+            with pytest.raises(ValueError, match=r"sort both by row, as issues.sort_values\('row'\) does"):
+                write_report(tmp_path / "r.html", mixed, **more)
+        write_report(tmp_path / "r.html", mixed)
+    write_report(tmp_path / "r.html", worst, X.loc[worst.index])
+    data = re.search('id="data">(.*?)</script>', (tmp_path / "r.html").read_text(encoding="utf-8"))[1]
+    assert all(line["values"] == [["x", str(line["row"] - 1)]] for line in json.loads(data)["rows"])
+    assert write_report(tmp_path / "s.html", worst.reset_index(drop=True).sort_values("row"), X)
+    with pytest.raises(ValueError, match=r"another order, .*: pass issues.loc\[X.index\]"):
+        write_report(tmp_path / "r.html", worst.drop(columns="row"), X)
+    write_report(tmp_path / "r.html", worst.drop(columns="row"), X.loc[worst.index])
+    for plain in (audit, audit.issues.reset_index(drop=True)):  # an index that says nothing
+        write_report(tmp_path / "r.html", plain, X[::-1])
+    levels = X.set_axis(pd.MultiIndex.from_arrays([[1] * 60, range(60)]))
+    write_report(tmp_path / "r.html", audit.issues, levels)
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,55 @@ def test_an_audit_keeps_its_model_when_the_classifier_is_used_again(table):
     assert first.classes_.tolist() == classes and not hasattr(classifier, "classes_")
 
 
+def test_a_pipeline_judged_by_cross_validation(table):
+    rows = table[["size", "kind"]]
+    plain = audit_table(rows, "kind", estimator=LogisticRegression(), cv=3)
+    piped = audit_table(rows, "kind", estimator=make_pipeline(LogisticRegression()), cv=3)
+    pd.testing.assert_frame_equal(piped.issues, plain.issues)
+
+
+def test_the_folds_of_a_pipeline_are_quiet(table, capsys):
+    flywheel = FlywheelClassifier(n_warmup_epochs=1, n_cycles=1, n_folds=1, random_state=0, verbose=1)
+    audit_table(table, "kind", estimator=flywheel, cv=2)
+    alone = capsys.readouterr()
+    audit_table(table, "kind", estimator=make_pipeline(StandardScaler(), flywheel), cv=2)
+    piped = capsys.readouterr()
+    assert len(piped.err.splitlines()) + len(piped.out.splitlines()) == len((alone.err + alone.out).splitlines())
+
+
+def test_the_fit_of_a_pipeline_leaves_a_checkpoint(table, tmp_path):
+    flywheel = FlywheelClassifier(n_warmup_epochs=1, n_cycles=2, n_folds=1, random_state=0)
+    plain = audit_table(table, "kind", estimator=make_pipeline(StandardScaler(), flywheel))
+    assert audit_table(table, "kind", estimator=make_pipeline(StandardScaler(), flywheel), checkpoint=tmp_path)
+    (kept,) = tmp_path.iterdir()
+    again = audit_table(table, "kind", estimator=make_pipeline(StandardScaler(), flywheel), checkpoint=tmp_path)
+    assert list(tmp_path.iterdir()) == [kept]
+    pd.testing.assert_frame_equal(again.issues, plain.issues)
+    assert again.model[-1][-1].checkpoint_dir is None
+
+
+def test_rows_without_a_group(table):
+    table.loc[[101, 120], "patient"] = None
+    audit = audit_table(table, "kind", groups="patient", estimator=LogisticRegression())
+    assert len(audit.issues) == 90
+
+
+@pytest.mark.parametrize("cell", [["a"], {"a": 1}, np.array(["a", "b"])])
+def test_labels_that_are_no_single_values_are_refused(table, cell):
+    lists = pd.Series([cell] * 90, index=table.index, dtype=object)
+    with pytest.raises(ValueError, match="'kind' holds lists or objects, not classes"):
+        audit_table(table.assign(kind=lists), "kind")
+
+
+def test_two_columns_of_the_labels_are_refused(table):
+    twice = table.set_axis(["size", "kind", "patient", "kind"], axis=1)
+    for call in (audit_table, preflight):
+        with pytest.raises(ValueError, match="two columns are called 'kind'"):
+            call(twice, "kind")
+        with pytest.raises(ValueError, match="no column 'q'; the columns are size, color"):
+            call(table, "q")
+
+
 def test_what_is_refused(table):
     with pytest.raises(TypeError, match="LogisticRegression does not judge the labels that it learns: give cv"):
         audit_table(table, "kind", estimator=LogisticRegression())
@@ -159,6 +208,8 @@ def test_what_is_refused(table):
         audit_table(table, "kind", groups="q")
     with pytest.raises(ValueError, match="holds no labels"):
         audit_table(table.assign(kind=""), "kind")
+    with pytest.raises(TypeError, match="missing must hold texts, got -1: put NaN in place of numbers"):
+        audit_table(table, "kind", missing=["?", -1])
     for call in (audit_table, preflight):
         with pytest.raises(TypeError, match="must be a pandas DataFrame, got numpy.recarray"):
             call(table.to_records(), "kind")
@@ -189,7 +240,8 @@ def test_columns_of_lists_and_arrays(table, tmp_path):
 def test_types_of_pyarrow(table):
     pytest.importorskip("pyarrow")
     day = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(90) * 7 % 91, unit="D")
-    wide = table.assign(day=day, paid=np.arange(90) % 3 == 0, kind=table.kind == "1")
+    took = pd.Series(pd.to_timedelta(np.arange(90) * 7 % 89, unit="min"), index=table.index)
+    wide = table.assign(day=day, paid=np.arange(90) % 3 == 0, kind=table.kind == "1", took=took)
     wide.loc[[100, 101], "color"] = ["", "?"]
     arrow = wide.convert_dtypes(dtype_backend="pyarrow")
     gone = with_missing(arrow, ["?"]).isna().sum()
@@ -198,6 +250,18 @@ def test_types_of_pyarrow(table):
     pd.testing.assert_frame_equal(audits[0].columns, audits[1].columns)
     assert audits[1].columns.set_index("column").taken_as[["day", "paid"]].tolist() == ["date", "number"]
     assert (audits[0].issues.is_label_issue == audits[1].issues.is_label_issue).all()
+    assert audits[1].columns.set_index("column").taken_as["took"] == "number"
+
+
+def test_lists_of_pyarrow_are_left_out(table, tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    cells = {"tags": [["a"], ["b", "c"], None] * 30, "place": [{"x": i} for i in range(90)]}
+    held = {name: pd.arrays.ArrowExtensionArray(pa.array(values)) for name, values in cells.items()}
+    audit = audit_table(table.assign(**held), "kind", estimator=LogisticRegression(), cv=3)
+    columns = audit.columns.set_index("column").loc[["tags", "place"]]
+    assert columns.taken_as.tolist() == ["left out"] * 2
+    assert columns.remark.tolist() == ["holds lists or objects"] * 2
+    write_report(tmp_path / "r.html", audit, table.assign(**held))
 
 
 @pytest.mark.parametrize("dtype", ["bool[pyarrow]", "Int64"])

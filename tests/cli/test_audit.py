@@ -400,6 +400,14 @@ def test_options_of_tables_are_refused_for_a_folder(run, tmp_path):
     fails(run("audit", tmp_path / "in", "--out", tmp_path / "o", "--groups", "g"), "--groups is for a table")
 
 
+def test_an_error_names_the_column_of_the_metadata(run, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        Image.new("RGB", (8, 8)).save(tmp_path / "in" / f"{name}.png")
+    (tmp_path / "in" / "metadata.csv").write_text("file_name,kind\na.png,x\nb.png,x\n")
+    fails(run("audit", tmp_path / "in", "--out", tmp_path / "o", "--label", "kind"), "'kind' has one class only")
+
+
 def test_labels_that_flags_would_overwrite_are_refused_before_the_training(run, table, tmp_path):
     table.rename(columns={"kind": "suggested_label"}).to_csv(tmp_path / "t.csv", index=False)
     result = run("audit", tmp_path / "t.csv", "--label", "suggested_label", "--out", tmp_path / "o")

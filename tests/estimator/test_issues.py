@@ -98,3 +98,12 @@ def test_overlapping_classes_by_hand(issues):
     ]
     np.testing.assert_allclose(pairs.joint_probability, [0.5 * 0.2 + 0.25 * 0.5, 0.25 * 0.1, 0.0])
     assert list(pairs.n_expected) == [1, 0, 0]
+
+
+@pytest.mark.parametrize("column", ["given_label", "refurbished_label"])
+def test_labels_none_of_which_is_among_the_classes_are_refused(issues, column):
+    summarise = class_summary if column == "given_label" else overlapping_classes
+    for other, classes in ((issues, ["x", "y", "z"]), (issues.assign(**{column: range(len(issues))}), CLASSES)):
+        with pytest.raises(ValueError, match=rf"no {column} is among the classes \['[cx]"):
+            summarise(other, classes, T)
+    assert len(summarise(issues.replace("owl", "gone"), CLASSES, T)) == 3

@@ -58,6 +58,16 @@ def test_small_sets_say_nothing():
         warn_of_result(SOUND, np.zeros(200), np.zeros(200, dtype=np.int64), np.zeros(200, dtype=np.int64), CLASSES)
 
 
+def test_a_warning_names_five_of_many_classes():
+    given, classes = np.repeat(np.arange(20), 10), np.array([f"class{k:02}" for k in range(20)])
+    turned = np.roll(np.eye(20), 1, axis=1)
+    with pytest.warns(FlywheelWarning) as said:
+        warn_of_result(turned, np.full(200, 0.9), given, given, classes)
+    text = str(said[0].message)
+    assert "class class04 seems" in text and "class class05 seems" not in text
+    assert "; and so on, 15 more. Two classes may have changed places" in text
+
+
 def test_where_every_label_is_suspected_one_sentence_says_so():
     (found,) = suspicious_classes(SOUND, np.full(60, 0.2), GIVEN, GIVEN, CLASSES)
     assert found == "all labels of all classes are suspected: the nets have hardly learnt anything"

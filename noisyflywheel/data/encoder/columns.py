@@ -19,6 +19,7 @@ NUMBERS = (int, float, np.number, Decimal)
 TRUTH = {"true": 1.0, "false": 0.0}
 MOSTLY = 0.95
 MAX_CATEGORIES = 50
+OBJECTS = "holds lists or objects"
 SAMPLE = 5000
 ROW_NAMES = ("row names", "(row names)", "index", "unnamed: 0", "row", "rowid")
 ID_NAME = re.compile(r"(^|[\W_])(id|key|uuid|guid)$|[a-z]I[dD]$")
@@ -82,8 +83,8 @@ def plan_column(column: pd.Series, name: Hashable, wanted: bool = False, text: b
         return Column(name, "left out", share, reason="empty")
     try:
         n_values = seen.nunique()
-    except TypeError:
-        return Column(name, "left out", share, reason="holds lists or objects")
+    except (TypeError, NotImplementedError):  # the second of Arrow
+        return Column(name, "left out", share, reason=OBJECTS)
     if n_values == 1 and not gone.any():
         return Column(name, "left out", share, reason="one value only")
     kind, form = kind_of_values(seen)
@@ -124,8 +125,13 @@ def kind_of_values(seen: pd.Series) -> tuple[Kind, str]:
 
 def _is_typed(column: pd.Series) -> bool:
     """Whether the type of a column says that it holds numbers or dates."""
-    checks = (types.is_datetime64_any_dtype, types.is_numeric_dtype, types.is_timedelta64_dtype)
+    checks = (types.is_datetime64_any_dtype, types.is_numeric_dtype, _is_duration)
     return any(check(column.dtype) for check in checks)
+
+
+def _is_duration(dtype: Any) -> bool:
+    """Whether a type is numpy's or Arrow's of durations."""
+    return bool(dtype.kind == "m")
 
 
 def reads_like_text(seen: pd.Series) -> bool:
@@ -178,7 +184,7 @@ def read_number(cell: Any, form: str) -> float:
 
 def read_numbers(column: pd.Series, form: str = "") -> pd.Series:
     """A column as float64; what is no number, and infinite values, become missing."""
-    if types.is_timedelta64_dtype(column.dtype):
+    if _is_duration(column.dtype):
         return column.dt.total_seconds()
     if types.is_numeric_dtype(column.dtype):
         numbers = column.astype("float64")

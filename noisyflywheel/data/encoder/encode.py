@@ -179,8 +179,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """X as a table with a name for each column."""
         if isinstance(X, pd.DataFrame):
             table = X.set_axis(_names(X.columns), axis=1)
-            if not table.columns.is_unique:
-                raise ValueError(f"two columns are called {table.columns[table.columns.duplicated()][0]!r}")
+            _check_once(table.columns)
             return with_missing(table, self.missing) if len(self.missing) else table
         values = np.asarray(X)
         if values.ndim != 2:
@@ -215,17 +214,25 @@ def _names(names: Iterable[Hashable]) -> list[str]:
 
 
 def check_columns(table: pd.DataFrame, wanted: Iterable[Hashable]) -> None:
-    """Refuse names that are no columns.
+    """Refuse names that are no columns, or two.
 
     Raises
     ------
     ValueError
-        With the first such name and the columns that there are.
+        With the first such name, and the columns that there are where it is none.
     """
+    wanted = list(wanted)
     missing = [name for name in wanted if name not in table.columns]
     if missing:
         known = ", ".join(map(str, table.columns[:12])) + (", …" if table.shape[1] > 12 else "")
         raise ValueError(f"no column {missing[0]!r}; the columns are {known}")
+    _check_once(table.columns[table.columns.isin(wanted)])
+
+
+def _check_once(names: pd.Index) -> None:
+    """Raise ValueError for a name that occurs twice."""
+    if not names.is_unique:
+        raise ValueError(f"two columns are called {names[names.duplicated()][0]!r}")
 
 
 def _category_name(column: Any, category: Any) -> str:
