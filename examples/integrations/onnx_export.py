@@ -33,6 +33,8 @@ class Probabilities(nn.Module):
             divides = module.divides()
             del self.module.kept_share
             self.module.kept_share, self.module.divides = float(module.kept_share), lambda: divides
+            del self.module.trees.n_levels
+            self.module.trees.n_levels = int(module.trees.n_levels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Rows of vectors as `predict_proba` sees them."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from noisyflywheel.backbones.encodings import PiecewiseLinear, QuantileScale, bins_of_a_column
+from noisyflywheel.backbones.trees import Trees
 from noisyflywheel.data.devices import float64_device
 from noisyflywheel.em.division import divided_out
 
@@ -97,7 +98,7 @@ class FoldedMLP(nn.Module):
     One family of members sees columns on a quantile scale, the other these and piecewise-linear bins of them; each
     member may weigh them (`weigh`). In training mode ``forward`` gives the logits of every member; in eval mode the
     logarithm of their mean probability, mixed with that of members kept from the end of the warm-up (`keep`), which are
-    not trained (`mix_in_kept`).
+    not trained (`mix_in_kept`). Beside each of these there may be a forest (`mix_in_trees`).
 
     Parameters
     ----------
@@ -122,10 +123,13 @@ class FoldedMLP(nn.Module):
         Weight of the kept members in predictions, 0 at first.
     kept_division : Tensor of shape (n_classes, n_classes)
         T, rows = true class, that is divided out of what they say of the given labels; the identity at first.
+    tree_share : Tensor of shape ()
+        Weight of the forests beside the kept members; there are none at first.
     """
 
     kept_share: Tensor
     kept_division: Tensor
+    tree_share: Tensor
 
     def __init__(
         self,
@@ -148,15 +152,20 @@ class FoldedMLP(nn.Module):
         self.kept.requires_grad_(False)
         self.register_buffer("kept_share", torch.zeros(()))
         self.register_buffer("kept_division", torch.eye(n_classes))
+        self.trees = Trees(n_classes)
+        self.register_buffer("tree_share", torch.zeros(()))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Kept members pickled before a T was divided out say what they say."""
+        """Kept members pickled before a T was divided out say what they say, and have no forests beside them."""
         super().__setstate__(state)
         self._buffers.setdefault("kept_division", torch.eye(self.n_classes, device=self.kept_share.device))
+        self._buffers.setdefault("tree_share", torch.zeros_like(self.kept_share))
+        self._modules.setdefault("trees", Trees(self.n_classes).to(self.kept_share.device))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """That of Module; an earlier version divided by nothing."""
+        """That of Module; an earlier version divided by nothing, and had no trees."""
         state_dict.setdefault(f"{prefix}kept_division", torch.eye(self.n_classes))
+        state_dict.setdefault(f"{prefix}tree_share", torch.zeros(()))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     @property
@@ -205,7 +214,10 @@ class FoldedMLP(nn.Module):
         prob = logits.softmax(-1).mean(0)
         if bool(self.kept_share > 0):  # sync: one scalar a forward, in prediction only
             kept = torch.cat([family(part) for family, part in zip(self.kept, encoded * 2, strict=True)])
-            prob = torch.lerp(prob, self.of_kept(kept.softmax(-1).mean(0)), self.kept_share)
+            early = kept.softmax(-1).mean(0)
+            if len(self.trees):
+                early = torch.lerp(early, self.trees(x).mean(0), self.tree_share)
+            prob = torch.lerp(prob, self.of_kept(early), self.kept_share)
         return prob.clamp_min(1e-30).log()
 
     def of_kept(self, prob: Tensor) -> Tensor:
@@ -238,6 +250,12 @@ class FoldedMLP(nn.Module):
         """Give the kept members a ``share`` of predictions, and the T (K, K) to divide out; None: the identity."""
         self.kept_share.fill_(share)
         self.kept_division.copy_(torch.eye(len(self.kept_division)) if division is None else division)
+
+    @torch.no_grad()
+    def mix_in_trees(self, trees: Trees, share: float) -> None:
+        """Put forests beside the kept members, with a ``share`` of what these say together."""
+        self.trees = trees.to(self.tree_share.device)
+        self.tree_share.fill_(share)
 
     @torch.no_grad()
     def keep(self, family: int) -> None:

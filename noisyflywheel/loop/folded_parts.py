@@ -7,10 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from noisyflywheel.em.some_rows import some_rows
+from noisyflywheel.backbones.trees import Trees
+from noisyflywheel.em.some_rows import MANY_ROWS, some_rows
 from noisyflywheel.loop.columns import JUDGED_ROWS, weigh_columns
 from noisyflywheel.loop.decide import Decision
 from noisyflywheel.loop.folds import Folds
+from noisyflywheel.loop.forests import forests_of_members, weigh_forests
 from noisyflywheel.loop.parts import FlywheelParts
 from noisyflywheel.loop.rounds import Rounds
 from noisyflywheel.nets.trainer import Trainer
@@ -82,6 +84,26 @@ class FoldedParts(FlywheelParts):
     def _early_guess(self) -> Tensor:
         """That of the members kept from the warm-up, of both nets: (N, K)."""
         return self._unseen(self.aux, kept=True).mean(0)
+
+    def _early_guess_with_forests(self) -> tuple[Tensor, list[Decision]]:
+        """`_early_guess`, with forests beside these members as far as they agree better with labels of unseen rows.
+
+        They are not asked where the length of the warm-up was, nor of more than `MANY_ROWS` rows.
+        """
+        module: Any = self.aux.net.module_
+        module.mix_in_trees(Trees(self.n_classes), 0.0)
+        early = self._early_guess()
+        if self.settings.n_warmup_epochs != "auto" or len(self.given) > MANY_ROWS:
+            return early, []
+        every = torch.arange(len(self.given), device=self.given.device)
+        x = self.loader.plain(self.loader.source.take(every))
+        weights: Any = self.training_weights
+        trees, prob = forests_of_members(x, self.given, weights, self.n_classes)
+        prob, rows = prob.to(early), self.all_rows
+        decision = weigh_forests(prob[rows], early[rows], self.given[rows])
+        if decision.share:
+            module.mix_in_trees(trees, decision.share)
+        return torch.lerp(early, prob, decision.share), [decision]
 
     def _unseen(self, trainer: Trainer, kept: bool = False) -> Tensor:
         """Probabilities of every row by members that have not seen it: (families, N, K)."""

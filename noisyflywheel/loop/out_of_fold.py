@@ -195,13 +195,13 @@ class OutOfFoldFlywheel(FoldedParts, Flywheel):
         know which class is labelled as which.
         """
         aux: Any = self.aux.net.module_
-        f_prob, early = self._guess(), self._early_guess()
+        f_prob, early, forests = self._guess(), *self._early_guess_with_forests()
         rows = self.all_rows
         judged = (self.given, self.state.corruption, self.sample_weight)
         before, after = close_unseen(early, *judged), close_unseen(f_prob, *judged, of_refurbished=True)
         both = (before.labelled(f_prob[rows]), early[rows], self.given[rows])
         prediction = compare("prediction", "cycles", "warm-up", *both)
         labels = compare("labels", "cycles", "warm-up", *both, needs=0.0)
-        self.decisions.extend([self.weighed, *self.rounds.decisions, prediction, labels])
+        self.decisions.extend([self.weighed, *self.rounds.decisions, *forests, prediction, labels])
         aux.mix_in_kept(1 - prediction.share, before.division)
         return mixed(after, before, labels.share, torch.lerp(aux.of_kept(early), f_prob, prediction.share))

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from noisyflywheel.backbones import FoldedMLP
+from noisyflywheel.backbones.trees import Trees, grow
 from noisyflywheel.em.division import divided_out
 from noisyflywheel.em.losses import cross_entropy
 
@@ -187,13 +188,50 @@ def test_members_of_before_say_what_they_said():
     assert torch.equal(pickle.loads(pickle.dumps(old)).kept_division, torch.eye(K))
 
 
+def forests():
+    """One for each member, on rows and labels that are made."""
+    x, given = torch.randn(40, D), torch.arange(40) % K
+    grown = [grow(x, given, torch.ones(40)) for _ in range(2 * FOLDS)]
+    trees = Trees(K)
+    trees.plant([forest.estimators_ for forest in grown], [forest.classes_ for forest in grown])
+    return trees
+
+
+def test_forests_stand_beside_the_kept_members():
+    module, x, trees = made().eval(), torch.randn(7, D), forests()
+    module.keep(0), module.keep(1), module.keep_of(module)
+    own = torch.cat([family(part) for family, part in zip(module.families, module.encodings(x), strict=True)])
+    own = own.softmax(-1).mean(0)  # kept or not, they are the same
+    T = torch.eye(K) * 0.7 + 0.3 * torch.eye(K).roll(1, 1)
+    module.mix_in_kept(0.4, T), module.mix_in_trees(trees, 0.3)
+    beside = 0.7 * own + 0.3 * trees(x).mean(0)
+    assert_close(module(x).exp(), 0.6 * own + 0.4 * divided_out(beside, T))
+    new = made().eval()
+    new.load_state_dict(module.state_dict())
+    assert torch.equal(new(x), module(x))
+
+
+def test_modules_from_before_there_were_trees_predict_as_they_did():
+    old, x = made().eval(), torch.randn(7, D)
+    old.mix_in_kept(0.5)
+    state = {name: value for name, value in old.state_dict().items() if "tree" not in name}
+    new = made().eval()
+    new.mix_in_trees(forests(), 0.5)
+    new.load_state_dict(state)
+    assert torch.equal(new(x), old(x)) and len(new.trees) == 0 and new.tree_share == 0
+    del old._modules["trees"], old._buffers["tree_share"]
+    again = pickle.loads(pickle.dumps(old))
+    assert torch.equal(again(x), new(x)) and len(again.trees) == 0
+
+
 def test_with_plain_numbers_for_what_it_asks_it_is_a_graph():
-    """As examples/integrations/onnx_export.py exports it, with a T that is divided out."""
+    """As examples/integrations/onnx_export.py exports it, with forests and a T that is divided out."""
     module, x = made().eval(), torch.randn(7, D)
     module.keep(0), module.keep(1), module.keep_of(module)
     module.mix_in_kept(0.4, torch.eye(K) * 0.7 + 0.3 * torch.eye(K).roll(1, 1))
-    expected, divides, share = module(x), module.divides(), float(module.kept_share)
+    module.mix_in_trees(forests(), 0.3)
+    expected, divides, share, levels = module(x), module.divides(), float(module.kept_share), int(module.trees.n_levels)
     assert divides
-    del module.kept_share
-    module.kept_share, module.divides = share, lambda: divides
+    del module.kept_share, module.trees.n_levels
+    module.kept_share, module.divides, module.trees.n_levels = share, lambda: divides, levels
     assert_close(torch.export.export(module, (x,), strict=True).module()(x), expected)
