@@ -65,18 +65,6 @@ def test_real_confusions_stay():
     np.testing.assert_allclose(shrink_confusions(joint[:2, :2]), joint[:2, :2])
 
 
-def test_one_step_of_a_division_by_hand():
-    # from (.5, .5) the image is (.6, .4); p / image = (1, 1): unchanged
-    p, even = torch.tensor([[0.6, 0.4]], dtype=torch.float64), torch.full((1, 2), 0.5, dtype=torch.float64)
-    np.testing.assert_allclose(divided_out(p, torch.from_numpy(T), 1, even), [[0.5, 0.5]])
-
-
-def test_a_division_finds_the_true_class():
-    clean = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.3, 0.7]], dtype=torch.float64)
-    known, even = torch.from_numpy(T), torch.full((3, 2), 0.5, dtype=torch.float64)
-    np.testing.assert_allclose(divided_out(clean @ known, known, 3000, even), clean, atol=1e-3)
-
-
 @pytest.mark.parametrize("n_confused", [0, 3, 2000])
 def test_a_matrix_of_few_confusions_is_divided_as_any_other(n_confused):
     """60 classes of even errors apart from some, more rows than are taken at a time."""
