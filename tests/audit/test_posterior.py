@@ -39,17 +39,40 @@ def test_confident_joint_of_unsure_rows_scales_to_the_given_counts():
     proba = np.array([[0.9, 0.1], [0.45, 0.55], [0.1, 0.9], [0.1, 0.9]])
     given = np.array([0, 0, 1, 1])  # thresholds .675 and .9: row 1 counts nowhere
     np.testing.assert_allclose(confident_joint(proba, given), [[2, 0], [0, 2]])
+    np.testing.assert_allclose(confident_joint(proba[:, ::-1], 1 - given), [[2, 0], [0, 2]])
+
+
+def test_a_row_sure_of_two_classes_counts_for_the_likelier_one():
+    proba = np.array([[0.65, 0.35], [0.65, 0.35], [0.7, 0.3], [0.8, 0.2]])
+    given = np.array([0, 0, 1, 1])  # thresholds .65 and .25: no row is taken for class 1
+    np.testing.assert_allclose(confident_joint(proba, given), [[2, 2], [0, 0]])
+    np.testing.assert_allclose(confident_joint(proba[:, ::-1], 1 - given), [[0, 0], [2, 2]])
+
+
+def test_one_row_of_a_class_sets_its_threshold():
+    proba = np.array([[0.9, 0.1], [0.8, 0.2], [0.25, 0.75], [0.55, 0.45], [0.3, 0.7]])
+    given = np.array([0, 0, 0, 0, 1])  # thresholds .625 and .7: row 3 counts nowhere
+    np.testing.assert_allclose(confident_joint(proba, given), [[8 / 3, 0], [4 / 3, 1]])
+
+
+def test_rows_as_sure_as_the_mean_are_sure_whatever_rounding_makes_of_it():
+    """In binary the mean of three times .8 is above .8."""
+    proba, given = np.array([[0.8, 0.2]] * 4 + [[0.3, 0.7]]), np.array([0, 0, 0, 1, 1])
+    np.testing.assert_allclose(confident_joint(proba, given), [[3, 1], [0, 1]])
 
 
 def test_a_class_nobody_was_given():
-    joint = confident_joint(np.array([[0.6, 0.4], [0.5, 0.5]]), np.array([0, 0]))
-    np.testing.assert_allclose(joint.sum(), 2)
+    """Nor is any row taken for it: of the two rows only the second one reaches the threshold .45 of class 0."""
+    joint = confident_joint(np.array([[0.4, 0.6], [0.5, 0.5]]), np.array([0, 0]))
+    np.testing.assert_allclose(joint, [[2, 0], [0, 0]])
     np.testing.assert_allclose(transition_from_joint(joint).sum(axis=1), 1)
 
 
 def test_transition_from_joint_by_hand():
     got = transition_from_joint(np.array([[3.0, 1.0], [0.0, 0.0]]), pseudo_count=0)
     np.testing.assert_allclose(got, [[0.75, 0.25], [0, 1]])
+    got = transition_from_joint(np.array([[3.0, 0.0], [0.0, 0.0]]))  # a thousandth of a row more in each class
+    np.testing.assert_allclose(got, [[3.0005 / 3.001, 0.0005 / 3.001], [0, 1]])
 
 
 def test_even_confusions_are_evened_out():
@@ -63,6 +86,13 @@ def test_real_confusions_stay():
     np.testing.assert_allclose(shrink_confusions(joint)[0], [9, 20 + 20 * weight, 20 - 20 * weight])
     np.testing.assert_allclose(shrink_confusions(joint).sum(axis=1), joint.sum(axis=1))
     np.testing.assert_allclose(shrink_confusions(joint[:2, :2]), joint[:2, :2])
+
+
+def test_each_class_is_pulled_towards_its_own_mean_by_a_weight_of_all():
+    """Means 2, 1, 1 and 0; squares 24, 0, 6 and 0 of 4 * 2 degrees of freedom: the weight is 1 - 1 / 3.75 = 11/15."""
+    joint = np.array([[9.0, 6, 0, 0], [1, 9, 1, 1], [0, 0, 9, 3], [0, 0, 0, 9]])
+    expected = np.array([[135, 74, 8, 8], [15, 135, 15, 15], [4, 4, 135, 37], [0, 0, 0, 135]]) / 15
+    np.testing.assert_allclose(shrink_confusions(joint), expected)
 
 
 @pytest.mark.parametrize("n_confused", [0, 3, 2000])
@@ -121,7 +151,14 @@ def test_where_all_predictions_are_the_given_labels_both_judges_count_half():
 
 @pytest.mark.parametrize(
     ("value", "error", "expected"),
-    [(1.2, 0.0, 1.0), (0.76, 0.0, 0.0), (0.77, 1e-3, 0.5), (40.0, 1e6, 0.23), (0.87, 0.1, (0.9032 - 0.1587) / 0.9032)],
+    [
+        (1.2, 0.0, 1.0),
+        (1.2, 0.2, (0.5 - 0.12507) / 0.5),
+        (0.76, 0.0, 0.0),
+        (0.77, 1e-3, 0.5),
+        (40.0, 1e6, 0.23),
+        (0.87, 0.1, (0.9032 - 0.1587) / 0.9032),
+    ],
 )
 def test_how_likely_it_is_that_classes_are_told_apart(monkeypatch, value, error, expected):
     """By the area of a normal density between .77 and 1, beside that between 0 and 1."""
@@ -177,6 +214,12 @@ def test_bayes_by_hand():
     clean, posterior = posterior_of_known(np.array([[0.5, 0.5]]), np.array([1]), T)
     np.testing.assert_allclose(clean, [[0.5, 0.5]])
     np.testing.assert_allclose(posterior, [[0.25, 0.75]])
+
+
+def test_a_sure_row_with_the_other_label_is_flattened_as_far_as_may_be():
+    """Odds of 1e-6 at least, and at the flattest temperature, 4, the fourth root of them."""
+    clean, _ = posterior_of_known(np.array([[1.0, 0.0]]), np.array([1]), T)
+    np.testing.assert_allclose(clean[0, 1] / clean[0, 0], 10**-1.5, rtol=1e-5)
 
 
 def test_an_impossible_label_keeps_the_prediction():
