@@ -21,6 +21,7 @@ from noisyflywheel.audit.posterior import (
     shrink_confusions,
     transition_from_joint,
 )
+from noisyflywheel.em import sharpness
 from noisyflywheel.em.division import divided_out
 from noisyflywheel.em.sharpness import averaged_posterior
 from noisyflywheel.estimator.separability import Separability
@@ -188,6 +189,16 @@ def test_of_many_classes_confident_learning_judges_alone(monkeypatch):
     assert not np.allclose(noisy_class_posterior(proba, given)[2], confident_posterior(proba, given)[2])
 
 
+@pytest.mark.parametrize(("n_classes", "n_asked"), [(40, 1), (41, 0)])
+def test_many_classes_are_more_than_forty(monkeypatch, n_classes, n_asked):
+    asked = []
+    monkeypatch.setattr(
+        posterior_room, "averaged_posterior", lambda *args, **_: asked.append(args) or averaged_posterior(*args)
+    )
+    noisy_class_posterior(0.5 * np.eye(n_classes) + 0.5 / n_classes, np.arange(n_classes))
+    assert len(asked) == n_asked
+
+
 def test_even_confusions_are_evened_out_before_anything_is_divided():
     rng = np.random.default_rng(0)
     proba, given = rng.dirichlet(np.full(3, 0.5), 60), rng.integers(0, 3, 60)
@@ -214,6 +225,18 @@ def test_bayes_by_hand():
     clean, posterior = posterior_of_known(np.array([[0.5, 0.5]]), np.array([1]), T)
     np.testing.assert_allclose(clean, [[0.5, 0.5]])
     np.testing.assert_allclose(posterior, [[0.25, 0.75]])
+
+
+def test_some_of_many_rows_tell_the_temperature(monkeypatch):
+    """Labels of every second row are right, which asks for the sharpest; of all rows half are: the flattest."""
+    monkeypatch.setattr(sharpness, "MOST_NUMBERS", 100)
+    predicted = np.arange(100) // 2 % 2
+    proba = np.where(np.eye(2)[predicted] == 1, 0.6, 0.4)
+    given = np.where(np.arange(100) % 2 == 0, predicted, 1 - predicted)
+    clean, _ = posterior_of_known(proba, given, np.array([[0.8, 0.2], [0.2, 0.8]]))
+    np.testing.assert_allclose(clean, proba**4 / (proba**4).sum(axis=1, keepdims=True))
+    clean, _ = posterior_of_known(proba[:50], given[:50], np.array([[0.8, 0.2], [0.2, 0.8]]))
+    np.testing.assert_allclose(clean, (proba**0.25 / (proba**0.25).sum(axis=1, keepdims=True))[:50])
 
 
 def test_a_sure_row_with_the_other_label_is_flattened_as_far_as_may_be():
