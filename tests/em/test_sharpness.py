@@ -109,10 +109,19 @@ def test_what_is_divided_out_is_the_mean_over_explanations(monkeypatch):
 
     monkeypatch.setattr(sharpness, "at_temperatures", lambda *_: iter(explained((1, 2), (T, other), False)))
     monkeypatch.setattr(sharpness, "without_anchors", lambda *_: iter(explained((3, 4), (T, other), True)))
-    found, divided = sharpness.posterior_and_division(prob, given)
+    found, divided = sharpness.posterior_and_division(prob, given, None, (1.0,))
     assert_close(divided, 0.3 * torch.eye(2, dtype=torch.float64) + 0.3 * T + 0.4 * other)
     assert_close(found.transition, 0.4 * T + 0.6 * other)
     assert_close(found, em.averaged_posterior(prob, given))
+
+
+def test_predictions_that_are_only_made_sharper_or_flatter_divide_by_nothing(monkeypatch):
+    """Whatever T suits them: it says how labels come from classes, and these predictions are of classes already."""
+    prob, given = double([0.8, 0.2], [0.7, 0.3], [0.4, 0.6]), torch.tensor([0, 1, 1])
+    monkeypatch.setattr(sharpness, "SHARES", ())
+    found, divided = sharpness.posterior_and_division(prob, given, None, (1.0,))
+    assert_close(divided, torch.eye(2, dtype=torch.float64))
+    assert float(found.transition.diagonal().min()) < 0.9
 
 
 def test_a_part_of_many_rows_is_enough(monkeypatch):
