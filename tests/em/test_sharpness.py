@@ -124,6 +124,15 @@ def test_predictions_that_are_only_made_sharper_or_flatter_divide_by_nothing(mon
     assert float(found.transition.diagonal().min()) < 0.9
 
 
+def test_what_the_surest_rows_show_is_to_be_divided_out(monkeypatch):
+    """All of it, where no other explanation is tried."""
+    prob, given = double([0.8, 0.2], [0.7, 0.3], [0.4, 0.6]), torch.tensor([0, 1, 1])
+    monkeypatch.setattr(sharpness, "at_temperatures", lambda *_: iter(()))
+    monkeypatch.setattr(sharpness, "SHARES", (1.0,))
+    _, divided = sharpness.posterior_and_division(prob, given, None, (1.0,))
+    assert_close(divided, division.anchor_transition(prob, given, double(1, 1, 1)))
+
+
 def test_a_part_of_many_rows_is_enough(monkeypatch):
     prob = torch.softmax(3 * torch.randn(4000, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64), 1)
     given = drawn(prob @ double([0.9, 0.1], [0.3, 0.7]))
@@ -204,9 +213,10 @@ def test_what_is_left_of_a_division_gets_the_temperature_that_suits_it(monkeypat
     assert torch.equal(plain.guess(prob), divided)
     prior = prior_of_errors(divided, T, given, weight)
     assert float(plain.score) == pytest.approx(scores[1.0] - sharpness.CHEAPER + math.log(prior))
-    (suited,) = sharpness.without_anchors(prob, given, weight, (4.0, 1.0, 0.25))
     sharp = divided**4 / (divided**4).sum(1, keepdim=True)
-    assert_close(suited.guess(prob), sharp)
+    for temperatures in ((4.0, 0.25), (4.0, 1.0, 0.25)):
+        (suited,) = sharpness.without_anchors(prob, given, weight, temperatures)
+        assert_close(suited.guess(prob), sharp)
     prior = prior_of_errors(sharp, T, given, weight)
     assert float(suited.score) == pytest.approx(scores[0.25] - sharpness.CHEAPER + math.log(prior))
 
