@@ -177,6 +177,23 @@ def test_the_fit_decides_by_its_labels():
     assert (first.decision, first.chosen) == ("n_folds", "5") and first.candidate == "all rows"
 
 
+def test_a_discriminant_of_two_classes():
+    x, y = blobs(6.0, n=60, d=5, n_classes=2)
+    prob = rooms.by_linear_discriminant(x, y)
+    assert torch.allclose(prob.sum(1), torch.ones(60, dtype=torch.float64)) and bool((prob.argmax(1) == y).all())
+
+
+def test_a_class_of_one_row_has_no_discriminant_and_one_of_two_has_where_both_are_seen():
+    """The five parts are of ten rows; two parts have a row of class 1 each, and leave the other one alone."""
+    x, y = torch.randn(50, 3, generator=torch.Generator().manual_seed(0)), torch.zeros(50, dtype=torch.int64)
+    y[2:4] = 1
+    assert rooms.by_linear_discriminant(x, y).sum(1).round().sum() == 30
+    y[:25], y[2:4], y[49] = 2, 1, 3  # two large classes, one of two rows, one of one
+    prob = rooms.by_linear_discriminant(x, y)
+    assert torch.allclose(prob.sum(1), torch.ones(50, dtype=torch.float64))
+    assert (prob[:, 1] > 0).sum() == 30 and not prob[:, 3].any()
+
+
 def test_wide_rows_whatever_scikit_learn_is_set_to_give(monkeypatch):
     """Rows are projected, and a projection may be a DataFrame, which has no numbers for rows."""
     x, labels = blobs(2.0, n=80, d=rooms.MOST_COLUMNS + 1)
