@@ -55,8 +55,6 @@ class PiecewiseLinear(nn.Module):
 
     Parameters
     ----------
-    n_features : int
-        d.
     n_encoded : int
         Bins of all columns together, see `count_bins`; what `adapt` does not need is 0.
 
@@ -69,7 +67,7 @@ class PiecewiseLinear(nn.Module):
     lower: Tensor
     length: Tensor
 
-    def __init__(self, n_features: int, n_encoded: int) -> None:
+    def __init__(self, n_encoded: int) -> None:
         super().__init__()
         self.register_buffer("column", torch.zeros(n_encoded, dtype=torch.int64))
         self.register_buffer("lower", torch.zeros(n_encoded))

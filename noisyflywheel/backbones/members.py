@@ -145,7 +145,7 @@ class FoldedMLP(nn.Module):
         self.n_folds, self.only_own = n_folds, only_own
         self.scale = QuantileScale(n_features)
         n_encoded = n_features * bins_of_a_column(sys.maxsize, n_features) if n_encoded is None else n_encoded
-        self.bins = PiecewiseLinear(n_features, n_encoded)
+        self.bins = PiecewiseLinear(n_encoded)
         inputs = [n_features, n_features + n_encoded]
         self.families: Any = nn.ModuleList(Family(n_folds, n, n_classes, width, dropout) for n in inputs)
         self.kept: Any = nn.ModuleList(Family(n_folds, n, n_classes, width, 0.0) for n in inputs * 2)

@@ -141,7 +141,7 @@ def averaged_posterior(
 
 
 def posterior_and_division(
-    prob: Tensor, given: Tensor, sample_weight: Tensor | None = None, temperatures: Sequence[float] = (1.0,)
+    prob: Tensor, given: Tensor, sample_weight: Tensor | None, temperatures: Sequence[float]
 ) -> tuple[AveragedPosterior, Tensor]:
     """`averaged_posterior`, and the T to divide out of predictions of other rows: (K, K), float64, rows = true class.
 

@@ -122,11 +122,10 @@ def assemble(
     TypeError, ValueError
         If nets, views, rows and classes do not fit each other.
     """
-    image = sample.ndim > 2
     source = make_source(data.rows, nets.home, worker_options(main_net=nets.main, aux_net=nets.aux))
-    settings = make_settings(params, image, nets.n_folds, len(source))
+    settings = make_settings(params, sample.ndim > 2, nets.n_folds, len(source))
     views = ViewAdapter(default_views(params["views"], sample, nets.n_folds), sample)
-    trainers = make_trainers(params, nets, sample, views, n_classes, seeds, image, ranks)
+    trainers = make_trainers(params, nets, sample, views, n_classes, seeds, ranks)
     state_device = float64_device(nets.home)
     given = torch.from_numpy(data.codes).to(state_device)
     weights = None if data.weights is None else torch.from_numpy(data.weights).to(state_device)
@@ -183,11 +182,10 @@ def make_trainers(
     views: ViewAdapter,
     n_classes: int,
     seeds: list[int],
-    image: bool,
-    ranks: Ranks = ALONE,
+    ranks: Ranks,
 ) -> list[Trainer]:
     """Trainers of g and f, or of g alone with ``refurbish=False``, their nets initialised and tried on two rows."""
-    trainers, filled_in = [], widths(sample, n_classes, nets.n_folds)
+    trainers, image, filled_in = [], sample.ndim > 2, widths(sample, n_classes, nets.n_folds)
     named = [("main_net", nets.main, seeds[0]), ("aux_net", nets.aux, seeds[1])]
     for name, net, seed in named if params["refurbish"] else named[:1]:
         seed_global(seed, nets.devices)
@@ -209,15 +207,13 @@ def first_row(rows: Tensor | Dataset) -> Tensor:
     return rows[0] if isinstance(rows, Tensor) else map_items(as_row, rows, [0])[0]
 
 
-def default_views(views: Any, sample: Tensor, n_folds: int = 1) -> Any:
+def default_views(views: Any, sample: Tensor, n_folds: int) -> Any:
     """The view object for ``views="auto"``: by the number of dimensions of a batch; none with folds."""
     if not (isinstance(views, str) and views == "auto"):
         return views
     if n_folds > 1:
         return None
-    if sample.ndim == 4:
-        return ImageViews()
-    return VectorViews()
+    return ImageViews() if sample.ndim == 4 else VectorViews()
 
 
 def bf16_pays(device: torch.device) -> bool:
@@ -229,7 +225,7 @@ def bf16_pays(device: torch.device) -> bool:
     return torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
-def widths(sample: Tensor, n_classes: int, n_folds: int = 1) -> dict[str, int]:
+def widths(sample: Tensor, n_classes: int, n_folds: int) -> dict[str, int]:
     """Widths that `prepare_net` fills in where a module takes them: of classes, features, and channels or bins."""
     found = {"n_features": sample[0].numel(), "n_classes": n_classes}
     if sample.ndim > 2:

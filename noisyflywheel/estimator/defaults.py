@@ -34,7 +34,6 @@ LONGEST_RAMP = 5
 SMALL_TABLE = 5_000
 """Rows up to which cycles may be repeated (`noisyflywheel.loop.rounds`): more rows have enough steps in one round."""
 
-
 DERIVED = ("n_rounds", "n_first_cycles")
 """Settings that are no parameters."""
 
@@ -52,10 +51,10 @@ def make_settings(params: dict[str, Any], image: bool, n_folds: int = 1, n_rows:
     for name, value in (auto | {"n_cycles": n_cycles, "cr_ramp": ramp}).items():
         if isinstance(values[name], str):
             values[name] = value
-    again = n_folds > 1 and params["n_cycles"] == "auto" and n_rows <= SMALL_TABLE
+    has_rounds = n_folds > 1 and params["n_cycles"] == "auto" and n_rows <= SMALL_TABLE
     twice = starts_twice(params, own_nets, n_folds, n_rows)
     first = cycles_before(n_cycles, values["cr_ramp"]) if twice else 0
-    return Settings(**values, n_rounds=MOST_ROUNDS if again else 1, n_first_cycles=first)
+    return Settings(**values, n_rounds=MOST_ROUNDS if has_rounds else 1, n_first_cycles=first)
 
 
 def starts_twice(params: dict[str, Any], own_nets: bool, n_folds: int, n_rows: int) -> bool:

@@ -11,11 +11,7 @@ import pandas as pd
 import torch
 from scipy.sparse import issparse
 from sklearn.utils import assert_all_finite
-from sklearn.utils.validation import (
-    _num_samples,
-    check_array,
-    validate_data,
-)
+from sklearn.utils.validation import _num_samples, check_array, validate_data
 from skorch.helper import SliceDataset
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
@@ -87,7 +83,8 @@ def read_rows(estimator: Any, X: Any, *, reset: bool) -> Tensor | Dataset:
     if reset:
         estimator.input_offset_ = estimator.input_scale_ = None
         estimator.encoder_ = estimator.input_features_ = estimator.input_medians_ = estimator.input_projection_ = None
-    if has_to_be_encoded(X) if reset else getattr(estimator, "encoder_", None) is not None:
+    is_encoded = has_to_be_encoded(X) if reset else getattr(estimator, "encoder_", None) is not None
+    if is_encoded:
         return read_table(estimator, X, reset=reset)
     lazy = table_rows(X) or lazy_rows(X)
     on_disk = lazy is not None or is_dataset(X) or is_large_map(X)

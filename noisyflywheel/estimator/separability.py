@@ -65,7 +65,7 @@ def separability(x: Tensor, given: Tensor) -> Separability:
     if len(classes) < 2 or len(rows) < 2 * FEWEST:
         return Separability(math.nan, math.nan, 1.0, 0.0)  # nothing to tell apart, or too few rows to ask
     x = x[rows]
-    found = [of_predictions(unseen(x, labels), labels) for unseen in (by_forest, by_linear_discriminant)]
+    found = [of_predictions(predict(x, labels), labels) for predict in (by_forest, by_linear_discriminant)]
     return Separability(*torch.tensor(found).mean(0).tolist())
 
 

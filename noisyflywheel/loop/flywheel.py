@@ -86,7 +86,7 @@ class Flywheel(WarmUpSteps):
             s.gamma,
             s.eps[rows],
             hold_gamma=self._holds_gamma(),
-            calibrate=self._calibrates(log_g, f_prob),
+            calibrate=self._calibrates(partial(main_em.is_overconfident, log_g, f_prob)),
             sample_weight=self._weights_of(rows),
         )
         s.q[rows], s.gamma, s.temperature = found

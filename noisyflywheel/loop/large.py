@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -74,7 +75,7 @@ class LargeFlywheel(Flywheel):
         s, weights = self.state, self._weights_of(rows)
         found = self._of_given(rows)
         s.add_score(rows, found.score)
-        calibrates = self._calibrates_by(found)
+        calibrates = self._calibrates(partial(self._is_overconfident, found))
         gamma, s.temperature = s.gamma, 1.0
         if self._holds_gamma() or calibrates:
             gamma = em.main.clip_clean_rate(em.main.weighted_average(found.f_right.double(), weights))
@@ -97,11 +98,10 @@ class LargeFlywheel(Flywheel):
             found.f_right[at] = f_best == given
         return found
 
-    def _calibrates_by(self, found: OfGiven) -> bool:
-        if self.settings.calibrate != "auto":
-            return bool(self.settings.calibrate)
+    def _is_overconfident(self, found: OfGiven) -> bool:
+        """That of `main_em`; where rounding differs between ranks the first one decides."""
         overconfidence = float(found.confidence.mean() - found.agrees.double().mean())
-        return self._has_settled() and self.loader.ranks.of_first(lambda: overconfidence > main_em.OVERCONFIDENT)
+        return self.loader.ranks.of_first(lambda: overconfidence > main_em.OVERCONFIDENT)
 
     def _tempered(self, rows: Tensor, gamma: Tensor) -> tuple[float, Tensor]:
         """Temperature of g (see `em.calibrate`), and its probability of each given label at it (B,)."""

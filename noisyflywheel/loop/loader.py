@@ -20,7 +20,6 @@ VIEW_NUMBERS = 1024 * 3 * 32 * 32
 MOST_ROWS = 1024
 """Most rows in one call of a view; half of it in one forward of a default net without gradients."""
 
-
 WITHOUT_GRADIENTS = 4
 """Rows of a forward without gradients on a GPU, at most, in batches of a user's net."""
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Callable
 
-from noisyflywheel.loop import main_em
 from noisyflywheel.loop.loader import ViewLoader
 from noisyflywheel.loop.schedules import HOLD, cr_weight_of_cycle, learning_rate_share
 from noisyflywheel.loop.second_start import SecondStart
@@ -63,11 +62,11 @@ class FlywheelPlans:
         settings = self.settings
         return settings.calibrate == "auto" and settings.refurbish and self._n_in_all < self._ramp
 
-    def _calibrates(self, log_g: Tensor, f_prob: Tensor) -> bool:
+    def _calibrates(self, is_overconfident: Callable[[], bool]) -> bool:
         """Whether g gets a temperature in this cycle: always, never, or by "auto" where it is overconfident."""
         if self.settings.calibrate != "auto":
             return bool(self.settings.calibrate)
-        return self._has_settled() and main_em.is_overconfident(log_g, f_prob)
+        return self._has_settled() and is_overconfident()
 
     def _has_settled(self) -> bool:
         """Whether g's agreement with f already says how sure g may be, so that "auto" can go by it.

@@ -57,7 +57,7 @@ class FlywheelState:
     transition, corruption : Tensor of shape (K, K)
         T and T_c, rows = true class, columns = given class.
     quality_sum : Tensor of shape (N,)
-        Sum over the cycles of the probability of the given label.
+        Sum over the cycles of the ranking score (`loop.main_em.ranking_score`).
     n_scored : Tensor of shape (N,)
         How many cycles have scored each row.
     q_sum, f_given_sum, n_late : Tensor of shape (N,)

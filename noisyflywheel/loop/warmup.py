@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from noisyflywheel.loop.decide import sign_test
+
 MIN_EPOCHS, MAX_EPOCHS = 10, 30
 """Bounds of the warm-up in epochs."""
 
@@ -36,12 +38,5 @@ def is_over(agreement: list[Tensor]) -> bool:
 
 
 def still_rising(before: Tensor, now: Tensor) -> bool:
-    """Whether more rows were won than lost, by more than chance: a sign test at one standard deviation.
-
-    Parameters
-    ----------
-    before, now : bool Tensor of shape (m,)
-        Whether the nets agree with the given labels of the rows they left out.
-    """
-    won, lost = float((now & ~before).sum()), float((before & ~now).sum())
-    return won - lost > (won + lost) ** 0.5
+    """Whether more rows were won than lost, by more than one standard deviation of chance: bool (m,) each."""
+    return sign_test(now, before) > 1

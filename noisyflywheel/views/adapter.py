@@ -34,7 +34,6 @@ class ViewAdapter:
         fitted = copied.fit(sample) if hasattr(copied, "fit") else copied
         self.views: Any = copied if fitted is None else fitted  # a fit may return nothing
         self.eight_bit = sample.dtype == torch.uint8
-        self.eval_batch = 512
         self.guess: tuple[str, ...] = (
             ("plain",) if copied is None else tuple(getattr(copied, "guess", ("weak", "weak")))
         )

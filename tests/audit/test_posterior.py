@@ -21,6 +21,7 @@ from noisyflywheel.audit.posterior import (
     shrink_confusions,
     transition_from_joint,
 )
+from noisyflywheel.em import sharpness
 from noisyflywheel.em.division import divided_out
 from noisyflywheel.em.sharpness import averaged_posterior
 from noisyflywheel.estimator.separability import Separability
@@ -39,17 +40,40 @@ def test_confident_joint_of_unsure_rows_scales_to_the_given_counts():
     proba = np.array([[0.9, 0.1], [0.45, 0.55], [0.1, 0.9], [0.1, 0.9]])
     given = np.array([0, 0, 1, 1])  # thresholds .675 and .9: row 1 counts nowhere
     np.testing.assert_allclose(confident_joint(proba, given), [[2, 0], [0, 2]])
+    np.testing.assert_allclose(confident_joint(proba[:, ::-1], 1 - given), [[2, 0], [0, 2]])
+
+
+def test_a_row_sure_of_two_classes_counts_for_the_likelier_one():
+    proba = np.array([[0.65, 0.35], [0.65, 0.35], [0.7, 0.3], [0.8, 0.2]])
+    given = np.array([0, 0, 1, 1])  # thresholds .65 and .25: no row is taken for class 1
+    np.testing.assert_allclose(confident_joint(proba, given), [[2, 2], [0, 0]])
+    np.testing.assert_allclose(confident_joint(proba[:, ::-1], 1 - given), [[0, 0], [2, 2]])
+
+
+def test_one_row_of_a_class_sets_its_threshold():
+    proba = np.array([[0.9, 0.1], [0.8, 0.2], [0.25, 0.75], [0.55, 0.45], [0.3, 0.7]])
+    given = np.array([0, 0, 0, 0, 1])  # thresholds .625 and .7: row 3 counts nowhere
+    np.testing.assert_allclose(confident_joint(proba, given), [[8 / 3, 0], [4 / 3, 1]])
+
+
+def test_rows_as_sure_as_the_mean_are_sure_whatever_rounding_makes_of_it():
+    """In binary the mean of three times .8 is above .8."""
+    proba, given = np.array([[0.8, 0.2]] * 4 + [[0.3, 0.7]]), np.array([0, 0, 0, 1, 1])
+    np.testing.assert_allclose(confident_joint(proba, given), [[3, 1], [0, 1]])
 
 
 def test_a_class_nobody_was_given():
-    joint = confident_joint(np.array([[0.6, 0.4], [0.5, 0.5]]), np.array([0, 0]))
-    np.testing.assert_allclose(joint.sum(), 2)
+    """Nor is any row taken for it: of the two rows only the second one reaches the threshold .45 of class 0."""
+    joint = confident_joint(np.array([[0.4, 0.6], [0.5, 0.5]]), np.array([0, 0]))
+    np.testing.assert_allclose(joint, [[2, 0], [0, 0]])
     np.testing.assert_allclose(transition_from_joint(joint).sum(axis=1), 1)
 
 
 def test_transition_from_joint_by_hand():
     got = transition_from_joint(np.array([[3.0, 1.0], [0.0, 0.0]]), pseudo_count=0)
     np.testing.assert_allclose(got, [[0.75, 0.25], [0, 1]])
+    got = transition_from_joint(np.array([[3.0, 0.0], [0.0, 0.0]]))  # a thousandth of a row more in each class
+    np.testing.assert_allclose(got, [[3.0005 / 3.001, 0.0005 / 3.001], [0, 1]])
 
 
 def test_even_confusions_are_evened_out():
@@ -65,16 +89,11 @@ def test_real_confusions_stay():
     np.testing.assert_allclose(shrink_confusions(joint[:2, :2]), joint[:2, :2])
 
 
-def test_one_step_of_a_division_by_hand():
-    # from (.5, .5) the image is (.6, .4); p / image = (1, 1): unchanged
-    p, even = torch.tensor([[0.6, 0.4]], dtype=torch.float64), torch.full((1, 2), 0.5, dtype=torch.float64)
-    np.testing.assert_allclose(divided_out(p, torch.from_numpy(T), 1, even), [[0.5, 0.5]])
-
-
-def test_a_division_finds_the_true_class():
-    clean = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.3, 0.7]], dtype=torch.float64)
-    known, even = torch.from_numpy(T), torch.full((3, 2), 0.5, dtype=torch.float64)
-    np.testing.assert_allclose(divided_out(clean @ known, known, 3000, even), clean, atol=1e-3)
+def test_each_class_is_pulled_towards_its_own_mean_by_a_weight_of_all():
+    """Means 2, 1, 1 and 0; squares 24, 0, 6 and 0 of 4 * 2 degrees of freedom: the weight is 1 - 1 / 3.75 = 11/15."""
+    joint = np.array([[9.0, 6, 0, 0], [1, 9, 1, 1], [0, 0, 9, 3], [0, 0, 0, 9]])
+    expected = np.array([[135, 74, 8, 8], [15, 135, 15, 15], [4, 4, 135, 37], [0, 0, 0, 135]]) / 15
+    np.testing.assert_allclose(shrink_confusions(joint), expected)
 
 
 @pytest.mark.parametrize("n_confused", [0, 3, 2000])
@@ -133,7 +152,14 @@ def test_where_all_predictions_are_the_given_labels_both_judges_count_half():
 
 @pytest.mark.parametrize(
     ("value", "error", "expected"),
-    [(1.2, 0.0, 1.0), (0.76, 0.0, 0.0), (0.77, 1e-3, 0.5), (40.0, 1e6, 0.23), (0.87, 0.1, (0.9032 - 0.1587) / 0.9032)],
+    [
+        (1.2, 0.0, 1.0),
+        (1.2, 0.2, (0.5 - 0.12507) / 0.5),
+        (0.76, 0.0, 0.0),
+        (0.77, 1e-3, 0.5),
+        (40.0, 1e6, 0.23),
+        (0.87, 0.1, (0.9032 - 0.1587) / 0.9032),
+    ],
 )
 def test_how_likely_it_is_that_classes_are_told_apart(monkeypatch, value, error, expected):
     """By the area of a normal density between .77 and 1, beside that between 0 and 1."""
@@ -163,6 +189,16 @@ def test_of_many_classes_confident_learning_judges_alone(monkeypatch):
     assert not np.allclose(noisy_class_posterior(proba, given)[2], confident_posterior(proba, given)[2])
 
 
+@pytest.mark.parametrize(("n_classes", "n_asked"), [(40, 1), (41, 0)])
+def test_many_classes_are_more_than_forty(monkeypatch, n_classes, n_asked):
+    asked = []
+    monkeypatch.setattr(
+        posterior_room, "averaged_posterior", lambda *args, **_: asked.append(args) or averaged_posterior(*args)
+    )
+    noisy_class_posterior(0.5 * np.eye(n_classes) + 0.5 / n_classes, np.arange(n_classes))
+    assert len(asked) == n_asked
+
+
 def test_even_confusions_are_evened_out_before_anything_is_divided():
     rng = np.random.default_rng(0)
     proba, given = rng.dirichlet(np.full(3, 0.5), 60), rng.integers(0, 3, 60)
@@ -189,6 +225,24 @@ def test_bayes_by_hand():
     clean, posterior = posterior_of_known(np.array([[0.5, 0.5]]), np.array([1]), T)
     np.testing.assert_allclose(clean, [[0.5, 0.5]])
     np.testing.assert_allclose(posterior, [[0.25, 0.75]])
+
+
+def test_some_of_many_rows_tell_the_temperature(monkeypatch):
+    """Labels of every second row are right, which asks for the sharpest; of all rows half are: the flattest."""
+    monkeypatch.setattr(sharpness, "MOST_NUMBERS", 100)
+    predicted = np.arange(100) // 2 % 2
+    proba = np.where(np.eye(2)[predicted] == 1, 0.6, 0.4)
+    given = np.where(np.arange(100) % 2 == 0, predicted, 1 - predicted)
+    clean, _ = posterior_of_known(proba, given, np.array([[0.8, 0.2], [0.2, 0.8]]))
+    np.testing.assert_allclose(clean, proba**4 / (proba**4).sum(axis=1, keepdims=True))
+    clean, _ = posterior_of_known(proba[:50], given[:50], np.array([[0.8, 0.2], [0.2, 0.8]]))
+    np.testing.assert_allclose(clean, (proba**0.25 / (proba**0.25).sum(axis=1, keepdims=True))[:50])
+
+
+def test_a_sure_row_with_the_other_label_is_flattened_as_far_as_may_be():
+    """Odds of 1e-6 at least, and at the flattest temperature, 4, the fourth root of them."""
+    clean, _ = posterior_of_known(np.array([[1.0, 0.0]]), np.array([1]), T)
+    np.testing.assert_allclose(clean[0, 1] / clean[0, 0], 10**-1.5, rtol=1e-5)
 
 
 def test_an_impossible_label_keeps_the_prediction():

@@ -40,7 +40,7 @@ def test_columns_whose_quartiles_meet_are_scaled_by_their_range_and_constant_one
 def test_piecewise_linear_by_hand():
     x = torch.tensor([[0.0, 1.0], [10.0, 0.0], [20.0, 1.0]])  # edges 0, 10, 20 and 0, 1
     assert count_bins(x) == 3
-    bins = PiecewiseLinear(2, 3)
+    bins = PiecewiseLinear(3)
     bins.adapt(x)
     encoded = bins(torch.tensor([[5.0, 0.0], [15.0, 1.0], [-9.0, 0.25], [99.0, 1.0]]))
     expected = [[0.0, -1.0, -1.0], [1.0, 0.0, 1.0], [-1.0, -1.0, -0.5], [1.0, 1.0, 1.0]]
@@ -50,7 +50,7 @@ def test_piecewise_linear_by_hand():
 def test_constant_columns_have_no_bin_and_what_is_not_needed_is_0():
     x = torch.tensor([[7.0, 0.0], [7.0, 1.0]])
     assert count_bins(x) == 1
-    bins = PiecewiseLinear(2, 3)
+    bins = PiecewiseLinear(3)
     bins.adapt(x)
     assert bins(torch.tensor([[7.0, 1.0]])).tolist() == [[1.0, 0.0, 0.0]]
 

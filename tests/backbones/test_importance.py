@@ -5,7 +5,6 @@ import pytest
 import torch
 from sklearn.ensemble import ExtraTreesClassifier
 
-from noisyflywheel.backbones import importance
 from noisyflywheel.backbones.importance import column_weights
 
 D = 12
@@ -49,10 +48,17 @@ def test_columns_that_tell_nothing_at_all_are_alike(n_columns):
 
 
 def test_one_column_of_very_many_does_not_stand_alone(monkeypatch):
+    """It weighs 3, not 10, the root of all importance in units of the mean; the others .1, not 0."""
     monkeypatch.setattr(ExtraTreesClassifier, "fit", lambda *args: None)
     monkeypatch.setattr(ExtraTreesClassifier, "feature_importances_", np.eye(1, 100)[0])
     weight = column_weights(torch.zeros(8, 100), torch.zeros(8).long(), torch.ones(8))
-    assert float(weight[0] / weight[1]) == pytest.approx(importance.MOST / importance.LEAST)
+    assert float(weight[0] / weight[1]) == pytest.approx(3 / 0.1)
+
+
+def test_labels_of_many_classes_are_no_mistake():
+    """scikit-learn would warn, and a warning is an error here."""
+    x, _ = rows(30)
+    assert column_weights(x, torch.arange(30) % 20, torch.ones(30)).shape == (D,)
 
 
 def test_rows_of_weight_zero_say_nothing_and_the_others_count_by_weight(monkeypatch):

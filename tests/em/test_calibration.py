@@ -139,11 +139,12 @@ def test_calibrate_with_clean_rate_takes_the_best_of_both_grids():
 
 def test_some_of_many_rows_are_enough(mixture, monkeypatch):
     log_p, given, eps = mixture
-    weights = torch.rand(len(given), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    some = (log_p.argmax(1) == given).nonzero().squeeze(1)  # they look cleaner than all of them
+    right = log_p.argmax(1) == given
+    weights = 0.5 + right.double()
+    some = (right | (torch.arange(len(given)) % 2 == 0)).nonzero().squeeze(1)  # they look cleaner than all of them
     plain = calibrate_with_clean_rate(log_p[some], given[some], eps[some])
     expected = calibrate_with_clean_rate(log_p[some], given[some], eps[some], weights[some])
-    assert expected != calibrate_with_clean_rate(log_p, given, eps, weights)
+    assert expected not in (plain, calibrate_with_clean_rate(log_p, given, eps, weights))
     monkeypatch.setattr("noisyflywheel.em.calibration.MANY_ROWS", len(given) - 1)
     drawn = {(len(given), given.device): some}
     monkeypatch.setattr("noisyflywheel.em.calibration.some_rows", lambda n, device: drawn[n, device])

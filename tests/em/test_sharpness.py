@@ -109,10 +109,28 @@ def test_what_is_divided_out_is_the_mean_over_explanations(monkeypatch):
 
     monkeypatch.setattr(sharpness, "at_temperatures", lambda *_: iter(explained((1, 2), (T, other), False)))
     monkeypatch.setattr(sharpness, "without_anchors", lambda *_: iter(explained((3, 4), (T, other), True)))
-    found, divided = sharpness.posterior_and_division(prob, given)
+    found, divided = sharpness.posterior_and_division(prob, given, None, (1.0,))
     assert_close(divided, 0.3 * torch.eye(2, dtype=torch.float64) + 0.3 * T + 0.4 * other)
     assert_close(found.transition, 0.4 * T + 0.6 * other)
     assert_close(found, em.averaged_posterior(prob, given))
+
+
+def test_predictions_that_are_only_made_sharper_or_flatter_divide_by_nothing(monkeypatch):
+    """Whatever T suits them: it says how labels come from classes, and these predictions are of classes already."""
+    prob, given = double([0.8, 0.2], [0.7, 0.3], [0.4, 0.6]), torch.tensor([0, 1, 1])
+    monkeypatch.setattr(sharpness, "SHARES", ())
+    found, divided = sharpness.posterior_and_division(prob, given, None, (1.0,))
+    assert_close(divided, torch.eye(2, dtype=torch.float64))
+    assert float(found.transition.diagonal().min()) < 0.9
+
+
+def test_what_the_surest_rows_show_is_to_be_divided_out(monkeypatch):
+    """All of it, where no other explanation is tried."""
+    prob, given = double([0.8, 0.2], [0.7, 0.3], [0.4, 0.6]), torch.tensor([0, 1, 1])
+    monkeypatch.setattr(sharpness, "at_temperatures", lambda *_: iter(()))
+    monkeypatch.setattr(sharpness, "SHARES", (1.0,))
+    _, divided = sharpness.posterior_and_division(prob, given, None, (1.0,))
+    assert_close(divided, division.anchor_transition(prob, given, double(1, 1, 1)))
 
 
 def test_a_part_of_many_rows_is_enough(monkeypatch):
@@ -176,21 +194,6 @@ def test_what_is_out_of_the_question_is_left_out(monkeypatch):
     assert_close(refurbished, double([1.0, 0.0], [1.0, 0.0]))
 
 
-def test_the_surest_rows_of_each_class_show_its_labels(monkeypatch):
-    """Two of the four rows predicted as class 0 count, labelled 1 and 0; no row is predicted as class 1."""
-    monkeypatch.setattr(division, "ANCHORS", 0.5)
-    monkeypatch.setattr(division, "FEWEST_ANCHORS", 1.0)
-    prob, given = double([0.6, 0.4], [0.9, 0.1], [0.8, 0.2], [0.7, 0.3]), torch.tensor([1, 1, 0, 1])
-    T = division.anchor_transition(prob, given, double(1, 1, 1, 1))
-    assert_close(T, double([2.25 / 3.5, 1.25 / 3.5], [0.25 / 1.5, 1.25 / 1.5]))
-    heavy = division.anchor_transition(
-        prob, given, double(1, 1, 2, 1)
-    )  # 2.5 of 5: one row and three quarters of another
-    assert_close(heavy[0], double(1.25 + 1.5, 0.25 + 1) / 4.0)
-    monkeypatch.setattr(division, "FEWEST_ANCHORS", 3.0)
-    assert_close(division.anchor_transition(prob, given, double(1, 1, 1, 1))[0], double(2.25, 2.25) / 4.5)
-
-
 def test_what_is_left_of_a_division_gets_the_temperature_that_suits_it(monkeypatch):
     """At 1 the division itself; among three temperatures the likeliest times tau ** -SHARPER."""
     monkeypatch.setattr(sharpness, "SHARES", (1.0,))
@@ -210,20 +213,12 @@ def test_what_is_left_of_a_division_gets_the_temperature_that_suits_it(monkeypat
     assert torch.equal(plain.guess(prob), divided)
     prior = prior_of_errors(divided, T, given, weight)
     assert float(plain.score) == pytest.approx(scores[1.0] - sharpness.CHEAPER + math.log(prior))
-    (suited,) = sharpness.without_anchors(prob, given, weight, (4.0, 1.0, 0.25))
     sharp = divided**4 / (divided**4).sum(1, keepdim=True)
-    assert_close(suited.guess(prob), sharp)
+    for temperatures in ((4.0, 0.25), (4.0, 1.0, 0.25)):
+        (suited,) = sharpness.without_anchors(prob, given, weight, temperatures)
+        assert_close(suited.guess(prob), sharp)
     prior = prior_of_errors(sharp, T, given, weight)
     assert float(suited.score) == pytest.approx(scores[0.25] - sharpness.CHEAPER + math.log(prior))
-
-
-def test_a_matrix_is_divided_out_of_its_image():
-    T = double([0.7, 0.3, 0.0], [0.0, 0.8, 0.2], [0.2, 0.0, 0.8])
-    truth = double([1, 0, 0], [0, 1, 0], [0.5, 0.2, 0.3])
-    found = division.divided_out(truth @ T, T)
-    assert_close(found, truth, atol=0.08, rtol=0)
-    assert_close(found @ T, truth @ T, atol=0.02, rtol=0)
-    assert_close(division.divided_out(truth, torch.eye(3, dtype=torch.float64)), truth)
 
 
 def test_rows_between_separate_classes_do_not_hide_that_labels_are_wrong(monkeypatch):
@@ -338,10 +333,3 @@ def test_rows_need_not_sum_to_1_exactly_and_may_be_certain():
 def test_evidence_is_above_0():
     prob, T = double([1, 0]), torch.eye(2, dtype=torch.float64)
     assert sharpness.evidence_of(prob, T, torch.tensor([1])) > 0
-
-
-def test_division_begins_where_it_is_told_to():
-    p, start = double([0.7, 0.3]), double([0.2, 0.8])
-    T = torch.eye(2, dtype=torch.float64)
-    assert torch.equal(division.divided_out(p, T, n_steps=0), p)
-    assert torch.equal(division.divided_out(p, T, n_steps=0, start=start), start)

@@ -41,6 +41,13 @@ def test_rows_without_weight_have_no_say():
     np.testing.assert_array_equal(clean, calibrated(quality, posterior, weight))
 
 
+def test_rows_without_weight_beyond_all_others_are_as_the_last_of_these():
+    quality, posterior = np.array([0.2, 0.8, 0.1, 0.9]), np.array([0.3, 0.7, 0.0, 1.0])
+    clean = calibrated(quality, posterior, np.array([1.0, 1.0, 0.0, 0.0]))
+    low, high = 0.999 * 0.3 + 0.001 * 0.5, 0.999 * 0.7 + 0.001
+    np.testing.assert_allclose(clean, [low, high, low, high])
+
+
 def test_a_weight_counts_as_copies():
     rng = np.random.default_rng(0)
     quality, posterior, counts = rng.random(50), rng.random(50), rng.integers(1, 4, 50)

@@ -58,11 +58,13 @@ def test_each_class_that_is_predicted_has_some_of_the_surest():
     assert weight[999] == pytest.approx(0.001)
 
 
-@pytest.mark.parametrize("n", range(60, 90))
+@pytest.mark.parametrize("n", [60, 75, 89, 138, 207, 289])
 def test_labels_that_are_all_predicted_have_no_error(n):
-    """Whatever rounding makes of weights that sum to 1."""
+    """Whatever rounding makes of weights that sum to 1: those of 138, 207 and 289 rows sum to more."""
     labels = torch.arange(n) % 7
-    assert of_predictions(torch.eye(7, dtype=torch.float64)[labels], labels) == pytest.approx((1, 1, 1, 0), abs=1e-6)
+    found = of_predictions(torch.eye(7, dtype=torch.float64)[labels], labels)
+    assert found == pytest.approx((1, 1, 1, 0), abs=1e-6)
+    assert found.among_surest <= 1 and isinstance(found.error, float), "no root of a number below 0"
 
 
 def test_wrong_labels_of_some_classes_lower_the_agreement_not_the_value():
@@ -79,7 +81,8 @@ def test_agreement_by_chance_has_an_error_of_its_own():
     found = of_predictions(torch.eye(2)[1 - labels].double(), labels)
     assert found[:3] == (0.0, 0.0, 0.0)
     half = of_predictions(torch.eye(2)[(torch.arange(60) // 2) % 2].double(), labels)
-    assert half.value == 0.0 and half.error > 1.0
+    assert half.value == 0.0
+    assert half.error == pytest.approx((0.5 * 0.5 / 60) ** 0.5 / 1e-3), "the surest rows are not above chance either"
 
 
 def test_chance_is_none():
@@ -126,7 +129,21 @@ def test_a_class_of_one_row_and_labels_of_one_class():
     y[0] = 4
     assert separability(x, y).value > 0.85
     alone = separability(x, torch.zeros_like(y))
-    assert alone.value == 1.0 and alone.agreement != alone.agreement  # NaN: it was not asked
+    assert alone[2:] == (1.0, 0.0) and alone.agreement != alone.agreement  # NaN: it was not asked
+
+
+@pytest.mark.parametrize(("n", "is_asked"), [(59, False), (60, True)])
+def test_two_classes_and_sixty_rows_are_enough(n, is_asked):
+    """Fewer rows than twice the thirty surest are not asked, and count as told apart."""
+    found = separability(*blobs(0.0, n=n, n_classes=2))
+    assert (0 <= found.agreement <= 1) is is_asked and (found.error > 0) is is_asked
+
+
+def test_a_forest_and_a_discriminant_of_many_classes_do_not_warn():
+    """scikit-learn takes many classes for a mistake; warnings are errors here."""
+    x, _ = blobs(6.0, n=30)
+    for predict in (rooms.by_forest, rooms.by_linear_discriminant):
+        assert predict(x, torch.arange(30) % 20).shape == (30, 20)
 
 
 def test_few_rows_that_seem_to_tell_little_are_not_sure_to():
@@ -160,9 +177,28 @@ def test_the_fit_decides_by_its_labels():
     assert (first.decision, first.chosen) == ("n_folds", "5") and first.candidate == "all rows"
 
 
-def test_wide_rows_whatever_scikit_learn_is_set_to_give():
-    """Projected rows were a DataFrame, which has no numbers for rows."""
+def test_a_discriminant_of_two_classes():
+    x, y = blobs(6.0, n=60, d=5, n_classes=2)
+    prob = rooms.by_linear_discriminant(x, y)
+    assert torch.allclose(prob.sum(1), torch.ones(60, dtype=torch.float64)) and bool((prob.argmax(1) == y).all())
+
+
+def test_a_class_of_one_row_has_no_discriminant_and_one_of_two_has_where_both_are_seen():
+    """The five parts are of ten rows; two parts have a row of class 1 each, and leave the other one alone."""
+    x, y = torch.randn(50, 3, generator=torch.Generator().manual_seed(0)), torch.zeros(50, dtype=torch.int64)
+    y[2:4] = 1
+    assert rooms.by_linear_discriminant(x, y).sum(1).round().sum() == 30
+    y[:25], y[2:4], y[49] = 2, 1, 3  # two large classes, one of two rows, one of one
+    prob = rooms.by_linear_discriminant(x, y)
+    assert torch.allclose(prob.sum(1), torch.ones(50, dtype=torch.float64))
+    assert (prob[:, 1] > 0).sum() == 30 and not prob[:, 3].any()
+
+
+def test_wide_rows_whatever_scikit_learn_is_set_to_give(monkeypatch):
+    """Rows are projected, and a projection may be a DataFrame, which has no numbers for rows."""
     x, labels = blobs(2.0, n=80, d=rooms.MOST_COLUMNS + 1)
     expected = rooms.by_linear_discriminant(x, labels)
     with config_context(transform_output="pandas"):
         assert torch.equal(rooms.by_linear_discriminant(x, labels), expected)
+    monkeypatch.setattr(rooms, "MOST_COLUMNS", x.shape[1])
+    assert not torch.equal(rooms.by_linear_discriminant(x, labels), expected), "as they are"

@@ -1,6 +1,7 @@
 """Figure 2 step by step, on two nets that are tables of ten rows."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -204,7 +205,7 @@ WRONG[ROWS, F_PROB.argmin(1)] = 0.98
 def calibrates(log_g, cycle=9, first_cycle=0, **changes):
     made = after_warm_up(**changes)
     made.state.cycle, made.first_cycle = cycle, first_cycle
-    return made._calibrates(log_g.log(), F_PROB)
+    return made._calibrates(partial(main_em.is_overconfident, log_g.log(), F_PROB))
 
 
 def test_g_is_calibrated_where_it_is_overconfident():

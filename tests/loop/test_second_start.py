@@ -88,6 +88,21 @@ def test_the_bound_is_passed_where_two_labels_in_five_are_the_next_class_but_not
     assert 0.25 / 0.75 < NEARLY < 0.4 / 0.6
 
 
+@pytest.mark.parametrize(
+    ("n_cycles", "ramp", "first"), [(100, 5, 30), (95, 5, 28), (100, 40, 40), (10, 5, 5), (10, 6, 0), (100, 51, 0)]
+)
+def test_it_comes_after_three_tenths_or_lambdas_ramp_if_half_of_the_cycles_are_left(n_cycles, ramp, first):
+    assert module.cycles_before(n_cycles, ramp) == first
+
+
+def test_it_may_come_after_the_first_cycle():
+    made = SecondStart(1)
+    made.remember(dict)
+    assert made.is_due(1) and made.decide(1.0) == {}
+    made.load_state_dict(made.begun(1))
+    assert made.keeps_matrices(1, 5) and made.ramp(40) == 10
+
+
 def test_what_was_saved_does_not_change():
     made = SecondStart(FIRST)
     made.remember(dict)

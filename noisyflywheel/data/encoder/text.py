@@ -14,7 +14,6 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import normalize
 
 MAX_WORDS = 20_000
-WORD = r"(?u)\b\w+\b"
 
 
 def as_texts(column: Iterable[Any]) -> list[str]:
