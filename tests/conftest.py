@@ -53,11 +53,12 @@ def _one_thread():
 def few_steps():
     """With folds T is learnt in five EM steps, not sixty, and columns are weighed by five trees, not two hundred.
 
-    Whether features tell the classes apart is asked of fifty trees.
+    Forests beside the warm-up have three trees, not fifty. Whether features tell the classes apart is asked of fifty trees.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("noisyflywheel.em.sharpness.N_STEPS", 5)
         patch.setattr("noisyflywheel.backbones.importance.N_TREES", 5)
+        patch.setattr("noisyflywheel.backbones.trees.N_TREES", 3)
         patch.setattr("noisyflywheel.estimator.separability.N_TREES", 50)
         yield
 

@@ -53,19 +53,18 @@ class Trees(nn.Module):
 
     def __init__(self, n_classes: int) -> None:
         super().__init__()
-        integers = {"dtype": torch.int64}
-        self.register_buffer("root", torch.zeros(0, 0, **integers))
-        self.register_buffer("column", torch.zeros(0, **integers))
+        self.register_buffer("root", torch.zeros(0, 0, dtype=torch.int64))
+        self.register_buffer("column", torch.zeros(0, dtype=torch.int64))
         self.register_buffer("threshold", torch.zeros(0))
-        self.register_buffer("child", torch.zeros(0, 2, **integers))
+        self.register_buffer("child", torch.zeros(0, 2, dtype=torch.int64))
         self.register_buffer("leaf", torch.zeros(0, n_classes))
-        self.register_buffer("n_levels", torch.zeros((), **integers))
+        self.register_buffer("n_levels", torch.zeros((), dtype=torch.int64))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """That of Module, for as many nodes as the state has; that of an earlier version has none."""
-        for name, none in Trees(self.leaf.shape[1])._buffers.items():
+        for name, none in Trees(self.leaf.shape[1]).state_dict().items():
             saved = state_dict.setdefault(f"{prefix}{name}", none)
-            self._buffers[name] = self._buffers[name].new_empty(saved.shape)
+            setattr(self, name, torch.empty_like(saved, device=self.leaf.device))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def __len__(self) -> int:
@@ -97,8 +96,8 @@ class Trees(nn.Module):
         nodes["child"] += start.repeat_interleave(sizes)[:, None]
         nodes["root"] = start.view(len(forests), -1)
         nodes["n_levels"] = torch.tensor(max(tree.get_depth() for forest in forests for tree in forest))
-        for name, own in self._buffers.items():
-            self._buffers[name] = nodes[name].to(own)
+        for name, own in self.state_dict().items():
+            setattr(self, name, nodes[name].to(own))
 
     def _nodes(self, tree: DecisionTreeClassifier, classes: np.ndarray) -> dict[str, Tensor]:
         """Buffers of one tree, whose root is node 0."""

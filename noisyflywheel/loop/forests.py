@@ -23,7 +23,7 @@ LEAST_SHARE = 0.05
 
 
 def forests_of_members(x: Tensor, given: Tensor, weights: Tensor, n_classes: int) -> tuple[Trees, Tensor]:
-    """A forest for each member, grown on the rows that the member trains on, and what those say that have not seen a row.
+    """A forest for each member, of the rows that it trains on, and what those say of a row that have not seen it.
 
     Parameters
     ----------
