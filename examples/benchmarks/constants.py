@@ -4,7 +4,8 @@ Every constant is set to half and to twice its value, one at a time, and default
 a folder (``.npz`` files of X and y), every other one with labels of "sym30" and of "asym30" (`table_data`). The form
 with folds is the default for tables, here with one round of cycles, or ("rounds") with as many as it takes; "columns"
 has the numbers by which columns are weighed, "roomy" those that act on tables of few columns and many rows,
-"explanations" those by which T and overlap of classes are told apart, with the calibration error of `clean_proba_`.
+"explanations" those by which T and overlap of classes are told apart, with the calibration error of `clean_proba_`,
+"forests" those of the forests beside the warm-up.
 The form without folds (``n_folds=1``) has constants of its own: "plain" measures them on any table, "wide" on pixels
 and embeddings, for which it is the default. One line of ``--out`` for each fit; a second call goes on where the first
 stopped.
@@ -29,7 +30,7 @@ from audit_data import calibration_error
 from sklearn.metrics import roc_auc_score
 
 from noisyflywheel import FlywheelClassifier
-from noisyflywheel.backbones import FoldedMLP, encodings, importance
+from noisyflywheel.backbones import FoldedMLP, encodings, importance, trees
 from noisyflywheel.em import division, sharpness
 from noisyflywheel.estimator import defaults, separability
 from noisyflywheel.loop import (
@@ -37,6 +38,7 @@ from noisyflywheel.loop import (
     columns,
     decide,
     folded_warmup,
+    forests,
     guard,
     main_em,
     out_of_fold,
@@ -51,6 +53,7 @@ FORMS = {
     "folds": {"n_cycles": 16},
     "columns": {"n_cycles": 16},
     "explanations": {},
+    "forests": {},
     "rounds": {},
     "roomy": {},
     "plain": {"n_folds": 1},
@@ -84,6 +87,12 @@ NAMED = {
         (sharpness, "STEEP", 2, 8),
         (division, "ANCHORS", 0.125, 0.5),
         (sharpness, "MOST_FLAT", 2.0, 8.0),
+    ],
+    "forests": [
+        (trees, "N_TREES", 25, 100),
+        (trees, "LEAST_A_LEAF", 1, 4),
+        (trees, "MOST_LEAVES", 100, 400),
+        (forests, "LEAST_SHARE", 0.025, 0.1),
     ],
     "rounds": [
         (defaults, "MOST_ROUNDS", 1, 4),

@@ -67,6 +67,15 @@ def test_vectors(way):
     check(classifier(**WAYS[way], n_cycles=2).fit(X, given, sample_weight=weights), X)
 
 
+def test_forests_beside_the_warm_up(monkeypatch):
+    monkeypatch.setattr("noisyflywheel.loop.forests.NEEDS", -99.0)  # however they do
+    clf = classifier(n_folds=2, n_warmup_epochs="auto").fit(X, given)
+    trees = clf.aux_net_.module_.trees
+    assert len(trees) == 4 and trees.leaf.device.type == "cuda" and clf.aux_net_.module_.tree_share == 1
+    check(clf, X)
+    check(pickle.loads(pickle.dumps(clf)), X)
+
+
 @pytest.mark.parametrize("bf16", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_pictures(bf16, monkeypatch):
     monkeypatch.setattr(STATE, "bf16", bf16)
