@@ -53,7 +53,7 @@ def _one_thread():
 def few_steps():
     """With folds T is learnt in five EM steps, not sixty, and columns are weighed by five trees, not two hundred.
 
-    Forests beside the warm-up have three trees, not fifty. Whether features tell the classes apart is asked of fifty trees.
+    Forests beside the warm-up have three trees, not fifty. Whether features tell the classes apart is asked of fifty.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("noisyflywheel.em.sharpness.N_STEPS", 5)

@@ -91,7 +91,8 @@ NAMED = {
     "forests": [
         (trees, "N_TREES", 25, 100),
         (trees, "LEAST_A_LEAF", 1, 4),
-        (trees, "MOST_LEAVES", 100, 400),
+        (trees, "MOST_LEAVES", 1_000, 4_000),
+        (trees, "NUMBERS_A_TREE", 10_000, 40_000),
         (forests, "LEAST_SHARE", 0.025, 0.1),
     ],
     "rounds": [

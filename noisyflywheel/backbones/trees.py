@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -14,8 +15,9 @@ from torch import Tensor, nn
 N_TREES = 50
 """Of each forest."""
 
-LEAST_A_LEAF, MOST_LEAVES = 2, 200
-"""A leaf has at least two rows, and at least a two-hundredth of those that the forest sees."""
+LEAST_A_LEAF, MOST_LEAVES, NUMBERS_A_TREE = 2, 2_000, 20_000
+"""A leaf has two rows or more, and so many that a tree has no more than two thousand leaves, and no more than twenty
+thousand class shares in them: nets are stored with their forests."""
 
 
 class Trees(nn.Module):
@@ -32,11 +34,11 @@ class Trees(nn.Module):
     ----------
     root : Tensor of shape (M, T), int64
         Nodes at which the T trees of M forests begin.
-    column : Tensor of shape (n_nodes,), int64
+    column : Tensor of shape (n_nodes,), int32
         Feature that a node asks for.
     threshold : Tensor of shape (n_nodes,), float32
         Rows at or below it go to the first child.
-    child : Tensor of shape (n_nodes, 2), int64
+    child : Tensor of shape (n_nodes, 2), int32
         The nodes that follow; a leaf is followed by itself.
     leaf : Tensor of shape (n_nodes, K), float32
         Class shares at a node; rows sum to 1.
@@ -54,9 +56,9 @@ class Trees(nn.Module):
     def __init__(self, n_classes: int) -> None:
         super().__init__()
         self.register_buffer("root", torch.zeros(0, 0, dtype=torch.int64))
-        self.register_buffer("column", torch.zeros(0, dtype=torch.int64))
+        self.register_buffer("column", torch.zeros(0, dtype=torch.int32))
         self.register_buffer("threshold", torch.zeros(0))
-        self.register_buffer("child", torch.zeros(0, 2, dtype=torch.int64))
+        self.register_buffer("child", torch.zeros(0, 2, dtype=torch.int32))
         self.register_buffer("leaf", torch.zeros(0, n_classes))
         self.register_buffer("n_levels", torch.zeros((), dtype=torch.int64))
 
@@ -83,8 +85,8 @@ class Trees(nn.Module):
         """Mean class shares of the leaves that rows come to, from the roots (T,): (B, d) -> (B, K)."""
         node = root.expand(len(x), -1)  # (B, T)
         for _ in range(int(self.n_levels)):  # sync: one scalar a forest, in prediction only
-            is_above = x.gather(1, self.column[node]) > self.threshold[node]
-            node = self.child[node, is_above.long()]
+            is_above = x.gather(1, self.column[node].long()) > self.threshold[node]
+            node = self.child[node, is_above.long()].long()
         return self.leaf[node].mean(1)
 
     def plant(self, forests: list[list[DecisionTreeClassifier]], classes: list[np.ndarray]) -> None:
@@ -121,11 +123,12 @@ def float32_at_most(values: np.ndarray) -> np.ndarray:
     return np.where(near > values, np.nextafter(near, np.float32(-np.inf)), near)
 
 
-def grow(x: Tensor, given: Tensor, sample_weight: Tensor) -> RandomForestClassifier:
+def grow(x: Tensor, given: Tensor, sample_weight: Tensor, n_classes: int) -> RandomForestClassifier:
     """A fitted forest on the rows ``x`` (n, d) of weight above 0, for their given labels (n,), int64."""
     rows = (sample_weight > 0).nonzero().squeeze(1)
+    most_leaves = max(1, min(MOST_LEAVES, NUMBERS_A_TREE // n_classes))
     forest = RandomForestClassifier(
-        N_TREES, min_samples_leaf=max(LEAST_A_LEAF, len(rows) // MOST_LEAVES), random_state=0
+        N_TREES, min_samples_leaf=max(LEAST_A_LEAF, math.ceil(len(rows) / most_leaves)), random_state=0
     )
     own, labels, weights = (part[rows].cpu() for part in (x, given, sample_weight))
     with warnings.catch_warnings():

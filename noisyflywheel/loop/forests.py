@@ -43,7 +43,7 @@ def forests_of_members(x: Tensor, given: Tensor, weights: Tensor, n_classes: int
     prob : Tensor of shape (n, K)
         Class shares by the forests that have not seen a row.
     """
-    forests = [grow(x, given, own) for own in weights]
+    forests = [grow(x, given, own, n_classes) for own in weights]
     trees = Trees(n_classes)
     trees.plant([forest.estimators_ for forest in forests], [forest.classes_ for forest in forests])
     trees.to(x.device)

@@ -191,7 +191,7 @@ def test_members_of_before_say_what_they_said():
 def forests():
     """One for each member, on rows and labels that are made."""
     x, given = torch.randn(40, D), torch.arange(40) % K
-    grown = [grow(x, given, torch.ones(40)) for _ in range(2 * FOLDS)]
+    grown = [grow(x, given, torch.ones(40), K) for _ in range(2 * FOLDS)]
     trees = Trees(K)
     trees.plant([forest.estimators_ for forest in grown], [forest.classes_ for forest in grown])
     return trees

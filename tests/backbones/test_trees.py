@@ -9,6 +9,7 @@ from sklearn.datasets import load_iris
 from sklearn.tree import DecisionTreeClassifier
 from torch.testing import assert_close
 
+from noisyflywheel.backbones import trees
 from noisyflywheel.backbones.trees import Trees, float32_at_most, grow
 
 
@@ -24,7 +25,7 @@ def forests(iris):
     x, given = iris
     row = torch.arange(len(given))
     weights = (row % 3 > 0).double(), (given > 0) * (1.0 + row % 2)
-    return [grow(x, given, own) for own in weights]
+    return [grow(x, given, own, 3) for own in weights]
 
 
 def planted(forests, n_classes=3):
@@ -60,23 +61,26 @@ def test_forests_are_those_of_scikit_learn(iris, forests):
 
 def test_each_forest_on_rows_of_its_own(iris, forests):
     x, _ = iris
-    trees = planted(forests)
-    apart = trees.apart(torch.stack([x[:20], x[100:120]]))
-    assert torch.equal(apart, torch.stack([trees(x[:20])[0], trees(x[100:120])[1]]))
+    planted_trees = planted(forests)
+    apart = planted_trees.apart(torch.stack([x[:20], x[100:120]]))
+    assert torch.equal(apart, torch.stack([planted_trees(x[:20])[0], planted_trees(x[100:120])[1]]))
 
 
 def test_weights_count(iris, forests):
     """As copies of a row would, but that these are drawn apart: a class of great weight takes leaves over."""
     x, given = iris
-    heavy = grow(x, given, torch.where(given == 2, 100.0, 1.0))
+    heavy = grow(x, given, torch.where(given == 2, 100.0, 1.0), 3)
     assert (heavy.predict(x.numpy()) == 2).sum() > (given == 2).sum()
     assert max(tree.get_n_leaves() for tree in heavy.estimators_) < 75  # a leaf has two rows
 
 
-def test_leaves_of_many_rows_are_larger():
-    x = torch.arange(1000.0)[:, None]
-    forest = grow(x, torch.arange(1000) % 2, torch.ones(1000))
-    assert max(tree.get_n_leaves() for tree in forest.estimators_) <= 200
+@pytest.mark.parametrize(("n_classes", "least"), [(2, 3), (5, 5), (30_000, 1000)])
+def test_leaves_of_many_rows_and_classes_are_larger(monkeypatch, n_classes, least):
+    """Of 1,000 rows at most 400 leaves of three, or 1,000 numbers: 200 leaves of five; one leaf."""
+    monkeypatch.setattr(trees, "MOST_LEAVES", 400)
+    monkeypatch.setattr(trees, "NUMBERS_A_TREE", 1000)
+    forest = grow(torch.arange(1000.0)[:, None], torch.arange(1000) % 2, torch.ones(1000), n_classes)
+    assert forest.min_samples_leaf == least
 
 
 def test_a_row_on_a_threshold_goes_where_it_goes_in_scikit_learn():
