@@ -174,6 +174,7 @@ OTHERS = {
     },
     "columns": {"columns.CLEARLY": (lambda: clearly(0.5, columns), lambda: clearly(2.0, columns))},
     "explanations": {},
+    "forests": {},
     "rounds": {},
     "roomy": {},
     "plain": {},
@@ -198,18 +199,22 @@ def variants(form):
         found["view strength", "fixed"] = fixed_views
     if form == "columns":
         found["weights of columns", "none"] = partial(clearly, 99.0, columns)
+    if form == "forests":
+        found["forests", "none"] = partial(mock.patch.object, forests, "NEEDS", 99.0)
     return found
 
 
 def fit(table, form, change, seed=0):
-    """Test accuracy, AUROC of the wrong labels, and in the form that tells T from overlap the calibration error."""
+    """Test accuracy, AUROC of the wrong labels, and in two forms the calibration error."""
     with change() as params:
         settings = FORMS[form] | (params if isinstance(params, dict) else {})
         clf = FlywheelClassifier(random_state=seed, **settings).fit(table.X, table.given)
         test = float(clf.score(table.X_test, table.y_test))
     right = table.given == table.y
     found = {"test": test, "auroc": float(roc_auc_score(right, clf.label_quality_))}
-    return found | ({"calibration": calibration_error(clf.clean_proba_, right)} if form == "explanations" else {})
+    if form not in ("explanations", "forests"):
+        return found
+    return found | {"calibration": calibration_error(clf.clean_proba_, right)}
 
 
 def load(folder, name, position, rows, seed=0):
