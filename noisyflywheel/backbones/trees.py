@@ -83,11 +83,14 @@ class Trees(nn.Module):
 
     def of_forest(self, root: Tensor, x: Tensor) -> Tensor:
         """Mean class shares of the leaves that rows come to, from the roots (T,): (B, d) -> (B, K)."""
-        node = root.expand(len(x), -1)  # (B, T)
+        node = root.repeat(len(x))  # (B T,); flat, as index_select is much faster than indexing on the CPU
+        start = torch.arange(len(x), device=x.device).repeat_interleave(len(root)) * x.shape[1]
+        numbers, child = x.flatten(), self.child.flatten()
         for _ in range(int(self.n_levels)):  # sync: one scalar a forest, in prediction only
-            is_above = x.gather(1, self.column[node].long()) > self.threshold[node]
-            node = self.child[node, is_above.long()].long()
-        return self.leaf[node].mean(1)
+            number = numbers.index_select(0, start + self.column.index_select(0, node))
+            is_above = number > self.threshold.index_select(0, node)
+            node = child.index_select(0, 2 * node + is_above)
+        return self.leaf.index_select(0, node).view(len(x), len(root), -1).mean(1)
 
     def plant(self, forests: list[list[DecisionTreeClassifier]], classes: list[np.ndarray]) -> None:
         """Take over the trees of fitted forests; ``classes`` are the codes, 0..K-1, that each forest knows."""
