@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from noisyflywheel.backbones.trees import Trees
-from noisyflywheel.em.some_rows import MANY_ROWS, some_rows
+from noisyflywheel.em.some_rows import some_rows
 from noisyflywheel.loop.columns import JUDGED_ROWS, weigh_columns
 from noisyflywheel.loop.decide import Decision
 from noisyflywheel.loop.folds import Folds
-from noisyflywheel.loop.forests import forests_of_members, weigh_forests
+from noisyflywheel.loop.forests import MOST_NUMBERS, MOST_ROWS, forests_of_members, weigh_forests
 from noisyflywheel.loop.parts import FlywheelParts
 from noisyflywheel.loop.rounds import Rounds
 from noisyflywheel.nets.trainer import Trainer
@@ -88,14 +88,16 @@ class FoldedParts(FlywheelParts):
     def _early_guess_with_forests(self) -> tuple[Tensor, list[Decision]]:
         """`_early_guess`, with forests beside these members as far as they agree better with labels of unseen rows.
 
-        They are not asked where the length of the warm-up was, nor of more than `MANY_ROWS` rows.
+        They are not asked where the length of the warm-up was, nor of more than `MOST_ROWS` rows or `MOST_NUMBERS`.
         """
         module: Any = self.aux.net.module_
         module.mix_in_trees(Trees(self.n_classes), 0.0)
         early = self._early_guess()
-        if self.settings.n_warmup_epochs != "auto" or len(self.given) > MANY_ROWS:
+        n = len(self.given)
+        too_many = n > MOST_ROWS or n * self.loader.row_numbers > MOST_NUMBERS
+        if too_many or self.settings.n_warmup_epochs != "auto":
             return early, []
-        every = torch.arange(len(self.given), device=self.given.device)
+        every = torch.arange(n, device=self.given.device)
         x = self.loader.plain(self.loader.source.take(every))
         weights: Any = self.training_weights
         trees, prob = forests_of_members(x, self.given, weights, self.n_classes)

@@ -15,6 +15,9 @@ from noisyflywheel.loop.decide import Decision, compare
 NEEDS = 0.0
 """Standard deviations of chance by which forests have to win to count half: as many rows won as lost are enough."""
 
+MOST_ROWS, MOST_NUMBERS = 30_000, 50_000_000
+"""Forests are asked of so many rows at most, which are all in memory then, and of so many numbers in them."""
+
 ROWS_A_CALL = 1024
 """Rows that a forest is asked for at once."""
 

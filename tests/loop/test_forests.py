@@ -111,6 +111,7 @@ def test_who_says_how_long_the_warm_up_is_or_asks_for_one_net_has_none(params):
     assert rows_of_decision(clf).empty and not getattr(clf.aux_net_.module_, "trees", ())
 
 
-def test_of_many_rows_they_are_not_asked(monkeypatch):
-    monkeypatch.setattr("noisyflywheel.loop.folded_parts.MANY_ROWS", 199)
+@pytest.mark.parametrize("bound", ["MOST_ROWS", "MOST_NUMBERS"])
+def test_of_many_rows_they_are_not_asked(monkeypatch, bound):
+    monkeypatch.setattr(f"noisyflywheel.loop.folded_parts.{bound}", 199)
     assert rows_of_decision(FlywheelClassifier(random_state=0, n_cycles=1).fit(*stripes(200, 0))).empty
