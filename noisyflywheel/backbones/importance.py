@@ -5,12 +5,12 @@ MLPs lose to trees where most columns tell nothing of the label: their first lay
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import torch
 from sklearn.ensemble import ExtraTreesClassifier
 from torch import Tensor
+
+from noisyflywheel.backbones.trees import fitted
 
 N_TREES, ROWS_A_LEAF, MOST_LEAVES = 200, 3, 100
 """Of the forest. A leaf has three rows or more, and no less than a hundredth of all: one wrong label makes no leaf."""
@@ -36,14 +36,9 @@ def column_weights(x: Tensor, given: Tensor, sample_weight: Tensor) -> Tensor:
     Tensor of shape (d,), float32, on the CPU
         Positive.
     """
-    rows = (sample_weight > 0).nonzero().squeeze(1)
-    forest = ExtraTreesClassifier(
-        N_TREES, min_samples_leaf=max(ROWS_A_LEAF, len(rows) // MOST_LEAVES), max_features="sqrt", random_state=0
-    )
-    own, labels, weights = (part[rows].cpu() for part in (x, given, sample_weight))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # they are classes
-        forest.fit(own.numpy(), labels.numpy(), weights.double().numpy())
+    least = max(ROWS_A_LEAF, int((sample_weight > 0).sum()) // MOST_LEAVES)
+    forest = ExtraTreesClassifier(N_TREES, min_samples_leaf=least, max_features="sqrt", random_state=0)
+    fitted(forest, x, given, sample_weight)
     with np.errstate(invalid="ignore"):  # no tree found anything: 0 / 0
         importances = torch.from_numpy(forest.feature_importances_)
     share = (importances * x.shape[1]).nan_to_num(1.0)

@@ -77,10 +77,6 @@ class Trees(nn.Module):
         """Class shares by every forest on the same rows: (B, d) -> (M, B, K)."""
         return torch.stack([self.of_forest(root, x) for root in self.root])
 
-    def apart(self, x: Tensor) -> Tensor:
-        """Class shares by every forest on rows of its own: (M, B, d) -> (M, B, K)."""
-        return torch.stack([self.of_forest(root, own) for root, own in zip(self.root, x, strict=True)])
-
     def of_forest(self, root: Tensor, x: Tensor) -> Tensor:
         """Mean class shares of the leaves that rows come to, from the roots (T,): (B, d) -> (B, K)."""
         node = root.repeat(len(x))  # (B T,); flat, as index_select is much faster than indexing on the CPU
@@ -128,11 +124,15 @@ def float32_at_most(values: np.ndarray) -> np.ndarray:
 
 def grow(x: Tensor, given: Tensor, sample_weight: Tensor, n_classes: int) -> RandomForestClassifier:
     """A fitted forest on the rows ``x`` (n, d) of weight above 0, for their given labels (n,), int64."""
-    rows = (sample_weight > 0).nonzero().squeeze(1)
+    n = int((sample_weight > 0).sum())
     most_leaves = max(1, min(MOST_LEAVES, NUMBERS_A_TREE // n_classes))
-    forest = RandomForestClassifier(
-        N_TREES, min_samples_leaf=max(LEAST_A_LEAF, math.ceil(len(rows) / most_leaves)), random_state=0
-    )
+    least = max(LEAST_A_LEAF, math.ceil(n / most_leaves))
+    return fitted(RandomForestClassifier(N_TREES, min_samples_leaf=least, random_state=0), x, given, sample_weight)
+
+
+def fitted(forest: Any, x: Tensor, given: Tensor, sample_weight: Tensor) -> Any:
+    """A forest of scikit-learn, fitted on the rows ``x`` (n, d) of weight above 0 and their given labels (n,)."""
+    rows = (sample_weight > 0).nonzero().squeeze(1)
     own, labels, weights = (part[rows].cpu() for part in (x, given, sample_weight))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # they are classes

@@ -59,13 +59,6 @@ def test_forests_are_those_of_scikit_learn(iris, forests):
     assert not found[1, :, 0].any()
 
 
-def test_each_forest_on_rows_of_its_own(iris, forests):
-    x, _ = iris
-    planted_trees = planted(forests)
-    apart = planted_trees.apart(torch.stack([x[:20], x[100:120]]))
-    assert torch.equal(apart, torch.stack([planted_trees(x[:20])[0], planted_trees(x[100:120])[1]]))
-
-
 def test_weights_count(iris, forests):
     """As copies of a row would, but that these are drawn apart: a class of great weight takes leaves over."""
     x, given = iris
