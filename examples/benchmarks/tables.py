@@ -9,6 +9,7 @@ folder (files of X and y) or on scikit-learn's small sets, with four kinds of la
 
     python examples/benchmarks/tables.py --data DIR --seeds 0,1,2 --out tables.jsonl
     python examples/benchmarks/tables.py --out tables.jsonl --show     # the tables of the lines that are there
+    python examples/benchmarks/tables.py --out tables.jsonl --show --seeds 0 --against before.jsonl
 """
 
 import argparse
@@ -200,6 +201,24 @@ def show(rows):
         print(f"\nTest accuracy, and what ours judges\n{by_table.join(judged).round(3).to_string(na_rep='')}")
 
 
+def show_beside(rows, before):
+    """Means of ours beside those of an earlier file, on how many runs it is better or worse, and lost runs."""
+    keys, measures = ["table", "noise", "seed"], ["test", "auroc", "suspects", "calibration_error"]
+    now, then = (pd.DataFrame([row for row in part if row["method"] == "ours"]) for part in (rows, before))
+    both = now.merge(then, on=keys, suffixes=("", " before"))
+    gain = both["test"] - both["test before"]
+    shown = both[[name for measure in measures for name in (measure, f"{measure} before") if name in both]]
+    means = shown.groupby(both["noise"]).mean().round(4)
+    counts = pd.DataFrame({"better": gain > 0.002, "worse": gain < -0.002}).groupby(both["noise"]).sum()
+    print(f"\nOurs beside the other file, {len(both)} runs\n{means.join(counts).T.to_string()}")
+    forest = pd.DataFrame([row for row in [*rows, *before] if row["method"] == "forest"], columns=[*keys, "test"])
+    beside = now.merge(forest.drop_duplicates(keys), on=keys, suffixes=("", " of forest"))
+    lost = beside["test of forest"] - beside["test"]
+    counts = (lost < -0.002).sum(), (lost > 0.002).sum()
+    print(f"\nOurs against the forest: {counts[0]} wins, {counts[1]} losses; lost by more than .02")
+    print(beside.assign(lost=lost.round(3))[lost > 0.02][[*keys, "lost"]].to_string(index=False))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default=None, help="folder of .npz files; without it scikit-learn's small sets")
@@ -211,7 +230,8 @@ def main():
     parser.add_argument("--fixed-views", action="store_true", help="keep views as strong as they are at first")
     parser.add_argument("--undivided", action="store_true", help="the warm-up predicts the labels it was trained on")
     parser.add_argument("--out", required=True, help="JSON lines; runs that are there are not repeated")
-    parser.add_argument("--show", action="store_true", help="only show what is there")
+    parser.add_argument("--show", action="store_true", help="only show what is there, of --seeds")
+    parser.add_argument("--against", type=Path, help="an earlier file, whose lines of ours are shown beside these")
     args = parser.parse_args()
     if args.fixed_views:
         view_strength.WEAKEST = view_strength.STRONGEST = 1.0
@@ -234,7 +254,11 @@ def main():
                     with path.open("a") as file:
                         file.write(json.dumps(rows[-1]) + "\n")
                     print({k: v for k, v in rows[-1].items() if k != "versions"}, flush=True)
-    show(rows)
+    seeds = {int(seed) for seed in args.seeds.split(",")}
+    show([row for row in rows if row["seed"] in seeds])
+    if args.against:
+        before = [json.loads(line) for line in args.against.read_text().splitlines()]
+        show_beside([row for row in rows if row["seed"] in seeds], before)
 
 
 if __name__ == "__main__":

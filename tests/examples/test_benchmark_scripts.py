@@ -118,6 +118,27 @@ def test_tables_of_classifiers_that_judge_no_label(tmp_path, run_here):
     assert "Probabilities of test rows" in said
 
 
+def test_runs_beside_those_of_an_earlier_file(tmp_path, run_here):
+    """Two runs of seed 0, .03 better and .001 worse than before; the forest of the earlier file is .0204 ahead once."""
+    line = {"table": "a", "seed": 0, "suspects": 3, "n_wrong": 2, "n": 9, "calibration_error": 0.1, "seconds": 1}
+    kinds = {"now": ("ours", 0.83, 0.7), "before": ("ours", 0.8, 0.701), "forest": ("forest", 0.8504, 0.7)}
+    lines = {name: [] for name in kinds}
+    for name, (method, *tests) in kinds.items():
+        for noise, test in zip(("clean", "sym30"), tests, strict=True):
+            lines[name].append(json.dumps(line | {"method": method, "noise": noise, "test": test}))
+    other = json.dumps(line | {"method": "ours", "noise": "clean", "seed": 1, "test": 0.1})
+    (tmp_path / "now.jsonl").write_text("\n".join([*lines["now"], other]))
+    (tmp_path / "before.jsonl").write_text("\n".join(lines["before"] + lines["forest"]))
+    beside = ("--show", "--seeds", "0", "--against", tmp_path / "before.jsonl")
+    said = run_here("tables.py", "--out", tmp_path / "now.jsonl", *beside).splitlines()
+    start = said.index("Ours beside the other file, 2 runs")
+    found = {" ".join(row[:-2]): [float(value) for value in row[-2:]] for row in map(str.split, said[start + 2 : -4])}
+    assert found["test"] == [0.83, 0.7] and found["test before"] == [0.8, 0.701]
+    assert found["better"] == [1, 0] and found["worse"] == [0, 0]
+    assert said[-3] == "Ours against the forest: 0 wins, 1 losses; lost by more than .02"
+    assert said[-1].split() == ["a", "clean", "0", "0.02"]
+
+
 def test_picture_sets(tmp_path, run_here):
     """Sets whose files are not there are left out; rows that are there are not made again."""
     out = tmp_path / "pictures.jsonl"
