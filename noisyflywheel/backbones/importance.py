@@ -10,7 +10,7 @@ import torch
 from sklearn.ensemble import ExtraTreesClassifier
 from torch import Tensor
 
-from noisyflywheel.backbones.trees import fitted
+from noisyflywheel.backbones.trees import fit_forest
 
 N_TREES, ROWS_A_LEAF, MOST_LEAVES = 200, 3, 100
 """Of the forest. A leaf has three rows or more, and no less than a hundredth of all: one wrong label makes no leaf."""
@@ -38,7 +38,7 @@ def column_weights(x: Tensor, given: Tensor, sample_weight: Tensor) -> Tensor:
     """
     least = max(ROWS_A_LEAF, int((sample_weight > 0).sum()) // MOST_LEAVES)
     forest = ExtraTreesClassifier(N_TREES, min_samples_leaf=least, max_features="sqrt", random_state=0)
-    fitted(forest, x, given, sample_weight)
+    fit_forest(forest, x, given, sample_weight)
     with np.errstate(invalid="ignore"):  # no tree found anything: 0 / 0
         importances = torch.from_numpy(forest.feature_importances_)
     share = (importances * x.shape[1]).nan_to_num(1.0)

@@ -127,10 +127,10 @@ def grow(x: Tensor, given: Tensor, sample_weight: Tensor, n_classes: int) -> Ran
     n = int((sample_weight > 0).sum())
     most_leaves = max(1, min(MOST_LEAVES, NUMBERS_A_TREE // n_classes))
     least = max(LEAST_A_LEAF, math.ceil(n / most_leaves))
-    return fitted(RandomForestClassifier(N_TREES, min_samples_leaf=least, random_state=0), x, given, sample_weight)
+    return fit_forest(RandomForestClassifier(N_TREES, min_samples_leaf=least, random_state=0), x, given, sample_weight)
 
 
-def fitted(forest: Any, x: Tensor, given: Tensor, sample_weight: Tensor) -> Any:
+def fit_forest(forest: Any, x: Tensor, given: Tensor, sample_weight: Tensor) -> Any:
     """A forest of scikit-learn, fitted on the rows ``x`` (n, d) of weight above 0 and their given labels (n,)."""
     rows = (sample_weight > 0).nonzero().squeeze(1)
     own, labels, weights = (part[rows].cpu() for part in (x, given, sample_weight))
