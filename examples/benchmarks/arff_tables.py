@@ -3,7 +3,8 @@
 Nominal columns become flags (two values: one), missing numbers the median of their column. Columns that are missing in
 70 % of the rows, constant, or nominal with more than 60 values are left out, as are classes with fewer than ten rows;
 of more than ``--most-rows`` rows so many are drawn. The class is the column of that name, or the last one; with
-``--thirds`` it is a number, cut where a third and two thirds of the rows are below.
+``--thirds`` it is a number, cut where a third and two thirds of the rows are below. With ``--tail`` most rows of rare
+classes are left out: from the most frequent class to the rarest one their numbers fall geometrically to that share.
 
     python examples/benchmarks/arff_tables.py --data DIR --out tables
     python examples/benchmarks/tables.py --data tables --seeds 0 --methods ours,forest --out fresh.jsonl
@@ -75,6 +76,19 @@ def thirds(values):
     return np.digitize(values, np.unique(np.quantile(values, [1 / 3, 2 / 3])))
 
 
+def long_tailed(X, y, share):
+    """Rows whose classes become rarer by equal factors, the last one of the size of the first times ``share``."""
+    counts, rng = np.bincount(y), np.random.default_rng(0)
+    order = np.argsort(-counts, kind="stable")
+    wanted = counts.max() * share ** (np.arange(len(order)) / (len(order) - 1))
+    parts = [
+        rng.permutation(np.flatnonzero(y == k))[: max(FEWEST_OF_A_CLASS, int(n))]
+        for k, n in zip(order, wanted, strict=True)
+    ]
+    rows = np.sort(np.concatenate(parts))
+    return X[rows], y[rows]
+
+
 def table(frame, of_numbers=False, most_rows=6000):
     """X and y."""
     target = next((name for name in frame if name.lower() in ("class", "binaryclass")), frame.columns[-1])
@@ -95,6 +109,7 @@ def main():
     parser.add_argument("--out", type=Path, required=True, help="folder for the .npz files")
     parser.add_argument("--thirds", action="store_true", help="targets are numbers: which third of them")
     parser.add_argument("--most-rows", type=int, default=6000)
+    parser.add_argument("--tail", type=float, help="size of the rarest class, beside that of the most frequent one")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     for path in sorted([*args.data.glob("*.arff"), *args.data.glob("*.csv")]):
@@ -103,6 +118,8 @@ def main():
         if not len(y):
             print(f"{path.stem}: no class has {FEWEST_OF_A_CLASS} rows")
             continue
+        if args.tail:
+            X, y = long_tailed(X, y, args.tail)
         np.savez_compressed(args.out / f"{path.stem}.npz", X=X, y=y)
         print(f"{path.stem}: {X.shape[0]} rows, {X.shape[1]} columns, {y.max() + 1} classes")
 

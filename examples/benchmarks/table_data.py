@@ -7,7 +7,10 @@ Each table is split with the seed (30 % test, stratified); then
 - ``asym30``: class k becomes k + 1 with probability .3,
 - ``hard20``: 20 % become the runner-up of a forest's out-of-fold prediction, more often where it is unsure (taken from
   the file where it has ``hard20_SEED``),
-- ``some40`` (where asked for): of every second class k becomes k + 1 with probability .4, the others stay.
+- where asked for: ``some40``, of every second class k becomes k + 1 with probability .4, the others stay; ``flip20``,
+  20 % become another class, whichever; ``missed40``, 40 % of the rows outside the most frequent class are given that
+  class; ``alarms``, as many rows of the most frequent class as there are others, a quarter at most, are given the
+  classes of those.
 """
 
 from pathlib import Path
@@ -64,9 +67,22 @@ def inject(X, y, noise, seed):
     elif noise == "some40":
         some = (chance < 0.4) & (y % 2 == 0) & (y + 1 < n_classes)
         given[some] += 1
+    elif noise == "flip20":
+        turned = chance < 0.2
+        given[turned] = (given[turned] + rng.integers(1, n_classes, turned.sum())) % n_classes
+    elif noise == "missed40":
+        given[(chance < 0.4) & (y != most_frequent(y))] = most_frequent(y)
+    elif noise == "alarms":
+        rare, frequent = np.flatnonzero(y != most_frequent(y)), np.flatnonzero(y == most_frequent(y))
+        alarms = rng.permutation(frequent)[: min(len(rare), len(frequent) // 4)]
+        given[alarms] = y[rng.choice(rare, len(alarms))]
     elif noise == "hard20":
         return hard(X, y, seed)
     return given
+
+
+def most_frequent(y):
+    return np.bincount(y).argmax()
 
 
 def hard(X, y, seed, rate=0.2):

@@ -1,6 +1,7 @@
 """The benchmark scripts run as they stand, on very little."""
 
 import gzip
+import importlib
 import json
 import os
 import runpy
@@ -14,7 +15,7 @@ import pytest
 from scipy.io import savemat
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, log_loss, roc_auc_score
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -115,7 +116,34 @@ def test_tables_of_classifiers_that_judge_no_label(tmp_path, run_here):
     assert row["test"] == clf.score(X_test, y_test)
     assert row["log_loss"] == pytest.approx(log_loss(y_test, p))
     assert row["test_auroc"] == pytest.approx(roc_auc_score(y_test, p, multi_class="ovr"))
-    assert "Probabilities of test rows" in said
+    assert row["average_precision"] == pytest.approx(average_precision_score(y_test, p))
+    assert row["balanced"] == balanced_accuracy_score(y_test, clf.predict(X_test))
+    assert "Probabilities of test rows" in said and "Test rows, every class as important" in said
+
+
+def test_labels_of_rare_classes(monkeypatch):
+    """80 rows of class 0, 12 of 1 and 8 of 2: missed ones, false alarms, and labels that are another class."""
+    monkeypatch.syspath_prepend(FOLDER)
+    table_data = importlib.import_module("table_data")
+    X, y = np.zeros((100, 1)), np.repeat([0, 1, 2], [80, 12, 8])
+    missed, alarms, flipped = (table_data.inject(X, y, noise, 0) for noise in ("missed40", "alarms", "flip20"))
+    wrong = missed != y
+    assert 2 <= wrong.sum() <= 14 and (missed[wrong] == 0).all()
+    wrong = alarms != y
+    assert wrong.sum() == 20 and (y[wrong] == 0).all() and set(alarms[wrong]) == {1, 2}
+    assert 8 <= (flipped != y).sum() <= 32 and set(flipped) == {0, 1, 2}
+    assert len({tuple(table_data.inject(X, y, "flip20", seed)) for seed in (0, 1)}) == 2
+
+
+def test_tables_with_a_tail(tmp_path, run_here):
+    """Classes of 80, 300 and 120 rows, the rarest a tenth of the most frequent one: 300, 94 and 30 are kept."""
+    head = "@relation numbers\n@attribute a numeric\n@attribute class {x,y,z}\n@data\n"
+    lines = [f"{i},{'xyz'[k]}" for i, k in enumerate(np.repeat([0, 1, 2], [80, 300, 120]))]
+    (tmp_path / "tail.arff").write_text(head + "\n".join(lines))
+    run_here("arff_tables.py", "--data", tmp_path, "--out", tmp_path / "tables", "--tail", 0.1)
+    found = np.load(tmp_path / "tables" / "tail.npz")
+    assert np.bincount(found["y"]).tolist() == [30, 300, 94]
+    assert (np.digitize(found["X"][:, 0], [80, 380]) == found["y"]).all()
 
 
 def test_runs_beside_those_of_an_earlier_file(tmp_path, run_here):
