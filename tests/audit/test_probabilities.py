@@ -56,6 +56,79 @@ def test_columns_are_known_by_their_names(judged):
     assert audit.classes_.tolist() == names.tolist()
 
 
+def by_names(columns, y):
+    """Classes of the audit and the mean probability of the given labels, each being .9 under the column of its text."""
+    columns = pd.Index(columns)
+    texts = [str(name).title().removesuffix(".0") for name in columns]
+    wanted = [texts.index(str(label).title().removesuffix(".0")) for label in y]
+    proba = np.full((len(y), len(columns)), 0.1 / (len(columns) - 1))
+    proba[np.arange(len(y)), wanted] = 0.9
+    found = audit_probabilities(pd.DataFrame(proba, columns=columns), y)
+    assert not found.issues.is_label_issue.any()
+    return found.classes_.tolist()
+
+
+@pytest.mark.parametrize(
+    ("columns", "labels", "classes"),
+    [
+        (["10", "3", "4"], [3, 4, 10], [3, 4, 10]),
+        ([10, 3, 4], ["10", "3", "4"], ["10", "3", "4"]),
+        (["True", "False"], [True, False], [False, True]),
+        (["TRUE", "FALSE"], [True, False], [False, True]),
+        (["10.0", "3.0", "4.0"], [3.0, 4.0, 10.0], [3, 4, 10]),
+        (["300", "2", "1"], np.array([1, 2], dtype=np.int8), [1, 2, 300]),
+        (["300", "2", "1"], np.array([1, 2], dtype=np.uint64), [1, 2, 300]),
+        (["long", "b", "a"], ["a", "b"], ["a", "b", "long"]),
+        ([20, 10, 300], ["10", "20"], ["10", "20", "300"]),
+        (range(4), ["1", "3"], ["0", "1", "2", "3"]),
+    ],
+)
+def test_names_of_columns_count_as_text(columns, labels, classes):
+    assert by_names(columns, np.repeat(labels, 5)) == classes
+
+
+@pytest.mark.parametrize("days", [pd.to_datetime(["2024-01-02", "2024-01-01"]), pd.to_timedelta([2, 1], unit="D")])
+@pytest.mark.parametrize("as_text", [False, True])
+def test_dates_and_durations_name_columns(days, as_text):
+    frame = pd.DataFrame([[0.1, 0.9]] * 5 + [[0.9, 0.1]] * 5, columns=days.astype(str) if as_text else days)
+    y = pd.Series(days[[1] * 5 + [0] * 5])
+    assert not audit_probabilities(frame, y).issues.is_label_issue.any()
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [range(10), [f"p{k}" for k in range(10)], pd.MultiIndex.from_product([["p"], range(3, 13)])],
+)
+def test_names_that_are_no_classes_do_not_count(judged, columns):
+    proba, given, _, _ = judged
+    audit = audit_probabilities(pd.DataFrame(proba, columns=columns), given + 3)
+    assert audit.classes_.tolist() == list(range(3, 13))
+    np.testing.assert_allclose(audit.clean_proba_, audit_probabilities(proba, given).clean_proba_)
+
+
+def test_given_classes_count_more_than_names():
+    frame = pd.DataFrame(P[[0, 1] * 5], columns=["b", "a"])
+    assert not audit_probabilities(frame, ["a", "b"] * 5, classes=["a", "b"]).issues.is_label_issue.any()
+
+
+@pytest.mark.parametrize(
+    ("columns", "labels", "word"),
+    [
+        (["3", "4", "5"], [3, 4, 10], "no column of pred_proba is named '10'"),
+        ([1, 2, 3], [0, 1, 2], "no column of pred_proba is named '0'"),
+        (["a", "B"], ["a", "b"], "no column of pred_proba is named 'b'"),
+        (["3", "4", "other"], [3, 4], "the column 'other' of pred_proba is no class"),
+        (["3", "4", "-1"], np.array([3, 4], dtype=np.uint8), "the column '-1' of pred_proba is no class"),
+        (["3", "4", "3.0"], [3, 4], "3 columns for 3 classes: name each"),
+        (range(11), [str(k) for k in range(11)], "names or places of the classes"),
+    ],
+)
+def test_names_of_which_only_some_are_classes_are_refused(columns, labels, word):
+    frame = pd.DataFrame(np.full((len(labels), len(columns)), 1 / len(columns)), columns=columns)
+    with pytest.raises(ValueError, match=word):
+        audit_probabilities(frame, labels)
+
+
 def test_codes_of_which_some_are_not_given(judged):
     proba, given, _, _ = judged
     few = given != 4
