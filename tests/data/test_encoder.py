@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
-from noisyflywheel.data.encoder.columns import is_missing, plan_column, read_number, read_numbers
+from noisyflywheel.data.encoder.columns import is_missing, plan_column, read_dates, read_numbers
 from noisyflywheel.data.encoder.encode import TableEncoder
+from noisyflywheel.data.encoder.notation import read_number
 from noisyflywheel.data.encoder.readers import CategoryReader, category_text, date_parts
 
 
@@ -65,12 +66,17 @@ def test_what_columns_are_taken_for(table):
         (["1.234,5", "2.000.000", "7"], "number", "comma"),
         (["1,234.5", "2,000,000", "7"], "number", ""),
         (["$5", "5 %", "1'000"], "number", ""),
+        (["567 €", "1.234 €", "12.345 €"], "number", "thousands"),
+        (["\u22121,5", "2", "\u22123"], "number", "comma"),
         (["01", "1", "1"], "category", ""),
         (["a", "b", "b"], "category", ""),
         (pd.to_datetime(["2024-01-01", "2024-01-03", None]), "date", ""),
         (["3/4/2024", "3/25/2024", "3/5/2024"], "date", ""),
         (["3/4/2024", "25/3/2024", "3/5/2024"], "date", "day first"),
         (["3.4.2024", "2.3.2024", "3.5.2024"], "date", "day first"),
+        (["05 Mar 2024", "5 March 2024", "06 Mar. 2024"], "date", ""),
+        (["Mar 05, 2024", "March 5, 2024", "Mar 5 2024", "Mar. 12, 2024 10:30"], "date", ""),
+        (["Room 12, 2024", "Room 5, 2024", "Hall 1 2024"], "category", ""),
         (pd.Categorical(["a", None, "a"]), "category", ""),
         ([True, False, True], "number", "truth"),
         ([True, None, False], "number", "truth"),
@@ -89,16 +95,6 @@ def test_kinds(values, kind, form):
 
 def test_lists_are_left_out():
     assert plan_column(pd.Series([[1], [2]]), "c").reason == "holds lists or objects"
-
-
-@pytest.mark.parametrize(
-    ("cell", "form", "number"),
-    [("1,5", "comma", 1.5), ("1.234,5 €", "comma", 1234.5), ("1,234.5", "", 1234.5), ("5 %", "", 0.05)]
-    + [("-1e3", "", -1000), ("CHF 2'000", "", 2000), (3, "", 3)]
-    + [("TRUE", "truth", 1), (" false", "truth", 0), ("1", "truth", 1), (True, "truth", 1), (False, "", 0)],
-)
-def test_numbers_by_hand(cell, form, number):
-    assert read_number(cell, form) == pytest.approx(number)
 
 
 def test_what_is_no_number_is_missing():
@@ -145,6 +141,19 @@ def test_truth_values_are_the_same_as_text(first):
 def test_what_a_column_of_truth_values_holds_is_no_remark():
     columns = TableEncoder().fit(pd.DataFrame({"b": [True, False] * 5})).columns_
     assert columns.remark.tolist() == [""]
+
+
+def test_months_may_come_first():
+    dates = read_dates(pd.Series(["Mar 05, 2024", "March 5, 2024", "Mar 5 2024", "05 Mar 2024"]))
+    assert (dates == pd.Timestamp(2024, 3, 5)).all()
+
+
+def test_a_guess_at_the_notation_is_a_remark():
+    table = pd.DataFrame({"a": ["567", "1.234", "12.345"], "b": ["567", "1,234", "12,345"], "c": ["5,5", "7", "8"]})
+    encoder = TableEncoder().fit(table)
+    assert encoder.columns_.remark.tolist() == ["points mark thousands", "", "decimal comma"]
+    rows = encoder.transform(table)
+    np.testing.assert_array_equal(rows[:, 0], rows[:, 1])
 
 
 def test_dates_by_hand():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Hashable
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Literal
 
 import numpy as np
@@ -13,21 +12,22 @@ import pandas as pd
 from pandas.api import types
 
 from noisyflywheel.data.encoder.names import EMPTY, OWN_COLUMNS
+from noisyflywheel.data.encoder.notation import NUMBERS, number_form, read_number
 
 Kind = Literal["number", "date", "category", "text", "left out"]
-NUMBERS = (int, float, np.number, Decimal)
-TRUTH = {"true": 1.0, "false": 0.0}
 MOSTLY = 0.95
 MAX_CATEGORIES = 50
 OBJECTS = "holds lists or objects"
 SAMPLE = 5000
 ROW_NAMES = ("row names", "(row names)", "index", "unnamed: 0", "row", "rowid")
 ID_NAME = re.compile(r"(^|[\W_])(id|key|uuid|guid)$|[a-z]I[dD]$")
-UNITS = re.compile(r"[\s\u00a0\u202f'’%€$£¥₹]|\b(?:EUR|USD|GBP|CHF|JPY)\b")
-POINT = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d*)(?:\.\d*)?(?:[eE][+-]?\d+)?")
-COMMA = re.compile(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d*)(?:,\d*)?(?:[eE][+-]?\d+)?")
 CODE = re.compile(r"0\d+")
-DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}(?:[-/.]\d{1,4})?(?:[ T].*)?|\d{1,2}\.? ?[A-Za-zäé]{3,9}\.? \d{4}.*")
+DATE = re.compile(
+    r"\d{1,4}[-/.]\d{1,2}(?:[-/.]\d{1,4})?(?:[ T].*)?"
+    r"|\d{1,2}\.? ?[A-Za-zäé]{3,9}\.? \d{4}.*"
+    r"|[A-Za-z]{3,9}\.? \d{1,2},? \d{4}.*"
+)
+REMARKS = {"comma": "decimal comma", "thousands": "points mark thousands", "truth": ""}
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Column:
     kind : {"number", "date", "category", "text", "left out"}
     missing : float
         Share of missing cells, in [0, 1].
-    form : {"", "comma", "truth", "day first"}
+    form : {"", "comma", "thousands", "truth", "day first"}
         Notation of numbers or dates where it is not the plain one.
     reason : str
         Why the column is left out, or what else is to know.
@@ -155,33 +155,6 @@ def _identifies(column: pd.Series, seen: pd.Series, n_values: int, name: Hashabl
     return "identifier" if named or (len(seen) > 20 and not reads_like_text(seen)) else ""
 
 
-def number_form(texts: pd.Series) -> str:
-    """ "comma" where more cells are numbers with a decimal comma than with a decimal point."""
-    bare = texts.map(lambda cell: UNITS.sub("", cell))
-    comma = bare.map(lambda cell: bool(COMMA.fullmatch(cell))).mean()
-    point = bare.map(lambda cell: bool(POINT.fullmatch(cell))).mean()
-    return "comma" if comma > point else ""
-
-
-def read_number(cell: Any, form: str) -> float:
-    """A cell as a number: units, currencies and thousands' separators are left out, per cent are hundredths.
-
-    In a column of truth values their names are 1 and 0.
-    """
-    if not isinstance(cell, str):
-        return float(cell) if isinstance(cell, NUMBERS) else np.nan
-    if form == "truth" and cell.strip().lower() in TRUTH:
-        return TRUTH[cell.strip().lower()]
-    bare = UNITS.sub("", cell)
-    if not (COMMA if form == "comma" else POINT).fullmatch(bare):
-        return np.nan
-    plain = bare.replace(".", "").replace(",", ".") if form == "comma" else bare.replace(",", "")
-    try:
-        return float(plain) / (100 if "%" in cell else 1)
-    except ValueError:
-        return np.nan
-
-
 def read_numbers(column: pd.Series, form: str = "") -> pd.Series:
     """A column as float64; what is no number, and infinite values, become missing."""
     if _is_duration(column.dtype):
@@ -243,8 +216,5 @@ def plan_columns(
 
 def plan_table(plan: list[Column]) -> pd.DataFrame:
     """A plan to print: `column`, `taken_as`, `share_missing` in [0, 1], `remark`."""
-    rows = [
-        (str(c.name), c.kind, c.missing, c.reason or {"comma": "decimal comma", "truth": ""}.get(c.form, c.form))
-        for c in plan
-    ]
+    rows = [(str(c.name), c.kind, c.missing, c.reason or REMARKS.get(c.form, c.form)) for c in plan]
     return pd.DataFrame(rows, columns=["column", "taken_as", "share_missing", "remark"])

@@ -10,7 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 
-from noisyflywheel.data.encoder.columns import TRUTH, is_missing, read_dates, read_numbers
+from noisyflywheel.data.encoder.columns import is_missing, read_dates, read_numbers
+from noisyflywheel.data.encoder.notation import TRUTH
 
 DATE_PARTS = ("days", "year", "month_sin", "month_cos", "weekday", "hour")
 
@@ -20,7 +21,7 @@ class NumberReader(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    forms : dict from column name to "", "comma" or "truth"
+    forms : dict from column name to "", "comma", "thousands" or "truth"
     """
 
     def __init__(self, forms: dict[Hashable, str]) -> None:
