@@ -15,7 +15,7 @@ from noisyflywheel.audit.decisions import POLICIES, planned_changes, undecided_s
 from noisyflywheel.audit.identity import OWN_COLUMNS, check_frame, label_text
 from noisyflywheel.audit.matching import match_rows, with_labels_of
 from noisyflywheel.audit.truth import TRUTH
-from noisyflywheel.estimator.labels import check_same_index
+from noisyflywheel.estimator.labels import check_same_index, one_column
 
 WHOLE, WHOLE_FLOAT = re.compile(r"[+-]?\d+"), re.compile(r"[+-]?\d+\.0")
 Policy = Literal["keep", "drop", "refurbish", "flag"]
@@ -31,7 +31,7 @@ def typed_labels(values: list[Any], like: Any) -> list[Any]:
     ValueError
         If a label that the data does not have cannot be of the type of the others.
     """
-    known = {label_text(value): value for value in pd.unique(pd.Series(like).dropna())}
+    known = {label_text(value): value for value in pd.Series(like).dropna().unique()}
     if all(map(WHOLE.fullmatch, known)):
         values = [value[:-2] if isinstance(value, str) and WHOLE_FLOAT.fullmatch(value) else value for value in values]
     return [known[label_text(v)] if label_text(v) in known else _new_label(v, known.values()) for v in values]
@@ -122,7 +122,7 @@ def apply_corrections(
     ----------
     data : DataFrame or tuple (X, y)
         A table with a label column, such as the manifest of an image folder (`image_manifest`), or a pair of
-        features and labels of n rows.
+        features and labels of n rows; y may be one column, as a DataFrame or of shape (n, 1).
     issues : DataFrame
         As `get_label_issues`, `cross_val_label_issues` or `audit_table` returns it for the same rows, or `issues.csv`
         read by `read_issues`. Lines with a `row` are matched by it and by their `fingerprint`, others by the index.
@@ -142,7 +142,8 @@ def apply_corrections(
     -------
     clean : DataFrame or tuple
         A table like `data`; "flag" adds `is_label_issue`, `label_quality` and `suggested_label`. For a tuple
-        (X, y), and for "flag" (X, y, mask); X is copied only where rows are dropped.
+        (X, y), and for "flag" (X, y, mask); y is a Series or one column if it was given as one, else an array. X is
+        copied only where rows are dropped.
 
     Raises
     ------
@@ -150,7 +151,7 @@ def apply_corrections(
         If `data` is neither a pandas DataFrame nor a pair.
     ValueError
         For an unknown policy, a confidence outside [0, 1], rows or labels that do not match, X and y of different
-        index, a missing label column, or a decision about a row that was not judged.
+        index, y of several columns, a missing label column, or a decision about a row that was not judged.
     """
     policy = policy or ("drop" if decisions is None else "keep")
     _check(policy, min_confidence)
@@ -159,7 +160,8 @@ def apply_corrections(
         check_frame(data)
     if table and label not in data.columns and (label is not None or policy == "refurbish" or decisions is not None):
         raise ValueError(f"changing the labels of a table needs its label column; {label!r} is not one")
-    X, y = (data, None if label is None else data[label]) if table else data
+    X, given = (data, None if label is None else data[label]) if table else data
+    y = one_column(given)
     if not table:
         check_consistent_length(X, y)
         check_same_index(X, y)
@@ -172,22 +174,26 @@ def apply_corrections(
         if label is not None:
             fixed[label] = _set_labels(data[label], changes)
     else:
-        labels = _set_labels(pd.Series(y), changes)
-        fixed = (X, labels if isinstance(y, pd.Series) else _like(labels, y))
+        fixed = (X, _like(_set_labels(pd.Series(y), changes), given))
     fixed = _without(fixed, changes)
     if policy != "flag":
         return fixed
     rows = undecided_suspects(numbered, min_confidence, decisions)
     if table:
         return _flag_left(fixed, numbered, rows, at, changes, len(data))
-    kept, mask = _kept(len(data[1]), changes), np.full(len(data[1]), False)
+    kept, mask = _kept(len(y), changes), np.full(len(y), False)
     mask[at] = rows
     return *fixed, mask[kept]
 
 
 def _like(labels: pd.Series, y: Any) -> Any:
-    """Labels in the type of an array y."""
+    """Labels as y holds them: a Series, one column, or an array of its type."""
+    if isinstance(y, pd.DataFrame):
+        return labels.to_frame().set_axis(y.columns, axis=1)
+    if isinstance(y, pd.Series):
+        return labels
     values = labels.to_numpy()
+    values = values[:, None] if getattr(y, "ndim", 1) == 2 else values
     return values.astype(y.dtype) if isinstance(y, np.ndarray) and y.dtype.kind not in "US" else values
 
 

@@ -14,7 +14,7 @@ from pandas.api.types import is_float_dtype
 from noisyflywheel.audit.files import unguard_cell
 from noisyflywheel.audit.identity import label_text, row_fingerprints
 from noisyflywheel.audit.truth import suspect_mask
-from noisyflywheel.estimator.labels import check_same_index
+from noisyflywheel.estimator.labels import check_same_index, kind_of
 
 LABEL_COLUMNS = ("given_label", "predicted_label", "refurbished_label", "new_label")
 NUMBER_COLUMNS = ("label_quality", "predicted_confidence", "refurbished_confidence")
@@ -226,6 +226,7 @@ def _check_fingerprints(issues: pd.DataFrame, data: pd.DataFrame, label: Any, po
 
 def _check_labels(issues: pd.DataFrame, labels: Any, positions: NDArray[np.intp]) -> None:
     """Refuse rows whose given label is another one."""
+    labels = pd.Series(labels) if kind_of(labels) in "mM" else labels  # of times numpy makes Python's or bare numbers
     have = np.array([label_text(value) for value in np.asarray(labels, dtype=object)[positions]], dtype=object)
     said = np.array([label_text(value) for value in issues["given_label"].astype(object)], dtype=object)
     differs = np.flatnonzero((have != said) & (have != np.array([unguard_cell(v) for v in said], dtype=object)))

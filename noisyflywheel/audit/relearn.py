@@ -17,7 +17,7 @@ from noisyflywheel.audit.decisions import known_labels
 from noisyflywheel.audit.held_out import check_judges, last_step, weight_parameter
 from noisyflywheel.audit.matching import match_rows, with_labels_of
 from noisyflywheel.estimator.issues import lowest_quality, n_label_issues
-from noisyflywheel.estimator.labels import check_same_index
+from noisyflywheel.estimator.labels import check_same_index, one_column
 
 CONFIRMED_WEIGHT = 2.0
 """How much a confirmed row counts beside one whose label may be wrong."""
@@ -64,7 +64,7 @@ def relearn(
         It is fitted in place on the labels as they are known now. Where its `fit` takes `sample_weight`, confirmed
         rows count `weight` times. Without `cv` it must be a `FlywheelClassifier`, which judges its own rows.
     X : array-like, DataFrame or SliceDataset of n rows
-    y : array-like of shape (n,)
+    y : array-like of shape (n,), or one column
         The given labels, as they were judged.
     issues : DataFrame of n rows
         Of the audit that was decided on.
@@ -91,7 +91,7 @@ def relearn(
     if not weight > 0:
         raise ValueError(f"weight must be above 0; got {weight!r}")
     check_judges(estimator, cv)
-    check_same_index(X, y)
+    check_same_index(X, y := one_column(y))
     issues = with_labels_of(issues, y)
     at = match_rows(issues, X, y)
     if len(at) < (n := len(np.asarray(y))):

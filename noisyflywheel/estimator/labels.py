@@ -64,6 +64,21 @@ def read_labels(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return labels, classes, codes.astype(np.int64)
 
 
+def one_column(y: Any) -> Any:
+    """The labels of a DataFrame of one column as a Series, those of an array (n, 1) as (n,); any other y as it is.
+
+    Raises
+    ------
+    ValueError
+        For several columns.
+    """
+    if getattr(y, "ndim", 1) != 2:
+        return y
+    if y.shape[1] != 1:
+        raise ValueError(f"y must be one column of labels; got shape {tuple(y.shape)}")
+    return y.iloc[:, 0] if isinstance(y, pd.DataFrame) else y[:, 0]
+
+
 def _check_one_type(labels: np.ndarray) -> None:
     """Raise ValueError if labels (n,) of dtype object are no texts: scikit-learn sorts and scores no others."""
     if labels.dtype != object:

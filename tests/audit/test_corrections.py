@@ -191,3 +191,46 @@ def test_rows_of_sparse_features_are_dropped(issues, kind):
         kept, labels = apply_corrections((make(X).asformat(kind), table.given_label), table)
         np.testing.assert_array_equal(kept.toarray(), X[[0, 3]])
         assert labels.tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("unit", ["s", "us", "ns"])
+@pytest.mark.parametrize("kind", [pd.to_timedelta, pd.to_datetime])
+def test_times_are_labels(issues, kind, unit):
+    times = kind([3600, 7200, 3600, 7200], unit="s").as_unit(unit)
+    suggested, later = times[[0, 0, 1, 1]], kind([10800], unit="s")
+    for write in (str, lambda time: time):  # as `audit_table` has them, and as `get_label_issues` does
+        table = issues.reset_index(drop=True)
+        table["given_label"], table["refurbished_label"] = ([write(t) for t in part] for part in (times, suggested))
+        data = pd.DataFrame({"x": 0, "kind": times})
+        fixed = apply_corrections(data, table, "refurbish", label="kind").kind
+        assert fixed.dtype == data.kind.dtype and fixed.tolist() == list(suggested)
+        for y in (data.kind, times.to_numpy()):
+            labels = apply_corrections((np.zeros((4, 1)), y), table, "refurbish")[1]
+            assert labels.dtype == y.dtype and list(pd.Index(labels)) == list(suggested)
+        decisions = pd.DataFrame({"row": [4], "decision": ["set"], "new_label": [str(later[0])]})
+        assert apply_corrections(data, table, label="kind", decisions=decisions).kind[3] == later[0]
+
+
+def test_labels_of_one_column_come_back_as_one(table, issues):
+    X, column = table[["x"]], table[["kind"]]
+    kept, labels = apply_corrections((X, column), issues)
+    assert kept.x.tolist() == [1, 4]
+    pd.testing.assert_frame_equal(labels, column.iloc[[0, 3]])
+    fixed = apply_corrections((X, column), issues, "refurbish")[1]
+    pd.testing.assert_frame_equal(fixed, column.assign(kind=["a", "a", "b", "b"]))
+    assert column.kind.tolist() == ["a", "b", "a", "b"]
+    _, same, mask = apply_corrections((X, column), issues, "flag")
+    pd.testing.assert_frame_equal(same, column)
+    assert mask.tolist() == [False, True, True, False]
+    plain = issues.reset_index(drop=True)
+    for y in (column.to_numpy(dtype=str), column.to_numpy(dtype=object)):
+        fixed = apply_corrections((X.to_numpy(), y), plain, "refurbish")[1]
+        np.testing.assert_array_equal(fixed, [["a"], ["a"], ["b"], ["b"]])
+        assert apply_corrections((X.to_numpy(), y), plain)[1].tolist() == [["a"], ["b"]]
+    codes = plain.assign(given_label=[0.0, 1, 0, 1], refurbished_label=["0.0", "0.0", "1.0", "1.0"])
+    fixed = apply_corrections((X.to_numpy(), np.array([[0.0], [1], [0], [1]])), codes, "refurbish")[1]
+    assert fixed.dtype == np.float64 and fixed.tolist() == [[0], [0], [1], [1]]
+    with pytest.raises(ValueError, match=r"y must be one column of labels; got shape \(4, 2\)"):
+        apply_corrections((X, table), issues)
+    with pytest.raises(ValueError, match="different indices"):
+        apply_corrections((X, column.set_axis(list("wxyz"))), issues)

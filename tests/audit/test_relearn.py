@@ -97,6 +97,22 @@ def test_the_index_of_X_is_kept_and_y_may_be_a_list():
     assert audit.issues.given_label.tolist() == GIVEN.tolist()
 
 
+def test_labels_of_one_column_are_its_labels():
+    y = pd.Series(GIVEN, index=list("uvwxyz"), name="kind")
+    X = np.arange(6.0)[:, None]
+    raveled = relearn(Recorder(), X, y, issues().set_axis(y.index), DECISIONS)
+    frame = relearn(Recorder(), X, y.to_frame(), issues().set_axis(y.index), DECISIONS)
+    pd.testing.assert_frame_equal(frame.issues, raveled.issues)
+    array = relearn(Recorder(), X, GIVEN[:, None], issues(), DECISIONS)
+    pd.testing.assert_frame_equal(array.issues, raveled.issues.reset_index(drop=True))
+    table = pd.DataFrame({"x": np.arange(6.0), "kind": GIVEN})
+    judged = with_identity(issues(), table, "kind", np.arange(6))
+    whole = relearn(Recorder(), table, table[["kind"]], judged, DECISIONS)
+    pd.testing.assert_frame_equal(whole.issues, relearn(Recorder(), table, table.kind, judged, DECISIONS).issues)
+    with pytest.raises(ValueError, match="one column of labels"):
+        relearn(Recorder(), X, table, issues(), DECISIONS)
+
+
 @pytest.mark.parametrize("names", [[2**60 + 1, 2**60 + 2], [False, True]])
 def test_labels_keep_their_type_where_a_row_is_dropped(names):
     given = np.array(names)[[0, 0, 1, 1, 0, 1]]
