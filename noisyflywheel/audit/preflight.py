@@ -27,6 +27,7 @@ from noisyflywheel.data.encoder.columns import (
     read_numbers,
 )
 from noisyflywheel.data.encoder.encode import check_columns
+from noisyflywheel.data.units import in_own_units
 
 RARE = 10
 GIVES_AWAY = 0.995
@@ -225,11 +226,11 @@ def _predicts(column: pd.Series, planned: Column, codes: NDArray[np.intp]) -> fl
     if planned.kind not in ("number", "date"):
         return 0.0
     read = read_numbers(column, planned.form) if planned.kind == "number" else read_dates(column, planned.form)
-    numbers = read.astype("int64") if planned.kind == "date" else read.fillna(read.min() - 1)
+    numbers = read.astype("int64") if planned.kind == "date" else read.fillna(-2 * (read.abs().max() or 1))
     if np.bincount(codes)[np.unique(codes)].min() < 3 or not np.isfinite(numbers).all():
         return 0.0
     tree = DecisionTreeClassifier(max_leaf_nodes=2 * (int(codes.max()) + 1), random_state=0)
-    x = numbers.to_numpy(dtype=np.float64)[:, None]
+    x = in_own_units(numbers.to_numpy(dtype=np.float64)[:, None])
     x_train, x_test, train, test = train_test_split(x, codes, stratify=codes, random_state=0)
     return float(tree.fit(x_train, train).score(x_test, test))
 

@@ -72,6 +72,20 @@ def test_a_column_that_gives_the_label_away():
     assert look(table.assign(code=nearly)) == []
 
 
+@pytest.mark.parametrize("unit", [1e-300, 1e-8, 1.0, 1e8, 1e300])
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_column_gives_the_label_away_in_any_unit(unit, missing):
+    table = noise()
+    is_ham = (table.kind == "ham").to_numpy()
+    leaks = 2 * np.random.default_rng(1).random(60) + 3 * is_ham
+    if missing:  # that a cell is missing tells it too
+        leaks[is_ham] = np.nan
+    else:  # one large number does not hide the others
+        leaks[np.flatnonzero(~is_ham)[0]] = -1e6
+    assert kinds(look(table.assign(score=leaks * unit))).keys() == {"leakage"}
+    assert look(table.assign(score=table.x * unit)) == []
+
+
 def test_columns_may_be_called_by_numbers():
     table = noise().assign(id=range(60))
     table.loc[[10, 20], ["x", "c"]] = [0.5, "p"]
