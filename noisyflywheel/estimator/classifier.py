@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
@@ -259,7 +260,7 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
         return self
 
     def fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> FlywheelClassifier:
-        """Learn from noisy labels and judge each of them.
+        """Learn from noisy labels and judge each of them, also inside ``torch.inference_mode`` and ``torch.no_grad``.
 
         Parameters
         ----------
@@ -293,6 +294,6 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
             On Ctrl-C. If at least one cycle was done, the estimator is fitted with what it had. After any other
             exception it is as it was before.
         """
-        with float32_on_cpu(), joined(self.distributed) as ranks:
+        with torch.inference_mode(False), float32_on_cpu(), joined(self.distributed) as ranks:
             fit_flywheel(self, X, y, sample_weight, ranks)
         return self
