@@ -96,11 +96,12 @@ def _checked(pred_proba: ArrayLike) -> NDArray[np.float64]:
 
 def _class_texts(names: pd.Index, kind: str) -> list[str]:
     """Classes, or names of columns, as one text in whatever type they are; `kind` is numpy's letter for that of y."""
-    texts = [label_text(name).strip() for name in names]
+    texts = [label_text(name) for name in names]
+    if kind in "UO":  # texts are what they are, with their blanks
+        return texts
     if kind == "b":
-        return [text.title() for text in texts]
-    idle = {**dict.fromkeys("iuf", WHOLE), **dict.fromkeys("mM", MIDNIGHT)}.get(kind)
-    return [idle.sub("", text) for text in texts] if idle else texts
+        return [text.strip().title() for text in texts]
+    return [(MIDNIGHT if kind in "mM" else WHOLE).sub("", text.strip()) for text in texts]
 
 
 def _named_columns(columns: pd.Index, found: NDArray[Any]) -> NDArray[Any] | None:

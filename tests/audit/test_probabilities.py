@@ -59,7 +59,7 @@ def test_columns_are_known_by_their_names(judged):
 def by_names(columns, y):
     """Classes of the audit and the mean probability of the given labels, each being .9 under the column of its text."""
     columns = pd.Index(columns)
-    texts = [str(name).title().removesuffix(".0") for name in columns]
+    texts = [str(name).strip().title().removesuffix(".0") for name in columns]
     wanted = [texts.index(str(label).title().removesuffix(".0")) for label in y]
     proba = np.full((len(y), len(columns)), 0.1 / (len(columns) - 1))
     proba[np.arange(len(y)), wanted] = 0.9
@@ -76,6 +76,7 @@ def by_names(columns, y):
         (["True", "False"], [True, False], [False, True]),
         (["TRUE", "FALSE"], [True, False], [False, True]),
         (["10.0", "3.0", "4.0"], [3.0, 4.0, 10.0], [3, 4, 10]),
+        ([" 10", "3", "4 "], [3, 4, 10], [3, 4, 10]),
         (["300", "2", "1"], np.array([1, 2], dtype=np.int8), [1, 2, 300]),
         (["300", "2", "1"], np.array([1, 2], dtype=np.uint64), [1, 2, 300]),
         (["long", "b", "a"], ["a", "b"], ["a", "b", "long"]),
@@ -117,6 +118,7 @@ def test_given_classes_count_more_than_names():
         (["3", "4", "5"], [3, 4, 10], "no column of pred_proba is named '10'"),
         ([1, 2, 3], [0, 1, 2], "no column of pred_proba is named '0'"),
         (["a", "B"], ["a", "b"], "no column of pred_proba is named 'b'"),
+        (["c", "a"], ["a", " a"], "no column of pred_proba is named ' a'"),
         (["3", "4", "other"], [3, 4], "the column 'other' of pred_proba is no class"),
         (["3", "4", "-1"], np.array([3, 4], dtype=np.uint8), "the column '-1' of pred_proba is no class"),
         (["3", "4", "3.0"], [3, 4], "3 columns for 3 classes: name each"),
