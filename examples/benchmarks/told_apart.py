@@ -1,9 +1,11 @@
 """Claim: noisy labels alone say how far features tell the classes apart, and so where one net on all rows will do.
 
 The separability of `noisyflywheel.estimator.separability` and its standard error, for digits and for the embeddings of
-`core_bars` (``--data``), and for the sets of a folder with injected noise (``--sets``, see `table_data`).
+`core_bars` (``--data``), and for the sets of a folder with injected noise (``--sets``, see `table_data`). With
+``--quiet`` in its place whether quiet features tell of the classes (`noisyflywheel.estimator.quiet_features`), z > 4.
 
     python examples/benchmarks/told_apart.py --data DIR --sets sets --seeds 0,1 --out told_apart.json
+    python examples/benchmarks/told_apart.py --data DIR --sets sets --seeds 0,1 --quiet --out quiet.json
 """
 
 import argparse
@@ -16,6 +18,7 @@ import table_data
 import torch
 
 from noisyflywheel.estimator.defaults import SURELY
+from noisyflywheel.estimator.quiet_features import weigh_quiet_features
 from noisyflywheel.estimator.separability import TOLD_APART, separability
 
 
@@ -34,20 +37,30 @@ def rows(args):
                 yield f"{name} {noise}", seed, table.X, table.given
 
 
+def told_apart(x, labels):
+    found = {name: round(value, 3) for name, value in separability(x, labels)._asdict().items()}
+    return found | {"tells": bool(found["value"] + SURELY * found["error"] >= TOLD_APART)}
+
+
+def quiet(x, labels):
+    found = weigh_quiet_features(x, labels)
+    shares = {"a scale for each": found.agreement, "one scale": found.alternative_agreement, "z": found.z}
+    return {name: round(value, 3) for name, value in shares.items()}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default=None, help="folder of the embedding sets")
     parser.add_argument("--sets", type=Path, default=None, help="folder of .npz files")
     parser.add_argument("--seeds", default="0")
+    parser.add_argument("--quiet", action="store_true", help="whether quiet features tell, by nearest neighbours")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     found = []
     for name, seed, X, given in rows(args):
         x, labels = torch.from_numpy(np.asarray(X, np.float32)), torch.from_numpy(np.asarray(given)).long()
-        line = {"set": name, "seed": seed} | {k: round(v, 3) for k, v in separability(x, labels)._asdict().items()}
-        line["tells"] = bool(line["value"] + SURELY * line["error"] >= TOLD_APART)
-        found.append(line)
-        print(line, flush=True)
+        found.append({"set": name, "seed": seed} | (quiet if args.quiet else told_apart)(x, labels))
+        print(found[-1], flush=True)
         args.out.write_text(json.dumps(found, indent=1) + "\n")
 
 

@@ -288,6 +288,9 @@ def test_hard_sets_and_how_far_they_are_told_apart(tmp_path, run_here, monkeypat
     found = {line["set"]: line for line in json.loads((tmp_path / "told.json").read_text())}
     assert len(found) == 9 and found["digits sym-50"]["tells"]
     assert found["custrev clean"]["value"] > 0.5
+    run_here("told_apart.py", "--sets", tmp_path / "sets", "--quiet", "--out", tmp_path / "quiet.json")
+    found = {line["set"]: line for line in json.loads((tmp_path / "quiet.json").read_text())}
+    assert len(found) == 9 and found["digits sym-50"]["z"] < 0 < found["digits sym-50"]["one scale"]
 
 
 def test_versions(tmp_path):
