@@ -12,6 +12,8 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 from torch import Tensor, nn
 
+from noisyflywheel.data.units import in_own_units, unit_exponents
+
 N_TREES = 50
 """Of each forest."""
 
@@ -131,9 +133,17 @@ def grow(x: Tensor, given: Tensor, sample_weight: Tensor, n_classes: int) -> Ran
 
 
 def fit_forest(forest: Any, x: Tensor, given: Tensor, sample_weight: Tensor) -> Any:
-    """A forest of scikit-learn, fitted on the rows ``x`` (n, d) of weight above 0 and their given labels (n,)."""
+    """A forest of scikit-learn, fitted on the rows ``x`` (n, d) of weight above 0 and their given labels (n,).
+
+    It is grown on columns in units of their own, and its thresholds are those of ``x``.
+    """
     rows = (sample_weight > 0).nonzero().squeeze(1)
-    own, labels, weights = (part[rows].cpu() for part in (x, given, sample_weight))
+    own, labels, weights = (part[rows].cpu().numpy() for part in (x, given, sample_weight.double()))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # they are classes
-        return forest.fit(own.numpy(), labels.numpy(), weights.double().numpy())
+        forest.fit(in_own_units(own), labels, weights)
+    exponents = unit_exponents(own)
+    for found in (tree.tree_ for tree in forest.estimators_):
+        inner = found.feature >= 0
+        found.threshold[inner] = np.ldexp(found.threshold[inner], exponents[found.feature[inner]])
+    return forest

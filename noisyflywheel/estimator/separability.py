@@ -19,6 +19,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.random_projection import GaussianRandomProjection
 from torch import Tensor
 
+from noisyflywheel.data.units import in_own_units
 from noisyflywheel.em.some_rows import some_rows
 
 TOLD_APART = 0.77
@@ -105,7 +106,7 @@ def by_forest(x: Tensor, labels: Tensor) -> Tensor:
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # they are classes
-        forest.fit(x.numpy(), labels.numpy())
+        forest.fit(in_own_units(x.numpy()), labels.numpy())
     return torch.from_numpy(forest.oob_decision_function_).nan_to_num()
 
 

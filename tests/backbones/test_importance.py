@@ -30,7 +30,7 @@ def test_columns_that_tell_of_the_labels_weigh_more_than_all_others():
 
 def test_weights_by_hand(monkeypatch):
     """Importances (.9, .1, 0, 0) of four columns: roots of 3.6, .4, .1 squared at least; then of mean square 1."""
-    monkeypatch.setattr(ExtraTreesClassifier, "fit", lambda *args: None)
+    monkeypatch.setattr(ExtraTreesClassifier, "fit", lambda forest, *args: vars(forest).update(estimators_=[]))
     shares = np.array([0.9, 0.1, 0.0, 0.0])
     monkeypatch.setattr(ExtraTreesClassifier, "feature_importances_", shares)
     weight = column_weights(torch.zeros(8, 4), torch.zeros(8).long(), torch.ones(8))
@@ -49,10 +49,16 @@ def test_columns_that_tell_nothing_at_all_are_alike(n_columns):
 
 def test_one_column_of_very_many_does_not_stand_alone(monkeypatch):
     """It weighs 3, not 10, the root of all importance in units of the mean; the others .1, not 0."""
-    monkeypatch.setattr(ExtraTreesClassifier, "fit", lambda *args: None)
+    monkeypatch.setattr(ExtraTreesClassifier, "fit", lambda forest, *args: vars(forest).update(estimators_=[]))
     monkeypatch.setattr(ExtraTreesClassifier, "feature_importances_", np.eye(1, 100)[0])
     weight = column_weights(torch.zeros(8, 100), torch.zeros(8).long(), torch.ones(8))
     assert float(weight[0] / weight[1]) == pytest.approx(3 / 0.1)
+
+
+def test_weights_are_the_same_in_any_unit():
+    x, y = rows(60)
+    given, all_alike = torch.as_tensor(y), torch.ones(60)
+    assert torch.equal(column_weights(x * 2.0**-40, given, all_alike), column_weights(x, given, all_alike))
 
 
 def test_labels_of_many_classes_are_no_mistake():

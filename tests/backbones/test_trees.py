@@ -95,3 +95,15 @@ def test_states_and_pickles_bring_their_trees(iris, forests):
     assert torch.equal(pickle.loads(pickle.dumps(trees))(x), expected)
     trees.load_state_dict(Trees(3).state_dict())
     assert len(trees) == 0
+
+
+@pytest.mark.parametrize("unit", [2.0**-40, 2.0**30])
+def test_forests_are_the_same_in_any_unit(iris, forests, unit):
+    x, given = iris
+    row = torch.arange(len(given))
+    forest = grow(x * unit, given, (row % 3 > 0).double(), 3)
+    assert np.array_equal(forest.predict_proba(x.numpy() * unit), forests[0].predict_proba(x.numpy()))
+    own, other = forest.estimators_[0].tree_, forests[0].estimators_[0].tree_
+    inner = own.feature >= 0
+    assert np.array_equal(own.threshold[inner], unit * other.threshold[inner])
+    assert (own.threshold[~inner] == -2).all()

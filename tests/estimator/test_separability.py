@@ -202,3 +202,8 @@ def test_wide_rows_whatever_scikit_learn_is_set_to_give(monkeypatch):
         assert torch.equal(rooms.by_linear_discriminant(x, labels), expected)
     monkeypatch.setattr(rooms, "MOST_COLUMNS", x.shape[1])
     assert not torch.equal(rooms.by_linear_discriminant(x, labels), expected), "as they are"
+
+
+def test_the_unit_does_not_matter():
+    x, y = blobs(2.5)
+    assert separability(x * 2.0**-40, y) == separability(x, y)
