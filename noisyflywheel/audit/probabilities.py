@@ -112,7 +112,7 @@ def _named_columns(columns: pd.Index, found: NDArray[Any]) -> NDArray[Any] | Non
     ValueError
         If some classes of y are names of columns and others are not, or names may be places as well.
     """
-    if pd.Index(found).isin(columns).all():
+    if pd.Index(found).isin(columns).all() and not columns.inferred_type.startswith("mixed"):
         return np.asarray(columns)
     kind, is_plain = found.dtype.kind, columns.equals(pd.RangeIndex(len(columns)))
     texts = _class_texts(columns, kind)

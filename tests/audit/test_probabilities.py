@@ -121,6 +121,8 @@ def test_given_classes_count_more_than_names():
         (["c", "a"], ["a", " a"], "no column of pred_proba is named ' a'"),
         (["3", "4", "other"], [3, 4], "the column 'other' of pred_proba is no class"),
         (["3", "4", "-1"], np.array([3, 4], dtype=np.uint8), "the column '-1' of pred_proba is no class"),
+        ([3, 4, "other"], [3, 4], "the column 'other' of pred_proba is no class"),
+        ([3, 4, "3"], [3, 4], "3 columns for 3 classes: name each"),
         (["3", "4", "3.0"], [3, 4], "3 columns for 3 classes: name each"),
         (range(11), [str(k) for k in range(11)], "names or places of the classes"),
     ],
