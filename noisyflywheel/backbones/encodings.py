@@ -22,8 +22,8 @@ MOST_INPUTS = 4096
 class QuantileScale(nn.Module):
     """Columns in units of their interquartile range around the median, far values drawn in: (B, d) -> (B, d).
 
-    ``z / sqrt(1 + (z / 3)^2)`` leaves the bulk as it is and keeps outliers below 3. A column whose quartiles meet is
-    scaled by its range, a constant one is 0.
+    ``z / sqrt(1 + (z / 3)^2)`` leaves the bulk as it is and keeps outliers below 3. Where the quartiles meet, the unit
+    is the median distance of all other values from the median: 1 for a flag. A constant column is 0.
     """
 
     median: Tensor
@@ -37,7 +37,9 @@ class QuantileScale(nn.Module):
     def adapt(self, x: Tensor) -> None:
         """Learn from rows ``x`` of shape (n, n_features)."""
         low, middle, high = quantiles(x, torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64))
-        width = torch.where(high > low, high - low, (x.amax(0) - x.amin(0)).double())
+        far = (x - middle).abs().double()
+        far = far.where(far > 0, torch.nan).nanmedian(0).values.nan_to_num()
+        width = torch.where(high > low, high - low, far)
         self.median.copy_(middle)
         self.width.copy_(torch.where(width > 0, width, torch.ones_like(width)))
 
@@ -51,7 +53,8 @@ class PiecewiseLinear(nn.Module):
     """Columns as their position in quantile bins (Gorishniy et al. 2022): (B, d) -> (B, n_encoded), in [-1, 1].
 
     Bin t of a column is -1 below its lower edge, 1 above its upper edge, and linear in between. A column of few values
-    has an edge at each of them, so a binary one has one bin and a constant one none.
+    has an edge at each of them, so a binary one has one bin and a constant one none. A value that many rows share has
+    one edge, and the others are spread over the rest of the rows.
 
     Parameters
     ----------
@@ -96,22 +99,44 @@ def count_bins(x: Tensor) -> int:
     return sum(len(own) - 1 for own in bin_edges(x))
 
 
-def bins_of_a_column(n_rows: int, n_columns: int) -> int:
-    """Bins of a column at most."""
-    more = min(MOST_BINS, ROOMY_INPUTS // n_columns, n_rows // ROWS_A_BIN)
-    return max(2, min(max(N_BINS, more), MOST_INPUTS // n_columns))
+def bins_of_a_column(n_rows: int, n_columns: int, taken: int = 0) -> int:
+    """Bins of a column at most, where ``n_columns`` share what the bins ``taken`` by columns of few values leave."""
+    more = min(MOST_BINS, (ROOMY_INPUTS - taken) // n_columns, n_rows // ROWS_A_BIN)
+    return max(2, min(max(N_BINS, more), (MOST_INPUTS - taken) // n_columns))
+
+
+def most_bins(n_columns: int) -> int:
+    """Bins of all columns together at most, whatever their values are."""
+    return max(min(MOST_BINS * n_columns, ROOMY_INPUTS), min(N_BINS * n_columns, MOST_INPUTS), 2 * n_columns)
 
 
 def bin_edges(x: Tensor, n_bins: int | None = None) -> list[Tensor]:
     """Edges of the bins of each column of ``x`` (n, d): its values where they are few, otherwise quantiles."""
-    n_bins = bins_of_a_column(*x.shape) if n_bins is None else n_bins
-    ordered = x.sort(dim=0).values
-    cuts = of_ordered(ordered, torch.linspace(0, 1, n_bins + 1, dtype=torch.float64)).T.to(x.dtype)  # (d, n_bins + 1)
-    found = []
-    for j, own in enumerate(cuts):
-        values = ordered[:, j].unique_consecutive()
-        found.append(values if len(values) <= n_bins else own.unique())
-    return found
+    ordered = x.sort(dim=0).values.T.contiguous()  # (d, n)
+    values = [own.unique_consecutive() for own in ordered]
+    if n_bins is None:
+        few = [len(own) - 1 for own in values if len(own) <= N_BINS]
+        few = few if sum(few) <= MOST_INPUTS // 2 and len(few) < len(values) else []
+        n_bins = bins_of_a_column(len(x), len(values) - len(few), sum(few))
+    return [
+        own if len(own) <= n_bins else spread_edges(column, n_bins) for own, column in zip(values, ordered, strict=True)
+    ]
+
+
+def spread_edges(ordered: Tensor, n_bins: int) -> Tensor:
+    """``n_bins + 1`` edges at quantiles of a column in order, (n,), where that many values are told apart.
+
+    A value on which several quantiles fall has one edge; the other edges are quantiles of the rows without it.
+    """
+    edges, rest = ordered[:0], ordered
+    while len(rest) > 0:
+        n_left = n_bins + 1 - len(edges)
+        at = torch.linspace(0, 1, max(1, n_left), dtype=torch.float64)
+        cuts, counts = of_ordered(rest[:, None], at)[:, 0].to(rest.dtype).unique(return_counts=True)
+        shared = cuts[counts > 1]
+        edges = torch.cat([edges, shared if len(shared) else cuts])
+        rest = rest[~torch.isin(rest, shared)] if len(shared) else rest[:0]
+    return edges.unique()
 
 
 def quantiles(x: Tensor, at: Tensor) -> Tensor:

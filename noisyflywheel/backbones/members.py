@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from noisyflywheel.backbones.encodings import PiecewiseLinear, QuantileScale, bins_of_a_column
+from noisyflywheel.backbones.encodings import PiecewiseLinear, QuantileScale, most_bins
 from noisyflywheel.backbones.trees import Trees
 from noisyflywheel.data.devices import float64_device
 from noisyflywheel.em.division import divided_out
@@ -112,7 +111,7 @@ class FoldedMLP(nn.Module):
         After each hidden layer.
     n_encoded : int, optional
         Length of the piecewise-linear encoding (`noisyflywheel.backbones.encodings.count_bins`); by default as many as
-        columns of many values need. ``fit`` fills it in.
+        any columns need. ``fit`` fills it in.
     only_own : bool, default=False
         Whether a step of training sends each member only the rows that it trains on: with two folds half the work of
         all rows, with more folds hardly less. The gradient is the same, dropout draws other masks.
@@ -144,7 +143,7 @@ class FoldedMLP(nn.Module):
         super().__init__()
         self.n_folds, self.only_own = n_folds, only_own
         self.scale = QuantileScale(n_features)
-        n_encoded = n_features * bins_of_a_column(sys.maxsize, n_features) if n_encoded is None else n_encoded
+        n_encoded = most_bins(n_features) if n_encoded is None else n_encoded
         self.bins = PiecewiseLinear(n_encoded)
         inputs = [n_features, n_features + n_encoded]
         self.families: Any = nn.ModuleList(Family(n_folds, n, n_classes, width, dropout) for n in inputs)
