@@ -138,10 +138,10 @@ def fit_forest(forest: Any, x: Tensor, given: Tensor, sample_weight: Tensor) -> 
     It is grown on columns in units of their own, and its thresholds are those of ``x``.
     """
     rows = (sample_weight > 0).nonzero().squeeze(1)
-    own, labels, weights = (part[rows].cpu().numpy() for part in (x, given, sample_weight.double()))
+    own, labels, weights = (part[rows].cpu().numpy() for part in (x, given, sample_weight))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # they are classes
-        forest.fit(in_own_units(own), labels, weights)
+        forest.fit(in_own_units(own), labels, weights.astype(float))
     exponents = unit_exponents(own)
     for found in (tree.tree_ for tree in forest.estimators_):
         inner = found.feature >= 0
