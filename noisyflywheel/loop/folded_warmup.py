@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 from noisyflywheel.em.some_rows import MANY_ROWS
 
-MOST_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 800, 20, 100
+MOST_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 800, 40, 100
 """Length of the warm-up if nothing ends it earlier: so many steps, within these bounds in epochs; beyond ``MANY_ROWS``
-rows half of the fewest are enough."""
+rows a quarter of the fewest are enough."""
 
 PATIENCE = 8
 """Epochs without a better loss on unseen rows that end the warm-up."""
@@ -27,7 +27,7 @@ have learnt all there is in a few epochs take small steps, those that go on lear
 def n_epochs_at_most(n_rows: int, batch_size: int) -> int:
     """Length of the warm-up, if nothing ends it earlier."""
     steps = max(1, n_rows // max(1, batch_size))
-    fewest = FEWEST_EPOCHS // 2 if n_rows > MANY_ROWS else FEWEST_EPOCHS
+    fewest = FEWEST_EPOCHS // 4 if n_rows > MANY_ROWS else FEWEST_EPOCHS
     return min(MOST_EPOCHS, max(fewest, MOST_STEPS // steps))
 
 
