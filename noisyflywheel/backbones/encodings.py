@@ -37,9 +37,10 @@ class QuantileScale(nn.Module):
     def adapt(self, x: Tensor) -> None:
         """Learn from rows ``x`` of shape (n, n_features)."""
         low, middle, high = quantiles(x, torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64))
-        far = (x - middle).abs().double()
-        far = far.where(far > 0, torch.nan).nanmedian(0).values.nan_to_num()
-        width = torch.where(high > low, high - low, far)
+        width = high - low
+        meet = (width == 0).nonzero().squeeze(1)
+        far = (x[:, meet] - middle[meet]).abs().double()
+        width[meet] = far.where(far > 0, torch.nan).nanmedian(0).values.nan_to_num()
         self.median.copy_(middle)
         self.width.copy_(torch.where(width > 0, width, torch.ones_like(width)))
 
