@@ -2,7 +2,8 @@
 
 The separability of `noisyflywheel.estimator.separability` and its standard error, for digits and for the embeddings of
 `core_bars` (``--data``), and for the sets of a folder with injected noise (``--sets``, see `table_data`). With
-``--quiet`` in its place whether quiet features tell of the classes (`noisyflywheel.estimator.quiet_features`), z > 4.
+``--quiet`` in its place whether quiet features tell of the classes, or few do, where z of nearest neighbours is above 4
+(`noisyflywheel.estimator.telling_features`).
 
     python examples/benchmarks/told_apart.py --data DIR --sets sets --seeds 0,1 --out told_apart.json
     python examples/benchmarks/told_apart.py --data DIR --sets sets --seeds 0,1 --quiet --out quiet.json
@@ -18,8 +19,8 @@ import table_data
 import torch
 
 from noisyflywheel.estimator.defaults import SURELY
-from noisyflywheel.estimator.quiet_features import weigh_quiet_features
 from noisyflywheel.estimator.separability import TOLD_APART, separability
+from noisyflywheel.estimator.telling_features import weigh_few_features, weigh_quiet_features
 
 
 def rows(args):
@@ -43,9 +44,8 @@ def told_apart(x, labels):
 
 
 def quiet(x, labels):
-    found = weigh_quiet_features(x, labels)
-    shares = {"a scale for each": found.agreement, "one scale": found.alternative_agreement, "z": found.z}
-    return {name: round(value, 3) for name, value in shares.items()}
+    found = {"quiet_z": weigh_quiet_features(x, labels).z, "few_z": weigh_few_features(x, labels).z}
+    return {name: round(value, 3) for name, value in found.items()}
 
 
 def main():
@@ -53,7 +53,7 @@ def main():
     parser.add_argument("--data", default=None, help="folder of the embedding sets")
     parser.add_argument("--sets", type=Path, default=None, help="folder of .npz files")
     parser.add_argument("--seeds", default="0")
-    parser.add_argument("--quiet", action="store_true", help="whether quiet features tell, by nearest neighbours")
+    parser.add_argument("--quiet", action="store_true", help="whether quiet or few features tell, by neighbours")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     found = []

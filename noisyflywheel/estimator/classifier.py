@@ -52,8 +52,9 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
         1 is one net on all rows, as in the paper. Above 1, default nets on vectors are stacks of members, each trained
         without its own fold of the rows, and every E-step judges a row out of fold, by the members that have not seen
         it (`noisyflywheel.loop.out_of_fold`). "auto" is 1 for images, and for more than 60 features in one unit
-        (pixels, embeddings) if there are 1.5 rows for each and simple classifiers tell the classes apart
-        (`noisyflywheel.estimator.separability`); otherwise 5, beyond 5,000 rows 3, beyond 30,000 rows 2.
+        (pixels, embeddings) if there are 1.5 rows for each, simple classifiers tell the classes apart
+        (`noisyflywheel.estimator.separability`), and not a few or quiet features do
+        (`noisyflywheel.estimator.telling_features`); otherwise 5, beyond 5,000 rows 3, beyond 30,000 rows 2.
     cycle_size : int >= 2 or None, default=None
         Rows a cycle, drawn anew with balanced given labels (Sec. 4.2, Clothing1M); None takes all.
     cr_weight : float >= 0, default=3.0

@@ -8,8 +8,8 @@ import numpy as np
 from torch import Tensor
 
 from noisyflywheel.em.some_rows import MANY_ROWS
-from noisyflywheel.estimator.quiet_features import weigh_quiet_features
 from noisyflywheel.estimator.separability import MOST_ROWS, TOLD_APART, separability
+from noisyflywheel.estimator.telling_features import weigh_few_features, weigh_quiet_features
 from noisyflywheel.loop.decide import Decision
 from noisyflywheel.loop.large import LARGE
 from noisyflywheel.loop.rounds import MOST_ROUNDS
@@ -163,7 +163,7 @@ def _folds_of(n_rows: int) -> int:
 
 
 def _folds_of_one_unit(sample: Tensor, n_rows: int, n_folds: int, given: Tensor | None) -> tuple[int, Decision]:
-    """``n_folds`` where labels can be learnt by heart, quiet features tell, or features tell little; otherwise 1."""
+    """``n_folds`` where labels can be learnt by heart, quiet or few features tell, or all tell little; otherwise 1."""
     width = sample.shape[1]
     if n_rows < BY_HEART * width:
         reason = f"{n_rows} rows of {width} features: labels can be learnt by heart"
@@ -171,9 +171,10 @@ def _folds_of_one_unit(sample: Tensor, n_rows: int, n_folds: int, given: Tensor 
     one = Decision("n_folds", "1", reason=f"{width} features in one unit: views of noise")
     if given is None or n_rows * (int(given.max()) + 1) > LARGE:
         return 1, one
-    quiet = weigh_quiet_features(sample, given)
-    if quiet.chosen == quiet.candidate:
-        return n_folds, quiet._replace(chosen=str(n_folds), reason="quiet features tell of the classes")
+    for weigh, which in ((weigh_quiet_features, "quiet"), (weigh_few_features, "few")):
+        weighed = weigh(sample, given)
+        if weighed.chosen == weighed.candidate:
+            return n_folds, weighed._replace(chosen=str(n_folds), reason=f"{which} features tell of the classes")
     agreement, among_surest, value, error = separability(sample, given)
     found = one._replace(
         candidate="all rows",
