@@ -54,7 +54,7 @@ class PiecewiseLinear(nn.Module):
     """Columns as their position in quantile bins (Gorishniy et al. 2022): (B, d) -> (B, n_encoded), in [-1, 1].
 
     Bin t of a column is -1 below its lower edge, 1 above its upper edge, and linear in between. A column of few values
-    has an edge at each of them, so a binary one has one bin and a constant one none. A value that many rows share has
+    has an edge at each of them, so a binary one has one bin and a constant one none. A value that most rows share has
     one edge, and the others are spread over the rest of the rows.
 
     Parameters
@@ -112,12 +112,16 @@ def most_bins(n_columns: int) -> int:
 
 
 def bin_edges(x: Tensor, n_bins: int | None = None) -> list[Tensor]:
-    """Edges of the bins of each column of ``x`` (n, d): its values where they are few, otherwise quantiles."""
+    """Edges of the bins of each column of ``x`` (n, d): its values where they are few, otherwise quantiles.
+
+    Where most columns have few values, as flags do, the others share the room that these leave.
+    """
     ordered = x.sort(dim=0).values.T.contiguous()  # (d, n)
     values = [own.unique_consecutive() for own in ordered]
     if n_bins is None:
         few = [len(own) - 1 for own in values if len(own) <= N_BINS]
-        few = few if sum(few) <= MOST_INPUTS // 2 and len(few) < len(values) else []
+        most_have_few = len(values) / 2 < len(few) < len(values) and sum(few) <= MOST_INPUTS // 2
+        few = few if most_have_few else []
         n_bins = bins_of_a_column(len(x), len(values) - len(few), sum(few))
     return [
         own if len(own) <= n_bins else spread_edges(column, n_bins) for own, column in zip(values, ordered, strict=True)
@@ -127,17 +131,25 @@ def bin_edges(x: Tensor, n_bins: int | None = None) -> list[Tensor]:
 def spread_edges(ordered: Tensor, n_bins: int) -> Tensor:
     """``n_bins + 1`` edges at quantiles of a column in order, (n,), where that many values are told apart.
 
-    A value on which several quantiles fall has one edge; the other edges are quantiles of the rows without it.
+    Where half of the quantiles or more fall on values that others fall on too, such a value has one edge, and the other
+    edges are quantiles of the rows without it.
     """
+    edges = quantile_edges(ordered, n_bins)[0]
+    if 2 * len(edges) > n_bins + 1:
+        return edges
     edges, rest = ordered[:0], ordered
     while len(rest) > 0:
-        n_left = n_bins + 1 - len(edges)
-        at = torch.linspace(0, 1, max(1, n_left), dtype=torch.float64)
-        cuts, counts = of_ordered(rest[:, None], at)[:, 0].to(rest.dtype).unique(return_counts=True)
+        cuts, counts = quantile_edges(rest, max(0, n_bins - len(edges)))
         shared = cuts[counts > 1]
         edges = torch.cat([edges, shared if len(shared) else cuts])
         rest = rest[~torch.isin(rest, shared)] if len(shared) else rest[:0]
     return edges.unique()
+
+
+def quantile_edges(ordered: Tensor, n_bins: int) -> tuple[Tensor, Tensor]:
+    """Quantiles at steps of ``1 / n_bins`` of a column in order, (n,), that differ; and how many are equal to each."""
+    cuts = of_ordered(ordered[:, None], torch.linspace(0, 1, n_bins + 1, dtype=torch.float64))[:, 0]
+    return cuts.to(ordered.dtype).unique(return_counts=True)
 
 
 def quantiles(x: Tensor, at: Tensor) -> Tensor:

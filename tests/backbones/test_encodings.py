@@ -67,15 +67,20 @@ def test_many_values_make_as_many_bins_of_equal_counts():
     assert len(edges) == 5 and counts.min() >= 249
 
 
-def test_a_value_that_many_rows_share_has_one_edge_and_the_others_are_spread_over_the_rest():
-    """Three of five quantiles are 0; those of the other rows are 1, 2, 3 and 4. Then 1 is shared too."""
-    assert spread_edges(torch.tensor([0.0] * 6 + [1, 2, 3, 4]), 4).tolist() == [0, 1, 2, 3, 4]
-    found = spread_edges(torch.tensor([0.0] * 60 + [1.0] * 30 + list(range(2, 12))), 5)
+def test_a_value_that_most_rows_share_has_one_edge_and_the_others_are_spread_over_the_rest():
+    """Four of five quantiles are 0; those of the other rows are 1, 2, 3 and 4. Then 1 is shared too."""
+    assert spread_edges(torch.tensor([0.0] * 16 + [1, 2, 3, 4]), 4).tolist() == [0, 1, 2, 3, 4]
+    found = spread_edges(torch.tensor([0.0] * 70 + [1.0] * 20 + list(range(2, 12))), 5)
     assert found.tolist() == [0, 1, 2, 5, 8, 11]
 
 
-@pytest.mark.parametrize("n_bins", [2, 5, 16])
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.99])
+def test_quantiles_stay_where_fewer_than_half_of_them_fall_together():
+    """Two of five are 0."""
+    assert spread_edges(torch.tensor([0.0, 0, 0, 0, 1, 2, 3, 4, 5]), 4).tolist() == [0, 1, 3, 5]
+
+
+@pytest.mark.parametrize("n_bins", [5, 16])
+@pytest.mark.parametrize("share", [0.0, 0.9, 0.99])
 def test_edges_of_shared_values(n_bins, share):
     """As many edges as asked for, from the least to the largest value, whatever share of the rows is 0."""
     rng = torch.Generator().manual_seed(0)
@@ -103,11 +108,12 @@ def test_many_rows_of_few_columns_have_more_bins(n_rows, n_columns, taken, bins)
 
 
 def test_flags_leave_their_room_to_columns_of_many_values():
-    """Six columns share the 384 - 100 bins that a hundred flags leave; beside 400 or 2,000 they have 16."""
+    """Six columns share the 384 - 100 bins that a hundred flags leave, not those of six; beside 400 they have 16."""
     x = torch.rand(4000, 6, generator=torch.Generator().manual_seed(0))
     flags = (torch.rand(4000, 100, generator=torch.Generator().manual_seed(1)) < 0.5).float()
     assert count_bins(torch.cat([x, flags], 1)) == 6 * 47 + 100
     assert count_bins(flags) == 100
+    assert count_bins(torch.cat([x, flags[:, :6]], 1)) == 6 * 32 + 6
     assert count_bins(torch.cat([x, *[flags] * 4], 1)) == 6 * 16 + 400
     assert count_bins(torch.cat([x, *[flags[:, :50]] * 40], 1)) == 6 * 16 + 2000
     assert count_bins(torch.cat([x, *[flags[:, :50]] * 41], 1)) == 6 * 2 + 2050
