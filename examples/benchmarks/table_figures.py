@@ -11,7 +11,7 @@ MORE = {
     "Probabilities of test rows": ["log_loss", "test_auroc"],
     "Test rows, every class as important": ["average_precision", "balanced"],
 }
-"""Tables of further figures, of lines that have them."""
+"""Tables of further figures, of methods of which all lines have them."""
 
 
 def show(rows):
@@ -26,8 +26,9 @@ def show(rows):
     print(pivot.round(4).to_string(na_rep=""))
     for name, columns in MORE.items():
         there = [column for column in columns if column in frame]
-        if there:
-            of_test = frame.pivot_table(index="method", columns="noise", values=there)
+        whole = frame[there].notna().all(axis=1).groupby(frame["method"]).transform("all")
+        if there and whole.any():
+            of_test = frame[whole].pivot_table(index="method", columns="noise", values=there)
             print(f"\n{name}\n{of_test.round(4).to_string(na_rep='')}")
     print("\nTest accuracy of ours against each: wins, ties (within .002), losses over table x noise x seed")
     wide = frame.pivot_table(index=["table", "noise", "seed"], columns="method", values="test")
