@@ -129,7 +129,7 @@ def bin_edges(x: Tensor, n_bins: int | None = None) -> list[Tensor]:
 
 
 def spread_edges(ordered: Tensor, n_bins: int) -> Tensor:
-    """``n_bins + 1`` edges at quantiles of a column in order, (n,), where that many values are told apart.
+    """Up to ``n_bins + 1`` edges at quantiles of a column in order, (n,), that has more values than that.
 
     Where half of the quantiles or more fall on values that others fall on too, such a value has one edge, and the other
     edges are quantiles of the rows without it.
