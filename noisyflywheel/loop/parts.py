@@ -152,7 +152,8 @@ class FlywheelParts(FlywheelPlans):
         settings, aux = self.settings, self.aux
         if not (settings.refurbish and settings.contrastive_weight > 0 and aux.features.available):
             return None
-        head = make_head(aux.features, self.loader.plain(self.loader.source.take(self.all_rows[:2])), aux.device)
+        rows = self.loader.plain(self.loader.source.take(self.all_rows[:2]))
+        head = make_head(aux.features, aux.laid_out(rows), aux.device)
         aux.add_module(head)
         return head
 

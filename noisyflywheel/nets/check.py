@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from skorch import NeuralNet
@@ -13,12 +14,15 @@ from skorch.callbacks import Checkpoint
 from torch import Tensor
 
 from noisyflywheel.nets.criterion import check_criterion
+from noisyflywheel.nets.layout import is_channels_last, to_usual_order
 from noisyflywheel.nets.stopping import check_monitors
 from noisyflywheel.nets.trainer import Trainer
 
 
 def check_forward(trainer: Trainer, x: Tensor, n_classes: int, name: str) -> None:
     """Look at criterion and callbacks, then send a few views through the net in eval mode and see what comes out.
+
+    A module that does not take pictures channels last gets weights in torch's usual order.
 
     Parameters
     ----------
@@ -41,8 +45,8 @@ def check_forward(trainer: Trainer, x: Tensor, n_classes: int, name: str) -> Non
     check_criterion(trainer.net, n_classes, name)
     check_monitors(trainer.net, name)
     trainer.net._set_training(False)
-    with naming_rows(name, x), torch.no_grad(), trainer.autocast():
-        output = trainer.net.infer(x.to(trainer.device))
+    with naming_rows(name, x), torch.no_grad():
+        output = _first_output(trainer, x.to(trainer.device))
     output = output[0] if isinstance(output, tuple) else output
     if not isinstance(output, Tensor):
         raise TypeError(f"{name} returns a {type(output).__name__}, not a Tensor.")
@@ -50,6 +54,22 @@ def check_forward(trainer: Trainer, x: Tensor, n_classes: int, name: str) -> Non
     if kind == "custom":
         output, kind = trainer.net._get_predict_nonlinearity()(output), "probabilities"
     check_output(output, kind, len(x), n_classes, name)
+
+
+def _first_output(trainer: Trainer, x: Tensor) -> Any:
+    """What the module returns for views (B, ...), its weights in torch's usual order where it needs that."""
+    try:
+        return _output(trainer, x)
+    except RuntimeError:
+        if not is_channels_last(trainer.net.module_):
+            raise
+    to_usual_order(trainer.net.module_)
+    return _output(trainer, x)
+
+
+def _output(trainer: Trainer, x: Tensor) -> Any:
+    with trainer.autocast():  # anew each time: it keeps casts of the weights
+        return trainer.net.infer(trainer.laid_out(x))
 
 
 def check_own_files(main_net: NeuralNet, aux_net: NeuralNet) -> None:

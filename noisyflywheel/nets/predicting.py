@@ -12,6 +12,7 @@ from torch import Tensor
 from noisyflywheel.data import Source
 from noisyflywheel.data.devices import float64_device
 from noisyflywheel.nets.average import WeightAverage
+from noisyflywheel.nets.layout import in_usual_order, is_channels_last
 from noisyflywheel.nets.memory import naming_batch_size
 from noisyflywheel.nets.parallel.ranks import Ranks
 from noisyflywheel.nets.parallel.turns import Turns
@@ -34,10 +35,14 @@ class Predicting:
         """The precision of forwards."""
         return torch.autocast(self.device.type, torch.bfloat16) if self.amp else nullcontext()
 
+    def laid_out(self, x: Tensor) -> Tensor:
+        """Views (B, ...) as the module takes them: pictures channels last where its weights are."""
+        return x if x.ndim != 4 or is_channels_last(self.net.module_) else in_usual_order(x)
+
     def forward(self, x: Tensor, **more: Tensor) -> Tensor:
         """The module's output for views ``x``, float32, shape (B, K); ``more`` is handed to the module."""
         with self.autocast():
-            output = self.net.infer(x, **more)
+            output = self.net.infer(self.laid_out(x), **more)
         output = output[0] if isinstance(output, tuple) else output
         return output.float()
 

@@ -182,7 +182,7 @@ class Trainer(Predicting):
         if self.shared is None:
             output = self.forward(batch.x, **self._who_trains(batch))
             return output, self.log_probs(output)
-        x, sizes = self.shared.share(batch.x, batch.shares)
+        x, sizes = self.shared.share(self.laid_out(batch.x), batch.shares)
         with self.shared.forwards(x), self.shared.norms.on():
             output = self.forward(x)
         return output, gather(self.log_probs(output), self.ranks, sizes, dim=-2)
@@ -196,10 +196,10 @@ class Trainer(Predicting):
     def features_of(self, views: list[Tensor], shares: Shares = WHOLE) -> Tensor:
         """Features of all rows of several views of a batch, one view after the other: (B * views, d)."""
         if self.shared is None:
-            return self.features(torch.cat(views))
+            return self.features(self.laid_out(torch.cat(views)))
         parts = [self.shared.share(view, shares, len(views)) for view in views]
         with self.shared.norms.on():
-            own = self.features(torch.cat([x for x, _ in parts])).chunk(len(views))
+            own = self.features(self.laid_out(torch.cat([x for x, _ in parts]))).chunk(len(views))
         return torch.cat([gather(z, self.ranks, found) for z, (_, found) in zip(own, parts, strict=True)])
 
     def _own_pair(self, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ from sklearn.base import clone
 from skorch import NeuralNet
 from torch import Tensor
 
+from noisyflywheel.nets.layout import is_channels_last, to_usual_order
 from noisyflywheel.nets.prepare import default_net, prepare_net
 from noisyflywheel.views import ImageViews, VectorViews
 from noisyflywheel.views.adapter import ViewAdapter
@@ -125,7 +126,9 @@ def _net_state(net: NeuralNet) -> dict[str, Any]:
     parts = {name: getattr(net, f"{name}_").state_dict() for name in (*net._modules, *net._criteria)}
     params = net.get_params(deep=False)
     widths = {name: int(params[f"module__{name}"]) for name in WIDTHS if f"module__{name}" in params}
-    return {"parts": parts, "history": [dict(row) for row in net.history], "widths": widths}
+    usual_order = not is_channels_last(net.module_)
+    history = [dict(row) for row in net.history]
+    return {"parts": parts, "history": history, "widths": widths, "usual_order": usual_order}
 
 
 def _restore_net(estimator: Any, name: str, state: dict[str, Any], device: str) -> NeuralNet:
@@ -136,6 +139,8 @@ def _restore_net(estimator: Any, name: str, state: dict[str, Any], device: str) 
     if np.ndim(estimator.classes_) != 1 or state["widths"].get("n_classes") not in (None, len(estimator.classes_)):
         raise ValueError("classes_ are not those of the nets")
     net = prepare_net(net, state["widths"], device, image)
+    if state.get("usual_order", False):
+        to_usual_order(net.module_)
     for part in (*net._modules, *net._criteria):
         getattr(net, f"{part}_").load_state_dict(state["parts"][part])
     net.history[:] = state["history"]
