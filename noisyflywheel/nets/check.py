@@ -15,6 +15,7 @@ from torch import Tensor
 
 from noisyflywheel.nets.criterion import check_criterion
 from noisyflywheel.nets.layout import is_channels_last, to_usual_order
+from noisyflywheel.nets.narrow import narrow_convolutions
 from noisyflywheel.nets.stopping import check_monitors
 from noisyflywheel.nets.trainer import Trainer
 
@@ -22,7 +23,8 @@ from noisyflywheel.nets.trainer import Trainer
 def check_forward(trainer: Trainer, x: Tensor, n_classes: int, name: str) -> None:
     """Look at criterion and callbacks, then send a few views through the net in eval mode and see what comes out.
 
-    A module that does not take pictures channels last gets weights in torch's usual order.
+    A module that does not take pictures channels last gets weights in torch's usual order, and one that bf16 does not
+    suit goes without.
 
     Parameters
     ----------
@@ -68,8 +70,14 @@ def _first_output(trainer: Trainer, x: Tensor) -> Any:
 
 
 def _output(trainer: Trainer, x: Tensor) -> Any:
-    with trainer.autocast():  # anew each time: it keeps casts of the weights
-        return trainer.net.infer(trainer.laid_out(x))
+    """What the module returns for views (B, ...), without bf16 from now on where `narrow_convolutions` need that."""
+    if not trainer.amp or trainer.device.type != "cpu":  # hooks would compile a net from torch.compile twice
+        with trainer.autocast():
+            return trainer.net.infer(trainer.laid_out(x))
+    with trainer.autocast(), narrow_convolutions(trainer.net.module_) as narrow:
+        output = trainer.net.infer(trainer.laid_out(x))
+    trainer.amp = not narrow
+    return output if trainer.amp else _output(trainer, x)
 
 
 def check_own_files(main_net: NeuralNet, aux_net: NeuralNet) -> None:
