@@ -147,7 +147,8 @@ def _read_images(estimator: Any, X: Any, reset: bool) -> Tensor:
         )
     _check_axes(X.shape)
     x = channels_first(to_tensor(X))
-    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    if reset:  # later on axes may come in another order
+        validate_data(estimator, X, reset=True, skip_check_array=True)
     _check_row_shape(estimator, tuple(x.shape[1:]), reset)
     return x
 
@@ -176,7 +177,8 @@ def _read_lazy(estimator: Any, X: LazyRows, reset: bool) -> LazyRows:
     _check_axes(array.shape)
     head, names = array[0:least], row_names(X)
     named = head if names is None else pd.DataFrame(head, columns=list(names))
-    validate_data(estimator, named, reset=reset, skip_check_array=True)
+    if reset or head.ndim == 2:  # axes of pictures may come in another order than in fit
+        validate_data(estimator, named, reset=reset, skip_check_array=True)
     if head.ndim > 2:
         _check_row_shape(estimator, tuple(channels_first(torch.empty(head.shape)).shape[1:]), reset)
     else:

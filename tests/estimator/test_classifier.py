@@ -124,6 +124,21 @@ def test_forms_of_one_picture_agree(pictures):
         assert_array_equal(quick().fit(pictures, y).predict_proba(pictures), expected)
 
 
+def test_pictures_are_predicted_in_every_order_of_axes_whatever_fit_saw(pictures):
+    X, y = pictures
+    first = np.ascontiguousarray(X.transpose(0, 3, 1, 2))
+    dataset = TensorDataset(torch.from_numpy(first), torch.from_numpy(y))
+    forms = [X, first, torch.from_numpy(X), dataset, SliceDataset(dataset), list(first)]
+    expected = quick().fit(X, y).predict_proba(X)
+    for fitted_on in (X, first, dataset):
+        clf = quick().fit(fitted_on, y)
+        for form in forms:
+            assert_array_equal(clf.predict_proba(form), expected)
+    grey = quick().fit(X[..., 0], y)
+    for form in (X[..., :1], first[:, :1]):
+        assert_array_equal(grey.predict_proba(form), grey.predict_proba(X[..., 0]))
+
+
 def test_two_fits_with_one_seed_are_equal_and_seeds_differ(iris, fitted):
     X, y, _ = iris
     first, second = fitted, quick().fit(X, y)

@@ -115,6 +115,12 @@ def test_pictures_on_disk(make, dtype, tmp_path, monkeypatch):
     np.testing.assert_allclose(found.clean_proba_, expected.clean_proba_, atol=1e-5)
 
 
+def test_pictures_on_disk_may_have_their_channels_elsewhere_than_in_fit(tmp_path):
+    images = load_digits().images[:60]
+    clf = FlywheelClassifier(n_warmup_epochs=1, n_cycles=1, random_state=0).fit(images, np.arange(60) % 2)
+    np.testing.assert_array_equal(clf.predict(h5(tmp_path, images[:, None])), clf.predict(images))
+
+
 def test_pictures_of_a_hugging_face_dataset_are_decoded_one_by_one():
     datasets = hub()
     images = load_digits().images[:120].astype(np.uint8)
