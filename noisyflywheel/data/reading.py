@@ -147,17 +147,29 @@ def in_colours(x: Any) -> Any:
 
 
 def check_items(items: list[Tensor], indices: Sequence[int]) -> None:
-    """Raise ValueError if items of a Dataset differ in shape or hold NaN or infinity; names the item."""
+    """Raise ValueError if items of a Dataset are not alike (`check_alike`) or hold NaN or infinity; names the item."""
+    check_alike(items, indices)
     for item, i in zip(items, indices, strict=True):
-        check_shape(tuple(item.shape), i, tuple(items[0].shape), indices[0])
         if item.is_floating_point() and not bool(torch.isfinite(item).all()):
             raise ValueError(f"item {i} of the Dataset holds NaN or infinity.")
 
 
-def check_shape(shape: tuple[int, ...], row: int, first: tuple[int, ...], first_row: int) -> None:
-    """Raise ValueError if item ``row`` has another shape than item ``first_row``."""
+def check_alike(items: list[Tensor], indices: Sequence[int], whole: str = "the Dataset") -> None:
+    """Raise ValueError if items of ``whole`` differ in shape, or only some are of 8 bits; names the item."""
+    first = items[0]
+    for item, i in zip(items, indices, strict=True):
+        check_shape(tuple(item.shape), i, tuple(first.shape), indices[0], whole)
+        if item.ndim > 1 and (item.dtype == torch.uint8) != (first.dtype == torch.uint8):
+            kinds = f"item {i} of {whole} has {item.dtype} pixels, item {indices[0]} has {first.dtype}"
+            raise ValueError(f"{kinds}: their scales differ.")
+
+
+def check_shape(
+    shape: tuple[int, ...], row: int, first: tuple[int, ...], first_row: int, whole: str = "the Dataset"
+) -> None:
+    """Raise ValueError if item ``row`` of ``whole`` has another shape than item ``first_row``."""
     if shape != first:
-        raise ValueError(f"item {row} of the Dataset has shape {shape}, item {first_row} has {first}.")
+        raise ValueError(f"item {row} of {whole} has shape {shape}, item {first_row} has {first}.")
 
 
 def unreadable(dataset: Any, row: int, error: BaseException) -> RowReadError:

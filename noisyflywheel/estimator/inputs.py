@@ -30,6 +30,7 @@ from noisyflywheel.data import (
 from noisyflywheel.data.arrow import row_names, table_rows
 from noisyflywheel.data.centring import Centring, learn_centring, to_float32
 from noisyflywheel.data.lazy import LazyRows, is_large_map, lazy_rows
+from noisyflywheel.data.reading import check_alike
 from noisyflywheel.estimator.labels import kind_of
 from noisyflywheel.estimator.sparse import dense_rows
 from noisyflywheel.estimator.tables import has_to_be_encoded, read_missing, read_table, refuse_on_disk
@@ -121,7 +122,9 @@ def _read_vectors(estimator: Any, X: Any, reset: bool) -> Tensor:
 def _as_array(X: Any) -> Any:
     """Tensors and lists of pictures as arrays; refuses what scikit-learn would silently turn into numbers."""
     if isinstance(X, (list, tuple)) and len(X) and np.ndim(X[0]) > 1:
-        X = torch.stack([as_row((picture,)) for picture in X])
+        pictures = [as_row((picture,)) for picture in X]
+        check_alike(pictures, range(len(pictures)), "X")
+        X = torch.stack(pictures)
     if isinstance(X, Tensor):
         if X.layout != torch.strided:
             raise TypeError("X is a sparse tensor, but dense rows are required: pass X.to_dense().")

@@ -131,6 +131,11 @@ def test_a_worker_that_dies_names_the_row_it_was_reading():
     ("items", "error", "message"),
     [
         ([torch.zeros(3)] * 99 + [torch.zeros(4)], ValueError, r"item 99 of the Dataset has shape \(4,\)"),
+        (
+            [torch.zeros(3, 3)] * 99 + [torch.zeros(3, 3).byte()],
+            ValueError,
+            "item 99 of the Dataset has torch.uint8 pix",
+        ),
         ([torch.zeros(3)] * 99 + [torch.full((3,), torch.nan)], ValueError, "item 99 of the Dataset holds NaN"),
         (["text"] * 100, TypeError, "an item of the Dataset is no array"),
     ],
