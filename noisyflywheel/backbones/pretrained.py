@@ -50,7 +50,8 @@ def resnet50(n_classes: int = 10, in_channels: int = 3, weights: str | PathLike[
         Another number than 3 gets a new first convolution; only with ``weights=None``.
     weights : None, str or path
         None: random.  A name of torchvision (``"IMAGENET1K_V1"``, ``"DEFAULT"``), downloaded by torchvision.
-        A path: a state-dict file of torchvision's ResNet-50, read with ``weights_only=True``; head unused.
+        A path: a state-dict file of torchvision's ResNet-50, read with ``weights_only=True``; its head, of any number
+        of classes or left out, is unused.
 
     Returns
     -------
@@ -67,16 +68,15 @@ def resnet50(n_classes: int = 10, in_channels: int = 3, weights: str | PathLike[
 
     if weights is not None and in_channels != 3:
         raise ValueError(f"pretrained weights of ResNet-50 need in_channels=3, got {in_channels}")
-    if isinstance(weights, str) and weights in ResNet50_Weights.__members__:
-        net = build(weights=weights)
-    else:
-        net = build()
-        if weights is not None:
-            net.load_state_dict(_state_dict(weights, tuple(ResNet50_Weights.__members__)))
-    if in_channels != 3:
-        net.conv1 = nn.Conv2d(in_channels, 64, 7, 2, padding=3, bias=False)
+    names = tuple(ResNet50_Weights.__members__)
+    net: Any = build(weights=weights if weights in names else None)
     feature_dim = net.fc.in_features
     net.fc = nn.Identity()
+    if weights is not None and weights not in names:
+        saved = _state_dict(weights, names)
+        net.load_state_dict({name: value for name, value in saved.items() if not name.startswith("fc.")})
+    if in_channels != 3:
+        net.conv1 = nn.Conv2d(in_channels, 64, 7, 2, padding=3, bias=False)
     return BodyAndHead(net, feature_dim, n_classes)
 
 

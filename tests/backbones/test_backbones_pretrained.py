@@ -29,6 +29,16 @@ def test_resnet50_reads_a_state_dict_file(tmp_path):
     torch.testing.assert_close(source.fc(net.forward_features(x)), source(x))
 
 
+def test_resnet50_reads_a_file_whose_head_is_of_other_classes_or_left_out(tmp_path):
+    state = torchvision_resnet50(num_classes=7).state_dict()
+    bodies = [state, {name: value for name, value in state.items() if not name.startswith("fc.")}]
+    for n_classes, saved in zip((3, 7), bodies, strict=True):
+        torch.save(saved, tmp_path / "r50.pt")
+        net = resnet50(n_classes, weights=tmp_path / "r50.pt")
+        assert torch.equal(net.body.conv1.weight, state["conv1.weight"])
+        assert net.head.weight.shape == (n_classes, 2048)
+
+
 def test_resnet50_refuses_bad_weights():
     with pytest.raises(ValueError, match="state-dict file, got 'nowhere.pt'"):
         resnet50(weights="nowhere.pt")
