@@ -60,7 +60,7 @@ class RowReader:
         if hasattr(self.dataset, "read_rows"):
             return self._whole(rows)
         items = self._batch(rows) if callable(getattr(self.dataset, "__getitems__", None)) else None
-        parts = [self._one(i) for i in rows] if items is None else [as_row(item) for item in items]
+        parts = [self._one(i) for i in rows] if items is None else list(map(as_row, items, rows))
         check_items(parts, rows)
         return default_collate(parts)
 
@@ -101,7 +101,7 @@ class RowReader:
         self._note(row)
         if self.isolated:
             seed_globals(row)
-        return as_row(_item(self.dataset, row))
+        return as_row(_item(self.dataset, row), row)
 
     def _note(self, row: int) -> None:
         info = get_worker_info()
@@ -130,14 +130,15 @@ def _item(dataset: Any, row: int) -> Any:
         raise unreadable(dataset, row, error) from error
 
 
-def as_row(item: Any) -> Tensor:
-    """One item of a Dataset as a tensor: its first part where it is a tuple or list."""
+def as_row(item: Any, row: int | None = None) -> Tensor:
+    """One item of a Dataset as a tensor: its first part where it is a tuple or list; ``row`` is for messages."""
     x = item[0] if isinstance(item, (tuple, list)) else item
     if isinstance(x, Tensor):
         return x.detach() if x.requires_grad else x
     array = np.array(in_colours(x))
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"an item of the Dataset is no array or tensor of numbers but {type(x).__name__}")
+        where = "" if row is None else f" (item {row})"
+        raise TypeError(f"an item of the Dataset is no array or tensor of numbers but {type(x).__name__}{where}")
     return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))  # of this machine
 
 

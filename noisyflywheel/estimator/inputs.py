@@ -116,6 +116,7 @@ def _read_vectors(estimator: Any, X: Any, reset: bool) -> Tensor:
     checked = read_missing(estimator, checked, reset=reset, in_memory=not is_large_map(X))
     rows = to_float32(checked, _centring(estimator, checked, reset))
     assert_all_finite(rows, input_name="X")  # what is too large for float32 has become infinite
+    _check_row_shape(estimator, rows.shape[1:], reset)
     return to_tensor(rows)
 
 
@@ -162,6 +163,7 @@ def _read_dataset(estimator: Any, X: Dataset, reset: bool) -> Dataset:
     if n < least:
         raise ValueError(f"Found a Dataset with {n} sample(s) while a minimum of {least} is required.")
     (row,) = map_items(as_row, X, [0])
+    _check_axes((n, *row.shape))
     shape = tuple(channels_first(row[None]).shape[1:])
     if reset:
         estimator.n_features_in_ = row.shape[0] if row.ndim else 1

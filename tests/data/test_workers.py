@@ -138,6 +138,7 @@ def test_a_worker_that_dies_names_the_row_it_was_reading():
         ),
         ([torch.zeros(3)] * 99 + [torch.full((3,), torch.nan)], ValueError, "item 99 of the Dataset holds NaN"),
         (["text"] * 100, TypeError, "an item of the Dataset is no array"),
+        ([torch.zeros(3)] * 99 + [None], TypeError, r"no array or tensor of numbers but NoneType \(item 99\)"),
     ],
 )
 def test_items_are_checked_by_whoever_reads_them(items, error, message, n_workers):

@@ -178,6 +178,9 @@ DATA = [
     ([x[: 8 - i % 2] for i, x in enumerate(PICTURES)], Y, ValueError, r"item 1 of X has shape \(7, 8, 3\), item 0"),
     ([x if i % 2 else x > 100 for i, x in enumerate(PICTURES)], Y, ValueError, "item 1 of X has torch.uint8 pixels"),
     (Items([("text", 0)] * N), Y, TypeError, "an item of the Dataset is no array"),
+    (Items([(None if i == 7 else x, 0) for i, x in enumerate(PICTURES)]), Y, TypeError, r"NoneType \(item 7\)"),
+    (Items([(x[None], 0) for x in PICTURES]), Y, ValueError, r"3 or 4 \(images\), got shape \(30, 1, 8, 8, 3\)"),
+    (Items([(x[:0], 0) for x in PICTURES]), Y, ValueError, "X has an axis of length 0"),
     (Items([X[i] for i in range(N)]), None, ValueError, "no second part to take as labels"),
     (Items([(with_value(X, np.nan)[i], 0) for i in range(N)]), Y, ValueError, "item 5 of the Dataset .* NaN"),
     (Stream(), Y, TypeError, "Dataset has no length"),
@@ -260,6 +263,13 @@ def fitted():
 def test_bad_use_after_fit(fitted, call, error, words):
     with pytest.raises(error, match=words):
         call(deepcopy(fitted))
+
+
+@pytest.mark.parametrize("views", ["auto", None])
+def test_one_picture_without_an_axis_of_rows_is_refused(views):
+    clf = FlywheelClassifier(views=views, **QUICK).fit(PICTURES[..., 0], Y)
+    with pytest.raises(ValueError, match=r"rows of shape \(8,\), but was fitted with rows of shape \(1, 8, 8\)"):
+        clf.predict(PICTURES[0, ..., 0])
 
 
 class OfOneSize(nn.Linear):
