@@ -44,7 +44,7 @@ TURNS = {
 }
 """What makes a picture of this orientation upright."""
 
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, OverflowError, Image.DecompressionBombError)
 
 
 def in_order(paths: Iterable[AnyPath]) -> list[AnyPath]:

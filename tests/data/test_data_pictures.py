@@ -3,6 +3,7 @@
 import io
 import itertools
 import pickle
+import struct
 from pathlib import PurePosixPath, PureWindowsPath
 
 import numpy as np
@@ -116,6 +117,16 @@ def test_errors_name_the_file(tmp_path):
     with pytest.raises(ImageReadError, match=r"cut.jpg cannot be read: OSError: image file is truncated") as error:
         read_picture(tmp_path / "cut.jpg")
     assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)
+
+
+def test_a_damaged_palette_names_the_file(tmp_path):
+    """Its colours have 32 bits, by one byte of the file, and are larger than Pillow's."""
+    Image.new("P", (4, 4)).save(tmp_path / "a.tif")
+    whole, colours = (tmp_path / "a.tif").read_bytes(), struct.Struct("<HHI")
+    damaged = whole.replace(colours.pack(320, 3, 768), colours.pack(320, 4, 768)) + 4096 * b"\xff"
+    (tmp_path / "a.tif").write_bytes(damaged)
+    with pytest.raises(ImageReadError, match=r"a.tif cannot be read: OverflowError"):
+        read_picture(tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.pgm", "b.tif"])
