@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from noisyflywheel.views.randaugment import MAX_MAGNITUDE, draw, host_generator, rand_augment, to_device
 
 _CHUNK = 1024  # pictures per step of fit
+_NOISE = 1e-6  # share of its mean up to which a channel varies by errors of float32 only
 _BLOCK = 2**21  # values per step of a view on the CPU: 682 pictures of 32x32x3
 
 
@@ -239,9 +240,7 @@ def _statistics(X: Any) -> tuple[Tensor, Tensor, float, float]:
     """Return channel means and deviations (C,) float64, minimum, maximum; ValueError if not finite."""
     total = square = torch.zeros(X.shape[1], dtype=torch.float64)
     low, high = float("inf"), float("-inf")
-    for start in range(0, len(X), _CHUNK):
-        chunk = X[start : start + _CHUNK]
-        x = (chunk if isinstance(chunk, Tensor) else torch.from_numpy(np.array(chunk))).float()
+    for x in _chunks(X):
         total = total + x.sum(dim=(0, 2, 3), dtype=torch.float64).cpu()
         square = square + x.square().sum(dim=(0, 2, 3), dtype=torch.float64).cpu()
         low, high = min(low, float(x.min())), max(high, float(x.max()))
@@ -250,7 +249,18 @@ def _statistics(X: Any) -> tuple[Tensor, Tensor, float, float]:
     count = len(X) * X.shape[2] * X.shape[3]
     mean = total / count
     variance = (square / count - mean**2).clamp(min=0)
-    return mean, torch.where(variance > 1e-9 * mean**2, variance, 0.0).sqrt(), low, high
+    if bool((flat := variance <= 1e-6 * mean**2).any()):  # there squares in float32 are off by a hundredth and more
+        shift = mean.view(1, -1, 1, 1)
+        exact = sum((x.cpu() - shift).square().sum(dim=(0, 2, 3)) for x in _chunks(X)) / count
+        variance = torch.where(flat, exact, variance)
+    return mean, torch.where(variance.sqrt() > _NOISE * mean.abs(), variance, 0.0).sqrt(), low, high
+
+
+def _chunks(X: Any) -> Iterator[Tensor]:
+    """Pictures (b, C, H, W) part by part, as float32."""
+    for start in range(0, len(X), _CHUNK):
+        chunk = X[start : start + _CHUNK]
+        yield (chunk if isinstance(chunk, Tensor) else torch.from_numpy(np.array(chunk))).float()
 
 
 def _given(name: str, value: Sequence[float] | None, channels: int, measured: Tensor) -> Tensor:

@@ -52,6 +52,18 @@ def test_a_channel_of_one_value_is_not_divided_by_zero():
     assert_close(views.plain(x)[:, 1], torch.zeros(64, 16, 12), atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("offset", [-300.0, 1.0, 7.0])
+@pytest.mark.parametrize("share", [1e-5, 1e-4, 1e-3])
+def test_channels_that_vary_little_beside_their_mean_are_normalised(offset, share):
+    detail = share * abs(offset) * torch.randn(50, 1, 8, 8, generator=seeded())
+    x = torch.cat([offset + detail, torch.full_like(detail, offset), detail], 1)
+    views = ImageViews().fit(x)
+    assert views.std_[1] == 1
+    made = views.plain(x)
+    assert_close(made[:, 0], made[:, 2], rtol=0, atol=0.05)
+    assert_close(made[:, 0].std(correction=0), torch.tensor(1.0), rtol=0, atol=1e-3)
+
+
 def test_given_constants_are_used():
     views = ImageViews(mean=[0.5], std=[0.25]).fit(pictures(channels=1))
     white = torch.full((1, 1, 16, 12), 255, dtype=torch.uint8)
