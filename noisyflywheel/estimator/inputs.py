@@ -184,9 +184,8 @@ def _read_lazy(estimator: Any, X: LazyRows, reset: bool) -> LazyRows:
     named = head if names is None else pd.DataFrame(head, columns=list(names))
     if reset or head.ndim == 2:  # axes of pictures may come in another order than in fit
         validate_data(estimator, named, reset=reset, skip_check_array=True)
-    if head.ndim > 2:
-        _check_row_shape(estimator, tuple(channels_first(torch.empty(head.shape)).shape[1:]), reset)
-    else:
+    _check_row_shape(estimator, tuple(channels_first(torch.empty(head.shape)).shape[1:]), reset)
+    if head.ndim == 2:
         X.centring = _centring(estimator, array, reset)
     if reset:
         X.check_finite()

@@ -121,6 +121,13 @@ def test_pictures_on_disk_may_have_their_channels_elsewhere_than_in_fit(tmp_path
     np.testing.assert_array_equal(clf.predict(h5(tmp_path, images[:, None])), clf.predict(images))
 
 
+def test_rows_on_disk_are_no_pictures(tmp_path):
+    images = load_digits().images[:60]
+    clf = FlywheelClassifier(views=None, n_warmup_epochs=1, n_cycles=1, random_state=0).fit(images, np.arange(60) % 2)
+    with pytest.raises(ValueError, match=r"rows of shape \(8,\), but was fitted with rows of shape \(1, 8, 8\)"):
+        clf.predict(h5(tmp_path, images[:, 0]))
+
+
 def test_pictures_of_a_hugging_face_dataset_are_decoded_one_by_one():
     datasets = hub()
     images = load_digits().images[:120].astype(np.uint8)
