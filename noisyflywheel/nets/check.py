@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import warnings
 from collections.abc import Iterator
@@ -23,8 +24,8 @@ from noisyflywheel.nets.trainer import Trainer
 def check_forward(trainer: Trainer, x: Tensor, n_classes: int, name: str) -> None:
     """Look at criterion and callbacks, then send a few views through the net in eval mode and see what comes out.
 
-    A module that does not take pictures channels last gets weights in torch's usual order, and one that bf16 does not
-    suit goes without.
+    A module that does not take pictures channels last gets weights in torch's usual order, and one that does not run in
+    bf16, or is wrong in it, goes without.
 
     Parameters
     ----------
@@ -59,14 +60,18 @@ def check_forward(trainer: Trainer, x: Tensor, n_classes: int, name: str) -> Non
 
 
 def _first_output(trainer: Trainer, x: Tensor) -> Any:
-    """What the module returns for views (B, ...), its weights in torch's usual order where it needs that."""
-    try:
-        return _output(trainer, x)
-    except RuntimeError:
-        if not is_channels_last(trainer.net.module_):
-            raise
-    to_usual_order(trainer.net.module_)
-    return _output(trainer, x)
+    """What the module returns for views (B, ...), in bf16 and channels last only if it takes that, also from now on."""
+    module, errors = trainer.net.module_, list[Exception]()
+    precisions = (True, False) if trainer.amp else (False,)
+    layouts = (True, False) if is_channels_last(module) else (False,)
+    for trainer.amp, last in itertools.product(precisions, layouts):
+        if errors:
+            module.to(memory_format=torch.channels_last) if last else to_usual_order(module)
+        try:
+            return _output(trainer, x)
+        except (RuntimeError, TypeError) as error:
+            errors.append(error)
+    raise errors[-1]
 
 
 def _output(trainer: Trainer, x: Tensor) -> Any:

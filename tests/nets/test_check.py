@@ -1,0 +1,90 @@
+"""The first forward of a net on pictures: bf16 and channels last where its module takes them."""
+
+import numpy as np
+import pytest
+import torch
+from skorch import NeuralNetClassifier
+from torch import nn
+
+from noisyflywheel import FlywheelClassifier
+from noisyflywheel.nets import Trainer, check_forward, prepare_net
+from noisyflywheel.nets.layout import is_channels_last
+
+
+class Convolved(nn.Module):
+    """Means of convolutions and a linear head."""
+
+    def __init__(self, n_classes, in_channels):
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, 4, 3)
+        self.head = nn.Linear(4, n_classes)
+
+    def forward(self, x):
+        return self.head(self.pooled(self.conv(x)))
+
+    def pooled(self, x):
+        return x.mean((2, 3))
+
+
+class Summed(Convolved):
+    """Adds to a float32 tensor of its own, which cannot hold bf16."""
+
+    def pooled(self, x):
+        return torch.zeros(len(x), 4).index_add(0, torch.arange(len(x)), super().pooled(x))
+
+
+class Listed(Convolved):
+    """Goes through numpy, which has no bf16: a TypeError."""
+
+    def pooled(self, x):
+        return super().pooled(x) + float(x.detach().numpy().mean())
+
+
+class Viewing(Convolved):
+    """Does not take pictures channels last."""
+
+    def pooled(self, x):
+        return super().pooled(x.view(len(x), -1).view(x.shape))
+
+
+class ViewingSummed(Summed):
+    """Takes neither."""
+
+    def pooled(self, x):
+        return super().pooled(x.view(len(x), -1).view(x.shape))
+
+
+def net(module):
+    return NeuralNetClassifier(module, criterion=nn.CrossEntropyLoss, batch_size=16, train_split=None)
+
+
+@pytest.mark.parametrize(
+    ("module", "amp", "last"),
+    [
+        (Convolved, True, True),
+        (Summed, False, True),
+        (Listed, False, True),
+        (Viewing, True, False),
+        (ViewingSummed, False, False),
+    ],
+)
+def test_modules_run_as_fast_as_they_can(module, amp, last):
+    trainer = Trainer(prepare_net(net(module), {"n_classes": 2, "in_channels": 3}, None, True), amp=True)
+    before = [weight.clone() for weight in trainer.net.module_.parameters()]
+    check_forward(trainer, torch.rand(2, 3, 8, 8), 2, "main_net")
+    assert (trainer.amp, is_channels_last(trainer.net.module_)) == (amp, last)
+    assert all(map(torch.equal, trainer.net.module_.parameters(), before))
+
+
+def test_what_no_way_helps_is_an_error():
+    trainer = Trainer(prepare_net(net(Convolved), {"n_classes": 2, "in_channels": 3}, None, True), amp=True)
+    with pytest.raises(ValueError, match=r"main_net cannot take rows of shape \(1, 8, 8\).*to have 3 channels"):
+        check_forward(trainer, torch.rand(2, 1, 8, 8), 2, "main_net")
+
+
+@pytest.mark.parametrize("module", [Summed, Listed])
+def test_modules_that_do_not_run_in_bf16_are_fitted_and_predict(module, monkeypatch):
+    monkeypatch.setattr("noisyflywheel.estimator.assemble.bf16_pays", lambda device: True)
+    X = np.random.default_rng(0).integers(256, size=(40, 8, 8, 3), dtype=np.uint8)
+    clf = FlywheelClassifier(net(module), n_warmup_epochs=1, n_cycles=1, random_state=0).fit(X, np.arange(40) % 2)
+    assert clf.predict(X).shape == (40,)
