@@ -16,7 +16,7 @@ from sklearn.utils import _safe_indexing
 
 from noisyflywheel.audit.identity import row_hashes
 from noisyflywheel.audit.pictures import data_uri
-from noisyflywheel.data import as_row, map_items
+from noisyflywheel.data import as_row, map_items, on_host
 from noisyflywheel.data.pictures import as_pictures, is_paths
 from noisyflywheel.data.reading import check_items
 from noisyflywheel.estimator.inputs import is_dataset
@@ -95,7 +95,7 @@ def _taken(X: Any, rows: list[int]) -> tuple[Any, list[int]]:
     if is_dataset(X):
         items = map_items(as_row, X, rows)
         check_items(items, rows)
-        return torch.stack(items).numpy(force=True), list(range(len(rows)))
+        return on_host(torch.stack(items)), list(range(len(rows)))
     return (_safe_indexing(X.tocsr(), rows).toarray(), list(range(len(rows)))) if issparse(X) else (X, rows)
 
 
@@ -131,7 +131,7 @@ def fingerprint(*parts: Any) -> str:
         if is_dataset(part):
             digest.update(f"Dataset{len(part)}".encode())
             continue
-        array = np.asarray(part)
+        array = np.asarray(on_host(part))
         if array.dtype == object or array.dtype.kind in "US":
             digest.update("\0".join(map(str, array.ravel())).encode())
         else:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.metrics import pairwise_distances_chunked
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import _safe_indexing
 
 from noisyflywheel.audit.truth import suspect_mask
+from noisyflywheel.data.pictures import rows_of
 
 N_NEAREST = 3
 N_ASKED = 10
@@ -72,7 +72,7 @@ def flat_features(features: Any, rows: NDArray[np.intp]) -> NDArray[np.float32] 
     """
     if not hasattr(features, "shape") or len(features.shape) < 2 or issparse(features):
         return None
-    taken = np.asarray(_safe_indexing(features, rows))
+    taken = rows_of(features, rows)
     if taken.dtype.kind not in "biuf":
         return None
     if taken.ndim > 2:

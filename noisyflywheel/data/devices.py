@@ -21,5 +21,8 @@ def float64_device(device: torch.device) -> torch.device:
 
 
 def on_host(values: Any) -> Any:
-    """A tensor, wherever it is, as an array; anything else as it is."""
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else values
+    """A tensor, wherever it is, as an array, of bfloat16 as float32; anything else as it is."""
+    if not isinstance(values, Tensor):
+        return values
+    unknown = values.is_floating_point() and values.dtype.itemsize < 4 and values.dtype != torch.float16  # to numpy
+    return (values.float() if unknown else values).detach().cpu().numpy()

@@ -12,8 +12,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from sklearn.utils import _safe_indexing
+from torch import Tensor
 from torch.utils.data import Dataset
 
+from noisyflywheel.data.devices import on_host
+from noisyflywheel.data.lazy import lazy_rows
 from noisyflywheel.data.reading import as_row, map_items
 from noisyflywheel.data.sources import CHANNELS
 
@@ -132,7 +135,7 @@ def as_pictures(X: Any, rows: Sequence[int], image_shape: tuple[int, ...] | None
 
     Parameters
     ----------
-    X : array-like of n rows, Tensor, Dataset, SliceDataset, or sequence of n file paths
+    X : array-like of n rows, Tensor, Dataset, SliceDataset, h5py.Dataset, zarr.Array, or sequence of n file paths
         Images (H, W), (H, W, C) or (C, H, W), vectors of `image_shape`, or paths of image files.
     rows : sequence of int
         Positions to show.
@@ -153,13 +156,22 @@ def as_pictures(X: Any, rows: Sequence[int], image_shape: tuple[int, ...] | None
         return [thumbnail(list(X)[i]) for i in chosen]
     if not chosen:
         return []
-    if isinstance(X, Dataset):
-        part = torch.stack(map_items(as_row, X, chosen)).numpy()
-    else:
-        part = np.asarray(_safe_indexing(X.to_numpy() if hasattr(X, "iloc") else X, chosen))
+    part = rows_of(X, chosen)
     if image_shape is not None:
         part = part.reshape(len(chosen), *image_shape)
     return [rgb(picture) for picture in to_uint8(channels_last(part))]
+
+
+def rows_of(X: Any, rows: Sequence[int] | NDArray[np.intp]) -> NDArray[Any]:
+    """Rows (m, ...) of X in the order asked for, wherever they lie: in memory, on a GPU, on disk or in a Dataset."""
+    on_disk = lazy_rows(X)
+    if on_disk is not None:
+        return on_disk.array.take(np.array(rows))
+    if isinstance(X, Dataset):
+        return on_host(torch.stack(map_items(as_row, X, rows)))
+    if isinstance(X, Tensor):
+        return on_host(X[torch.as_tensor(rows)])
+    return np.asarray(_safe_indexing(X, rows))
 
 
 def is_paths(X: Any) -> bool:

@@ -71,6 +71,35 @@ def test_items_of_a_dataset_are_shown(issues, tmp_path, wrap):
     assert show_rows(vectors, [2])[2].values == (("x0", "2"), ("x1", "3"), ("x2", "4"))
 
 
+def h5(folder, x):
+    return pytest.importorskip("h5py").File(folder / "x.h5", "w").create_dataset("x", data=x)
+
+
+def zarr(folder, x):
+    array = pytest.importorskip("zarr").create_array(str(folder / "x.zarr"), shape=x.shape, dtype=x.dtype)
+    array[:] = x
+    return array
+
+
+def narrow(folder, x):
+    return torch.from_numpy(x).to(torch.bfloat16)
+
+
+def with_gradient(folder, x):
+    return torch.from_numpy(x).float().requires_grad_()
+
+
+@pytest.mark.parametrize("make", [h5, zarr, narrow, with_gradient])
+def test_pictures_are_shown_wherever_they_lie(issues, tmp_path, make):
+    pictures = np.random.default_rng(0).integers(0, 255, (4, 8, 8)).astype(np.uint8)
+    pictures[:, 0, :2] = 0, 255
+    kept = make(tmp_path, pictures)
+    as_it_is = pictures if make in (h5, zarr) else kept.detach().float().numpy()
+    assert show_rows(kept, [3, 1]) == show_rows(as_it_is, [3, 1])
+    assert fingerprint(kept) == fingerprint(as_it_is)
+    assert "data:image" in write_report(tmp_path / "r.html", issues, kept, features=kept).read_text(encoding="utf-8")
+
+
 def test_a_dataset_is_not_read_where_nothing_of_it_is_shown(issues, tmp_path):
     texts = Items(["a"] * 4)
     assert fingerprint(texts) == fingerprint(Items([0] * 4)) != fingerprint(Items([0] * 5))
