@@ -79,7 +79,7 @@ def fit_by_plan(job: FitJob, plan: FoldPlan, task: FitTask) -> str | None:
     check_ranks(ranks, params, nets, job.trained)
     threads = 1 if nets.are_default and sample.ndim == 2 and job.n_taking_part <= FEW_ROWS else None
     n_before = len(job.earlier["history"]) if job.earlier else 0
-    checkpointing = fit_checkpoints(params, job.data.fingerprint, job.seeds, n_before, ranks)
+    checkpointing = fit_checkpoints(params, job.fingerprint, job.seeds, n_before, ranks)
     with at_most_threads(threads), isolated(nets.devices), checkpointing as checkpoints:
         flywheel = assemble(params, nets, job.trained, len(job.data.classes), job.seeds, sample, ranks)
         flywheel.decisions.append(plan.decision)

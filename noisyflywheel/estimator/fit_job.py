@@ -9,8 +9,9 @@ from noisyflywheel.estimator.assemble import Sample, first_row, sample_of
 from noisyflywheel.estimator.labelled_rows import LabelledRows
 from noisyflywheel.estimator.random_states import draw_seeds
 from noisyflywheel.estimator.sample_weight import WeightedRows, weighted_rows
-from noisyflywheel.estimator.warm_start import earlier_fit
+from noisyflywheel.estimator.warm_start import earlier_fit, end_fingerprint
 from noisyflywheel.nets.parallel.ranks import Ranks
+from noisyflywheel.persistence import fit_key
 from noisyflywheel.persistence.fitted import parameters_of
 
 
@@ -45,6 +46,11 @@ class FitJob(NamedTuple):
         sample, earlier = sample_of(trained, first_row(data.rows)), earlier_fit(estimator, data)
         params = parameters_of(estimator)
         return cls(estimator, data, params, seeds, trained, n, sample, earlier, ranks)
+
+    def fingerprint(self) -> str:
+        """Hash of the data and, where ``warm_start`` goes on from an earlier fit, of the state that it left."""
+        data = self.data.fingerprint()
+        return data if self.earlier is None else fit_key(data, end_fingerprint(self.earlier))
 
     @property
     def is_table(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from noisyflywheel.estimator.labelled_rows import LabelledRows
 from noisyflywheel.loop.run import FlywheelRun
-from noisyflywheel.persistence import parameter_fingerprint
+from noisyflywheel.persistence import parameter_fingerprint, state_fingerprint
 from noisyflywheel.persistence.fitted import parameters_of
 
 
@@ -41,6 +41,12 @@ def earlier_fit(estimator: Any, data: LabelledRows) -> dict[str, Any] | None:
             "set it back, or set warm_start=False to fit anew."
         )
     return kept
+
+
+def end_fingerprint(kept: dict[str, Any]) -> str:
+    """Hash of the EM state and the weights with which the fit of `kept_fit` ended, whose times do not count."""
+    snapshot = kept["snapshot"]
+    return state_fingerprint([snapshot["state"], *(saved["net"]["parts"] for saved in snapshot["nets"])])
 
 
 def optimizers(params: dict[str, Any]) -> dict[str, str]:

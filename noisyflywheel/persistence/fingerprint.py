@@ -46,6 +46,11 @@ def parameter_fingerprint(params: Mapping[str, Any], seeds: Iterable[int] | None
     return joblib.hash(described([kept, None if seeds is None else [int(seed) for seed in seeds]]))
 
 
+def state_fingerprint(state: Any) -> str:
+    """Hash of nested plain values and tensors, wherever these lie: 32 hexadecimal digits."""
+    return joblib.hash(described(state))
+
+
 def fit_key(data: str, parameters: str) -> str:
     """Both fingerprints as one: names the folder of a fit."""
     return joblib.hash([data, parameters])

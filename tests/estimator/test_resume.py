@@ -220,6 +220,18 @@ def test_warm_start_continues_and_resumes(tmp_path, monkeypatch):
     assert clf.n_iter_ == 6
 
 
+def test_warm_starts_of_fits_that_ended_otherwise_have_folders_of_their_own(tmp_path):
+    def twice(directory, **first):
+        clf = FlywheelClassifier(**QUICK | {"warm_start": True, "n_cycles": 2} | first, checkpoint_dir=directory)
+        return clf.fit(X, Y).set_params(cr_weight=3.0).fit(X, Y)
+
+    twice(tmp_path, cr_weight=0.0)
+    assert_same(twice(tmp_path), twice(None))
+    assert len(list(tmp_path.iterdir())) == 4
+    twice(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 4
+
+
 def test_other_data_and_parameters_start_anew_in_folders_of_their_own(tmp_path):
     fits = [
         FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path).fit(X, Y),

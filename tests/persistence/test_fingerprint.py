@@ -20,7 +20,7 @@ from noisyflywheel.backbones import MLP
 from noisyflywheel.data import lazy
 from noisyflywheel.data.lazy import LazyRows, OnDisk
 from noisyflywheel.nets.prepare import default_net
-from noisyflywheel.persistence import contents, data_fingerprint, fit_key, parameter_fingerprint
+from noisyflywheel.persistence import contents, data_fingerprint, fit_key, parameter_fingerprint, state_fingerprint
 from noisyflywheel.views import VectorViews
 
 X = torch.arange(24, dtype=torch.float32).reshape(8, 3)
@@ -177,6 +177,15 @@ def test_the_same_in_another_process():
     theirs, their_hash = first.split()
     assert theirs == parameter_fingerprint(params(main_net=default_net(False, 500, "cpu")), [1]) and len(theirs) == 32
     assert int(their_hash) != hash("a")
+
+
+def test_state_fingerprint_sees_every_value_and_not_how_it_lies_in_memory():
+    def of(weight, rate):
+        return state_fingerprint([{"weight": weight, "rate": rate}])
+
+    weight = torch.arange(6.0).reshape(2, 3)
+    assert of(weight, 0.1) == of(weight.T.clone().T, 0.1)
+    assert len({of(weight, 0.1), of(weight, 0.2), of(weight + 1, 0.1), of(weight.double(), 0.1)}) == 4
 
 
 def test_fit_key():
