@@ -2,6 +2,7 @@
 
 from noisyflywheel.data.batches import balanced_rows, batches, rows_a_batch
 from noisyflywheel.data.devices import float64_device, on_host
+from noisyflywheel.data.masked import without_mask
 from noisyflywheel.data.reading import as_row, map_items
 from noisyflywheel.data.sources import CHANNELS, ArraySource, DatasetSource, Source, channels_first, to_tensor
 
@@ -19,4 +20,5 @@ __all__ = [
     "on_host",
     "rows_a_batch",
     "to_tensor",
+    "without_mask",
 ]

@@ -26,6 +26,7 @@ from noisyflywheel.data import (
     map_items,
     on_host,
     to_tensor,
+    without_mask,
 )
 from noisyflywheel.data.arrow import row_names, table_rows
 from noisyflywheel.data.centring import Centring, learn_centring, to_float32
@@ -121,7 +122,7 @@ def _read_vectors(estimator: Any, X: Any, reset: bool) -> Tensor:
 
 
 def _as_array(X: Any) -> Any:
-    """Tensors and lists of pictures as arrays; refuses what scikit-learn would silently turn into numbers."""
+    """Tensors, lists of pictures and masked arrays as arrays; refuses what scikit-learn would turn into numbers."""
     if isinstance(X, (list, tuple)) and len(X) and np.ndim(X[0]) > 1:
         pictures = [as_row((picture,)) for picture in X]
         check_alike(pictures, range(len(pictures)), "X")
@@ -134,7 +135,7 @@ def _as_array(X: Any) -> Any:
     kinds = [dtype.kind for dtype in X.dtypes] if isinstance(X, pd.DataFrame) else [kind_of(X)]
     if any(kind in "mM" for kind in kinds):
         raise TypeError("X holds dates or durations (datetime64 or timedelta64): turn them into numbers.")
-    return X
+    return without_mask(X)
 
 
 def _read_images(estimator: Any, X: Any, reset: bool) -> Tensor:

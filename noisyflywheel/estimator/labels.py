@@ -10,7 +10,7 @@ from pandas.api.extensions import ExtensionDtype
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
-from noisyflywheel.data import map_items, on_host
+from noisyflywheel.data import map_items, on_host, without_mask
 
 _PANDAS = (pd.DataFrame, pd.Series)
 
@@ -44,7 +44,7 @@ def read_labels(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     ValueError
         If lengths or indices differ, labels are missing, y is no classification target, or there is one class only.
     """
-    y = on_host(y)
+    y = without_mask(on_host(y))
     check_consistent_length(X, y)
     check_same_index(X, y)
     missing = np.asarray(pd.isna(y if hasattr(y, "dtype") or isinstance(y, _PANDAS) else np.asarray(y, dtype=object)))

@@ -12,7 +12,7 @@ from sklearn.utils.validation import _check_sample_weight
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
-from noisyflywheel.data import ArraySource, DatasetSource, on_host
+from noisyflywheel.data import ArraySource, DatasetSource, on_host, without_mask
 
 CPU = torch.device("cpu")
 
@@ -47,7 +47,8 @@ def check_sample_weight(sample_weight: Any, codes: NDArray[np.int64]) -> NDArray
     """
     if sample_weight is None:
         return None
-    weights = _check_sample_weight(on_host(sample_weight), codes, dtype=np.float64, ensure_non_negative=True)
+    weights = without_mask(on_host(sample_weight))
+    weights = _check_sample_weight(weights, codes, dtype=np.float64, ensure_non_negative=True)
     assert_all_finite(weights, input_name="sample_weight")  # one number for all rows is not looked at above
     weights = np.where(weights < TINY * weights.max(), 0, weights)
     if len(np.unique(codes[weights > 0])) < 2:

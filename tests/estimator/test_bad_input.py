@@ -373,6 +373,15 @@ def test_a_missing_label_is_named_in_every_form(labels):
         FlywheelClassifier(**QUICK).fit(X, labels(given))
 
 
+@pytest.mark.parametrize("labels", [Y, Y.astype(str)], ids=["numbers", "texts"])
+def test_masked_labels_and_weights_are_missing(labels):
+    mask = np.arange(N) == 3
+    with pytest.raises(ValueError, match=r"Input y contains NaN or .* \(first in row 3\)"):
+        FlywheelClassifier(**QUICK).fit(X, np.ma.array(labels, mask=mask))
+    with pytest.raises(ValueError, match="sample_weight contains NaN"):
+        FlywheelClassifier(**QUICK).fit(X, labels, np.ma.array(np.ones(N), mask=mask))
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float8_e4m3fn])
 def test_narrow_tensors_are_taken(dtype):
     narrow = torch.from_numpy(X).to(dtype)

@@ -91,6 +91,12 @@ def test_an_array_with_a_missing_cell_is_a_table_however_wide_it_is():
     assert clf.fit(x, y).decisions_.set_index("decision")["chosen"]["n_folds"] == "5"
 
 
+def test_masked_cells_are_missing_whatever_lies_below_the_mask(fitted):
+    rows, new = (np.ma.array(np.nan_to_num(gaps, nan=-999.0), mask=np.isnan(gaps)) for gaps in (X, NEW))
+    assert_same(FlywheelClassifier(**QUICK).fit(rows, GIVEN), fitted, new, NEW)
+    np.testing.assert_array_equal(TableEncoder().fit_transform(rows), TableEncoder().fit_transform(X))
+
+
 def test_gaps_in_columns_that_had_none_get_the_median():
     x = X.copy()
     x[:, 3:] = WHOLE[:, 3:]

@@ -20,6 +20,7 @@ from noisyflywheel.data.encoder.missing import with_missing
 from noisyflywheel.data.encoder.names import unique_names
 from noisyflywheel.data.encoder.readers import CategoryReader, DateReader, NumberReader
 from noisyflywheel.data.encoder.text import make_embedder
+from noisyflywheel.data.masked import without_mask
 
 
 class TableEncoder(TransformerMixin, BaseEstimator):
@@ -181,7 +182,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             table = X.set_axis(_names(X.columns), axis=1)
             _check_once(table.columns)
             return with_missing(table, self.missing) if len(self.missing) else table
-        values = np.asarray(X)
+        values = np.asarray(without_mask(X))
         if values.ndim != 2:
             raise ValueError(f"a table of shape (n, d) is expected, got shape {values.shape}")
         return self._table(pd.DataFrame(values, columns=[f"x{i}" for i in range(values.shape[1])]))
