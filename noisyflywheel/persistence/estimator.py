@@ -91,7 +91,7 @@ class Persistent:
                 raise ValueError(f"{path}: was fitted with {fitted_with}: pass {name}= to load it")
         try:
             made = {name: make(params[name], None) if value is None else value for name, value in given.items()}
-            estimator = cls(**params | made | {"device": device})
+            estimator = _with_parameters(cls, params | made | {"device": device})
             restore_fitted(estimator, state["fitted"], device)
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise CheckpointError(path, f"does not belong to this estimator ({error})") from error
@@ -124,6 +124,16 @@ class Persistent:
             device = str(state["params"]["device"])
             cuda = device.startswith("cuda") and torch.cuda.is_available()
             restore_fitted(self, fitted, device if cuda else "cpu")
+
+
+def _with_parameters(cls: Any, params: dict[str, Any]) -> Any:
+    """An unfitted estimator with these parameters, also those that the class has but does not take itself."""
+    estimator = cls(**{name: params[name] for name in cls._get_param_names() if name in params})
+    foreign = sorted(params.keys() - parameters_of(estimator).keys())
+    if foreign:
+        raise TypeError(f"{cls.__name__} has no parameter {foreign[0]!r}")
+    vars(estimator).update(params)
+    return estimator
 
 
 def _plain_params(estimator: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from skorch.helper import SliceDataset
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from noisyflywheel import FlywheelClassifier
+from noisyflywheel import CheckpointError, FlywheelClassifier
 from noisyflywheel.backbones import MLP
 
 pytestmark = pytest.mark.usefixtures("quick_folds_of_module")
@@ -187,13 +187,30 @@ class FewParameters(FlywheelClassifier):
         super().__init__(n_warmup_epochs=2, n_cycles=n_cycles, warm_start=True, random_state=0)
 
 
+class OwnParameter(FewParameters):
+    """A subclass with a parameter of its own."""
+
+    def __init__(self, own=None, n_cycles=2):
+        super().__init__(n_cycles=n_cycles)
+        self.own = own
+
+
 def test_a_subclass_may_take_few_of_the_parameters(iris, tmp_path):
     X, y, _ = iris
     clf = clone(FewParameters(n_cycles=1)).fit(X, y).fit(X, y)
     assert list(clf.get_params()) == ["n_cycles"] and clf.n_iter_ == 2 and clf.n_warmup_epochs_ == 2
     clf.save(tmp_path)
-    for copied in (pickle.loads(pickle.dumps(clf)), FlywheelClassifier.load(tmp_path)):
+    for copied in (pickle.loads(pickle.dumps(clf)), FlywheelClassifier.load(tmp_path), FewParameters.load(tmp_path)):
         assert_array_equal(copied.predict_proba(X), clf.predict_proba(X))
+    assert type(copied) is FewParameters and copied.n_warmup_epochs == 2
+
+
+def test_a_subclass_may_add_a_parameter_that_others_do_not_have(iris, tmp_path):
+    X, y, _ = iris
+    OwnParameter(n_cycles=1, own="value").fit(X, y).save(tmp_path)
+    assert OwnParameter.load(tmp_path).own == "value"
+    with pytest.raises(CheckpointError, match="FlywheelClassifier has no parameter 'own'"):
+        FlywheelClassifier.load(tmp_path)
 
 
 def test_on_cycle_joins_history(iris):
