@@ -53,8 +53,7 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Tensor:
         raise ValueError(f"Found a DataFrame with {len(X)} sample(s) while a minimum of {least} is required.")
     validate_data(estimator, X, reset=reset, skip_check_array=True)
     for _, column in X.items():
-        if is_float_dtype(column.dtype):
-            _check_no_infinity(column.to_numpy(np.float64, na_value=np.nan)[:, None])
+        _check_no_infinity(_floats_of(column)[:, None])
     if reset:
         estimator.encoder_ = TableEncoder().set_output(transform="default")  # whatever scikit-learn is set to
     encoded = estimator.encoder_.fit_transform(X) if reset else estimator.encoder_.transform(X)
@@ -92,6 +91,14 @@ def read_missing(estimator: Any, x: NDArray[Any], *, reset: bool, in_memory: boo
         where = "rows on disk" if not in_memory else "a classifier whose fit learnt no medians"
         raise ValueError(f"Input X contains NaN. Missing cells are not filled in {where}.")
     return fill_missing(x, fill)
+
+
+def _floats_of(column: pd.Series) -> NDArray[np.float64]:
+    """The cells of a column that are floats, which may be infinite: (m,)."""
+    if is_float_dtype(column.dtype):
+        return column.to_numpy(np.float64, na_value=np.nan)
+    cells = column if column.dtype == object else ()
+    return np.array([cell for cell in cells if isinstance(cell, float | np.floating)], dtype=np.float64)
 
 
 def _check_no_infinity(x: NDArray[Any]) -> None:

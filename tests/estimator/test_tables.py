@@ -115,9 +115,10 @@ def test_columns_of_other_kinds_are_read(column):
     assert columns == 2
 
 
-def test_an_infinite_cell_is_refused(fitted):
+@pytest.mark.parametrize("dtype", [float, "Float32", object])
+def test_an_infinite_cell_is_refused(fitted, dtype):
     clf, X, *_ = fitted
-    X = X.assign(size=X["size"].where(X["size"] < 1, np.inf))
+    X = X.assign(size=X["size"].where(X["size"] < 1, np.inf).astype(dtype))
     for call in (lambda: clf.predict(X), lambda: clone(clf).fit(X, np.arange(120) % 2)):
         with pytest.raises(ValueError, match="Input X contains infinity"):
             call()
