@@ -135,7 +135,14 @@ def _as_array(X: Any) -> Any:
     kinds = [dtype.kind for dtype in X.dtypes] if isinstance(X, pd.DataFrame) else [kind_of(X)]
     if any(kind in "mM" for kind in kinds):
         raise TypeError("X holds dates or durations (datetime64 or timedelta64): turn them into numbers.")
-    return without_mask(X)
+    return _without_na(X) if "O" in kinds else without_mask(X)
+
+
+def _without_na(X: Any) -> Any:
+    """Objects, an array or a DataFrame of them, with NaN for pandas' NA, which is no float."""
+    X = without_mask(X)
+    cells = np.where(pd.isna(X), np.nan, X.to_numpy(object) if isinstance(X, pd.DataFrame) else X)
+    return pd.DataFrame(cells, X.index, X.columns) if isinstance(X, pd.DataFrame) else cells
 
 
 def _read_images(estimator: Any, X: Any, reset: bool) -> Tensor:

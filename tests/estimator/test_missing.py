@@ -97,6 +97,12 @@ def test_masked_cells_are_missing_whatever_lies_below_the_mask(fitted):
     np.testing.assert_array_equal(TableEncoder().fit_transform(rows), TableEncoder().fit_transform(X))
 
 
+@pytest.mark.parametrize("make", [pd.DataFrame, np.asarray], ids=["frame", "array"])
+def test_the_na_of_pandas_among_objects_is_a_missing_cell(whole, make):
+    objects = np.where(np.isnan(NEW), pd.NA, NEW.astype(object))
+    np.testing.assert_array_equal(whole.predict_proba(make(objects)), whole.predict_proba(NEW))
+
+
 def test_gaps_in_columns_that_had_none_get_the_median():
     x = X.copy()
     x[:, 3:] = WHOLE[:, 3:]
