@@ -21,7 +21,8 @@ TINY = float(np.finfo(np.float32).tiny)
 
 SMALL = 100
 """Largest set, repetitions counted, whose rows are sorted and whose whole weights become repetitions: its result does
-not depend on the order of the rows, nor on whether repetitions are written as weights, to the last bit."""
+not depend on the order of the rows, nor on whether repetitions are written as weights, to the last bit. These are rows
+as nets see them: X is encoded, filled, centred or projected without a look at weights."""
 
 
 class WeightedRows(NamedTuple):

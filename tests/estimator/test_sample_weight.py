@@ -120,6 +120,15 @@ def test_small_sets_neither_order_nor_repetition_matter():
     assert_array_equal(turned.label_quality_, straight.label_quality_[order])
 
 
+def test_how_rows_are_encoded_is_learnt_from_each_once_whatever_its_weight():
+    rng = np.random.default_rng(0)
+    rows, labels, counts = rng.normal(size=(40, 3)), np.arange(40) % 2, rng.integers(0, 4, 40)
+    rows[::7, 0] = np.nan
+    params = {"n_warmup_epochs": 1, "n_cycles": 1, "random_state": 0}
+    weighted = FlywheelClassifier(**params).fit(rows, labels, sample_weight=counts)
+    assert weighted.input_features_.equals(FlywheelClassifier(**params).fit(rows, labels).input_features_)
+
+
 def test_weighted_rows_by_hand():
     rows = torch.tensor([[2.0], [1.0], [3.0]])
     data = weighted_rows(rows, np.array([0, 1, 1]), np.array([2.0, 0.0, 1.0]))
