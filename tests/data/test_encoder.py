@@ -1,4 +1,5 @@
 import pickle
+from datetime import timedelta
 from decimal import Decimal
 
 import numpy as np
@@ -228,6 +229,23 @@ def test_decimals_are_numbers():
     assert plan_column(cells, "price").kind == "number"
     np.testing.assert_array_equal(read_numbers(cells), [1.5, np.nan, -2.0, 7.25])
     assert read_number(Decimal("0.1"), "comma") == 0.1
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [timedelta(minutes=1), None, timedelta(hours=1), timedelta(0)],
+        [np.timedelta64(1, "m"), None, np.timedelta64(1, "h"), np.timedelta64(0, "s")],
+        [np.float16(60), None, np.float16(3600), np.float16(0)],
+    ],
+)
+def test_durations_and_small_floats_among_objects_are_numbers(cells):
+    column = pd.Series(cells, dtype=object)
+    assert plan_column(column, "took").kind == "number"
+    np.testing.assert_array_equal(read_numbers(column), [60, np.nan, 3600, 0])
+    table = pd.DataFrame({"took": column, "kind": list("aabb")})
+    as_numbers = table.assign(took=[60.0, np.nan, 3600.0, 0.0])
+    np.testing.assert_array_equal(TableEncoder().fit_transform(table), TableEncoder().fit_transform(as_numbers))
 
 
 @pytest.mark.parametrize("cell", [["a", "b"], [], {"a": 1}, np.array([1.0, 2.0]), np.array([])])

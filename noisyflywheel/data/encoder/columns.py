@@ -12,7 +12,7 @@ import pandas as pd
 from pandas.api import types
 
 from noisyflywheel.data.encoder.names import EMPTY, OWN_COLUMNS
-from noisyflywheel.data.encoder.notation import NUMBERS, number_form, read_number
+from noisyflywheel.data.encoder.notation import DURATIONS, NUMBERS, number_form, read_number
 
 Kind = Literal["number", "date", "category", "text", "left out"]
 MOSTLY = 0.95
@@ -107,7 +107,7 @@ def kind_of_values(seen: pd.Series) -> tuple[Kind, str]:
     if _is_typed(seen):
         return ("date" if types.is_datetime64_any_dtype(seen.dtype) else "number"), ""
     cells = seen.head(SAMPLE).astype(object)
-    if all(isinstance(cell, NUMBERS) for cell in cells):
+    if all(isinstance(cell, (*NUMBERS, *DURATIONS)) for cell in cells):
         return "number", "truth" if all(isinstance(cell, bool) for cell in cells) else ""
     texts = cells.astype(str).str.strip()
     texts = texts[~texts.str.lower().isin(EMPTY)]
@@ -164,7 +164,7 @@ def read_numbers(column: pd.Series, form: str = "") -> pd.Series:
     else:
         values = column.astype(object)
         table = {cell: read_number(cell, form) for cell in values[~values.isna()].unique()}
-        numbers = values.map(table).astype("float64")
+        numbers = values.map(table.get).astype("float64")  # pandas has no index of float16, which a dict becomes
     return numbers.where(np.isfinite(numbers))
 
 

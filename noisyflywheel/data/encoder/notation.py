@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 NUMBERS = (int, float, np.number, Decimal)
+DURATIONS = (timedelta, np.timedelta64)
 TRUTH = {"true": 1.0, "false": 0.0}
 MINUS = "\u2212"
 UNITS = re.compile(r"[\s\u00a0\u202f'’%€$£¥₹]|\b(?:EUR|USD|GBP|CHF|JPY)\b")
@@ -69,10 +71,13 @@ def points_mark_thousands(bare: pd.Series) -> bool:
 
 
 def read_number(cell: Any, form: str) -> float:
-    """A cell as a number: units, currencies and thousands' separators are left out, per cent are hundredths.
+    """A cell as a number: units, currencies and thousands' separators are left out, per cent are hundredths, durations
+    are seconds.
 
     In a column of truth values their names are 1 and 0.
     """
+    if isinstance(cell, DURATIONS):
+        return pd.Timedelta(cell).total_seconds()
     if not isinstance(cell, str):
         return float(cell) if isinstance(cell, NUMBERS) else np.nan
     if form == "truth" and cell.strip().lower() in TRUTH:
