@@ -44,6 +44,18 @@ def check_device_is_there(name: str, device: torch.device) -> None:
         raise ValueError(f"{name} has device={str(device)!r}, which is not there: torch sees {there} CUDA device(s).")
 
 
+def device_to_load(device: Any) -> str:
+    """Where ``load(device=...)`` puts nets: "auto" is CUDA where there is one. ValueError for what is no device."""
+    if str(device) == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        found = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"device must be 'auto' or a torch device, got {device!r}.") from error
+    check_device_is_there("load", found)
+    return str(found)
+
+
 @contextmanager
 def float32_on_cpu() -> Iterator[None]:
     """Inside, new tensors are float32 and on the CPU where nothing else is said, whatever the caller's defaults are."""

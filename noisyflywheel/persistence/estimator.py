@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
 from noisyflywheel.exceptions import CheckpointError
-from noisyflywheel.nets.devices import float32_on_cpu
+from noisyflywheel.nets.devices import device_to_load, float32_on_cpu
 from noisyflywheel.persistence.fitted import (
     GIVEN,
     NETS,
@@ -72,15 +72,16 @@ class Persistent:
         main_net, aux_net, views : objects, optional
             Uninitialised nets, and views that are not the library's own, like those the estimator was fitted with.
         device : str, default="cpu"
-            Where the nets go.
+            Where the nets go; "auto" is CUDA where there is one.
 
         Raises
         ------
         CheckpointError
             If the file is damaged, of another format, or does not belong to these nets and views.
         ValueError
-            If a net or views object that the estimator was fitted with is not handed in.
+            If a net or views object that the estimator was fitted with is not handed in, or the device is not there.
         """
+        place = device_to_load(device)
         state = load_checkpoint(path)
         params, given = state.get("params"), {"main_net": main_net, "aux_net": aux_net, "views": views}
         if state.get("kind") != KIND or not isinstance(params, dict) or not given.keys() <= params.keys():
@@ -92,7 +93,7 @@ class Persistent:
         try:
             made = {name: make(params[name], None) if value is None else value for name, value in given.items()}
             estimator = _with_parameters(cls, params | made | {"device": device})
-            restore_fitted(estimator, state["fitted"], device)
+            restore_fitted(estimator, state["fitted"], place)
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise CheckpointError(path, f"does not belong to this estimator ({error})") from error
         return estimator

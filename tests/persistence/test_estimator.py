@@ -96,6 +96,16 @@ def test_save_and_load(fitted, tmp_path):
     assert loaded.get_label_issues().index.tolist()[:2] == ["row 0", "row 1"]
 
 
+def test_a_device_to_load_on_that_is_not_there_is_no_fault_of_the_file(fitted, tmp_path):
+    clf, frame = fitted
+    clf.save(tmp_path)
+    for device, words in (("cuda:99", "device='cuda:99', which is not there"), ("gpu", "a torch device, got 'gpu'")):
+        with pytest.raises(ValueError, match=words):
+            FlywheelClassifier.load(tmp_path, device=device)
+    loaded = FlywheelClassifier.load(tmp_path, device="auto")
+    assert loaded.get_params() == clf.get_params() and len(loaded.predict(frame)) == len(frame)
+
+
 def test_saving_again_replaces(fitted, tmp_path):
     clf, frame = fitted
     clf.save(tmp_path)
