@@ -40,7 +40,7 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Tensor:
     Raises
     ------
     ValueError
-        If there are too few rows, the columns are others than in fit, or a cell is infinite.
+        If there are too few rows, the columns are others than in fit, a cell is infinite, or cells are complex.
     TypeError
         If the fit was on a DataFrame that had to be encoded, and X is none.
     """
@@ -52,7 +52,9 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Tensor:
     if len(X) < least:
         raise ValueError(f"Found a DataFrame with {len(X)} sample(s) while a minimum of {least} is required.")
     validate_data(estimator, X, reset=reset, skip_check_array=True)
-    for _, column in X.items():
+    for name, column in X.items():
+        if column.dtype.kind == "c":
+            raise ValueError(f"Complex data not supported: column {name!r} of X.")
         _check_no_infinity(_floats_of(column)[:, None])
     if reset:
         estimator.encoder_ = TableEncoder().set_output(transform="default")  # whatever scikit-learn is set to

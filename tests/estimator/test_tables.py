@@ -124,6 +124,14 @@ def test_an_infinite_cell_is_refused(fitted, dtype):
             call()
 
 
+def test_complex_cells_are_refused(fitted):
+    clf, X, *_ = fitted
+    X = X.assign(size=X["size"] + 1j)
+    for call in (lambda: clf.predict(X), lambda: clone(clf).fit(X, np.arange(120) % 2)):
+        with pytest.raises(ValueError, match="Complex data not supported: column 'size' of X"):
+            call()
+
+
 @pytest.mark.parametrize("columns", [["kind", "size"], ["size"]])
 def test_what_scikit_learn_is_set_to_give_changes_nothing(columns):
     """Encoded rows were a DataFrame, and no fit came about."""
