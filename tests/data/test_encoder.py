@@ -1,5 +1,5 @@
 import pickle
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
@@ -155,6 +155,15 @@ def test_a_guess_at_the_notation_is_a_remark():
     assert encoder.columns_.remark.tolist() == ["points mark thousands", "", "decimal comma"]
     rows = encoder.transform(table)
     np.testing.assert_array_equal(rows[:, 0], rows[:, 1])
+
+
+@pytest.mark.parametrize("dtype", [object, "int64", "Int64"])
+def test_numbers_are_no_dates(dtype):
+    """pandas takes them for nanoseconds since 1970."""
+    milliseconds = pd.Series([1_700_000_000_000, 1_710_000_000_000], dtype=dtype)
+    assert read_dates(milliseconds).isna().all()
+    mixed = pd.Series([20240131, "2024-01-31", datetime(2024, 1, 31), None], dtype=object)
+    assert read_dates(mixed).isna().tolist() == [True, False, False, True]
 
 
 def test_dates_by_hand():

@@ -177,7 +177,10 @@ def date_form(texts: pd.Series) -> str:
 
 
 def read_dates(column: pd.Series, form: str = "") -> pd.Series:
-    """Dates without a zone; what cannot be read becomes missing."""
+    """Dates without a zone; what cannot be read, and a number, whose unit nobody knows, becomes missing."""
+    if column.dtype == object or types.is_numeric_dtype(column.dtype):
+        cells = column.astype(object)
+        column = cells.mask(cells.map(lambda cell: isinstance(cell, NUMBERS)).astype(bool), None)
     dates = pd.to_datetime(column, errors="coerce", format="mixed", utc=True, dayfirst=form == "day first")
     return dates.dt.tz_localize(None)
 
