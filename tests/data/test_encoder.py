@@ -157,6 +157,15 @@ def test_a_guess_at_the_notation_is_a_remark():
     np.testing.assert_array_equal(rows[:, 0], rows[:, 1])
 
 
+@pytest.mark.parametrize("as_objects", [False, True])
+@pytest.mark.parametrize("freq", ["M", "D"])
+def test_periods_are_dates(freq, as_objects):
+    days = pd.Series(pd.date_range("2020-01-01", periods=40, freq="MS")).where(np.arange(40) != 3)
+    periods = days.dt.to_period(freq).astype(object if as_objects else f"period[{freq}]")
+    assert plan_column(periods, "month").kind == "date"
+    pd.testing.assert_series_equal(read_dates(periods), read_dates(days), check_dtype=False)
+
+
 @pytest.mark.parametrize("dtype", [object, "int64", "Int64"])
 def test_numbers_are_no_dates(dtype):
     """pandas takes them for nanoseconds since 1970."""

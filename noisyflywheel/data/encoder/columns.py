@@ -177,12 +177,18 @@ def date_form(texts: pd.Series) -> str:
 
 
 def read_dates(column: pd.Series, form: str = "") -> pd.Series:
-    """Dates without a zone; what cannot be read, and a number, whose unit nobody knows, becomes missing."""
-    if column.dtype == object or types.is_numeric_dtype(column.dtype):
-        cells = column.astype(object)
-        column = cells.mask(cells.map(lambda cell: isinstance(cell, NUMBERS)).astype(bool), None)
+    """Dates without a zone, of periods their first; what cannot be read, and a number, becomes missing."""
+    if column.dtype == object or types.is_numeric_dtype(column.dtype) or isinstance(column.dtype, pd.PeriodDtype):
+        column = column.astype(object).map(_date_of_cell)
     dates = pd.to_datetime(column, errors="coerce", format="mixed", utc=True, dayfirst=form == "day first")
     return dates.dt.tz_localize(None)
+
+
+def _date_of_cell(cell: Any) -> Any:
+    """What pandas reads as a date; None for a number, whose unit nobody knows, and a period's first day."""
+    if isinstance(cell, NUMBERS):
+        return None
+    return cell.to_timestamp() if isinstance(cell, pd.Period) else cell
 
 
 def plan_columns(
