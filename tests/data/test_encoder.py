@@ -157,6 +157,16 @@ def test_a_guess_at_the_notation_is_a_remark():
     np.testing.assert_array_equal(rows[:, 0], rows[:, 1])
 
 
+def test_bytes_are_the_text_that_they_stand_for(table):
+    columns = ["count", "color", "day", "note"]
+    text = table[columns].astype(object).where(table[columns].notna(), None)
+    raw = text.map(lambda cell: None if cell is None else cell.encode())
+    encoder, of_raw = TableEncoder(), TableEncoder()
+    np.testing.assert_array_equal(of_raw.fit_transform(raw), encoder.fit_transform(text))
+    np.testing.assert_array_equal(encoder.transform(raw), encoder.transform(text))
+    assert of_raw.columns_.equals(encoder.columns_)
+
+
 @pytest.mark.parametrize("as_objects", [False, True])
 @pytest.mark.parametrize("freq", ["M", "D"])
 def test_periods_are_dates(freq, as_objects):

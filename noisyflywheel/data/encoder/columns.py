@@ -12,7 +12,7 @@ import pandas as pd
 from pandas.api import types
 
 from noisyflywheel.data.encoder.names import EMPTY, OWN_COLUMNS
-from noisyflywheel.data.encoder.notation import DURATIONS, NUMBERS, number_form, read_number
+from noisyflywheel.data.encoder.notation import DURATIONS, NUMBERS, decoded, number_form, read_number
 
 Kind = Literal["number", "date", "category", "text", "left out"]
 MOSTLY = 0.95
@@ -106,7 +106,7 @@ def kind_of_values(seen: pd.Series) -> tuple[Kind, str]:
         return "number", "truth"
     if _is_typed(seen):
         return ("date" if types.is_datetime64_any_dtype(seen.dtype) else "number"), ""
-    cells = seen.head(SAMPLE).astype(object)
+    cells = pd.Series([decoded(cell) for cell in seen.head(SAMPLE).astype(object)], dtype=object)
     if all(isinstance(cell, (*NUMBERS, *DURATIONS)) for cell in cells):
         return "number", "truth" if all(isinstance(cell, bool) for cell in cells) else ""
     texts = cells.astype(str).str.strip()
@@ -178,7 +178,7 @@ def date_form(texts: pd.Series) -> str:
 
 def read_dates(column: pd.Series, form: str = "") -> pd.Series:
     """Dates without a zone, of periods their first; what cannot be read, and a number, becomes missing."""
-    if column.dtype == object or types.is_numeric_dtype(column.dtype) or isinstance(column.dtype, pd.PeriodDtype):
+    if column.dtype.kind != "M" and not isinstance(column.dtype, pd.StringDtype):
         column = column.astype(object).map(_date_of_cell)
     dates = pd.to_datetime(column, errors="coerce", format="mixed", utc=True, dayfirst=form == "day first")
     return dates.dt.tz_localize(None)
@@ -188,7 +188,7 @@ def _date_of_cell(cell: Any) -> Any:
     """What pandas reads as a date; None for a number, whose unit nobody knows, and a period's first day."""
     if isinstance(cell, NUMBERS):
         return None
-    return cell.to_timestamp() if isinstance(cell, pd.Period) else cell
+    return cell.to_timestamp() if isinstance(cell, pd.Period) else decoded(cell)
 
 
 def plan_columns(

@@ -23,6 +23,11 @@ TENFOLD = 10
 """How much larger than numbers with a point, read as decimals, those without one are where points mark thousands."""
 
 
+def decoded(cell: Any) -> Any:
+    """Bytes, as SAS and HDF5 files have them, as the text that they stand for; any other cell as it is."""
+    return cell.decode(errors="replace") if isinstance(cell, bytes) else cell
+
+
 def bare_number(cell: str) -> str:
     """A cell without units, currencies and blanks, its minus that of ASCII."""
     return UNITS.sub("", cell).replace(MINUS, "-")
@@ -76,6 +81,7 @@ def read_number(cell: Any, form: str) -> float:
 
     In a column of truth values their names are 1 and 0.
     """
+    cell = decoded(cell)
     if isinstance(cell, DURATIONS):
         return pd.Timedelta(cell).total_seconds()
     if not isinstance(cell, str):

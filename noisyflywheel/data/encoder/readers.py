@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 
 from noisyflywheel.data.encoder.columns import is_missing, read_dates, read_numbers
-from noisyflywheel.data.encoder.notation import TRUTH
+from noisyflywheel.data.encoder.notation import TRUTH, decoded
 
 DATE_PARTS = ("days", "year", "month_sin", "month_cos", "weekday", "hour")
 
@@ -53,6 +53,7 @@ class CategoryReader(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
 def category_text(cell: Any) -> str:
     """A cell as text: the same for a whole number as int and as float, and for a truth value and its name."""
+    cell = decoded(cell)
     if isinstance(cell, str) and cell.lower() in TRUTH:
         return cell.capitalize()
     return str(int(cell)) if isinstance(cell, float | np.floating) and float(cell).is_integer() else str(cell)

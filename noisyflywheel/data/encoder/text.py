@@ -13,12 +13,14 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import normalize
 
+from noisyflywheel.data.encoder.notation import decoded
+
 MAX_WORDS = 20_000
 
 
 def as_texts(column: Iterable[Any]) -> list[str]:
     """Cells as text; missing ones are empty."""
-    return ["" if pd.api.types.is_scalar(cell) and pd.isna(cell) else str(cell) for cell in column]
+    return ["" if pd.api.types.is_scalar(cell) and pd.isna(cell) else str(decoded(cell)) for cell in column]
 
 
 class TextEmbedder(TransformerMixin, BaseEstimator):
