@@ -130,8 +130,7 @@ def _as_array(X: Any) -> Any:
     if isinstance(X, Tensor):
         if X.layout != torch.strided:
             raise TypeError("X is a sparse tensor, but dense rows are required: pass X.to_dense().")
-        wide = X.float() if X.dtype.is_floating_point and X.dtype.itemsize < 4 else X  # numpy has no bfloat16
-        return on_host(wide)
+        return on_host(X)
     kinds = [dtype.kind for dtype in X.dtypes] if isinstance(X, pd.DataFrame) else [kind_of(X)]
     if any(kind in "mM" for kind in kinds):
         raise TypeError("X holds dates or durations (datetime64 or timedelta64): turn them into numbers.")
