@@ -56,7 +56,7 @@ def few_steps():
     Forests beside the warm-up have three trees, not fifty. Whether features tell the classes apart is asked of fifty.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("noisyflywheel.em.sharpness.N_STEPS", 5)
+        patch.setattr("noisyflywheel.em.likely.N_STEPS", 5)
         patch.setattr("noisyflywheel.backbones.importance.N_TREES", 5)
         patch.setattr("noisyflywheel.backbones.trees.N_TREES", 3)
         patch.setattr("noisyflywheel.estimator.separability.N_TREES", 50)

@@ -85,7 +85,7 @@ NAMED = {
         (sharpness, "CHEAPER", 1.0, 4.0),
         (sharpness, "MOST_WRONG", 1 / 6, 2 / 3),
         (sharpness, "STEEP", 2, 8),
-        (division, "ANCHORS", 0.125, 0.5),
+        (division, "ANCHORS", (0.05, 0.125, 0.25), (0.2, 0.5, 1.0)),
         (sharpness, "MOST_FLAT", 2.0, 8.0),
     ],
     "forests": [

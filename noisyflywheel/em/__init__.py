@@ -15,6 +15,7 @@ from noisyflywheel.em.auxiliary import (
 from noisyflywheel.em.calibration import agreement, calibrate, calibrate_with_clean_rate, overconfidence, tempered_given
 from noisyflywheel.em.corruption import corruption_matrix, error_probability, transition_matrix
 from noisyflywheel.em.label_posterior import bayes_posterior, mean_posterior
+from noisyflywheel.em.likely import likely_transition
 from noisyflywheel.em.main import (
     clean_posterior,
     expected_log_likelihood,
@@ -22,7 +23,7 @@ from noisyflywheel.em.main import (
     update_clean_rate,
 )
 from noisyflywheel.em.mixture import given_label_likelihood, joint_likelihood, objective
-from noisyflywheel.em.sharpness import averaged_posterior, likely_transition
+from noisyflywheel.em.sharpness import averaged_posterior
 
 __all__ = [
     "agreement",

@@ -1,4 +1,4 @@
-"""A transition matrix divided out of predictions of given labels, and the one that the surest rows show.
+"""A transition matrix divided out of predictions of given labels, and those that the surest rows show.
 
 References
 ----------
@@ -15,27 +15,28 @@ from torch import Tensor
 from noisyflywheel.em.corruption import row_normalised
 from noisyflywheel.em.main import PROB_MIN
 
-ANCHORS, FEWEST_ANCHORS = 0.25, 5.0
-"""Share of the rows predicted as a class, the surest ones, that show how it is labelled, and how many at least."""
+ANCHORS, FEWEST_ANCHORS = (0.1, 0.25, 0.5), 5.0
+"""Shares of the rows predicted as a class, the surest ones, that may show how it is labelled; how many at least."""
 
 N_DIVISIONS = 20
 """Steps of Richardson's iteration."""
 
 
-def anchor_transition(p: Tensor, given: Tensor, weight: Tensor) -> Tensor:
-    """T as the surest rows of each predicted class are labelled: (K, K), rows = true class.
+def anchor_transitions(p: Tensor, given: Tensor, weight: Tensor) -> Tensor:
+    """T as the surest rows of each predicted class are labelled, of each share: (s, K, K), rows = true class.
 
     ``p`` has shape (n, K), ``given`` and ``weight`` (n,). As in `likely_transition` a row and a half a class are added.
     """
     n_classes, predicted = p.shape[1], p.argmax(1)
-    T = torch.eye(n_classes, dtype=p.dtype, device=p.device) + 0.5 / n_classes
+    share = torch.tensor(ANCHORS, dtype=p.dtype, device=p.device)[:, None]
+    T = (torch.eye(n_classes, dtype=p.dtype, device=p.device) + 0.5 / n_classes).repeat(len(share), 1, 1)
     for label in range(n_classes):
         rows = (predicted == label).nonzero().squeeze(1)
         rows = rows[p[rows, label].argsort(descending=True)]
         w = weight[rows]
-        room = (ANCHORS * w.sum()).clamp_min(FEWEST_ANCHORS)
+        room = (share * w.sum()).clamp_min(FEWEST_ANCHORS)
         counts = torch.minimum(w, (room - (w.cumsum(0) - w)).clamp_min(0))  # the last one may count in part
-        T[label].index_add_(0, given[rows], counts)
+        T[:, label].index_add_(1, given[rows], counts)
     return row_normalised(T)
 
 

@@ -5,7 +5,7 @@ apart and three labels in ten are wrong, or the classes overlap and the labels a
 labels (objective 3) is the same. Where predictions differ from row to row, the likelihood does tell the two apart. So
 several explanations are tried, and what they say of a row is averaged, each weighted by how likely it makes the given
 labels and by how few of these it calls wrong. The explanations are: the predictions at several temperatures, each with
-the T that suits it; and the predictions after dividing out a T, the one that the surest rows of each class show.
+the T that suits it; and the predictions after dividing out a T that the surest rows of each class show.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from torch import Tensor
 
 from noisyflywheel.em.auxiliary import posterior_through
 from noisyflywheel.em.calibration import TEMPERATURES
-from noisyflywheel.em.corruption import row_normalised
 from noisyflywheel.em.counts import class_counts
-from noisyflywheel.em.division import anchor_transition, divided_at, divided_out, scaled, tempered
-from noisyflywheel.em.main import PROB_MIN
+from noisyflywheel.em.division import anchor_transitions, divided_at, divided_out, scaled, tempered
+from noisyflywheel.em.likely import evidence_of, likely_transition, weighted_sum
 from noisyflywheel.em.some_rows import some_rows
 
 MOST_FLAT = 4.0
@@ -34,64 +33,19 @@ SHARPER = 2.0
 counts more, which is what the confidence regularizer (Eq. 9) asks of g."""
 
 SHARES, CHEAPER = (0.25, 0.5, 0.75, 0.9, 1.0), 2.0
-"""How much of the anchors' T is divided out; the prior of a share s is ``exp(-CHEAPER s)``, because rows between
-classes can always be read as wrong labels."""
+"""How much of T is divided out; the prior of a share s is ``exp(-CHEAPER s)``, because rows between classes can always
+be read as wrong labels."""
 
 MOST_WRONG, STEEP = 1 / 3, 4
 """Prior of an explanation by which a share w of the labels is wrong: ``exp(-(w / MOST_WRONG) ** STEEP)``. Where
 features tell little, sharp predictions and a T that is nearly flat explain the labels as well as anything does; that
 every second label is wrong needs more evidence than that."""
 
-N_STEPS, MOST_NUMBERS = 60, 200_000
-"""EM steps to T, and probabilities of the rows that T is learnt from at most."""
+MOST_NUMBERS = 200_000
+"""Probabilities of the rows that T is learnt from, at most."""
 
 TAKE_TURNS = 6.0
 """Standard errors by which the number of a class among evenly spaced rows shows that classes take turns in the rows."""
-
-
-def likely_transition(prob: Tensor, given: Tensor, sample_weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """The T that makes the given labels most likely: maximum of ``sum_i log sum_k f(x_i)[k] T[k, y~_i]``.
-
-    By EM: posteriors of Eq. (12), T in closed form (Sec. 3.3). As a prior, each class has one more row with its own
-    label, and half a row spread over all labels.
-
-    Parameters
-    ----------
-    prob : Tensor of shape (..., N, K), float64
-        Predictions of rows that the net was not trained on, rows sum to 1; each of the leading axes has a T of its own.
-    given : Tensor of shape (N,), int64
-        Given labels.
-    sample_weight : Tensor of shape (N,), optional
-        At least 0.
-
-    Returns
-    -------
-    T : Tensor of shape (..., K, K), float64
-        Rows = true class.
-    log_likelihood : Tensor of shape (...), float64
-        Sum over the rows.
-    """
-    n_classes = prob.shape[-1]
-    kept = torch.eye(n_classes, dtype=torch.float64, device=prob.device)
-    added = kept + 0.5 / n_classes
-    T = (0.8 * kept + 0.2 / n_classes).repeat(*prob.shape[:-2], 1, 1)
-    weight = torch.ones_like(given, dtype=prob.dtype) if sample_weight is None else sample_weight.to(prob.dtype)
-    for _ in range(N_STEPS):
-        share = prob * (weight / evidence_of(prob, T, given))[..., None]  # (..., N, K)
-        by_label = torch.zeros_like(T).index_add_(-2, given, share).mT  # mass of Eq. (12)'s posterior
-        T = row_normalised(T * by_label + added)
-    return T, weighted_sum(evidence_of(prob, T, given).log(), weight)
-
-
-def weighted_sum(values: Tensor, weight: Tensor) -> Tensor:
-    """Sums over the rows of ``values`` (..., N) by their weights (N,): (...)."""
-    each = [row @ weight for row in values.reshape(-1, len(weight))]  # dots: rows of no weight at the end change no bit
-    return torch.stack(each).reshape(values.shape[:-1])
-
-
-def evidence_of(prob: Tensor, T: Tensor, given: Tensor) -> Tensor:
-    """``sum_k f(x_i)[k] T[k, y~_i]``: (..., N), above 0."""
-    return torch.linalg.vecdot(prob, T.mT[..., given, :]).clamp_min(PROB_MIN)
 
 
 class Explanation(NamedTuple):
@@ -153,7 +107,7 @@ def posterior_and_division(
     part = some_of(p, given)
     weight = torch.ones_like(p[:, 0]) if sample_weight is None else sample_weight.to(p.dtype)
     tried = (p[part], given[part], weight[part])
-    found = [*at_temperatures(*tried), *without_anchors(*tried, temperatures)]
+    found = [*at_temperatures(*tried), *divided(*tried, temperatures)]
     share = torch.softmax(torch.stack([explanation.score for explanation in found]), 0)
     refurbished, guess = torch.zeros_like(p), torch.zeros_like(p)
     for s, explanation in zip(share.tolist(), found, strict=True):  # sync: one read
@@ -196,19 +150,55 @@ def at_temperatures(p: Tensor, given: Tensor, weight: Tensor) -> Iterator[Explan
             yield Explanation(guess, T, score - SHARPER * math.log(tau))
 
 
-def without_anchors(
-    p: Tensor, given: Tensor, weight: Tensor, temperatures: Sequence[float] = (1.0,)
-) -> Iterator[Explanation]:
-    """Predictions (n, K) from which a share of `anchor_transition` is divided out, at the temperature that suits it."""
-    anchors, kept = anchor_transition(p, given, weight), torch.eye(p.shape[1], dtype=p.dtype, device=p.device)
-    prior = torch.tensor([-SHARPER * math.log(tau) for tau in temperatures], dtype=p.dtype, device=p.device)
+def divided(p: Tensor, given: Tensor, weight: Tensor, temperatures: Sequence[float] = (1.0,)) -> Iterator[Explanation]:
+    """Predictions (n, K) from which a share of T is divided out, the likeliest of `possible_transitions`."""
+    without = partial(divided_by, p, given=given, weight=weight, temperatures=temperatures)
+    wholes = [without(T) for T in possible_transitions(p, given, weight, temperatures)]
+    whole = wholes[int(torch.stack([explanation.score for explanation in wholes]).argmax())]  # sync: one scalar
+    kept = torch.eye(p.shape[1], dtype=p.dtype, device=p.device)
     for share in SHARES:
-        T = torch.lerp(kept, anchors, share)
-        divided = divided_out(p, T)
-        scores = likelihoods(divided, T, given, weight, temperatures) + prior
-        at = int(scores.argmax()) if len(scores) > 1 else 0  # sync: one scalar
-        score = scores[at] - CHEAPER * share + log_prior(scaled(divided, temperatures[at]), T, given, weight)
-        yield Explanation(partial(divided_at, T=T, temperature=temperatures[at]), T, score, divides=True)
+        yield whole if share == 1 else without(torch.lerp(kept, whole.transition, share), share=share)
+
+
+def possible_transitions(p: Tensor, given: Tensor, weight: Tensor, temperatures: Sequence[float] = (1.0,)) -> Tensor:
+    """T as several beginnings show it and all rows refine it: (s, K, K), rows = true class.
+
+    It begins with the anchors of each share, and with the T that suits the predictions at their sharpest. What is left
+    of the predictions ``p`` (n, K) when such a T is divided out, at the temperature that suits it, says of every row
+    which class it is; the T that makes the given labels most likely then has all rows to count, where anchors are few.
+    """
+    of_sharpest, _ = likely_transition(tempered(p, TEMPERATURES[0]), given, weight)
+    left = []
+    for T in [*anchor_transitions(p, given, weight), of_sharpest]:
+        rest = divided_out(p, T)
+        tau, _ = likely_temperature(rest, T, given, weight, temperatures)
+        left.append(scaled(rest, tau))
+    return likely_transition(torch.stack(left), given, weight)[0]
+
+
+def divided_by(
+    p: Tensor,
+    T: Tensor,
+    given: Tensor,
+    weight: Tensor,
+    temperatures: Sequence[float] = (1.0,),
+    share: float = 1.0,
+) -> Explanation:
+    """Predictions (n, K) from which T (K, K) is divided out, at the temperature that suits what is left."""
+    rest = divided_out(p, T)
+    tau, score = likely_temperature(rest, T, given, weight, temperatures)
+    score = score - CHEAPER * share + log_prior(scaled(rest, tau), T, given, weight)
+    return Explanation(partial(divided_at, T=T, temperature=tau), T, score, divides=True)
+
+
+def likely_temperature(
+    guess: Tensor, T: Tensor, given: Tensor, weight: Tensor, temperatures: Sequence[float]
+) -> tuple[float, Tensor]:
+    """The temperature of guesses (n, K) that is most likely through T, and its score: log-likelihood and prior."""
+    prior = torch.tensor([-SHARPER * math.log(tau) for tau in temperatures], dtype=guess.dtype, device=guess.device)
+    scores = likelihoods(guess, T, given, weight, temperatures) + prior
+    at = int(scores.argmax()) if len(scores) > 1 else 0  # sync: one scalar
+    return temperatures[at], scores[at]
 
 
 def log_prior(guess: Tensor, T: Tensor, given: Tensor, weight: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A matrix divided out of predictions, and the one that the surest rows show: by hand, and back from an image."""
+"""A matrix divided out of predictions, and those that rows show: by hand, and back from an image."""
 
 import pytest
 import torch
@@ -11,26 +11,28 @@ def double(*values):
     return torch.tensor(values, dtype=torch.float64)
 
 
-@pytest.mark.parametrize(("n_rows", "n_anchors"), [(40, 10), (12, 5)])
-def test_a_quarter_of_the_rows_and_five_at_least_show_the_labels_of_a_class(n_rows, n_anchors):
+@pytest.mark.parametrize(("n_rows", "n_anchors"), [(40, (5, 10, 20)), (12, (5, 5, 6))])
+def test_shares_of_the_rows_and_five_at_least_show_the_labels_of_a_class(n_rows, n_anchors):
     """All rows are predicted as class 0; the surest so many are labelled 1, the others 0."""
     sure = torch.linspace(0.9, 0.6, n_rows, dtype=torch.float64)
-    given = (torch.arange(n_rows) < n_anchors).long()
-    T = division.anchor_transition(torch.stack([sure, 1 - sure], 1), given, torch.ones(n_rows, dtype=torch.float64))
-    assert_close(T[0], double(1.25, n_anchors + 0.25) / (n_anchors + 1.5))
+    prob, weight = torch.stack([sure, 1 - sure], 1), torch.ones(n_rows, dtype=torch.float64)
+    for i, n in enumerate(n_anchors):
+        T = division.anchor_transitions(prob, (torch.arange(n_rows) < n).long(), weight)[i]
+        assert_close(T[0], double(1.25, n + 0.25) / (n + 1.5))
 
 
 def test_the_surest_rows_of_each_class_show_its_labels(monkeypatch):
-    """Two of the four rows predicted as class 0 count, labelled 1 and 0; no row is predicted as class 1."""
-    monkeypatch.setattr(division, "ANCHORS", 0.5)
+    """Two of the four rows predicted as class 0 count, labelled 1 and 0, or all; no row is predicted as class 1."""
+    monkeypatch.setattr(division, "ANCHORS", (0.5, 1.0))
     monkeypatch.setattr(division, "FEWEST_ANCHORS", 1.0)
     prob, given = double([0.6, 0.4], [0.9, 0.1], [0.8, 0.2], [0.7, 0.3]), torch.tensor([1, 1, 0, 1])
-    T = division.anchor_transition(prob, given, double(1, 1, 1, 1))
-    assert_close(T, double([2.25 / 3.5, 1.25 / 3.5], [0.25 / 1.5, 1.25 / 1.5]))
-    heavy = division.anchor_transition(prob, given, double(1, 1, 2, 1))  # 2.5 of 5: a row and three quarters of one
+    half, whole = division.anchor_transitions(prob, given, double(1, 1, 1, 1))
+    assert_close(half, double([2.25 / 3.5, 1.25 / 3.5], [0.25 / 1.5, 1.25 / 1.5]))
+    assert_close(whole, double([2.25 / 5.5, 3.25 / 5.5], [0.25 / 1.5, 1.25 / 1.5]))
+    heavy, _ = division.anchor_transitions(prob, given, double(1, 1, 2, 1))  # 2.5 of 5: a row and three quarters of one
     assert_close(heavy[0], double(1.25 + 1.5, 0.25 + 1) / 4.0)
     monkeypatch.setattr(division, "FEWEST_ANCHORS", 3.0)
-    assert_close(division.anchor_transition(prob, given, double(1, 1, 1, 1))[0], double(2.25, 2.25) / 4.5)
+    assert_close(division.anchor_transitions(prob, given, double(1, 1, 1, 1))[0, 0], double(2.25, 2.25) / 4.5)
 
 
 def test_one_step_of_a_division_by_hand():

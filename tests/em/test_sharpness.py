@@ -29,33 +29,6 @@ def prior_of_errors(prob, T, given, weights=None):
     return math.exp(-((3 * wrong / sum(weights)) ** 4))
 
 
-def test_sure_predictions_count_labels():
-    """Three rows of class 0 labelled 0, 0, 1, one of class 1 labelled 1; each class gets a row and a half more."""
-    prob, given = double([1, 0], [1, 0], [1, 0], [0, 1]), torch.tensor([0, 0, 1, 1])
-    T, likelihood = em.likely_transition(prob, given)
-    assert_close(T, double([3.25 / 4.5, 1.25 / 4.5], [0.25 / 2.5, 2.25 / 2.5]))
-    assert_close(likelihood, (2 * T[0, 0].log() + T[0, 1].log() + T[1, 1].log()))
-
-
-def test_more_steps_change_nothing_and_no_other_matrix_is_more_likely(monkeypatch):
-    prob = torch.softmax(2 * torch.randn(300, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64), 1)
-    truth = double([0.8, 0.2, 0.0], [0.0, 0.7, 0.3], [0.1, 0.0, 0.9])
-    given = drawn(prob @ truth)
-    T, likelihood = em.likely_transition(prob, given)
-
-    def penalised(matrix):
-        evidence = (prob @ matrix).gather(1, given[:, None]).log().sum()
-        return evidence + ((torch.eye(3, dtype=torch.float64) + 0.5 / 3) * matrix.log()).sum()
-
-    monkeypatch.setattr(sharpness, "N_STEPS", 2000)
-    best = em.likely_transition(prob, given)[0]
-    assert_close(best, T, atol=0.02, rtol=0)
-    for seed in range(20):
-        change = torch.randn(3, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-        assert penalised((best.log() + 0.1 * change).softmax(1)) < penalised(best)
-    assert_close(likelihood, (prob @ T).gather(1, given[:, None]).log().sum())
-
-
 def test_weights_are_repetitions():
     prob = torch.softmax(torch.randn(40, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64), 1)
     given, weights = drawn(prob), torch.arange(40).double() % 3
@@ -108,7 +81,7 @@ def test_what_is_divided_out_is_the_mean_over_explanations(monkeypatch):
         return [sharpness.Explanation(lambda p: p, m, double(s)[0].log(), divides) for s, m in both]
 
     monkeypatch.setattr(sharpness, "at_temperatures", lambda *_: iter(explained((1, 2), (T, other), False)))
-    monkeypatch.setattr(sharpness, "without_anchors", lambda *_: iter(explained((3, 4), (T, other), True)))
+    monkeypatch.setattr(sharpness, "divided", lambda *_: iter(explained((3, 4), (T, other), True)))
     found, divided = sharpness.posterior_and_division(prob, given, None, (1.0,))
     assert_close(divided, 0.3 * torch.eye(2, dtype=torch.float64) + 0.3 * T + 0.4 * other)
     assert_close(found.transition, 0.4 * T + 0.6 * other)
@@ -124,13 +97,52 @@ def test_predictions_that_are_only_made_sharper_or_flatter_divide_by_nothing(mon
     assert float(found.transition.diagonal().min()) < 0.9
 
 
-def test_what_the_surest_rows_show_is_to_be_divided_out(monkeypatch):
-    """All of it, where no other explanation is tried."""
-    prob, given = double([0.8, 0.2], [0.7, 0.3], [0.4, 0.6]), torch.tensor([0, 1, 1])
+def only_dividing_by(monkeypatch, transitions, shares=(1.0,)):
+    """No temperatures of the predictions, and these transition matrices in place of those that the rows show."""
     monkeypatch.setattr(sharpness, "at_temperatures", lambda *_: iter(()))
-    monkeypatch.setattr(sharpness, "SHARES", (1.0,))
+    monkeypatch.setattr(sharpness, "possible_transitions", lambda *_: transitions)
+    monkeypatch.setattr(sharpness, "SHARES", shares)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_the_likeliest_transition_is_divided_out(monkeypatch, order):
+    """Labels as the predictions say: most likely if nothing is divided out; the other T says class 1 of every row."""
+    prob, given = double([0.9, 0.1], [0.8, 0.2], [0.1, 0.9]), torch.tensor([0, 0, 1])
+    both = torch.stack([torch.eye(2, dtype=torch.float64), double([0.1, 0.9], [0.5, 0.5])])
+    only_dividing_by(monkeypatch, both[list(order)])
     _, divided = sharpness.posterior_and_division(prob, given, None, (1.0,))
-    assert_close(divided, division.anchor_transition(prob, given, double(1, 1, 1)))
+    assert_close(divided, both[0])
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_a_transition_begins_with_anchors_or_sharp_predictions_and_is_refined_by_all_rows(temperature):
+    """Each is the T that makes the labels most likely when the one it began with is divided out, at a temperature."""
+    prob, given = double([0.8, 0.2], [0.7, 0.3], [0.4, 0.6]), torch.tensor([0, 1, 1])
+    weight = double(1, 2, 1)
+    found = sharpness.possible_transitions(prob, given, weight, (temperature,))
+    sharp = prob**4 / (prob**4).sum(1, keepdim=True)
+    begun = [*division.anchor_transitions(prob, given, weight), em.likely_transition(sharp, given, weight)[0]]
+    assert len(found) == len(begun)
+    for T, beginning in zip(found, begun, strict=True):
+        rest = division.divided_out(prob, beginning) ** (1 / temperature)
+        rest /= rest.sum(1, keepdim=True)
+        assert_close(T, em.likely_transition(rest, given, weight)[0])
+
+
+def test_all_rows_show_more_of_a_transition_than_the_surest_ones():
+    """Four classes with rows between them, predicted with errors: T by the surest quarter, and by all rows then."""
+    truth = 0.7 * torch.eye(4, dtype=torch.float64) + 0.3 * torch.eye(4, dtype=torch.float64).roll(1, 1)
+    weight, quarter, errors = torch.ones(800, dtype=torch.float64), division.ANCHORS.index(0.25), []
+    for seed in range(6):
+        generator = torch.Generator().manual_seed(seed)
+        of_labels = torch.softmax(12 * torch.rand(800, 4, generator=generator, dtype=torch.float64), 1) @ truth
+        error = torch.randn(800, 4, generator=generator, dtype=torch.float64)
+        prob, given = torch.softmax(of_labels.log() + 0.5 * error, 1), of_labels.multinomial(1, generator=generator)
+        tried = (prob, given.squeeze(1), weight)
+        found = division.anchor_transitions(*tried)[quarter], sharpness.possible_transitions(*tried)[quarter]
+        errors.append([float((T - truth).abs().mean()) for T in found])
+    by_anchors, by_all = map(sum, zip(*errors, strict=True))
+    assert by_all < 0.8 * by_anchors
 
 
 def test_a_part_of_many_rows_is_enough(monkeypatch):
@@ -188,7 +200,7 @@ def test_what_is_out_of_the_question_is_left_out(monkeypatch):
     never = sharpness.Explanation(lambda p: p * torch.nan, T, double(-2000.0)[0])
     true = sharpness.Explanation(lambda p: p, T, double(0.0)[0])
     monkeypatch.setattr(sharpness, "at_temperatures", lambda *tried: iter([never, true]))
-    monkeypatch.setattr(sharpness, "without_anchors", lambda *tried: iter([never]))
+    monkeypatch.setattr(sharpness, "divided", lambda *tried: iter([never]))
     refurbished, _, guess = em.averaged_posterior(prob, given)
     assert_close(guess, prob)
     assert_close(refurbished, double([1.0, 0.0], [1.0, 0.0]))
@@ -196,11 +208,9 @@ def test_what_is_out_of_the_question_is_left_out(monkeypatch):
 
 def test_what_is_left_of_a_division_gets_the_temperature_that_suits_it(monkeypatch):
     """At 1 the division itself; among three temperatures the likeliest times tau ** -SHARPER."""
-    monkeypatch.setattr(sharpness, "SHARES", (1.0,))
-    monkeypatch.setattr(division, "FEWEST_ANCHORS", 1.0)
     prob, given = double([0.65, 0.35], [0.6, 0.4], [0.3, 0.7], [0.35, 0.65]), torch.tensor([0, 0, 1, 0])
-    weight = double(1, 1, 1, 2)
-    T = division.anchor_transition(prob, given, weight)
+    weight, T = double(1, 1, 1, 2), double([0.8, 0.2], [0.4, 0.6])
+    only_dividing_by(monkeypatch, T[None])
     divided = division.divided_out(prob, T)
     scores = {}
     for tau in (0.25, 1.0, 4.0):
@@ -209,13 +219,13 @@ def test_what_is_left_of_a_division_gets_the_temperature_that_suits_it(monkeypat
         scores[tau] = float(likelihood) - sharpness.SHARPER * math.log(tau)
     best = max(scores, key=scores.__getitem__)
     assert best == 0.25
-    (plain,) = sharpness.without_anchors(prob, given, weight)
+    (plain,) = sharpness.divided(prob, given, weight)
     assert torch.equal(plain.guess(prob), divided)
     prior = prior_of_errors(divided, T, given, weight)
     assert float(plain.score) == pytest.approx(scores[1.0] - sharpness.CHEAPER + math.log(prior))
     sharp = divided**4 / (divided**4).sum(1, keepdim=True)
     for temperatures in ((4.0, 0.25), (4.0, 1.0, 0.25)):
-        (suited,) = sharpness.without_anchors(prob, given, weight, temperatures)
+        (suited,) = sharpness.divided(prob, given, weight, temperatures)
         assert_close(suited.guess(prob), sharp)
     prior = prior_of_errors(sharp, T, given, weight)
     assert float(suited.score) == pytest.approx(scores[0.25] - sharpness.CHEAPER + math.log(prior))
@@ -239,13 +249,12 @@ def test_rows_between_separate_classes_do_not_hide_that_labels_are_wrong(monkeyp
     assert float(T.diagonal().min()) > 0.85
 
 
-def test_likelihood_weighs_shares_of_the_anchors_against_their_prior(monkeypatch):
-    """Two shares of the anchors' T: they count by likelihood times exp(-CHEAPER share), and the prior of errors."""
-    monkeypatch.setattr(sharpness, "at_temperatures", lambda *_: iter(()))
-    monkeypatch.setattr(sharpness, "SHARES", (0.25, 1.0))
+def test_likelihood_weighs_shares_of_a_transition_against_their_prior(monkeypatch):
+    """Two shares of T: they count by likelihood times exp(-CHEAPER share), and the prior of errors."""
     prob, given = double([0.8, 0.2], [0.7, 0.3], [0.4, 0.6]), torch.tensor([0, 1, 1])
-    anchors, kept = division.anchor_transition(prob, given, double(1, 1, 1)), torch.eye(2, dtype=torch.float64)
-    tried = [(1 - share) * kept + share * anchors for share in (0.25, 1.0)]
+    whole, kept = double([0.8, 0.2], [0.4, 0.6]), torch.eye(2, dtype=torch.float64)
+    only_dividing_by(monkeypatch, whole[None], (0.25, 1.0))
+    tried = [(1 - share) * kept + share * whole for share in (0.25, 1.0)]
     guesses = [division.divided_out(prob, T) for T in tried]
     likelihood = [(p @ T).gather(1, given[:, None]).log().sum() for p, T in zip(guesses, tried, strict=True)]
     wrong = [prior_of_errors(p, T, given) for p, T in zip(guesses, tried, strict=True)]
@@ -276,15 +285,6 @@ def test_where_features_tell_nothing_few_labels_are_suspected(monkeypatch, n_cla
     assert found[0] < 0.36 and found[1] < 0.15
 
 
-def test_several_predictions_have_a_transition_matrix_each():
-    prob, given = double([0.8, 0.2], [0.7, 0.3], [0.4, 0.6]), torch.tensor([0, 1, 1])
-    both = torch.stack([prob, prob.flip(1)])
-    alone = [em.likely_transition(p, given, double(1, 0.5, 2)) for p in both]
-    T, likelihood = em.likely_transition(both, given, double(1, 0.5, 2))
-    assert_close(T, torch.stack([T for T, _ in alone]))
-    assert_close(likelihood, torch.stack([value for _, value in alone]))
-
-
 def test_matrices_of_many_classes_are_learnt_a_few_at_a_time_and_are_the_same(monkeypatch):
     p = torch.softmax(2 * torch.randn(50, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64), 1)
     given, weight = drawn(p), torch.ones(50, dtype=torch.float64)
@@ -309,7 +309,7 @@ def test_weights_may_be_of_single_precision():
             assert_close(single, whole)
 
 
-def test_shares_of_the_anchors_rise_to_all_of_them():
+def test_shares_of_a_transition_rise_to_all_of_it():
     shares = sharpness.SHARES
     assert list(shares) == sorted(set(shares)) and shares[0] > 0 and shares[-1] == 1
 
@@ -328,8 +328,3 @@ def test_rows_need_not_sum_to_1_exactly_and_may_be_certain():
     for one, other in zip(found, scaled, strict=True):
         assert one.isfinite().all()
         assert_close(one, other)
-
-
-def test_evidence_is_above_0():
-    prob, T = double([1, 0]), torch.eye(2, dtype=torch.float64)
-    assert sharpness.evidence_of(prob, T, torch.tensor([1])) > 0
