@@ -160,7 +160,7 @@ def divided(p: Tensor, given: Tensor, weight: Tensor, temperatures: Sequence[flo
         yield whole if share == 1 else without(torch.lerp(kept, whole.transition, share), share=share)
 
 
-def possible_transitions(p: Tensor, given: Tensor, weight: Tensor, temperatures: Sequence[float] = (1.0,)) -> Tensor:
+def possible_transitions(p: Tensor, given: Tensor, weight: Tensor, temperatures: Sequence[float]) -> Tensor:
     """T as several beginnings show it and all rows refine it: (s, K, K), rows = true class.
 
     It begins with the anchors of each share, and with the T that suits the predictions at their sharpest. What is left
@@ -177,12 +177,7 @@ def possible_transitions(p: Tensor, given: Tensor, weight: Tensor, temperatures:
 
 
 def divided_by(
-    p: Tensor,
-    T: Tensor,
-    given: Tensor,
-    weight: Tensor,
-    temperatures: Sequence[float] = (1.0,),
-    share: float = 1.0,
+    p: Tensor, T: Tensor, given: Tensor, weight: Tensor, temperatures: Sequence[float], share: float = 1.0
 ) -> Explanation:
     """Predictions (n, K) from which T (K, K) is divided out, at the temperature that suits what is left."""
     rest = divided_out(p, T)

@@ -138,8 +138,8 @@ def test_all_rows_show_more_of_a_transition_than_the_surest_ones():
         of_labels = torch.softmax(12 * torch.rand(800, 4, generator=generator, dtype=torch.float64), 1) @ truth
         error = torch.randn(800, 4, generator=generator, dtype=torch.float64)
         prob, given = torch.softmax(of_labels.log() + 0.5 * error, 1), of_labels.multinomial(1, generator=generator)
-        tried = (prob, given.squeeze(1), weight)
-        found = division.anchor_transitions(*tried)[quarter], sharpness.possible_transitions(*tried)[quarter]
+        rows = (prob, given.squeeze(1), weight)
+        found = division.anchor_transitions(*rows)[quarter], sharpness.possible_transitions(*rows, (1.0,))[quarter]
         errors.append([float((T - truth).abs().mean()) for T in found])
     by_anchors, by_all = map(sum, zip(*errors, strict=True))
     assert by_all < 0.8 * by_anchors
