@@ -106,12 +106,13 @@ def only_dividing_by(monkeypatch, transitions, shares=(1.0,)):
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_the_likeliest_transition_is_divided_out(monkeypatch, order):
-    """Labels as the predictions say: most likely if nothing is divided out; the other T says class 1 of every row."""
+    """Labels as the predictions say, which a T that keeps most labels explains; the other one calls class 0 class 1."""
     prob, given = double([0.9, 0.1], [0.8, 0.2], [0.1, 0.9]), torch.tensor([0, 0, 1])
-    both = torch.stack([torch.eye(2, dtype=torch.float64), double([0.1, 0.9], [0.5, 0.5])])
+    both = torch.stack([double([0.9, 0.1], [0.2, 0.8]), double([0.1, 0.9], [0.5, 0.5])])
     only_dividing_by(monkeypatch, both[list(order)])
-    _, divided = sharpness.posterior_and_division(prob, given, None, (1.0,))
+    found, divided = sharpness.posterior_and_division(prob, given, None, (1.0,))
     assert_close(divided, both[0])
+    assert_close(found.transition, both[0])
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
