@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from noisyflywheel.backbones import MLP
 from noisyflywheel.data import ArraySource
 from noisyflywheel.nets import Batch, Trainer, prepare_net
+from noisyflywheel.nets.average import WeightAverage
 from noisyflywheel.nets.stopping import StopTraining
 
 RNG = torch.Generator().manual_seed(0)
@@ -93,6 +94,22 @@ def test_callbacks_hear_epochs_batches_and_gradients():
     trainer.epoch(steps(1))
     trainer.end()
     assert heard == ["begin", "grad", "batch", "epoch", "end"]
+
+
+def test_weights_that_a_callback_puts_elsewhere_are_averaged():
+    class Elsewhere(Callback):
+        def on_train_begin(self, net, **kwargs):
+            for weight in net.module_.parameters():
+                weight.data = weight.data.clone()
+
+    trainer = make(callbacks=[Elsewhere()])
+    trainer.average = WeightAverage(trainer.net.module_, 2.0)
+    trainer.begin()
+    trainer.epoch(steps())
+    own = [weight.detach().clone() for weight in trainer.net.module_.parameters()]
+    with trainer.average.swapped():
+        assert not any(map(torch.equal, own, trainer.net.module_.parameters()))
+    assert all(map(torch.equal, own, trainer.net.module_.parameters()))
 
 
 @pytest.mark.parametrize("more", [[], [LRScheduler("StepLR", step_size=1)]])
