@@ -37,7 +37,8 @@ def as_column(y: Any, name: str = "y") -> NDArray[Any]:
     Raises
     ------
     ValueError
-        If `y` is not 1-D, is empty, or holds None, NaN or pandas' NA; the message names the first such row.
+        If `y` is not 1-D, is empty, or holds None, NaN, NaT, pandas' NA or what a mask hides; the message names the
+        first such row.
     """
     column = np.asarray(y)
     if column.ndim != 1:
@@ -46,10 +47,10 @@ def as_column(y: Any, name: str = "y") -> NDArray[Any]:
         raise ValueError(f"{name} is empty")
     if hasattr(y, "isna"):
         missing = np.asarray(y.isna())
-    elif column.dtype.kind in "fO":
-        missing = np.array([v is None or v != v for v in column])
     else:
-        missing = np.zeros(len(column), dtype=bool)
+        missing = np.ma.getmaskarray(y) if np.ma.isMaskedArray(y) else np.zeros(len(column), dtype=bool)
+        if column.dtype.kind in "fOMm":
+            missing = missing | np.array([v is None or v != v for v in column])
     if missing.any():
         raise ValueError(f"{name} has a missing label in row {int(missing.argmax())}")
     return column
@@ -99,7 +100,8 @@ def codes_and_classes(y: Any, labels: Sequence[Any] | None, at_least: int = 2) -
 def decode(y: Any, codes: Codes, classes: NDArray[Any], changed: NDArray[np.bool_]) -> Any:
     """Write the noisy classes into a copy of `y`, of the same kind: a Series keeps index, name and dtype.
 
-    Where numbers among the classes do not fit the dtype of `y`, the result has that of the classes.
+    Where numbers among the classes do not fit the dtype of `y`, the result has that of the classes; classes that are
+    no category of a categorical `y` become some.
 
     Parameters
     ----------
@@ -111,20 +113,28 @@ def decode(y: Any, codes: Codes, classes: NDArray[Any], changed: NDArray[np.bool
         The rows to rewrite.
     """
     if hasattr(y, "iloc"):
-        noisy, drawn = y.copy(), classes[codes[changed]]
-        if isinstance(y.dtype, np.dtype):
-            dtype = holding(y.dtype, classes)
-            noisy, drawn = y.astype(dtype), drawn.astype(dtype)
+        noisy, drawn = with_categories(y, classes), classes[codes[changed]]
+        own = getattr(y.dtype, "numpy_dtype", y.dtype)  # of pandas' nullable numbers that of their values
+        if isinstance(own, np.dtype) and (own is y.dtype or own.kind in "iubf"):
+            dtype = holding(own, classes)
+            noisy, drawn = y.astype(y.dtype if dtype == own else dtype), drawn.astype(dtype)
         noisy.iloc[np.flatnonzero(changed)] = drawn
         return noisy
     if hasattr(y, "categories") and hasattr(y, "codes"):
-        noisy = y.copy()
+        noisy = with_categories(getattr(y, "array", y), classes)  # an index cannot be written to
         noisy[changed] = classes[codes[changed]]
         return noisy
     column = np.asarray(y)
     noisy = column.astype(holding(column.dtype, classes), copy=True)
     noisy[changed] = classes[codes[changed]]
     return noisy
+
+
+def with_categories(y: Any, classes: NDArray[Any]) -> Any:
+    """A copy of pandas' labels; of a categorical with every class (K,) among its categories, new ones last."""
+    owner = getattr(y, "cat", y)
+    new = [label for label in classes.tolist() if label not in owner.categories] if hasattr(owner, "categories") else []
+    return owner.add_categories(new) if new else y.copy()
 
 
 def holding(dtype: np.dtype[Any], classes: NDArray[Any]) -> np.dtype[Any]:

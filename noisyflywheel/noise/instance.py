@@ -133,12 +133,14 @@ def _draw(
 
 
 def _flat(X: Any, n: int) -> NDArray[Any]:
-    """View X as (n, D); ValueError for another number of rows, no features or values that are not finite."""
+    """View X as (n, D); ValueError for another number of rows, no features, and values masked or not finite."""
     array = np.asarray(X)
     if array.ndim < 2 or len(array) != n or array.size == 0:
         raise ValueError(f"X must have shape ({n}, ...), got {array.shape}")
     if array.dtype.kind not in "fiub":
         raise ValueError(f"X must be numeric, got dtype {array.dtype}")
+    if np.ma.is_masked(X):
+        raise ValueError("X holds masked values")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise ValueError("X holds NaN or infinity")
     return array.reshape(n, -1)

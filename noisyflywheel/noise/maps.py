@@ -46,6 +46,8 @@ def default_labels(mapping: str, column: NDArray[Any]) -> Sequence[Any] | None:
 def named_targets(mapping: str, classes: NDArray[Any]) -> Codes:
     """Return the class number (K,) that each class of a published map turns into.
 
+    Numbers 0..K-1 and CIFAR-10's names are known in any order; other classes are taken in the map's.
+
     Raises
     ------
     ValueError
@@ -57,10 +59,20 @@ def named_targets(mapping: str, classes: NDArray[Any]) -> Codes:
         raise ValueError(f"mapping {mapping!r} needs {MAP_SIZES[mapping]} classes, got {len(classes)}")
     if mapping == "cifar10":
         number = {name: k for k, name in enumerate(CIFAR10_CLASSES)}
-        return np.array([number[CIFAR10_CONFUSIONS.get(name, name)] for name in CIFAR10_CLASSES])
-    if mapping == "cifar100":
-        return cyclic_targets(np.arange(100).reshape(20, 5))
-    return cyclic_targets(np.array(CIFAR100_SUPERCLASSES))
+        target = np.array([number[CIFAR10_CONFUSIONS.get(name, name)] for name in CIFAR10_CLASSES])
+    else:
+        blocks = np.arange(100).reshape(20, 5) if mapping == "cifar100" else np.array(CIFAR100_SUPERCLASSES)
+        target = cyclic_targets(blocks)
+    return reordered(target, classes.tolist())
+
+
+def reordered(target: Codes, classes: list[Any]) -> Codes:
+    """Return targets (K,) in the order of `classes`, where these are the numbers 0..K-1 or CIFAR-10's names."""
+    for known in (list(range(len(target))), list(CIFAR10_CLASSES)):
+        if set(classes) == set(known):
+            in_map = [known.index(label) for label in classes]
+            return np.argsort(in_map)[target[in_map]]
+    return target
 
 
 def cyclic_targets(blocks: Codes) -> Codes:

@@ -83,6 +83,18 @@ def test_asymmetric_cifar10_on_a_subset_of_the_classes():
     np.testing.assert_array_equal(noisy, [1, 5])
 
 
+@pytest.mark.parametrize("mapping", ["cifar10", "cifar100", "cifar100_superclass"])
+@pytest.mark.parametrize("named", [False, True])
+def test_named_maps_do_not_depend_on_the_order_of_labels(mapping, named):
+    names = np.arange(100) if mapping != "cifar10" else np.array(CIFAR10_CLASSES) if named else np.arange(10)
+    expected = noise.asymmetric(names, 1.0, mapping=mapping)
+    assert noise.asymmetric(names, 1.0, mapping=mapping, labels=names[::-1]).tolist() == expected.tolist()
+    own = np.array([f"class {k}" for k in range(len(names))])[::-1]  # known by their places alone
+    by_place = noise.asymmetric(own, 1.0, mapping=mapping, labels=own).tolist()
+    numbers = noise.asymmetric(np.arange(len(own)), 1.0, mapping=mapping)
+    assert by_place == own[numbers].tolist()
+
+
 def test_asymmetric_cifar100():
     y = np.arange(100)
     blocks = noise.asymmetric(y, 1.0, mapping="cifar100")
@@ -187,6 +199,8 @@ def test_instance_dependent_errors():
         noise.instance_dependent(X, [0, 1, 1], 0.1)
     with pytest.raises(ValueError, match="NaN or infinity"):
         noise.instance_dependent(X * np.nan, [0, 1], 0.1)
+    with pytest.raises(ValueError, match="masked"):
+        noise.instance_dependent(np.ma.masked_equal(np.eye(2), 1), [0, 1], 0.1)
     with pytest.raises(ValueError, match="numeric"):
         noise.instance_dependent(np.array([["a"], ["b"]]), [0, 1], 0.1)
     with pytest.raises(ValueError, match="rate_std"):
