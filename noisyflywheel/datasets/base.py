@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,8 @@ def load_files(
     paths: Sequence[Path], y: NDArray[np.int64], size: int | None, lazy: bool, verify: bool, on_error: str
 ) -> tuple[Picture | ImageFiles, NDArray[np.int64]]:
     """Read the pictures now, or make an `ImageFiles` of them; returns them with the labels of those kept."""
+    if size is not None and (isinstance(size, bool) or not isinstance(size, Integral) or size < 1):
+        raise ValueError(f"size must be an int of at least 1, got {size!r}")
     if not lazy:
         X, kept = read_images(((str(p), p) for p in paths), len(paths), on_error, size)
         return X, y[kept]

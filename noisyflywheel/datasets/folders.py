@@ -87,7 +87,7 @@ def load_tiny_imagenet(
         For a missing or malformed list, or bad pictures; the message names the file.
     """
     folder = Path(root)
-    wnids = sorted(line.strip() for line in read_lines(folder / "wnids.txt", "Tiny-ImageNet's classes"))
+    wnids = sorted({line.strip() for line in read_lines(folder / "wnids.txt", "Tiny-ImageNet's classes")})
     number = {wnid: k for k, wnid in enumerate(wnids)}
     files = _tiny_train(folder, wnids) if train else _tiny_val(folder, number)
     if not files:

@@ -30,7 +30,7 @@ _SAFE: list[Any] = [
 
 # What NumPy and PyTorch raise for damaged files and for files that would run code.
 _UNREADABLE = (
-    OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, RuntimeError,
+    OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, MemoryError,
     pickle.UnpicklingError, struct.error, BadZipFile, zlib.error,
 )  # fmt: skip
 
@@ -68,7 +68,10 @@ def load_label_file(path: str | os.PathLike[str], member: str | None = None) -> 
         content = content[member]
     elif member is not None:
         raise ValueError(f"{path} holds one array, no member {member!r}")
-    labels = np.asarray(content)
+    try:
+        labels = np.asarray(content)
+    except (ValueError, TypeError, RuntimeError) as error:  # ragged lists, tensors that numpy does not know
+        raise ValueError(f"{path}: labels must be whole numbers (n,): {error}") from error
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise ValueError(f"{path}: labels must be whole numbers (n,), got {labels.dtype} {labels.shape}")
     if (labels > np.iinfo(np.int64).max).any():

@@ -14,7 +14,7 @@ def need(path: Path, what: str, kind: Callable[[Path], bool] = Path.is_file) -> 
 
 
 def read_lines(path: Path, what: str) -> list[str]:
-    """Read the lines of a list file that are not blank.
+    """Read the lines of a list file that are not blank; a mark of UTF-8 before the first is none of it.
 
     Raises
     ------
@@ -22,7 +22,7 @@ def read_lines(path: Path, what: str) -> list[str]:
         For a missing file, one that is no UTF-8 text, or one without any line; the message names it.
     """
     try:
-        text = need(path, what).read_text(encoding="utf-8")
+        text = need(path, what).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no text file: {error}") from error
     lines = [line for line in text.splitlines() if line.strip()]

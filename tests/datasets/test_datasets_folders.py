@@ -79,6 +79,20 @@ def test_tiny_imagenet(tiny):
     assert load_tiny_imagenet(tiny, lazy=True).X[3][0].shape == (3, 64, 64)
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("size", [0, -1, 4.5, True])
+def test_image_folder_size_that_is_none(folder, size, lazy):
+    with pytest.raises(ValueError, match=f"size must be an int of at least 1, got {size}"):
+        load_image_folder(folder, size=size, lazy=lazy)
+
+
+def test_tiny_imagenet_class_that_is_listed_twice(tiny):
+    before = load_tiny_imagenet(tiny)
+    (tiny / "wnids.txt").write_text((tiny / "wnids.txt").read_text() + "\nn01\n")
+    again = load_tiny_imagenet(tiny)
+    assert again.y.tolist() == before.y.tolist() and again.class_names == before.class_names
+
+
 @pytest.mark.parametrize("name", ["wnids.txt", "words.txt"])
 def test_tiny_imagenet_missing_lists(tiny, name):
     (tiny / name).unlink()

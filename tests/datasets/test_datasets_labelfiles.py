@@ -82,6 +82,22 @@ def test_damaged_files(tmp_path, suffix):
             load_label_file(path)
 
 
+def test_a_header_that_promises_more_than_memory_holds(tmp_path):
+    np.save(tmp_path / "a.npy", np.arange(10**6, dtype=np.int8))
+    content = (tmp_path / "a.npy").read_bytes()
+    shape = b"(1000000,), }        "
+    (tmp_path / "a.npy").write_bytes(content.replace(shape, b"(10000000000000,), } "))
+    with pytest.raises(ValueError, match="a.npy is no plain array"):
+        load_label_file(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("content", [[1, [2]], torch.arange(3, dtype=torch.bfloat16), torch.ones(3).requires_grad_()])
+def test_members_that_are_no_column(tmp_path, content):
+    torch.save({"y": content}, tmp_path / "a.pt")
+    with pytest.raises(ValueError, match="a.pt: labels must be whole numbers"):
+        load_label_file(tmp_path / "a.pt", "y")
+
+
 def test_other_errors(tmp_path):
     with pytest.raises(FileNotFoundError, match="none.pt is missing"):
         load_label_file(tmp_path / "none.pt")

@@ -10,6 +10,8 @@ def test_lines_and_needs(tmp_path):
         read_lines(tmp_path / "a.txt", "the list")
     (tmp_path / "a.txt").write_text("one\n\n two\n")
     assert read_lines(tmp_path / "a.txt", "") == ["one", " two"]
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo\r\n")  # as editors on Windows leave it
+    assert read_lines(tmp_path / "a.txt", "") == ["one", "two"]
     (tmp_path / "b.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match="b.txt is no text file"):
         read_lines(tmp_path / "b.txt", "")
