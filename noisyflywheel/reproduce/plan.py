@@ -24,6 +24,9 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 NO_NAME = re.compile(r'[<>:"/\\|?*]')
 """What no name of a file may hold on some system."""
 
+NOT_TO_SET = {"device": "--device", "checkpoint_dir": "--out", "on_cycle": "the command itself"}
+"""Parameters of the classifier that a run sets, and by what."""
+
 NETS = {"preact18": PreActResNet18, "small": SmallResNet}
 
 
@@ -79,6 +82,9 @@ class Plan:
             raise ValueError("--epochs must be at least 2: one of warm-up and one cycle")
         if self.warmup is not None and not 0 <= self.warmup < (self.epochs or 10**9):
             raise ValueError("--warmup must be at least 0 and below --epochs")
+        for name, option in NOT_TO_SET.items():
+            if name in self.changes:
+                raise ValueError(f"--set {name} is not possible: {option} sets it")
         for option, value in (("--n-train", self.n_train), ("--n-test", self.n_test)):
             if value is not None and value < 2:
                 raise ValueError(f"{option} must be at least 2")

@@ -125,6 +125,8 @@ def test_a_stopped_run_goes_on(cifar10, tmp_path):
         (["--noise", "clean", "--epochs", "1"], "--epochs"),
         (["--noise", "clean", "--set", "what"], "NAME=VALUE"),
         (["--noise", "clean", "--set", "what=1"], "what"),
+        (["--noise", "clean", "--set", "device=cpu"], "--set device is not possible: --device sets it"),
+        (["--noise", "clean", "--set", "on_cycle=null"], "--set on_cycle is not possible: the command itself sets it"),
         (["--noise", "clean", "--member", "x"], "--labels"),
         (["--noise", "random1"], "random_label1"),
     ],
