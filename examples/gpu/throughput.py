@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from noisyflywheel import recipes
+from noisyflywheel.data import ArraySource
 from noisyflywheel.views import ImageViews
 
 CHUNK = 1024
@@ -66,22 +67,23 @@ def one_by_one(made: ImageViews, strong: bool) -> v2.Compose:
 def resident(context: Context) -> dict[str, Any]:
     """Weakly augmented pictures per second, ready on the device in batches, from three places.
 
-    8-bit pictures that live on the device; the same in pinned host memory, moved chunk by chunk; PIL pictures in the
-    workers of a DataLoader.
+    8-bit pictures that live on the device; the same in host memory, gathered in pinned memory and moved chunk by chunk,
+    as a fit does with them; PIL pictures in the workers of a DataLoader.
     """
     n, batch, device = context.sizes["pictures"], context.sizes["batch"], context.device
     x = torch.from_numpy(synthetic(n)[0]).permute(0, 3, 1, 2)
     made = ImageViews().fit(x[:1024])
-    there, pinned = x.to(device), x.contiguous().pin_memory() if device.type == "cuda" else x.contiguous()
+    there, host = ArraySource(x, device), ArraySource(x, device)
+    host.x = x  # as where they do not fit on the device
     generator = torch.Generator().manual_seed(0)
 
-    def one_pass(home: torch.Tensor) -> None:
-        for rows in torch.randperm(n, generator=generator).split(CHUNK):
-            made.weak(home[rows.to(home.device)].to(device, non_blocking=True), generator).split(batch)
+    def one_pass(source: ArraySource) -> None:
+        for pictures in source.stream(torch.randperm(n, generator=generator).split(CHUNK)):
+            made.weak(pictures, generator).split(batch)
 
     found: dict[str, Any] = {"pictures": n, "workers": context.sizes["workers"]}
-    for name, home in (("on the device", there), ("pinned host memory", pinned)):
-        found[name] = n / min(seconds_of(lambda home=home: one_pass(home), device, 3)[1:])
+    for name, source in (("on the device", there), ("pinned host memory", host)):
+        found[name] = n / min(seconds_of(lambda source=source: one_pass(source), device, 3)[1:])
     return found | {"loader": loader_rate(context, x)}
 
 
