@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from noisyflywheel.data.devices import moved
+
 
 def batches(rows: Tensor, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Tensor]:
     """Row indices in batches, shuffled if a generator is given.
@@ -23,7 +25,7 @@ def batches(rows: Tensor, batch_size: int, generator: torch.Generator | None = N
         On the CPU.
     """
     if generator is not None:
-        rows = rows[torch.randperm(len(rows), generator=generator).to(rows.device, non_blocking=True)]
+        rows = rows[moved(torch.randperm(len(rows), generator=generator), rows.device)]
     chunks = list(rows.split(rows_a_batch(len(rows), batch_size)))
     if len(chunks) > 1 and len(chunks[-1]) == 1:
         chunks[-2:] = [torch.cat(chunks[-2:])]
@@ -64,5 +66,5 @@ def balanced_rows(given: Tensor, n_classes: int, size: int, generator: torch.Gen
         members = torch.nonzero(given == label).squeeze(1)
         rounds = -(-share // len(members))
         drawn = [torch.randperm(len(members), generator=generator) for _ in range(rounds)]
-        parts.append(members[torch.cat(drawn)[:share].to(members.device, non_blocking=True)])
+        parts.append(members[moved(torch.cat(drawn)[:share], members.device)])
     return torch.cat(parts)

@@ -1,4 +1,4 @@
-"""What differs between devices: where float64 can be, and what numpy can read."""
+"""What differs between devices: where float64 can be, what a copy has to wait for, and what numpy can read."""
 
 from __future__ import annotations
 
@@ -18,6 +18,15 @@ def float64_device(device: torch.device) -> torch.device:
     labels; nets, rows and views are on the device, and log-probabilities cross over.
     """
     return torch.device("cpu") if device.type in WITHOUT_FLOAT64 else device
+
+
+def moved(t: Tensor, device: torch.device) -> Tensor:
+    """``t`` on a device, on CUDA without waiting: there memory of the host may be let go at once.
+
+    On MPS a copy that does not wait reads it later, when something else may be there (torch 2.14,
+    https://github.com/pytorch/pytorch/issues/189690), and one to the host has to have ended.
+    """
+    return t.to(device, non_blocking=device.type == "cuda")
 
 
 def on_host(values: Any) -> Any:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from noisyflywheel.data.devices import moved
 from noisyflywheel.data.reading import RowReader, check_shape, globals_kept
 from noisyflywheel.data.workers import PAYS_IN_ALL, PAYS_PER_ROW, PROBE_SECONDS, Workers, n_workers_here, pieces_of
 from noisyflywheel.exceptions import RowReadError
@@ -65,11 +66,11 @@ class ArraySource:
     def take(self, rows: Tensor) -> Tensor:
         """Rows of shape (B, ...) on the device."""
         if self.is_resident:
-            return self.x[rows.to(self.x.device, non_blocking=True)]
+            return self.x[moved(rows, self.x.device)]
         pinned = self.device.type == "cuda"
         taken = torch.empty(len(rows), *self.x.shape[1:], dtype=self.x.dtype, pin_memory=pinned)
         torch.index_select(self.x, 0, rows.cpu(), out=taken)
-        return taken.to(self.device, non_blocking=True)
+        return moved(taken, self.device)
 
     def stream(self, parts: Iterable[Tensor]) -> Iterator[Tensor]:
         """`take` of each part; rows in host memory are asked for by indices that come to the host all at once."""
@@ -200,7 +201,7 @@ class DatasetSource:
     def _moved(self, batch: Tensor) -> Tensor:
         batch = channels_first(batch)
         batch = batch.float() if batch.is_floating_point() else batch  # as rows in memory are
-        return batch.to(self.device, non_blocking=self.device.type != "cpu")  # to the host it has to have ended
+        return moved(batch, self.device)
 
 
 def _fits(x: Tensor, device: torch.device) -> bool:

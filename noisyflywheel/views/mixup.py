@@ -38,7 +38,8 @@ def mixup(x: Tensor, target: Tensor, alpha: float, generator: torch.Generator) -
 
 def _mixed(t: Tensor, partner: Tensor, share: float) -> Tensor:
     """``share`` of each row and the rest of its partner: (B, ...) -> (B, ...)."""
-    return torch.lerp(t[partner.to(t.device, non_blocking=True)], t, share)
+    there = partner.to(t.device, non_blocking=t.device.type == "cuda")  # MPS would read the host's memory too late
+    return torch.lerp(t[there], t, share)
 
 
 def mixing_weight(alpha: float, generator: torch.Generator) -> float:
