@@ -7,6 +7,9 @@ from contextlib import contextmanager
 
 import torch
 
+DEVICE_FULL = ("out of memory", "ALLOC_FAILED")
+"""What plain errors of a full device say: MPS, the CUDA driver, cuBLAS and cuDNN."""
+
 
 @contextmanager
 def naming_batch_size(batch_size: int, what: str) -> Iterator[None]:
@@ -27,6 +30,8 @@ def naming_batch_size(batch_size: int, what: str) -> Iterator[None]:
     except MemoryError as error:
         raise MemoryError(f"{advice} ({error})") from error
     except RuntimeError as error:
+        if any(sign in str(error) for sign in DEVICE_FULL):
+            raise torch.OutOfMemoryError(f"{advice} ({error})") from error
         if "allocate memory" not in str(error):
             raise
         raise MemoryError(f"{advice} ({error})") from error

@@ -142,6 +142,8 @@ def test_optimizers_that_call_the_closure_again():
     ("raised", "expected"),
     [
         (torch.OutOfMemoryError("CUDA out of memory"), torch.OutOfMemoryError),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"), torch.OutOfMemoryError),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"), torch.OutOfMemoryError),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes"), MemoryError),
         (MemoryError("host"), MemoryError),
     ],
