@@ -71,6 +71,8 @@ def _load(
     download: bool,
 ) -> NoisyData:
     """Read one of torchvision's CIFAR classes and put given labels beside the true ones."""
+    if member is not None and label_file is None:
+        raise ValueError(f"member={member!r} needs the label_file that has it")
     folder = Path(root) / kind.base_folder
     try:
         data = kind(os.fspath(root), train=train, download=download)

@@ -52,6 +52,8 @@ def test_cifar10_with_given_labels(cifar10):
     assert data.y.tolist() == list(range(8)) and data.y_clean.tolist() == [0, 1, 2, 3] * 2
     with pytest.raises(ValueError, match="n.npz has 8 labels for the 3 pictures"):
         load_cifar10(cifar10, train=False, label_file=cifar10 / "n.npz", member="worse")
+    with pytest.raises(ValueError, match="member='worse' needs the label_file"):
+        load_cifar10(cifar10, member="worse")
 
 
 def test_cifar10_missing_and_damaged(cifar10, tmp_path):
