@@ -6,6 +6,7 @@ python examples/gpu/make_readme.py --check    # says whether README.md is what t
 
 import argparse
 import json
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -175,8 +176,14 @@ def section(part: str, lines: list[dict[str, Any]]) -> str:
         if "skipped" in line:
             text += f"\n{line['job']}: skipped ({line['skipped']}).\n"
         if "error" in line:
-            text += f"\n{line['job']}: failed ({line['error'].strip().splitlines()[-1]}).\n"
+            text += f"\n{line['job']}: failed ({reason(line['error'])}).\n"
     return text + "\n"
+
+
+def reason(error: str) -> str:
+    """The line of a traceback that names the error; CUDA's and the compiler's have advice below it."""
+    lines = error.strip().splitlines()
+    return ([line for line in lines if re.match(r"[\w.]+(Error|Exception|Failed|Expired)\b", line)] or lines)[-1]
 
 
 def versions(lines: list[dict[str, Any]]) -> str:

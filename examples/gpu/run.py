@@ -30,6 +30,9 @@ import torch  # noqa: E402
 from plan import PARTS, Job, jobs  # noqa: E402
 
 PAUSE = 0.2
+MOST_SAID = 8000
+"""Letters of an error that are kept: those of compilers are long."""
+
 LEAST = 1.0
 """Minutes that a fit which goes on from checkpoints is worth beginning for."""
 
@@ -87,7 +90,7 @@ def perform(context: Context, name: str) -> bool:
         found = {"skipped": why} if why else job.work(context=context)
     except Exception:
         traceback.print_exc()
-        found = {"error": traceback.format_exc()[-2000:].replace(str(ROOT), ".")}
+        found = {"error": traceback.format_exc()[-MOST_SAID:].replace(str(ROOT), ".")}
     outcome = found if list(found) in (["skipped"], ["error"]) else {"result": found}
     append_line(context, job.part, name, outcome, time.perf_counter() - start)
     return "error" not in outcome and not found.get("failed")

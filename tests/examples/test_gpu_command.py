@@ -226,6 +226,18 @@ def test_tables_from_lines(gpu, tmp_path):
     assert "Device: a card. Versions: torch 9." in text
 
 
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ("Traceback\n  File\ntorch.AcceleratorError: CUDA error: no image\nCompile with it.\n", "no image"),
+        ("ValueError: first\n\nThe above exception\n\nBackendCompilerFailed: no gcc\n\nSet TORCH_LOGS", "no gcc"),
+        ("no traceback\nat all\n", "at all"),
+    ],
+)
+def test_the_line_that_names_an_error_is_shown(gpu, error, expected):
+    assert gpu["make_readme"].reason(error).endswith(expected)
+
+
 def test_without_lines_of_cuda_nothing_has_been_measured(gpu, tmp_path):
     (tmp_path / "a.jsonl").write_text(cuda_line("tests", "tests").replace('"full"', '"tiny"'))
     assert gpu["make_readme"].NOTHING in gpu["make_readme"].readme(tmp_path)
