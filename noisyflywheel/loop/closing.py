@@ -15,8 +15,9 @@ BAYES_SHARE = 0.3
 """Share of `em.bayes_posterior` in the clean probability; the rest is Eq. (11) averaged over cycles. Alone, Eq. (11)
 counts a tenth too many errors among 77 classes, and T too few of those that humans make."""
 
-TEMPERATURES = (0.8, 1.0, 1.25)
-"""Tried for predictions that a T was divided out of: members are a little less sure than they are right."""
+TEMPERATURES = (0.4, 0.6, 0.8, 1.0, 1.25)
+"""Tried for predictions that a T was divided out of: members are a little less sure than they are right, and of errors
+that a T explains Richardson's iteration leaves some."""
 
 
 class Closing(NamedTuple):
