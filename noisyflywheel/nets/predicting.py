@@ -59,7 +59,7 @@ class Predicting:
             output = self.net._get_predict_nonlinearity()(output)
         return torch.log(output.clamp_min(TINY))
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def predict_parts(
         self,
         source: Source,
@@ -99,7 +99,7 @@ class Predicting:
             for _ in outputs:  # views that are left to be made
                 pass
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def predict_apart(
         self, source: Source, view: Callable[[Tensor], Tensor], rows: Tensor, batch_size: int, kept: bool = False
     ) -> Tensor:

@@ -223,6 +223,28 @@ def test_predict_is_eval_mode_in_order_and_free_of_batch_size():
     torch.testing.assert_close(predicted(trainer, source, lambda x: x, rows, 2), expected.detach())
 
 
+class Remembering(nn.Module):
+    """Keeps what it has made for a number of rows, as modules keep masks and encodings of positions."""
+
+    def __init__(self, n_features, n_classes):
+        super().__init__()
+        self.layer, self.kept = nn.Linear(n_features, n_classes), torch.zeros(0)
+
+    def forward(self, x):
+        if len(self.kept) != len(x):
+            self.kept = torch.full((len(x), 1), 2.0)
+        return self.layer(x) * self.kept
+
+
+def test_what_a_module_keeps_of_a_prediction_can_be_trained_with():
+    net = NeuralNetClassifier(Remembering, train_split=None, criterion=nn.CrossEntropyLoss)
+    trainer = Trainer(prepare_net(net, {"n_features": 4, "n_classes": 3}, None, False))
+    before = trainer.net.module_.layer.weight.detach().clone()
+    predicted(trainer, ArraySource(X, torch.device("cpu")), lambda x: x, torch.arange(4), 4)
+    trainer.epoch(steps())
+    assert not torch.equal(trainer.net.module_.layer.weight, before)
+
+
 class Members(nn.Module):
     """Two members that note which rows they are asked to train on."""
 
