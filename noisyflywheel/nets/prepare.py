@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -120,10 +121,10 @@ def prepare_net(net: NeuralNet, widths: dict[str, int], device: str | None, imag
         Whether it sees images; its convolutions then run channels last.
     """
     net = clone(net)
-    accepted = {} if isinstance(net.module, nn.Module) else inspect.signature(net.module).parameters
     given = net.get_params(deep=False)
     params: dict[str, Any] = {"train_split": None, "batch_size": int(net.batch_size)}
-    params |= {f"module__{k}": v for k, v in widths.items() if k in accepted and f"module__{k}" not in given}
+    unset = _not_bound(net.module)
+    params |= {f"module__{k}": v for k, v in widths.items() if k in unset and f"module__{k}" not in given}
     if device is not None:
         params["device"] = device
     if net.callbacks != "disable":
@@ -134,6 +135,14 @@ def prepare_net(net: NeuralNet, widths: dict[str, int], device: str | None, imag
     if image and not any(map(is_lazy, net.module_.parameters())):  # those of LazyLinear have no shape yet
         net.module_.to(memory_format=torch.channels_last)
     return net
+
+
+def _not_bound(module: Any) -> set[str]:
+    """Names of the arguments that a module's class or factory takes, but those that a ``functools.partial`` has set."""
+    if isinstance(module, nn.Module):
+        return set()
+    bound = module.keywords if isinstance(module, partial) else {}
+    return inspect.signature(module).parameters.keys() - bound.keys()
 
 
 def listens(net: NeuralNet, *events: str) -> bool:

@@ -1,6 +1,7 @@
 """From a user's net, or none, to an initialised one: widths, checks, criterion rules."""
 
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -55,6 +56,12 @@ def test_prepare_keeps_widths_that_are_set():
     ready = prepare_net(net(module__n_features=9, module__hidden=(4,)), WIDTHS, None, False)
     assert ready.module_.mean.shape == (9,)
     assert ready.module_.head.in_features == 4
+
+
+def test_prepare_keeps_widths_that_a_partial_sets():
+    ready = prepare_net(net(partial(MLP, n_features=7)), WIDTHS, None, False)
+    assert ready.module_.mean.shape == (7,)
+    assert ready.module_.head.out_features == 3
 
 
 def test_prepare_keeps_the_users_optimizer_and_learning_rate():
