@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 
 class WeightAverage:
-    """Exponential moving average of the parameters and floating-point buffers of a module.
+    """Exponential moving average of the parameters and buffers of a module that are floating-point or complex.
 
     Parameters
     ----------
@@ -21,17 +22,23 @@ class WeightAverage:
 
     def __init__(self, module: nn.Module, horizon: float) -> None:
         self.horizon = max(1.0, horizon)
-        held = [t for t in module.state_dict().values() if isinstance(t, Tensor)]  # an extra state may be anything
-        self.live = [t.detach() for t in held if t.is_floating_point()]
-        self.mean = [t.clone() for t in self.live]
+        self.module = module
+        self.held = {name: t for name, t in module.state_dict().items() if _has_mean(t)}
+        self.mean = [t.clone() for t in self.held.values()]
         self.steps = 0
+
+    def live(self) -> list[Tensor]:
+        """Weights of the module as they are now: modules assign buffers anew, callbacks the ``data`` of parameters."""
+        now = self.module.state_dict()
+        self.held = {name: now.get(name, t) for name, t in self.held.items()}  # pruning gives them other names
+        return list(self.held.values())
 
     @torch.no_grad()
     def update(self) -> None:
         """Take in the weights as they are after a step."""
         self.steps += 1
         keep = min(1 - 1 / self.horizon, (1 + self.steps) / (10 + self.steps))
-        torch._foreach_lerp_(self.mean, self.live, 1 - keep)
+        torch._foreach_lerp_(self.mean, self.live(), 1 - keep)
 
     @contextmanager
     def swapped(self) -> Iterator[None]:
@@ -44,14 +51,15 @@ class WeightAverage:
 
     @torch.no_grad()
     def _swap(self) -> None:
-        kept = [t.clone() for t in self.live]
-        torch._foreach_copy_(self.live, self.mean)
+        live = self.live()
+        kept = [t.clone() for t in live]
+        torch._foreach_copy_(live, self.mean)
         torch._foreach_copy_(self.mean, kept)
 
     @torch.no_grad()
     def copy_to_module(self) -> None:
         """The module keeps the averaged weights for good."""
-        torch._foreach_copy_(self.live, self.mean)
+        torch._foreach_copy_(self.live(), self.mean)
 
     def state_dict(self) -> dict[str, int | list[Tensor]]:
         """The averages and the count of steps, copied."""
@@ -62,3 +70,8 @@ class WeightAverage:
         self.steps = saved["steps"]
         for mean, other in zip(self.mean, saved["mean"], strict=True):
             mean.copy_(other)
+
+
+def _has_mean(value: Any) -> bool:
+    """Whether an entry of a module's state is averaged: no whole numbers, and no extra state, which may be anything."""
+    return isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex())

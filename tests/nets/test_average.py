@@ -32,6 +32,39 @@ def test_the_first_steps_forget_faster():
     assert float(average.mean[0]) == pytest.approx(expected)
 
 
+class Assigning(nn.Module):
+    """Has a buffer that each forward sets anew, and complex weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(1))
+        self.turn = nn.Parameter(torch.zeros(1, dtype=torch.cfloat))
+
+    def forward(self, x):
+        self.seen = 0.5 * self.seen + x
+        return self.turn * x
+
+
+def test_what_is_assigned_anew_and_what_is_complex_is_averaged():
+    module = Assigning()
+    average = WeightAverage(module, 4.0)
+    for step in range(1, 4):
+        module(torch.ones(1))
+        module.turn.data = torch.full((1,), step * 1j)
+        average.update()
+    weights = [2 / 11, 3 / 12, 4 / 13]  # kept of the average in each step
+    seen, turn = 0.0, 0.0
+    for keep, new_seen, new_turn in zip(weights, (1.0, 1.5, 1.75), (1j, 2j, 3j), strict=True):
+        seen, turn = keep * seen + (1 - keep) * new_seen, keep * turn + (1 - keep) * new_turn
+    with average.swapped():
+        assert_close(module.seen, torch.tensor([seen]))
+        assert_close(module.turn.detach(), torch.tensor([turn]))
+    assert_close(module.seen, torch.tensor([1.75]))
+    average.copy_to_module()
+    assert_close(module.seen, torch.tensor([seen]))
+    assert_close(module.turn.detach(), torch.tensor([turn]))
+
+
 def test_own_weights_come_back_after_an_error():
     module = nn.BatchNorm1d(2)
     average = WeightAverage(module, 2.0)
