@@ -187,14 +187,16 @@ def make_trainers(
     """Trainers of g and f, or of g alone with ``refurbish=False``, their nets initialised and tried on two rows."""
     trainers, image, filled_in = [], sample.ndim > 2, widths(sample, n_classes, nets.n_folds)
     named = [("main_net", nets.main, seeds[0]), ("aux_net", nets.aux, seeds[1])]
-    for name, net, seed in named if params["refurbish"] else named[:1]:
+    named = named if params["refurbish"] else named[:1]
+    for name, net, seed in named:
         seed_global(seed, nets.devices)
         ready = prepare_net(net, filled_in, nets.device, image)
         if hasattr(ready.module_, "adapt"):
             with naming_rows(name, sample):
                 ready.module_.adapt(views.plain(sample).to(nets.home))
         amp = image and bf16_pays(nets.home)
-        trainer = Trainer(ready, amp, params["feature_layer"], scheduled=nets.are_default, ranks=ranks, seed=seed)
+        layer = params["feature_layer"] if name == named[-1][0] else "auto"  # features are those of f
+        trainer = Trainer(ready, amp, layer, scheduled=nets.are_default, ranks=ranks, seed=seed)
         check_forward(trainer, views.plain(sample[:2]), n_classes, name)
         trainers.append(trainer)
     if len(trainers) == 2:

@@ -95,8 +95,8 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
     refurbish : bool, default=True
         False is the ablation without the auxiliary network (Eq. 7): g predicts and there is no ``aux_net_``.
     feature_layer : str, default="auto"
-        Where the contrastive loss reads the features of a module: "auto" is its ``forward_features``, else the input of
-        its last Linear; otherwise the name of a submodule, whose output is read.
+        Where the contrastive loss reads the features of f's module: "auto" is its ``forward_features``, else the input
+        of its last Linear; otherwise the name of a submodule, whose output is read.
     warm_start : bool, default=False
         Whether ``fit`` on the same rows goes on for ``n_cycles`` further cycles.
     checkpoint_dir : path-like or None, default=None

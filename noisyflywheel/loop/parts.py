@@ -150,7 +150,7 @@ class FlywheelParts(FlywheelPlans):
     def _projection_head(self) -> torch.nn.Module | None:
         """The head of the contrastive loss, trained by f's optimizer; None where there is no such loss."""
         settings, aux = self.settings, self.aux
-        if not (settings.refurbish and settings.contrastive_weight > 0 and aux.features.available):
+        if not (settings.refurbish and settings.contrastive_weight > 0):
             return None
         rows = self.loader.plain(self.loader.source.take(self.all_rows[:2]))
         head = make_head(aux.features, aux.laid_out(rows), aux.device)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -16,6 +19,8 @@ class Features:
     layer : str, default="auto"
         "auto": ``module.forward_features`` where it exists, otherwise the input of the last ``nn.Linear``.
         Any other string: the name of the submodule (as in ``module.named_modules()``) whose output is used.
+    forward : callable, optional
+        How the module is called, such as ``net.infer``; by itself if not given, and if it is from ``torch.compile``.
 
     Raises
     ------
@@ -23,9 +28,10 @@ class Features:
         If there is no submodule of that name.
     """
 
-    def __init__(self, module: nn.Module, layer: str = "auto") -> None:
-        module = getattr(module, "_orig_mod", module)  # hooks in a compiled graph are never called
+    def __init__(self, module: nn.Module, layer: str = "auto", forward: Callable[[Tensor], Any] | None = None) -> None:
+        given, module = module, getattr(module, "_orig_mod", module)  # hooks in a compiled graph are never called
         self.module, self.name = module, layer
+        self.forward = module if forward is None or module is not given else forward
         self.layer: nn.Module | None = None
         self.has_method = layer == "auto" and hasattr(module, "forward_features")
         if layer == "auto" and not self.has_method:
@@ -39,30 +45,32 @@ class Features:
             self.layer = named[layer]
             self.reads_input = False
 
-    @property
-    def available(self) -> bool:
-        """Whether features can be read."""
-        return self.has_method or self.layer is not None
-
     def __call__(self, x: Tensor) -> Tensor:
-        """Features of views: (B, ...) -> (B, d), float32."""
+        """Features of views: (B, ...) -> (B, d), float32; ValueError if the module has none, or no tensor there."""
         if self.has_method:
             return self.module.forward_features(x).flatten(1).float()  # type: ignore[operator]
-        seen: list[Tensor] = []
+        seen: list[Any] = []
 
         def keep(_: nn.Module, args: tuple[Tensor, ...], output: Tensor | tuple[Tensor, ...]) -> None:
             outputs = output if isinstance(output, tuple) else (output,)  # as recurrent layers return more
             seen.append(args[0] if self.reads_input else outputs[0])
 
+        kind = type(self.module).__name__
         if self.layer is None:
-            raise RuntimeError("the module has no layer to read features from")
+            raise ValueError(
+                f"contrastive_weight > 0 needs features, but {kind} has neither forward_features nor a Linear: set "
+                f"feature_layer to the name of a submodule, or contrastive_weight=0."
+            )
         handle = self.layer.register_forward_hook(keep)
         try:
-            self.module(x)
+            self.forward(x)
         finally:
             handle.remove()
         if not seen:
-            raise ValueError(f"feature_layer={self.name!r} is not reached by forward of {type(self.module).__name__}.")
+            raise ValueError(f"feature_layer={self.name!r} is not reached by forward of {kind}.")
+        if not isinstance(seen[-1], Tensor):
+            got = type(seen[-1]).__name__
+            raise ValueError(f"feature_layer={self.name!r} of {kind} gives a {got}, no tensor: name another submodule.")
         return seen[-1].flatten(1).float()
 
 

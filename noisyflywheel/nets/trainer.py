@@ -79,7 +79,7 @@ class Trainer(Predicting):
         self.kind = output_kind(net)
         self.warm_up_loss = warm_up_loss(net)
         self.amp = amp
-        self.features = Features(net.module_, feature_layer)
+        self.features = Features(net.module_, feature_layer, net.infer)
         self._base_lr = [group["lr"] for group in net.optimizer_.param_groups]
         self._hears_batches = listens(net, "on_batch_begin", "on_batch_end")
         self._hears_gradients = listens(net, "on_grad_computed")

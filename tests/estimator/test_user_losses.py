@@ -26,6 +26,18 @@ class Linear(nn.Module):
         return self.linear(x)
 
 
+class Split(Linear):
+    """Takes its row in two parts."""
+
+    def forward(self, left, right):
+        return super().forward(torch.cat([left, right], 1))
+
+
+class Splitting(NeuralNetClassifier):
+    def infer(self, x, **kwargs):
+        return super().infer({"left": x[:, :1], "right": x[:, 1:]}, **kwargs)
+
+
 class OwnLoss(NeuralNetClassifier):
     def get_loss(self, y_pred, y_true, *args, **kwargs):
         return super().get_loss(y_pred, y_true, *args, **kwargs) * 100
@@ -33,7 +45,7 @@ class OwnLoss(NeuralNetClassifier):
 
 def net(cls=NeuralNetClassifier, **kwargs):
     settings = {"criterion": nn.CrossEntropyLoss, "lr": 0.1, "batch_size": 30, "train_split": None}
-    return cls(Linear, **settings | kwargs)
+    return cls(**{"module": Linear} | settings | kwargs)
 
 
 def fit(main_net, **kwargs):
@@ -91,3 +103,24 @@ def test_features_of_a_compiled_module(layer):
     compiled = net(compile=True, compile__backend="eager")
     other = fit(compiled, contrastive_weight=0.1, feature_layer=layer, n_warmup_epochs=1)
     np.testing.assert_allclose(other.predict_proba(X), plain.predict_proba(X), rtol=1e-5)
+
+
+def test_features_of_a_net_with_an_infer_of_its_own():
+    plain = fit(net(), contrastive_weight=0.1, n_warmup_epochs=1)
+    own = fit(net(Splitting, module=Split), contrastive_weight=0.1, n_warmup_epochs=1)
+    np.testing.assert_array_equal(own.predict_proba(X), plain.predict_proba(X))
+
+
+def test_the_layer_of_features_is_one_of_f():
+    f = net(module=nn.Sequential(nn.Linear(3, 3)))
+    clf = fit(net(), aux_net=f, contrastive_weight=0.1, feature_layer="0", n_warmup_epochs=1)
+    assert clf.n_iter_ == 1
+    with pytest.raises(ValueError, match="feature_layer='linear' is no submodule of Sequential"):
+        fit(net(), aux_net=f, feature_layer="linear")
+
+
+def test_a_contrastive_loss_without_features_is_refused(monkeypatch):
+    monkeypatch.setattr("noisyflywheel.nets.trainer.Trainer.epoch", lambda *args: pytest.fail("training began"))
+    convolved = nn.Sequential(nn.Unflatten(1, (1, 3)), nn.Conv1d(1, 3, 3), nn.Flatten())
+    with pytest.raises(ValueError, match="contrastive_weight > 0 needs features, but Sequential has neither"):
+        fit(net(module=convolved), contrastive_weight=0.1)

@@ -54,9 +54,33 @@ def test_features_carry_gradients_and_leave_no_hook():
 
 def test_a_module_without_linear_has_no_features():
     features = Features(nn.Flatten())
-    assert not features.available
-    with pytest.raises(RuntimeError, match="no layer to read features from"):
+    with pytest.raises(ValueError, match="contrastive_weight > 0 needs features, but Flatten has neither"):
         features(X)
+
+
+class Packed(nn.Module):
+    """Gives its recurrent layer a packed sequence, and gets one back."""
+
+    def __init__(self):
+        super().__init__()
+        self.recurrent = nn.GRU(4, 2, batch_first=True)
+
+    def forward(self, x):
+        lengths = torch.full((len(x),), x.shape[1])
+        return self.recurrent(nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True))[1][-1]
+
+
+def test_a_layer_that_returns_no_tensor_is_an_error():
+    with pytest.raises(ValueError, match="feature_layer='recurrent' of Packed gives a PackedSequence, no tensor"):
+        Features(Packed(), "recurrent")(torch.zeros(5, 3, 4))
+
+
+def test_the_module_is_called_as_its_net_does():
+    module = Tail()
+    features = Features(module, "first", lambda x: module(2 * x))
+    torch.testing.assert_close(features(X), module.first(2 * X))
+    compiled = Features(torch.compile(module, backend="eager"), "first", lambda x: pytest.fail("compiled"))
+    torch.testing.assert_close(compiled(X), module.first(X))
 
 
 def test_a_wrong_name_is_an_error():
