@@ -56,7 +56,7 @@ def check_forward(trainer: Trainer, x: Tensor, n_classes: int, name: str) -> Non
     kind = trainer.kind
     if kind == "custom":
         output, kind = trainer.net._get_predict_nonlinearity()(output), "probabilities"
-    check_output(output, kind, len(x), n_classes, name)
+    check_output(output, kind, len(x), n_classes, name, trainer.net.predict_nonlinearity)
 
 
 def _first_output(trainer: Trainer, x: Tensor) -> Any:
@@ -110,8 +110,8 @@ def naming_rows(name: str, x: Tensor) -> Iterator[None]:
         raise ValueError(f"{name} cannot take rows of shape {tuple(x.shape[1:])}: {error}") from error
 
 
-def check_output(output: Tensor, kind: str, n_rows: int, n_classes: int, name: str) -> None:
-    """Compare a net's first output with what its criterion expects.
+def check_output(output: Tensor, kind: str, n_rows: int, n_classes: int, name: str, nonlinearity: Any = "auto") -> None:
+    """Compare a net's first output with what its criterion, or its ``predict_nonlinearity``, promises.
 
     Raises
     ------
@@ -139,6 +139,11 @@ def check_output(output: Tensor, kind: str, n_rows: int, n_classes: int, name: s
             stacklevel=2,
         )
     if kind == "probabilities" and not _is_distribution(output):
+        if nonlinearity != "auto":
+            raise ValueError(
+                f"{name} has predict_nonlinearity={nonlinearity!r}, and its predictions are no probabilities with it: "
+                f"leave it out, and the criterion says how to make some."
+            )
         raise ValueError(
             f"{name} returns values that are no probabilities, but its criterion expects probabilities "
             f"(skorch's NLLLoss): add a softmax to the module, or use criterion=CrossEntropyLoss."

@@ -13,6 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from noisyflywheel.backbones import MLP, SmallResNet
+from noisyflywheel.nets import Trainer, check_forward
 from noisyflywheel.nets.check import check_output
 from noisyflywheel.nets.criterion import output_kind
 from noisyflywheel.nets.prepare import check_net, default_net, listens, prepare_net
@@ -206,6 +207,13 @@ def test_check_output():
     with pytest.raises(ValueError, match="main_net returns NaN before any training"):
         check_output(logits * float("nan"), "logits", 2, 2, "main_net")
     check_output(torch.log(proba), "log_probabilities", 2, 2, "main_net")
+
+
+@pytest.mark.parametrize("nonlinearity", [None, torch.sigmoid])
+def test_a_nonlinearity_that_makes_no_probabilities_is_named(nonlinearity):
+    mine = prepare_net(net(nn.Linear(5, 3), predict_nonlinearity=nonlinearity), WIDTHS, None, False)
+    with pytest.raises(ValueError, match="main_net has predict_nonlinearity=.*no probabilities with it: leave it out"):
+        check_forward(Trainer(mine), torch.ones(2, 5), 3, "main_net")
 
 
 def test_check_output_does_not_warn_about_logits_that_are_positive():
