@@ -22,7 +22,7 @@ from noisyflywheel.loop.large import LARGE, LargeFlywheel
 from noisyflywheel.loop.loader import ViewLoader
 from noisyflywheel.loop.out_of_fold import OutOfFoldFlywheel
 from noisyflywheel.nets import Trainer, check_forward, prepare_net
-from noisyflywheel.nets.check import check_own_files, naming_rows
+from noisyflywheel.nets.check import check_own_files, check_own_weights, naming_rows
 from noisyflywheel.nets.devices import check_device_is_there, check_same_device, net_device
 from noisyflywheel.nets.parallel.join import cuda_index
 from noisyflywheel.nets.parallel.ranks import ALONE, Ranks
@@ -201,6 +201,7 @@ def make_trainers(
         trainers.append(trainer)
     if len(trainers) == 2:
         check_own_files(trainers[0].net, trainers[1].net)
+        check_own_weights(trainers[0].net, trainers[1].net)
     return trainers
 
 

@@ -94,6 +94,17 @@ def check_own_files(main_net: NeuralNet, aux_net: NeuralNet) -> None:
         )
 
 
+def check_own_weights(main_net: NeuralNet, aux_net: NeuralNet) -> None:
+    """Raise ValueError if both nets, initialised, train the same weights, as those of a factory with one module do."""
+    of_main = {id(weight) for weight in main_net.module_.parameters() if weight.requires_grad}
+    for name, weight in aux_net.module_.named_parameters():
+        if id(weight) in of_main:
+            raise ValueError(
+                f"main_net and aux_net train the same weights ({name}): a function given as module must make a new "
+                f"one at each call. Weights to begin with may be those of a module given itself, which is copied."
+            )
+
+
 def _checkpoint_files(net: NeuralNet) -> set[str]:
     found = [getattr(callback, "checkpoint_", callback) for _, callback in net.callbacks_]  # of TrainEndCheckpoint
     written = [c for c in found if isinstance(c, Checkpoint)]

@@ -8,6 +8,7 @@ from torch import nn
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.nets import Trainer, check_forward, prepare_net
+from noisyflywheel.nets.check import check_own_weights
 from noisyflywheel.nets.layout import is_channels_last
 
 
@@ -88,3 +89,24 @@ def test_modules_that_do_not_run_in_bf16_are_fitted_and_predict(module, monkeypa
     X = np.random.default_rng(0).integers(256, size=(40, 8, 8, 3), dtype=np.uint8)
     clf = FlywheelClassifier(net(module), n_warmup_epochs=1, n_cycles=1, random_state=0).fit(X, np.arange(40) % 2)
     assert clf.predict(X).shape == (40,)
+
+
+def linears(main, aux):
+    """Initialised nets of these modules, or of what makes them."""
+    return [prepare_net(net(module), {}, None, False) for module in (main, aux)]
+
+
+def test_weights_that_both_nets_train_are_refused():
+    module = nn.Sequential(nn.Linear(2, 2))
+    with pytest.raises(ValueError, match=r"main_net and aux_net train the same weights \(0.weight\).*a new one"):
+        check_own_weights(*linears(lambda: module, lambda: module))
+    with pytest.raises(ValueError, match="main_net and aux_net train the same weights"):
+        one = net(lambda: module)
+        FlywheelClassifier(one, n_warmup_epochs=1, n_cycles=1).fit(np.eye(2)[[0, 1] * 20], [0, 1] * 20)
+
+
+def test_copies_and_frozen_weights_in_common_pass():
+    module = nn.Linear(2, 2)
+    check_own_weights(*linears(module, module))
+    module.requires_grad_(False)
+    check_own_weights(*linears(lambda: nn.Sequential(module, nn.Linear(2, 2)), lambda: nn.Sequential(module)))
