@@ -24,6 +24,7 @@ from noisyflywheel.loop.out_of_fold import OutOfFoldFlywheel
 from noisyflywheel.nets import Trainer, check_forward, prepare_net
 from noisyflywheel.nets.check import check_own_files, check_own_weights, naming_rows
 from noisyflywheel.nets.devices import check_device_is_there, check_same_device, net_device
+from noisyflywheel.nets.lookups import check_ids
 from noisyflywheel.nets.parallel.join import cuda_index
 from noisyflywheel.nets.parallel.ranks import ALONE, Ranks
 from noisyflywheel.nets.prepare import check_net, default_net
@@ -198,6 +199,9 @@ def make_trainers(
         layer = params["feature_layer"] if name == named[-1][0] else "auto"  # features are those of f
         trainer = Trainer(ready, amp, layer, scheduled=nets.are_default, ranks=ranks, seed=seed)
         check_forward(trainer, views.plain(sample[:2]), n_classes, name)
+        mixed = name == "aux_net" and params["mixup_alpha"] not in ("auto", 0)
+        blurred_by = "the noise of views" if is_noisy(views) else "MixUp" if mixed else None
+        check_ids(trainer, views.plain(sample[:8]), blurred_by, name)
         trainers.append(trainer)
     if len(trainers) == 2:
         check_own_files(trainers[0].net, trainers[1].net)
@@ -217,6 +221,11 @@ def default_views(views: Any, sample: Tensor, n_folds: int) -> Any:
     if n_folds > 1:
         return None
     return ImageViews() if sample.ndim == 4 else VectorViews()
+
+
+def is_noisy(views: ViewAdapter) -> bool:
+    """Whether views add noise to every feature."""
+    return getattr(type(views.views), "weak", None) is VectorViews.weak and views.views.noise_ > 0
 
 
 def bf16_pays(device: torch.device) -> bool:

@@ -1,0 +1,108 @@
+"""Token ids and codes of categories, which no view may blur."""
+
+import numpy as np
+import pytest
+import torch
+from skorch import NeuralNetClassifier
+from torch import nn
+
+from noisyflywheel import FlywheelClassifier
+from noisyflywheel.nets import Trainer, prepare_net
+from noisyflywheel.nets.lookups import reads_ids
+from noisyflywheel.views import VectorViews
+
+Y = np.arange(60) % 2
+IDS = 5 * Y[:, None] + np.random.default_rng(0).integers(5, size=(60, 4))
+
+
+class Tokens(nn.Module):
+    """The mean of the embeddings of a row's tokens."""
+
+    def __init__(self, n_classes=2):
+        super().__init__()
+        self.table, self.head = nn.Embedding(10, 8), nn.Linear(8, n_classes)
+
+    def forward(self, x):
+        return self.head(self.table(self.ids(x)).mean(1))
+
+    def ids(self, x):
+        return x.long()
+
+
+class Positions(Tokens):
+    """Looks up where a number stands, not which one it is."""
+
+    def ids(self, x):
+        return torch.arange(x.shape[1]).expand(x.shape)
+
+
+class Bins(Tokens):
+    """Looks up in which of ten bins a measurement is."""
+
+    def ids(self, x):
+        return torch.bucketize(x, torch.linspace(-1, 1, 9))
+
+
+class Bag(nn.Module):
+    """Categories in the first column, a measurement in the second."""
+
+    def __init__(self, n_classes=2):
+        super().__init__()
+        self.table, self.head = nn.EmbeddingBag(10, 8), nn.Linear(9, n_classes)
+
+    def forward(self, x):
+        return self.head(torch.cat([self.table(x[:, :1].long()), x[:, 1:2]], 1))
+
+
+def net(module):
+    return NeuralNetClassifier(module, criterion=nn.CrossEntropyLoss, lr=0.5, batch_size=10, train_split=None)
+
+
+def classifier(module=Tokens, **kwargs):
+    return FlywheelClassifier(net(module), n_warmup_epochs=5, n_cycles=1, random_state=0, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [(Tokens, True), (Bag, True), (Positions, False), (Bins, False), (nn.Linear(4, 2), False)],
+)
+def test_which_modules_read_ids(module, expected):
+    x = torch.from_numpy(IDS[:8]).float()
+    x = x + torch.rand(x.shape, generator=torch.Generator().manual_seed(0)) - 4 if module is Bins else x
+    trainer = Trainer(prepare_net(net(module), {"n_classes": 2}, None, False))
+    assert reads_ids(trainer, x) is expected
+    assert not any(part._forward_pre_hooks for part in trainer.net.module_.modules())
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "words"),
+    [
+        ({}, "main_net looks numbers of X up .* the noise of views turns into others: set views=None"),
+        ({"views": VectorViews()}, "main_net looks numbers of X up .* the noise of views"),
+        (
+            {"views": None, "mixup_alpha": 1.0},
+            "aux_net looks numbers of X up .* MixUp turns into others.* mixup_alpha=0",
+        ),
+    ],
+)
+def test_what_would_blur_ids_is_refused(kwargs, words):
+    with pytest.raises(ValueError, match=words):
+        classifier(**kwargs).fit(IDS, Y)
+
+
+class Dropping:
+    """Views that put token 0 in the place of some others."""
+
+    def weak(self, x, generator=None):
+        return x * (torch.rand(x.shape, generator=generator) < 0.9)
+
+    strong = weak
+
+
+@pytest.mark.parametrize("views", [None, Dropping(), VectorViews(noise=0)])
+def test_ids_that_stay_whole_are_learnt(views):
+    assert classifier(views=views).fit(IDS, Y).score(IDS, Y) > 0.95
+
+
+def test_numbers_that_are_no_ids_may_have_noise():
+    assert classifier(Positions).fit(IDS, Y).predict(IDS).shape == (60,)
