@@ -194,14 +194,14 @@ def make_trainers(
         ready = prepare_net(net, filled_in, nets.device, image)
         if hasattr(ready.module_, "adapt"):
             with naming_rows(name, sample):
-                ready.module_.adapt(views.plain(sample).to(nets.home))
+                ready.module_.adapt(views.plain(sample.clone()).to(nets.home))  # a user's plain may change its rows
         amp = image and bf16_pays(nets.home)
         layer = params["feature_layer"] if name == named[-1][0] else "auto"  # features are those of f
         trainer = Trainer(ready, amp, layer, scheduled=nets.are_default, ranks=ranks, seed=seed)
-        check_forward(trainer, views.plain(sample[:2]), n_classes, name)
+        check_forward(trainer, views.plain(sample[:2].clone()), n_classes, name)
         mixed = name == "aux_net" and params["mixup_alpha"] not in ("auto", 0)
         blurred_by = "the noise of views" if is_noisy(views) else "MixUp" if mixed else None
-        check_ids(trainer, views.plain(sample[:8]), blurred_by, name)
+        check_ids(trainer, views.plain(sample[:8].clone()), blurred_by, name)
         trainers.append(trainer)
     if len(trainers) == 2:
         check_own_files(trainers[0].net, trainers[1].net)

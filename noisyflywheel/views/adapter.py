@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -55,7 +54,7 @@ class ViewAdapter:
     def plain(self, x: Tensor) -> Tensor:
         """The rows without augmentation: (B, ...) -> (B, ...), float32; of 8-bit pictures by 255."""
         if hasattr(self.views, "plain"):
-            return self.views.plain(x)
+            return _whole(self.views.plain(x), len(x), "plain")
         if x.ndim > 2 and (x.dtype == torch.uint8) != getattr(self, "eight_bit", x.dtype == torch.uint8):
             before = "uint8" if self.eight_bit else "float"
             raise ValueError(f"X has {x.dtype} pixels, but was fitted with {before} ones: their scales differ.")
@@ -63,14 +62,23 @@ class ViewAdapter:
 
     def weak(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Weakly augmented rows: (B, ...) -> (B, ...)."""
-        return self.plain(x) if self.views is None else _call(self.views.weak, x, generator)
+        return self.plain(x) if self.views is None else _call(self.views, "weak", x, generator)
 
     def strong(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Strongly augmented rows: (B, ...) -> (B, ...)."""
-        return self.plain(x) if self.views is None else _call(self.views.strong, x, generator)
+        return self.plain(x) if self.views is None else _call(self.views, "strong", x, generator)
 
 
-def _call(view: Callable[..., Tensor], x: Tensor, generator: torch.Generator) -> Tensor:
-    if "generator" in inspect.signature(view).parameters:
-        return view(x, generator=generator)
-    return view(x)
+def _call(views: Any, name: str, x: Tensor, generator: torch.Generator) -> Tensor:
+    view = getattr(views, name)
+    takes_generator = "generator" in inspect.signature(view).parameters
+    return _whole(view(x, generator=generator) if takes_generator else view(x), len(x), name)
+
+
+def _whole(made: Any, n_rows: int, name: str) -> Tensor:
+    """What the views' method called ``name`` made of ``n_rows`` rows, if it is as many of them in a tensor."""
+    if not isinstance(made, Tensor):
+        raise TypeError(f"{name} of the views must return a Tensor, got {type(made).__name__}.")
+    if made.shape[:1] != (n_rows,):
+        raise ValueError(f"{name} of the views returns a tensor of shape {tuple(made.shape)} for {n_rows} rows.")
+    return made

@@ -39,3 +39,28 @@ def test_only_8_bit_pictures_are_divided(dtype, shape):
     rows = torch.arange(8).reshape(shape).to(dtype)
     pixels = dtype == torch.uint8 and len(shape) == 4
     assert torch.equal(ViewAdapter(None, rows).plain(rows), rows.float() / (255 if pixels else 1))
+
+
+class Returning:
+    """Views that return what a function makes of the rows."""
+
+    def __init__(self, make):
+        self.weak = self.strong = self.plain = make
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda x: x.numpy(), TypeError, "of the views must return a Tensor, got ndarray"),
+        (lambda x: (x, x), TypeError, "of the views must return a Tensor, got tuple"),
+        (lambda x: x[:-1], ValueError, r"of the views returns a tensor of shape \(2, 4\) for 3 rows"),
+        (lambda x: x.sum(), ValueError, r"of the views returns a tensor of shape \(\) for 3 rows"),
+    ],
+)
+def test_what_is_no_view_of_the_rows_is_refused(make, error, words):
+    adapter, x = ViewAdapter(None, torch.ones(3, 4)), torch.ones(3, 4)
+    adapter.views = Returning(make)
+    generator = torch.Generator()
+    for name, args in (("plain", (x,)), ("weak", (x, generator)), ("strong", (x, generator))):
+        with pytest.raises(error, match=f"{name} {words}"):
+            getattr(adapter, name)(*args)
