@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -125,7 +126,8 @@ def _net_state(net: NeuralNet) -> dict[str, Any]:
     """Weights of a net's modules and criteria, and its history."""
     parts = {name: getattr(net, f"{name}_").state_dict() for name in (*net._modules, *net._criteria)}
     params = net.get_params(deep=False)
-    widths = {name: int(params[f"module__{name}"]) for name in WIDTHS if f"module__{name}" in params}
+    found = {name: params.get(f"module__{name}") for name in WIDTHS}  # a user's may be anything
+    widths = {name: int(width) for name, width in found.items() if isinstance(width, Integral)}
     usual_order = not is_channels_last(net.module_)
     history = [dict(row) for row in net.history]
     return {"parts": parts, "history": history, "widths": widths, "usual_order": usual_order}

@@ -134,6 +134,15 @@ def test_nets_of_the_users_have_to_be_handed_in(tmp_path):
         FlywheelClassifier.load(tmp_path, main_net=wrong)
 
 
+@pytest.mark.parametrize("n_features", [None, (4, 1)])
+def test_widths_of_the_users_may_be_anything(tmp_path, n_features):
+    net = user_net(module__n_features=n_features)
+    net.set_params(module=lambda n_features, n_classes: UserModule(4, n_classes))
+    clf = FlywheelClassifier(net, **SHORT).fit(X, Y)
+    clf.save(tmp_path)
+    assert_same(clf, FlywheelClassifier.load(tmp_path, main_net=net))
+
+
 def test_views_ours_and_the_users(tmp_path):
     ours = FlywheelClassifier(views=VectorViews(noise=0.2), **SHORT).fit(X, Y)
     ours.save(tmp_path / "ours")
