@@ -199,9 +199,7 @@ def make_trainers(
         layer = params["feature_layer"] if name == named[-1][0] else "auto"  # features are those of f
         trainer = Trainer(ready, amp, layer, scheduled=nets.are_default, ranks=ranks, seed=seed)
         check_forward(trainer, views.plain(sample[:2].clone()), n_classes, name)
-        mixed = name == "aux_net" and params["mixup_alpha"] not in ("auto", 0)
-        blurred_by = "the noise of views" if is_noisy(views) else "MixUp" if mixed else None
-        check_ids(trainer, views.plain(sample[:8].clone()), blurred_by, name)
+        refuse_blurred_ids(params, trainer, views, sample, name)
         trainers.append(trainer)
     if len(trainers) == 2:
         check_own_files(trainers[0].net, trainers[1].net)
@@ -223,9 +221,12 @@ def default_views(views: Any, sample: Tensor, n_folds: int) -> Any:
     return ImageViews() if sample.ndim == 4 else VectorViews()
 
 
-def is_noisy(views: ViewAdapter) -> bool:
-    """Whether views add noise to every feature."""
-    return getattr(type(views.views), "weak", None) is VectorViews.weak and views.views.noise_ > 0
+def refuse_blurred_ids(params: dict[str, Any], trainer: Trainer, views: ViewAdapter, sample: Tensor, name: str) -> None:
+    """Raise ValueError if the net called ``name`` reads ids to which views add noise, or which MixUp mixes."""
+    noisy = getattr(type(views.views), "weak", None) is VectorViews.weak and views.views.noise_ > 0
+    mixed = name == "aux_net" and params["mixup_alpha"] not in ("auto", 0)
+    if noisy or mixed:
+        check_ids(trainer, views.plain(sample[:8].clone()), "the noise of views" if noisy else "MixUp", name)
 
 
 def bf16_pays(device: torch.device) -> bool:

@@ -14,9 +14,9 @@ from noisyflywheel.nets.trainer import Trainer
 KINDS = (nn.Embedding, nn.EmbeddingBag)
 
 
-def check_ids(trainer: Trainer, x: Tensor, blurred_by: str | None, name: str) -> None:
-    """Raise ValueError where the net called ``name`` reads rows x (B, d) as ids and something is to blur them."""
-    if blurred_by and reads_ids(trainer, x):
+def check_ids(trainer: Trainer, x: Tensor, blurred_by: str, name: str) -> None:
+    """Raise ValueError where the net called ``name`` reads rows x (B, d) as ids, which ``blurred_by`` would blur."""
+    if reads_ids(trainer, x):
         raise ValueError(
             f"{name} looks numbers of X up in an Embedding (token ids, codes of categories), which {blurred_by} turns "
             f"into others: set views=None, or views of your own that keep them whole, and mixup_alpha=0."
