@@ -67,7 +67,9 @@ class Features:
         finally:
             handle.remove()
         if not seen:
-            raise ValueError(f"feature_layer={self.name!r} is not reached by forward of {kind}.")
+            raise ValueError(
+                f"feature_layer={self.name!r} is not reached by forward of {kind}: name a submodule that is."
+            )
         if not isinstance(seen[-1], Tensor):
             got = type(seen[-1]).__name__
             raise ValueError(f"feature_layer={self.name!r} of {kind} gives a {got}, no tensor: name another submodule.")

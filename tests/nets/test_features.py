@@ -89,7 +89,7 @@ def test_a_wrong_name_is_an_error():
 
 
 def test_a_layer_that_forward_does_not_reach_is_an_error():
-    with pytest.raises(ValueError, match="feature_layer='unused' is not reached"):
+    with pytest.raises(ValueError, match="feature_layer='unused' is not reached by forward of Tail: name a"):
         Features(Tail(), "unused")(X)
 
 

@@ -29,6 +29,20 @@ class Tokens(nn.Module):
         return x.long()
 
 
+class Shifted(Tokens):
+    """Its second table row is that of id 0."""
+
+    def ids(self, x):
+        return x.round().long() % 9 + 1
+
+
+class OneHot(Tokens):
+    """Fails with ids of its own that are too large."""
+
+    def forward(self, x):
+        return super().forward(x) + nn.functional.one_hot(self.ids(x), 10).sum((1, 2))[:, None]
+
+
 class Positions(Tokens):
     """Looks up where a number stands, not which one it is."""
 
@@ -39,8 +53,16 @@ class Positions(Tokens):
 class Bins(Tokens):
     """Looks up in which of ten bins a measurement is."""
 
+    bounds = torch.linspace(1, 9, 9) + 0.1
+
     def ids(self, x):
-        return torch.bucketize(x, torch.linspace(-1, 1, 9))
+        return torch.bucketize(x, self.bounds)
+
+
+class WideBins(Bins):
+    """Measurements in the thousands."""
+
+    bounds = torch.linspace(1000, 9000, 9)
 
 
 class Bag(nn.Module):
@@ -62,15 +84,26 @@ def classifier(module=Tokens, **kwargs):
     return FlywheelClassifier(net(module), n_warmup_epochs=5, n_cycles=1, random_state=0, **kwargs)
 
 
+SIZES = torch.rand(8, 4, generator=torch.Generator().manual_seed(0))
+
+
 @pytest.mark.parametrize(
-    ("module", "expected"),
-    [(Tokens, True), (Bag, True), (Positions, False), (Bins, False), (nn.Linear(4, 2), False)],
+    ("module", "x", "expected"),
+    [
+        (Tokens, IDS[:8], True),
+        (Shifted, IDS[:8], True),
+        (OneHot, IDS[:8], True),
+        (Bag, IDS[:8], True),
+        (Positions, IDS[:8], False),
+        (Bins, 10 * SIZES, False),
+        (WideBins, (10_000 * SIZES).round(), False),
+        (nn.Linear(4, 2), IDS[:8], False),
+    ],
 )
-def test_which_modules_read_ids(module, expected):
-    x = torch.from_numpy(IDS[:8]).float()
-    x = x + torch.rand(x.shape, generator=torch.Generator().manual_seed(0)) - 4 if module is Bins else x
+def test_which_modules_read_ids(module, x, expected):
     trainer = Trainer(prepare_net(net(module), {"n_classes": 2}, None, False))
-    assert reads_ids(trainer, x) is expected
+    for rows in (torch.as_tensor(x), torch.as_tensor(x).float()):
+        assert reads_ids(trainer, rows) is expected
     assert not any(part._forward_pre_hooks for part in trainer.net.module_.modules())
 
 
