@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Checkpoint
-from torch import Tensor
+from torch import Tensor, nn
 
 from noisyflywheel.nets.criterion import check_criterion
 from noisyflywheel.nets.layout import is_channels_last, to_usual_order
@@ -55,7 +55,7 @@ def check_forward(trainer: Trainer, x: Tensor, n_classes: int, name: str) -> Non
         raise TypeError(f"{name} returns a {type(output).__name__}, not a Tensor.")
     kind = trainer.kind
     if kind == "custom":
-        output, kind = trainer.net._get_predict_nonlinearity()(output), "probabilities"
+        output, kind = trainer.net._get_predict_nonlinearity()(output.float()), "probabilities"
     check_output(output, kind, len(x), n_classes, name, trainer.net.predict_nonlinearity)
 
 
@@ -75,14 +75,24 @@ def _first_output(trainer: Trainer, x: Tensor) -> Any:
 
 
 def _output(trainer: Trainer, x: Tensor) -> Any:
-    """What the module returns for views (B, ...), without bf16 from now on where `narrow_convolutions` need that."""
-    if not trainer.amp or trainer.device.type != "cpu":  # hooks would compile a net from torch.compile twice
+    """What the module returns for views (B, ...), without bf16 from now on where that does not suit it."""
+    narrow = list[nn.Module]()
+    if trainer.amp and trainer.device.type == "cpu":  # elsewhere hooks would compile a net from torch.compile twice
+        with trainer.autocast(), narrow_convolutions(trainer.net.module_) as narrow:
+            output = trainer.net.infer(trainer.laid_out(x))
+    else:
         with trainer.autocast():
-            return trainer.net.infer(trainer.laid_out(x))
-    with trainer.autocast(), narrow_convolutions(trainer.net.module_) as narrow:
-        output = trainer.net.infer(trainer.laid_out(x))
-    trainer.amp = not narrow
-    return output if trainer.amp else _output(trainer, x)
+            output = trainer.net.infer(trainer.laid_out(x))
+    if trainer.amp and (narrow or _is_coarse(output, trainer.kind)):
+        trainer.amp = False
+        return _output(trainer, x)
+    return output
+
+
+def _is_coarse(output: Any, kind: str) -> bool:
+    """Whether what is no logits is in bf16, as a softmax on a CPU is: such probabilities do not sum to 1."""
+    output = output[0] if isinstance(output, tuple) else output
+    return kind != "logits" and getattr(output, "dtype", None) == torch.bfloat16
 
 
 def check_own_files(main_net: NeuralNet, aux_net: NeuralNet) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from skorch import NeuralNetClassifier
+from skorch import NeuralNet, NeuralNetClassifier
 from torch import nn
 
 from noisyflywheel import FlywheelClassifier
@@ -81,6 +81,35 @@ def test_what_no_way_helps_is_an_error():
     trainer = Trainer(prepare_net(net(Convolved), {"n_classes": 2, "in_channels": 3}, None, True), amp=True)
     with pytest.raises(ValueError, match=r"main_net cannot take rows of shape \(1, 8, 8\).*to have 3 channels"):
         check_forward(trainer, torch.rand(2, 1, 8, 8), 2, "main_net")
+
+
+class Likely(Convolved):
+    """Gives probabilities."""
+
+    def forward(self, x):
+        return torch.softmax(super().forward(x), 1)
+
+
+class LogLikely(Likely):
+    def forward(self, x):
+        return super().forward(x).log()
+
+
+@pytest.mark.parametrize(
+    ("kind", "module", "kwargs"),
+    [
+        (NeuralNetClassifier, Likely, {"criterion": nn.NLLLoss}),
+        (NeuralNet, LogLikely, {"criterion": nn.NLLLoss}),
+        (NeuralNetClassifier, Likely, {"criterion": nn.CrossEntropyLoss, "predict_nonlinearity": None}),
+    ],
+)
+def test_probabilities_are_not_made_in_bf16(kind, module, kwargs):
+    mine = kind(module, batch_size=16, train_split=None, **kwargs)
+    for seed in range(20):
+        torch.manual_seed(seed)
+        trainer = Trainer(prepare_net(mine, {"n_classes": 9, "in_channels": 3}, None, True), amp=True)
+        check_forward(trainer, 100 * torch.rand(2, 3, 8, 8), 9, "main_net")
+        assert (trainer.amp, is_channels_last(trainer.net.module_)) == (False, True)
 
 
 @pytest.mark.parametrize("module", [Summed, Listed])
