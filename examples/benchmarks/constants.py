@@ -86,6 +86,7 @@ NAMED = {
         (sharpness, "MOST_WRONG", 1 / 6, 2 / 3),
         (sharpness, "STEEP", 2, 8),
         (division, "ANCHORS", (0.05, 0.125, 0.25), (0.2, 0.5, 1.0)),
+        (closing, "TEMPERATURES", (0.2, 0.3, 0.4, 0.5, 0.625), (0.8, 1.2, 1.6, 2.0, 2.5)),
         (sharpness, "MOST_FLAT", 2.0, 8.0),
     ],
     "forests": [

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 from torch.testing import assert_close
 
 from noisyflywheel import em
@@ -95,6 +96,21 @@ def test_unseen_rows_are_judged_by_the_matrix_they_speak_for():
         assert_close(found.confidence, torch.full((8,), 0.6))
         assert isinstance(found.clean_rate, float)
         assert found.clean_rate == pytest.approx(np.average(found.posterior, weights=w))
+
+
+def test_errors_of_one_class_are_found_where_members_are_far_less_sure_than_right():
+    gen = torch.Generator().manual_seed(0)
+    scores = 3 * F.one_hot(torch.randint(3, (2_000,), generator=gen), 3) + torch.randn(2_000, 3, generator=gen)
+    prob = torch.softmax(2 * scores.double(), 1)
+    true = torch.multinomial(prob, 1, generator=gen).squeeze(1)
+    T = double([0.6, 0.4, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0])
+    given = torch.multinomial(T[true], 1, generator=gen).squeeze(1)
+    of_members = torch.softmax(0.8 * scores.double(), 1) @ T  # at 2.5 times the temperature
+    found, wrong = close_unseen(of_members, given, T), given != true
+    suspected = found.posterior < 0.5
+    assert int((suspected & wrong).sum()) > 0.95 * int(wrong.sum())
+    assert int((suspected & ~wrong).sum()) < 0.1 * int(wrong.sum())
+    assert_close(found.transition, T, rtol=0, atol=0.03)
 
 
 def test_given_labels_to_expect_go_through_the_division(state):
