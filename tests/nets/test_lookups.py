@@ -50,6 +50,17 @@ class Positions(Tokens):
         return torch.arange(x.shape[1]).expand(x.shape)
 
 
+class Placed(Tokens):
+    """Looks up where a token stands first, and then which one it is."""
+
+    def __init__(self, n_classes=2):
+        super().__init__(n_classes)
+        self.places = nn.Embedding(4, 8)
+
+    def forward(self, x):
+        return self.head((self.places(torch.arange(x.shape[1])) + self.table(self.ids(x))).mean(1))
+
+
 class Bins(Tokens):
     """Looks up in which of ten bins a measurement is."""
 
@@ -94,6 +105,7 @@ SIZES = torch.rand(8, 4, generator=torch.Generator().manual_seed(0))
         (Shifted, IDS[:8], True),
         (OneHot, IDS[:8], True),
         (Bag, IDS[:8], True),
+        (Placed, IDS[:8], True),
         (Positions, IDS[:8], False),
         (Bins, 10 * SIZES, False),
         (WideBins, (10_000 * SIZES).round(), False),
@@ -105,6 +117,32 @@ def test_which_modules_read_ids(module, x, expected):
     for rows in (torch.as_tensor(x), torch.as_tensor(x).float()):
         assert reads_ids(trainer, rows) is expected
     assert not any(part._forward_pre_hooks for part in trainer.net.module_.modules())
+
+
+def test_no_table_is_asked_beyond_its_last_row():
+    asked = []
+
+    class Table(nn.Embedding):
+        def forward(self, ids):
+            asked.append(int(ids.max()))
+            return super().forward(ids)
+
+    class Net(Tokens):
+        def __init__(self, n_classes=2):
+            super().__init__(n_classes)
+            self.table = Table(10, 8)
+
+    trainer = Trainer(prepare_net(net(Net), {"n_classes": 2}, None, False))
+    assert reads_ids(trainer, torch.tensor([[9.0, 0.0, 3.0, 9.0]]))  # on CUDA nothing works after an index too large
+    assert asked == [9, 9, 9]
+
+
+def test_asking_leaves_a_net_as_it_was():
+    trainer = Trainer(prepare_net(net(nn.Sequential(nn.BatchNorm1d(4), Tokens())), {}, None, False))
+    reads_ids(trainer, torch.as_tensor(IDS[:8]).float())
+    norm = trainer.net.module_[0]
+    assert int(norm.num_batches_tracked) == 0
+    assert not norm.running_mean.any()
 
 
 @pytest.mark.parametrize(
