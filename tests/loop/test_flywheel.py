@@ -585,13 +585,17 @@ def test_a_head_is_made_for_the_contrastive_loss_and_trained_by_fs_optimizer():
     "made",
     [
         lambda: linear_flywheel(contrastive_weight=0.0),
-        lambda: flywheel(contrastive_weight=0.025),  # a table has no features
         lambda: Flywheel(table_trainer(G_PROB), linear_trainer(), loader(), GIVEN, K,
                          settings(contrastive_weight=0.025, refurbish=False)),
     ],
 )  # fmt: skip
 def test_no_head_where_there_is_no_contrastive_loss(made):
     assert made().head is None
+
+
+def test_a_contrastive_loss_needs_features():
+    with pytest.raises(ValueError, match="contrastive_weight > 0 needs features, but Table has neither"):
+        flywheel(contrastive_weight=0.025)
 
 
 def test_m_step_of_f_takes_the_head():
