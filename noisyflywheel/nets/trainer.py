@@ -226,11 +226,9 @@ class Trainer(Predicting):
             self._stop = self._stop or stop
 
     def begin(self) -> None:
-        """Tell the net's callbacks that training begins; what they put in place of weights is what is averaged."""
+        """Tell the net's callbacks that training begins."""
         self._notify_within("on_train_begin", X=None, y=None)
         self._stop_together("the beginning of the training")
-        if self.average is not None:
-            self.average = WeightAverage(self.net.module_, self.average.horizon)
 
     def end(self) -> None:
         """Tell the net's callbacks that training is over."""
