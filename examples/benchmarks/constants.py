@@ -119,6 +119,7 @@ NAMED = {
     "wide": [
         (defaults, "BY_HEART", 0.75, 3.0),
         (separability, "TOLD_APART", 0.36, 1.44),
+        (separability, "IN_ACCORD", 0.15, 0.6),
         (defaults, "SURELY", 0.5, 2.0),
         (defaults, "LONGEST_RAMP", 2, 10),
         (separability, "SUREST", 0.05, 0.2),

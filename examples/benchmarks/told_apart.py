@@ -1,6 +1,6 @@
 """Claim: noisy labels alone say how far features tell the classes apart, and so where one net on all rows will do.
 
-The separability of `noisyflywheel.estimator.separability` and its standard error, for digits and for the embeddings of
+The figures of `noisyflywheel.estimator.separability`, for digits and for the embeddings of
 `core_bars` (``--data``), and for the sets of a folder with injected noise (``--sets``, see `table_data`). With
 ``--quiet`` in its place whether quiet features tell of the classes, or few do, where z of nearest neighbours is above 4
 (`noisyflywheel.estimator.telling_features`).
@@ -18,8 +18,8 @@ import numpy as np
 import table_data
 import torch
 
-from noisyflywheel.estimator.defaults import SURELY
-from noisyflywheel.estimator.separability import TOLD_APART, separability
+from noisyflywheel.estimator.defaults import tell_apart
+from noisyflywheel.estimator.separability import separability
 from noisyflywheel.estimator.telling_features import weigh_few_features, weigh_quiet_features
 
 
@@ -39,8 +39,8 @@ def rows(args):
 
 
 def told_apart(x, labels):
-    found = {name: round(value, 3) for name, value in separability(x, labels)._asdict().items()}
-    return found | {"tells": bool(found["value"] + SURELY * found["error"] >= TOLD_APART)}
+    found = separability(x, labels)
+    return {name: round(value, 3) for name, value in found._asdict().items()} | {"tells": tell_apart(found)}
 
 
 def quiet(x, labels):

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from noisyflywheel.em.some_rows import MANY_ROWS
-from noisyflywheel.estimator.separability import MOST_ROWS, TOLD_APART, separability
+from noisyflywheel.estimator.separability import IN_ACCORD, MOST_ROWS, TOLD_APART, Separability, separability
 from noisyflywheel.estimator.telling_features import weigh_few_features, weigh_quiet_features
 from noisyflywheel.loop.decide import Decision
 from noisyflywheel.loop.large import LARGE
@@ -75,9 +75,9 @@ BY_HEART = 1.5
 hyperplane separates half of all ways to label two classes, with clearly fewer rows nearly all of them (Cover 1965)."""
 
 SURELY = 1.0
-"""Standard errors by which the separability has to lie below `TOLD_APART` for folds: one net on all rows then learns
-labels by heart and confirms what it guessed, or its classes run into each other (docs/experiments.md, "Features that
-tell little")."""
+"""Standard errors by which the separability has to lie below `TOLD_APART`, or the accord below `IN_ACCORD`, for folds:
+one net on all rows then learns labels by heart and confirms what it guessed, or its classes run into each other
+(docs/experiments.md, "Features that tell little")."""
 
 MANY_FLAGS = 0.25
 """From this share of two-valued features on rows are a table with encoded categories, whatever their variances are."""
@@ -175,18 +175,25 @@ def _folds_of_one_unit(sample: Tensor, n_rows: int, n_folds: int, given: Tensor 
         weighed = weigh(sample, given)
         if weighed.chosen == weighed.candidate:
             return n_folds, weighed._replace(chosen=str(n_folds), reason=f"{which} features tell of the classes")
-    agreement, among_surest, value, error = separability(sample, given)
+    asked = separability(sample, given)
     found = one._replace(
         candidate="all rows",
         alternative="the surest",
-        agreement=agreement,
-        alternative_agreement=among_surest,
+        agreement=asked.agreement,
+        alternative_agreement=asked.among_surest,
         n_rows=min(len(sample), MOST_ROWS),
     )
-    if value + SURELY * error >= TOLD_APART:
+    if tell_apart(asked):
         return 1, found
-    reason = f"{width} features in one unit tell little of the classes: {value:.2f}"
+    figures = f"{asked.value:.2f}, accord {asked.accord:.2f}"
+    reason = f"{width} features in one unit tell little of the classes: {figures}"
     return n_folds, found._replace(chosen=str(n_folds), reason=reason)
+
+
+def tell_apart(asked: Separability) -> bool:
+    """Whether features may tell the classes apart: neither figure lies surely below its bound."""
+    told = asked.value + SURELY * asked.error >= TOLD_APART
+    return told and asked.accord + SURELY * asked.accord_error >= IN_ACCORD
 
 
 def is_of_one_unit(sample: Tensor) -> bool:

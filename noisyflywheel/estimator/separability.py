@@ -5,6 +5,14 @@ they disagree with given labels, these are wrong. Over all rows it makes errors 
 the given labels of all rows, divided by that on the surest rows, both less the agreement by chance, is therefore about
 its accuracy: wrong labels lower both by the same factor. The surest rows are those of each predicted class: the
 surest of all would be of the classes with few wrong labels.
+
+Where features tell nothing, nobody is sure, and the surest are as wrong as all others are. So two classifiers of
+different kinds are asked, and how often they predict the same class: what features tell both will see, wrong labels
+that one of them follows the other will not.
+
+References
+----------
+J. Cohen, "A Coefficient of Agreement for Nominal Scales", Educational and Psychological Measurement 1960.
 """
 
 from __future__ import annotations
@@ -25,6 +33,9 @@ from noisyflywheel.em.some_rows import some_rows
 TOLD_APART = 0.77
 """Separability below which features do not tell the classes apart."""
 
+IN_ACCORD = 0.3
+"""Accord of the two classifiers below which they do not either."""
+
 MOST_ROWS = 5_000
 """Rows that classifiers are trained on, at most."""
 
@@ -39,7 +50,7 @@ SUREST, FEWEST, FEWEST_OF_A_CLASS = 0.1, 30, 3
 
 
 class Separability(NamedTuple):
-    """What a classifier makes of rows that it was not trained on."""
+    """What classifiers make of rows that they were not trained on."""
 
     agreement: float
     """Share of the given labels that it predicts."""
@@ -49,6 +60,10 @@ class Separability(NamedTuple):
     """About its accuracy, 0 for chance: at least 0."""
     error: float
     """Standard error of the value."""
+    accord: float = math.nan
+    """How often two classifiers predict the same class: 0 by chance, at most 1; NaN for one classifier."""
+    accord_error: float = math.nan
+    """Standard error of the accord."""
 
 
 def separability(x: Tensor, given: Tensor) -> Separability:
@@ -64,10 +79,11 @@ def separability(x: Tensor, given: Tensor) -> Separability:
     rows = some_rows(len(x), x.device, MOST_ROWS)
     classes, labels = given[rows].unique(return_inverse=True)
     if len(classes) < 2 or len(rows) < 2 * FEWEST:
-        return Separability(math.nan, math.nan, 1.0, 0.0)  # nothing to tell apart, or too few rows to ask
-    x = x[rows]
-    found = [of_predictions(predict(x, labels), labels) for predict in (by_forest, by_linear_discriminant)]
-    return Separability(*torch.tensor(found).mean(0).tolist())
+        return Separability(math.nan, math.nan, 1.0, 0.0, 1.0, 0.0)  # nothing to tell apart, or too few rows to ask
+    probs = [predict(x[rows], labels) for predict in (by_forest, by_linear_discriminant)]
+    found = torch.tensor([of_predictions(prob, labels)[:4] for prob in probs]).mean(0)
+    kappa, error = accord(*(prob.argmax(1) for prob in probs))
+    return Separability(*found.tolist())._replace(accord=kappa, accord_error=error)
 
 
 def of_predictions(prob: Tensor, labels: Tensor) -> Separability:
@@ -80,6 +96,18 @@ def of_predictions(prob: Tensor, labels: Tensor) -> Separability:
     spread, of_surest = agreement * (1 - agreement) / len(labels), among_surest * (1 - among_surest)
     error = (spread + value**2 * of_surest * float(weight.square().sum())) ** 0.5 / surely
     return Separability(agreement, among_surest, value, error)
+
+
+def accord(one: Tensor, other: Tensor) -> tuple[float, float]:
+    """Cohen's kappa of the classes (n,) that two classifiers predict, and its standard error.
+
+    The kappa is 0 by chance, and where both always predict one and the same class.
+    """
+    n, n_classes = len(one), int(torch.maximum(one, other).max()) + 1
+    shares = [predicted.bincount(minlength=n_classes).double() / n for predicted in (one, other)]
+    same, chance = float((one == other).double().mean()), float(shares[0] @ shares[1])
+    room = max(1 - chance, 1e-9)
+    return (same - chance) / room, (same * (1 - same) / n) ** 0.5 / room
 
 
 def weights_of_surest(prob: Tensor) -> Tensor:
