@@ -1,4 +1,6 @@
-"""Tables with injected label noise: a folder of ``.npz`` files (X, y), or scikit-learn's own small sets.
+"""Tables with injected label noise: a folder of ``.npz`` files (X, y) and ``.csv`` files, or scikit-learn's small sets.
+
+Those of ``.csv`` files are DataFrames, their last column is the class.
 
 Each table is split with the seed (30 % test, stratified); then
 
@@ -17,18 +19,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from sklearn import datasets
+from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.impute import SimpleImputer
 from sklearn.model_selection import cross_val_predict, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 NOISES = ("clean", "sym30", "asym30", "hard20")
 
 
 class Table(NamedTuple):
-    X: np.ndarray
+    X: np.ndarray | pd.DataFrame
     y: np.ndarray
     """True labels of the training rows."""
-    X_test: np.ndarray
+    X_test: np.ndarray | pd.DataFrame
     y_test: np.ndarray
     given: np.ndarray
 
@@ -42,13 +49,43 @@ def small_set(name):
 def names(folder):
     if folder is None:
         return ["breast_cancer", "wine", "iris", "digits", "diabetes"]
-    return sorted(path.stem for path in Path(folder).glob("*.npz"))
+    return sorted(path.stem for kind in ("*.npz", "*.csv") for path in Path(folder).glob(kind))
+
+
+def frame(path):
+    """X, its columns that are no numbers as text, and y."""
+    X = pd.read_csv(path, dtype={"class": str})
+    y = pd.factorize(X.pop("class"), sort=True)[0]
+    return X.assign(**{name: X[name].map(str, na_action="ignore") for name in of_text(X)}), y
+
+
+def of_text(X):
+    """Names of the columns that are no numbers."""
+    return list(X.select_dtypes(exclude="number"))
+
+
+def encoder():
+    """Flags for text, numbers with the median where cells are missing: what other methods need."""
+    text = make_pipeline(
+        SimpleImputer(strategy="constant", fill_value="missing"), OneHotEncoder(handle_unknown="ignore")
+    )
+    numbers = SimpleImputer(strategy="median", add_indicator=True)
+    return make_column_transformer((text, of_text), remainder=numbers, sparse_threshold=0)
+
+
+def read(name, folder):
+    """X, y and what else a file holds."""
+    if folder is None:
+        return *small_set(name), {}
+    if (Path(folder) / f"{name}.csv").exists():
+        return *frame(Path(folder) / f"{name}.csv"), {}
+    stored = dict(np.load(Path(folder) / f"{name}.npz", allow_pickle=False))
+    return stored["X"], stored["y"].astype(int), stored
 
 
 def load(name, noise, seed, folder=None):
     """A `Table`."""
-    stored = {} if folder is None else dict(np.load(Path(folder) / f"{name}.npz", allow_pickle=False))
-    X, y = (stored["X"], stored["y"].astype(int)) if stored else small_set(name)
+    X, y, stored = read(name, folder)
     X, X_test, y, y_test = train_test_split(X, y, test_size=0.3, random_state=seed, stratify=y)
     given = inject(X, y, noise, seed) if f"{noise}_{seed}" not in stored else stored[f"{noise}_{seed}"].astype(int)
     return Table(X, y, X_test, y_test, given)
@@ -87,6 +124,7 @@ def most_frequent(y):
 
 def hard(X, y, seed, rate=0.2):
     """Errors where a forest is unsure, as people err."""
+    X = encoder().fit_transform(X) if isinstance(X, pd.DataFrame) else X
     forest = RandomForestClassifier(200, random_state=seed)
     proba = cross_val_predict(forest, X, y, cv=5, method="predict_proba")
     rng, index = np.random.default_rng(seed + 200), np.arange(len(y))

@@ -5,6 +5,7 @@ import warnings
 from importlib.util import find_spec
 
 import numpy as np
+import pandas as pd
 import torch
 from audit_data import calibration_error
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -13,6 +14,7 @@ from sklearn.metrics import average_precision_score, balanced_accuracy_score, ro
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from table_data import encoder
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.audit.cross_val import cross_val_audit
@@ -21,12 +23,15 @@ LEAST_LIKELY = 1e-6
 """Probability of a class at least, for log losses."""
 
 
-def bases(seed):
-    return {
+def bases(table, seed):
+    found = {
         "forest": RandomForestClassifier(300, random_state=seed),
         "hgb": HistGradientBoostingClassifier(random_state=seed),
         "logistic": make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)),
     }
+    if not isinstance(table.X, pd.DataFrame):
+        return found
+    return {name: make_pipeline(encoder(), base) for name, base in found.items()}
 
 
 def deep(name, seed):
@@ -120,9 +125,9 @@ def methods(names, params):
     """Name -> function of (table, seed)."""
     found = {"ours": lambda table, seed: ours(table, seed, params), "right labels": of_right_labels(params)}
     for base in ("forest", "hgb", "logistic"):
-        found[base] = lambda table, seed, base=base: plain(table, bases(seed)[base])
-        found[f"audit {base}"] = lambda table, seed, base=base: audited(table, bases(seed)[base], seed)
-        found[f"cleanlab {base}"] = lambda table, seed, base=base: clean_learning(table, bases(seed)[base])
+        found[base] = lambda table, seed, base=base: plain(table, bases(table, seed)[base])
+        found[f"audit {base}"] = lambda table, seed, base=base: audited(table, bases(table, seed)[base], seed)
+        found[f"cleanlab {base}"] = lambda table, seed, base=base: clean_learning(table, bases(table, seed)[base])
     for name in ("realmlp", "tabm") if names or find_spec("pytabkit") else ():
         found[name] = lambda table, seed, name=name: quiet(table, deep(name, seed))
     return {name: found[name] for name in names.split(",")} if names else found

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.io import savemat
 from sklearn.datasets import load_iris
@@ -119,6 +120,27 @@ def test_tables_of_classifiers_that_judge_no_label(tmp_path, run_here):
     assert row["average_precision"] == pytest.approx(average_precision_score(y_test, p))
     assert row["balanced"] == balanced_accuracy_score(y_test, clf.predict(X_test))
     assert "Probabilities of test rows" in said and "Test rows, every class as important" in said
+
+
+def test_frames_with_categories_and_missing_cells(tmp_path, run_here):
+    """Twenty penguins of one species are enough, nineteen are not; a constant column and one of ids are left out."""
+    (tmp_path / "modeldata").mkdir()
+    rows = np.arange(130)
+    species = np.repeat(["Adelie", "Chinstrap", "Gentoo", "King"], [70, 19, 20, 21])
+    mass = np.where(rows % 20 == 0, np.nan, 3 * rows)
+    sex = np.where(rows % 5 == 0, None, np.where(rows % 2, "male", "female"))
+    columns = {"species": species, "mass": mass, "sex": sex, "ring": [f"no. {i}" for i in rows], "year": 2007}
+    pd.DataFrame(columns, index=rows + 1).to_csv(tmp_path / "modeldata" / "penguins.csv", index_label="rownames")
+    said = run_here("frame_sets.py", "--data", tmp_path, "--out", tmp_path / "frames")
+    assert "modeldata/penguins: 111 rows, 2 columns, 3 classes" in said and "left out: ISLR/OJ" in said
+    out = tmp_path / "frames.jsonl"
+    asked = ("--noises", "clean,hard20", "--seeds", 0, "--methods", "forest,logistic,cleanlab logistic", "--out", out)
+    run_here("tables.py", "--data", tmp_path / "frames", *asked)
+    found = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [row["n_wrong"] for row in found] == [0] * 3 + [15] * 3 and {row["n"] for row in found} == {77}
+    assert found[0]["method"] == "forest" and found[0]["test"] > 0.9, "mass tells the species"
+    table = importlib.import_module("table_data").load("modeldata.penguins", "clean", 0, tmp_path / "frames")
+    assert list(table.X) == ["mass", "sex"] and table.X.isna().sum().gt(0).all()
 
 
 def test_labels_of_rare_classes(monkeypatch):
