@@ -112,19 +112,28 @@ def _quality(value: float) -> str:
     return "quality < 0.01" if value < 0.01 else f"quality {value:.2f}"
 
 
+def _names(given: Any, suggested: Any) -> tuple[str, str]:
+    """Both labels as short texts; of long ones that begin alike the ends."""
+    names = shorten(given), shorten(suggested)
+    if names[0] == names[1] and str(given) != str(suggested):
+        return f"…{str(given)[-15:]}", f"…{str(suggested)[-15:]}"
+    return names
+
+
 def _card(ax: Any, picture: Any, row: Any, inline: bool) -> None:
     """One picture; below it given → suggested label on one line or two, and the quality."""
     smooth = "nearest" if max(picture.shape[:2]) < 64 else "antialiased"
     ax.imshow(picture, interpolation=smooth, aspect="equal")
-    given, suggested = shorten(row.given_label), shorten(row.refurbished_label)
+    given, suggested = _names(row.given_label, row.refurbished_label)
+    changed = row.given_label != row.refurbished_label
     pieces = [(0.5, 0, "center", given, INK, "normal")]
-    if given != suggested and inline:
+    if changed and inline:
         pieces = [
             (0.42, 0, "right", given, WRONG, "normal"),
             (0.50, 0, "center", "→", MUTED, "normal"),
             (0.58, 0, "left", suggested, RIGHT, "bold"),
         ]
-    elif given != suggested:
+    elif changed:
         pieces = [
             (0.5, 0, "center", given, WRONG, "normal"),
             (0.5, 1, "center", f"→ {suggested}", RIGHT, "bold"),

@@ -123,6 +123,14 @@ def test_sheet_shows_the_worst_first(audit):
     assert texts(display.axes_[0])[0] == "automobile of o…"
 
 
+def test_long_labels_that_begin_alike_are_told_apart(audit):
+    issues = audit.issues.assign(given_label="Clothing/Women/Shoes", refurbished_label="Clothing/Women/Shirts")
+    issues.loc[1, ["given_label", "refurbished_label"]] = ["Clothing/Women/Shoes", "Clothing/Women/Old/Women/Shoes"]
+    display = LabelIssuesDisplay([np.zeros((6, 6, 3), np.uint8)] * 4, issues).plot()
+    assert texts(display.axes_[0])[:2] == ["…ing/Women/Shoes", "→ …ng/Women/Shirts"]
+    assert texts(display.axes_[1])[:2] == ["…ing/Women/Shoes", "→ …Old/Women/Shoes"]
+
+
 def test_dollar_signs_in_labels(audit):
     labels = ["$25k_to_$50k", "$10%$"]
     display = TransitionMatrixDisplay(np.eye(2), labels).plot()
