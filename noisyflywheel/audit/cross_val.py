@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
@@ -25,6 +26,7 @@ from noisyflywheel.audit.posterior import (
 from noisyflywheel.estimator.issues import class_summary, label_issues_frame
 from noisyflywheel.estimator.label_quality import calibrated
 from noisyflywheel.estimator.labels import check_same_index, read_labels
+from noisyflywheel.exceptions import FlywheelWarning
 
 OWN_SHARE = 1.5
 """How much the probability of the given label counts in the ranking, beside its posterior through a T found here."""
@@ -72,6 +74,21 @@ class CrossValAudit:
         return class_summary(self.issues, self.classes_, self.transition_matrix_, self.clean_proba_)
 
 
+def _folds(cv: Any, X: Any, y: NDArray[Any], groups: Any) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Rows to train on and rows to judge of each fold; a class too rare for stratified ones is named."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # in scikit-learn's own terms
+        folds = list(cv.split(X, y, groups))
+    if not np.array_equal(np.sort(np.concatenate([test for _, test in folds])), np.arange(len(y))):
+        raise ValueError("cv must hold out every row once")
+    classes, sizes = np.unique(y, return_counts=True)
+    name, size = classes.tolist()[sizes.argmin()], int(sizes.min())
+    if isinstance(cv, (StratifiedKFold, StratifiedGroupKFold)) and size < len(folds):
+        what = f"Class {name!r} has {size} row{'s' * (size > 1)}, fewer than the {len(folds)} folds"
+        warnings.warn(f"{what}: look at its labels by hand.", FlywheelWarning, stacklevel=4)
+    return folds
+
+
 def _out_of_fold(
     estimator: Any,
     X: Any,
@@ -84,9 +101,7 @@ def _out_of_fold(
     fold_dir: Path | None,
 ) -> tuple[Array, Array | None]:
     """Probabilities (n, K) of held-out rows, and the mean T of the folds' models (None if they have none)."""
-    folds = list(check_cv(cv, y, classifier=True).split(X, y, groups))
-    if not np.array_equal(np.sort(np.concatenate([test for _, test in folds])), np.arange(len(y))):
-        raise ValueError("cv must hold out every row once")
+    folds = _folds(check_cv(cv, y, classifier=True), X, y, groups)
     judge = delayed(kept_fold)
     data = (fold_dir, estimator, X, y, classes)
     judged = Parallel(n_jobs=n_jobs)(judge(*data, train, test, sample_weight) for train, test in folds)

@@ -107,7 +107,7 @@ def judge_fold(
         mean = CycleMean(model, held)
         last.set_params(on_cycle=mean)
     weights = {} if sample_weight is None else {weight_parameter(model): sample_weight[train]}
-    model.fit(_safe_indexing(X, train), y[train], **weights)
+    _fit(model, _safe_indexing(X, train), y[train], **weights)
     last = last_step(model)
     proba = mean.proba if mean is not None and mean.n else model.predict_proba(held)
     if not hasattr(last, "transition_matrix_"):
@@ -116,6 +116,19 @@ def judge_fold(
     T = np.eye(classes.size)
     T[np.ix_(at, at)] = last.transition_matrix_
     return aligned(proba, model.classes_, classes), T
+
+
+def _fit(model: Any, X: Any, y: NDArray[Any], **weights: NDArray[np.float64]) -> None:
+    """Fit the model of a fold; where its rows are of one class, and that is why it fails, the error says so."""
+    try:
+        model.fit(X, y, **weights)
+    except ValueError as error:
+        if (y != y[0]).any():
+            raise
+        raise ValueError(
+            f"every row that is not {y[:1].tolist()[0]!r} is held out by one fold, whose model has one class only to "
+            "learn from: judge without cv and groups, or by folds that part these rows"
+        ) from error
 
 
 UNRELATED = ("on_cycle", "verbose", "checkpoint_dir")

@@ -20,6 +20,7 @@ from noisyflywheel.audit.held_out import aligned, judge_fold
 from noisyflywheel.audit.judging import n_folds
 from noisyflywheel.audit.relearn import relearn
 from noisyflywheel.estimator.issues import ISSUE_COLUMNS
+from noisyflywheel.exceptions import FlywheelWarning
 
 pytestmark = pytest.mark.usefixtures("quick_folds")
 
@@ -73,6 +74,21 @@ def test_a_class_of_one_row_is_judged_by_models_that_do_not_know_it(digits):
     audit = cross_val_audit(KNeighborsClassifier(), X, labels, cv=KFold(3))
     assert audit.clean_proba_.shape == labels.shape
     np.testing.assert_allclose(audit.refurbished_proba_.sum(axis=1), 1)
+
+
+def test_a_class_with_fewer_rows_than_folds_is_named(digits):
+    X, given = digits[0][:60], np.where(np.arange(60) == 7, "rare", (digits[1][:60] % 2).astype(str))
+    with pytest.warns(FlywheelWarning, match="'rare' has 1 row, fewer than the 3 folds") as said:
+        cross_val_audit(KNeighborsClassifier(), X, given, cv=3)
+    assert len(said) == 1  # not beside scikit-learn's, which speaks of n_splits
+
+
+def test_a_fold_that_leaves_one_class_is_named(digits):
+    X, y = digits[0][:60] / 16, np.where(np.arange(60) // 6 == 2, "rare", "frequent")
+    with pytest.raises(ValueError, match="every row that is not 'frequent' is held out by one fold"):
+        cross_val_audit(LogisticRegression(), X, y, cv=KFold(5))
+    judged = cross_val_audit(KNeighborsClassifier(), X, y, cv=KFold(5))  # to which one class is enough
+    assert judged.clean_proba_.shape == (60,)
 
 
 def test_aligned_by_hand():
