@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from noisyflywheel.audit.estimates import estimate_wrong_labels, expected_gain, rows_to_reach
+from noisyflywheel.audit.identity import label_text
 from noisyflywheel.audit.truth import suspect_mask
 from noisyflywheel.estimator.issues import class_summary, overlapping_classes
 from noisyflywheel.noise import transition_matrix
@@ -44,13 +45,18 @@ def report_numbers(audit: Any, issues: pd.DataFrame) -> dict[str, Any]:
         "n_rows": len(issues),
         "n_suspects": int(suspect_mask(issues).sum()),
         "gamma": gamma,
-        "summary": summary.to_dict("records"),
-        "pairs": pairs[pairs["n_expected"] > 0].to_dict("records"),
+        "summary": _lines(summary, "class_label", "top_confusion"),
+        "pairs": _lines(pairs[pairs["n_expected"] > 0], "class_a", "class_b"),
         "n_decided": int(issues["decided"].sum()) if "decided" in issues.columns else 0,
         **_estimates(audit, issues),
         "heat": _heat(classes, T),
         "bins": _bins(issues),
     }
+
+
+def _lines(table: pd.DataFrame, *labels: str) -> list[dict[Any, Any]]:
+    """Lines of a table; the labels in some columns are text, as everywhere on the page."""
+    return table.assign(**{name: table[name].map(label_text, "ignore") for name in labels}).to_dict("records")
 
 
 def _estimates(audit: Any, issues: pd.DataFrame) -> dict[str, Any]:
@@ -72,7 +78,7 @@ def _heat(classes: Any, T: np.ndarray) -> dict[str, Any]:
     T = np.asarray(T, dtype=float)
     mixed = (T.sum(axis=0) + T.sum(axis=1) - 2 * np.diag(T)).argsort(kind="stable")[::-1]
     kept = np.sort(mixed[:MAX_HEAT])
-    names = [str(label) for label in np.asarray(classes)[kept]]
+    names = [label_text(label) for label in np.asarray(classes)[kept]]
     cells = [
         [{"rate": float(T[i, j]), "tint": round(100 * float(T[i, j]) ** 0.5), "own": i == j} for j in kept]
         for i in kept

@@ -188,6 +188,18 @@ def test_a_class_that_no_row_seems_to_be_lost_none():
     assert lost == {"a": pytest.approx(1 / 3), "b": 0, "c": 0}
 
 
+def test_classes_that_are_floats_are_written_alike_everywhere(tmp_path):
+    rng = np.random.default_rng(0)
+    Q = rng.dirichlet(np.ones(2), 30)
+    issues = label_issues_frame(rng.integers(0, 2, 30).astype(float), [0.0, 1.0], Q[:, 0], Q[:, 0], Q, Q)
+    audit = CrossValAudit(np.array([0.0, 1.0]), Q[:, 0], Q, np.full((2, 2), 0.5), issues)
+    for found in (audit, issues):
+        text = write_report(tmp_path / "r.html", found).read_text(encoding="utf-8")
+        assert " 0 and 1 are confused most often." in text
+        assert data_of(text)["classes"] == ["0", "1"]
+        assert not re.search(r"\b[01]\.0 (and|↔)|class [01]\.0|<b>[01]\.0<|<td[^>]*>[01]\.0 ?<", text)
+
+
 def test_rows_may_have_names_of_several_levels(audit, tmp_path):
     audit.issues.index = pd.MultiIndex.from_product([range(30), ["left", "right"]])
     write_report(tmp_path / "r.html", audit)
