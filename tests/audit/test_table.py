@@ -213,6 +213,12 @@ def test_what_is_refused(table):
     for call in (audit_table, preflight):
         with pytest.raises(TypeError, match="must be a pandas DataFrame, got numpy.recarray"):
             call(table.to_records(), "kind")
+        with pytest.raises(TypeError, match="the name of a column is needed, not a Series: make it a column"):
+            call(table.drop(columns="kind"), table["kind"])
+        with pytest.raises(TypeError, match="the name of a column is needed, not a ndarray"):
+            call(table, "kind", groups=np.arange(len(table)))
+        with pytest.raises(ValueError, match="no column 'kind'; the columns are .*, ' kind'$"):
+            call(table.rename(columns={"kind": " kind"}), "kind")
 
 
 def test_columns_called_by_numbers(table, tmp_path):

@@ -219,13 +219,19 @@ def check_columns(table: pd.DataFrame, wanted: Iterable[Hashable]) -> None:
 
     Raises
     ------
+    TypeError
+        For the cells of a column in place of its name.
     ValueError
         With the first such name, and the columns that there are where it is none.
     """
     wanted = list(wanted)
+    cells = next((type(name).__name__ for name in wanted if not pd.api.types.is_hashable(name)), None)
+    if cells is not None:
+        raise TypeError(f"the name of a column is needed, not a {cells}: make it a column of the table")
     missing = [name for name in wanted if name not in table.columns]
     if missing:
-        known = ", ".join(map(str, table.columns[:12])) + (", …" if table.shape[1] > 12 else "")
+        shown = [name if name == name.strip() else repr(name) for name in map(str, table.columns[:12])]
+        known = ", ".join(shown) + (", …" if table.shape[1] > 12 else "")
         raise ValueError(f"no column {missing[0]!r}; the columns are {known}")
     _check_once(table.columns[table.columns.isin(wanted)])
 
