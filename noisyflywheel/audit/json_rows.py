@@ -116,7 +116,7 @@ class JsonFile:
             extra = {name: value for name, value in new.items() if name not in item.spans}
             extra |= {name: cells[row] for name, cells in (added or {}).items()}
             if extra:
-                more = ", ".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in extra.items())
+                more = ", ".join(f"{self._added(name)}: {self._added(value)}" for name, value in extra.items())
                 parts += [text[at : item.end - 1].rstrip(), ", " if item.values else "", more, "}"]
                 at = item.end
         return self.encoded.to_bytes("".join([*parts, text[at:]]))
@@ -134,6 +134,11 @@ class JsonFile:
         kept = "".join([*parts, text[at : item.start]]).rstrip()
         parts[:] = [kept.removesuffix(",")]
         return item.end
+
+    def _added(self, value: Any) -> str:
+        """A new name or value as JSON; letters beyond ASCII stay where the file has such, and can hold all."""
+        plain = self.encoded.encoding.startswith("utf") and not self.encoded.text.isascii()
+        return json.dumps(value, ensure_ascii=not plain)
 
     def _written(self, value: Any, like: str) -> str:
         """A value as JSON; letters beyond ASCII are escaped where those of `like` are."""

@@ -50,6 +50,20 @@ def test_json_lines_come_back(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("row", "encoding", "written"),
+    [
+        ('{"ä": "ö"}', "utf-8", '"q": "ü"'),
+        ('{"ä": "ö"}', "cp1252", '"q": "\\u00fc"'),
+        ('{"a": "\\u00f6"}', "utf-8", '"q": "\\u00fc"'),
+    ],
+)
+def test_added_cells_of_json_rows_have_the_letters_of_the_others(tmp_path, row, encoding, written):
+    (tmp_path / "t.jsonl").write_text(row, encoding=encoding)
+    added = open_table(tmp_path / "t.jsonl").rendered({}, (), {"q": ["ü"]})
+    assert added.decode(encoding) == f"{row[:-1]}, {written}}}"
+
+
 def test_cells_that_json_rows_lack_are_added(tmp_path):
     (tmp_path / "t.jsonl").write_text('{"a": 1, "seen": true}\n{"a": 2}\n{}\n')
     file = open_table(tmp_path / "t.jsonl")
