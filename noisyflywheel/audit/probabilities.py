@@ -62,8 +62,8 @@ def audit_probabilities(pred_proba: ArrayLike, y: ArrayLike, classes: ArrayLike 
     >>> audit_probabilities([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.9, 0.1]], ["a", "a", "b", "b"]).classes_.tolist()
     ['a', 'b']
     """
-    labels, found, _ = read_labels(pred_proba, y)
     proba = _checked(pred_proba)
+    labels, found, _ = read_labels(pred_proba, y)
     names = _column_classes(pred_proba, proba.shape[1], found, classes)
     order = np.argsort(names, kind="stable")
     names, proba = names[order], proba[:, order]
@@ -80,9 +80,9 @@ def audit_probabilities(pred_proba: ArrayLike, y: ArrayLike, classes: ArrayLike 
 
 def _checked(pred_proba: ArrayLike) -> NDArray[np.float64]:
     """Probabilities as float64 (n, K) whose rows sum to 1."""
+    if np.ndim(pred_proba) != 2:
+        raise ValueError(f"pred_proba, which comes before y, must have shape (n, K); got {np.shape(pred_proba)}")
     proba = np.asarray(pred_proba, dtype=np.float64)
-    if proba.ndim != 2:
-        raise ValueError(f"pred_proba must have shape (n, K); got {proba.shape}")
     bad = ~((proba >= 0) & (proba <= 1 + SUM_OFF)).all(axis=1)
     if bad.any():
         raise ValueError(f"pred_proba must hold probabilities in [0, 1]; row {int(bad.argmax())} does not")

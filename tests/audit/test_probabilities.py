@@ -169,3 +169,9 @@ P = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
 def test_what_is_refused(proba, y, classes, word):
     with pytest.raises(ValueError, match=word):
         audit_probabilities(proba, list(y), classes)
+
+
+@pytest.mark.parametrize("y", [["a", "b", "a"], [0, 1, 0]])
+def test_arguments_in_the_order_of_cleanlab_are_named(y):
+    with pytest.raises(ValueError, match=r"pred_proba, which comes before y, must have shape \(n, K\); got \(3,\)"):
+        audit_probabilities(y, [[0.9, 0.1], [0.1, 0.9], [0.8, 0.2]])
