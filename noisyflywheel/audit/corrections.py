@@ -13,7 +13,7 @@ from sklearn.utils import _safe_indexing, check_consistent_length
 
 from noisyflywheel.audit.decisions import POLICIES, planned_changes, undecided_suspects
 from noisyflywheel.audit.identity import OWN_COLUMNS, check_frame, label_text
-from noisyflywheel.audit.matching import match_rows, with_labels_of
+from noisyflywheel.audit.matching import check_is_table, match_rows, with_labels_of
 from noisyflywheel.audit.truth import TRUTH
 from noisyflywheel.estimator.labels import check_same_index, one_column
 
@@ -148,13 +148,14 @@ def apply_corrections(
     Raises
     ------
     TypeError
-        If `data` is neither a pandas DataFrame nor a pair.
+        If `data` is neither a pandas DataFrame nor a pair, or issues or decisions are no DataFrame.
     ValueError
         For an unknown policy, a confidence outside [0, 1], rows or labels that do not match, X and y of different
         index, y of several columns, a missing label column, or a decision about a row that was not judged.
     """
     policy = policy or ("drop" if decisions is None else "keep")
     _check(policy, min_confidence)
+    check_is_table("issues", issues)
     table = not isinstance(data, tuple | list)
     if table:
         check_frame(data)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from noisyflywheel.audit.files import unguard_cell
 from noisyflywheel.audit.identity import label_text
+from noisyflywheel.audit.matching import check_is_table
 from noisyflywheel.audit.truth import suspect_mask
 
 DECISIONS = ("accept", "reject", "set", "skip", "drop")
@@ -27,9 +28,12 @@ def check_decisions(decisions: pd.DataFrame) -> pd.DataFrame:
 
     Raises
     ------
+    TypeError
+        If they are no DataFrame.
     ValueError
         For a missing column, an unknown decision, a row that is no whole number, or "set" without a label.
     """
+    check_is_table("decisions", decisions)
     for name in ("row", "decision"):
         if name not in decisions.columns:
             raise ValueError(f"decisions need the column {name!r}")

@@ -74,6 +74,13 @@ def _check_names(names: list[str]) -> None:
         check_issue_columns(names)
 
 
+def check_is_table(name: str, table: Any) -> None:
+    """Raise TypeError for an argument that is no DataFrame, such as the audit in place of its table of issues."""
+    if not isinstance(table, pd.DataFrame):
+        has_one = ": pass what its get_label_issues() returns" if hasattr(table, "get_label_issues") else ""
+        raise TypeError(f"{name} must be a pandas DataFrame, got {type(table).__name__}{has_one}")
+
+
 def check_issue_columns(names: Iterable[Any], needed: Iterable[str] = NEEDED) -> None:
     """Raise ValueError if a table of issues with these columns lacks one that is needed."""
     there = list(map(str, names))

@@ -15,7 +15,7 @@ from noisyflywheel.audit.corrections import relabelled
 from noisyflywheel.audit.cross_val import CrossValAudit, cross_val_audit, index_of
 from noisyflywheel.audit.decisions import known_labels
 from noisyflywheel.audit.held_out import check_judges, last_step, weight_parameter
-from noisyflywheel.audit.matching import match_rows, with_labels_of
+from noisyflywheel.audit.matching import check_is_table, match_rows, with_labels_of
 from noisyflywheel.estimator.issues import lowest_quality, n_label_issues
 from noisyflywheel.estimator.labels import check_same_index, one_column
 
@@ -84,13 +84,14 @@ def relearn(
     Raises
     ------
     TypeError
-        If there is no `cv` and the estimator does not judge its own rows.
+        If there is no `cv` and the estimator does not judge its own rows, or issues or decisions are no DataFrame.
     ValueError
         As `apply_corrections`, for X and y of different indices, and for a weight that is not above 0.
     """
     if not weight > 0:
         raise ValueError(f"weight must be above 0; got {weight!r}")
     check_judges(estimator, cv)
+    check_is_table("issues", issues)
     check_same_index(X, y := one_column(y))
     issues = with_labels_of(issues, y)
     at = match_rows(issues, X, y)

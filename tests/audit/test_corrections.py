@@ -4,11 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.sparse import csr_array, csr_matrix
+from sklearn.linear_model import LogisticRegression
 
 from noisyflywheel.audit.corrections import apply_corrections
 from noisyflywheel.audit.decisions import rows_to_change
 from noisyflywheel.audit.identity import OWN_COLUMNS
 from noisyflywheel.audit.matching import read_issues
+from noisyflywheel.audit.probabilities import audit_probabilities
+from noisyflywheel.audit.relearn import relearn
 
 
 @pytest.fixture
@@ -125,6 +128,19 @@ def test_what_is_refused(table, issues):
         apply_corrections(table, issues, "refurbish", label="nope")
     with pytest.raises(TypeError, match="must be a pandas DataFrame, got numpy.ndarray"):
         apply_corrections(table.to_numpy(), issues)
+
+
+def test_what_has_issues_in_place_of_its_table_is_refused(table, issues):
+    audit = audit_probabilities(np.eye(2)[[0, 1, 0, 1]], table.kind)
+    with pytest.raises(TypeError, match="issues must be .* got CrossValAudit: pass what its get_label_issues"):
+        apply_corrections(table, audit)
+    with pytest.raises(TypeError, match="issues must be a pandas DataFrame, got tuple$"):
+        apply_corrections(table, (table, table.kind))
+    made = [{"row": 1, "decision": "drop"}]
+    with pytest.raises(TypeError, match="decisions must be a pandas DataFrame, got list$"):
+        apply_corrections(table, issues, label="kind", decisions=made)
+    with pytest.raises(TypeError, match="decisions must be a pandas DataFrame, got list$"):
+        relearn(LogisticRegression(), table[["x"]], table.kind, issues, made, cv=2)
 
 
 def test_a_threshold_needs_confidences(table, issues):
