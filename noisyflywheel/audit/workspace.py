@@ -141,15 +141,16 @@ def replace_file(path: Path, data: bytes) -> Path:
     Raises
     ------
     OSError
-        That names it: on Windows also where it is open in another program.
+        That names it, not the temporary file beside it: on Windows also where it is open in another program.
     """
     part = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
     try:
         part.write_bytes(data)
         os.replace(part, path)
-    except PermissionError as error:
-        open_elsewhere = ", or it is open in another program" if os.path.exists(path) else ""
-        raise PermissionError(error.errno, f"{error.strerror}{open_elsewhere}", str(path)) from error
+    except OSError as error:
+        locked = isinstance(error, PermissionError) and os.path.exists(path)
+        open_elsewhere = ", or it is open in another program" if locked else ""
+        raise OSError(error.errno, f"{error.strerror}{open_elsewhere}", str(path)) from error  # of the same subclass
     finally:
         part.unlink(missing_ok=True)
     return path

@@ -162,3 +162,12 @@ def test_a_file_that_is_open_elsewhere_is_named(tmp_path, monkeypatch):
         replace_file(tmp_path / "issues.csv", b"new")
     assert caught.value.filename == str(tmp_path / "issues.csv")
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
+def test_an_error_of_writing_names_the_file(tmp_path):
+    (tmp_path / "report.html").mkdir()
+    for path, kind in ((tmp_path / "gone" / "report.html", FileNotFoundError), (tmp_path / "report.html", OSError)):
+        with pytest.raises(kind) as caught:
+            replace_file(path, b"new")
+        assert (caught.value.filename, caught.value.filename2) == (str(path), None)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
