@@ -16,13 +16,9 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check
 from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
 
+from noisyflywheel.audit.estimates import audit_line
 from noisyflywheel.audit.held_out import kept_fold
-from noisyflywheel.audit.posterior import (
-    TINY,
-    Array,
-    noisy_class_posterior,
-    posterior_of_known,
-)
+from noisyflywheel.audit.posterior import TINY, Array, noisy_class_posterior, posterior_of_known
 from noisyflywheel.estimator.issues import class_summary, label_issues_frame
 from noisyflywheel.estimator.label_quality import calibrated
 from noisyflywheel.estimator.labels import check_same_index, read_labels
@@ -54,6 +50,10 @@ class CrossValAudit:
     refurbished_proba_: NDArray[np.float64]
     transition_matrix_: NDArray[np.float64]
     issues: pd.DataFrame
+
+    def __repr__(self) -> str:
+        """One line."""
+        return audit_line(self)
 
     @property
     def clean_rate_(self) -> float:

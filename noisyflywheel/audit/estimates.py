@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -129,3 +130,9 @@ def rows_to_reach(clean_proba: ArrayLike, order: ArrayLike, share: float = 0.99)
     left = p.sum() - np.concatenate([[0.0], np.cumsum(p[np.asarray(order, dtype=np.intp)])])
     enough = np.flatnonzero(left <= (1 - share) * len(p) + 1e-9)
     return int(enough[0]) if enough.size else None
+
+
+def audit_line(audit: Any) -> str:
+    """An audit in one line, as a notebook shows it: its arrays and tables of all rows would fill the screen."""
+    suspect = audit.issues["is_label_issue"]
+    return f"<{type(audit).__name__}: {suspect.sum():,} of {suspect.size:,} labels suspect>"

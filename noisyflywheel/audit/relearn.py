@@ -23,7 +23,7 @@ CONFIRMED_WEIGHT = 2.0
 """How much a confirmed row counts beside one whose label may be wrong."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RelearntAudit(CrossValAudit):
     """Verdicts after decisions, under the attribute names of a fitted `FlywheelClassifier`.
 

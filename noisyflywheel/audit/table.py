@@ -12,6 +12,7 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
+from noisyflywheel.audit.estimates import audit_line
 from noisyflywheel.audit.identity import check_frame, label_text
 from noisyflywheel.audit.judging import judge_rows
 from noisyflywheel.audit.matching import with_identity
@@ -58,6 +59,10 @@ class TableAudit:
         if name.endswith("_") and not name.startswith("_"):
             return getattr(self.judged, name)
         raise AttributeError(name)
+
+    def __repr__(self) -> str:
+        """One line."""
+        return audit_line(self)
 
     def get_label_issues(self) -> pd.DataFrame:
         """Table of labels, a copy."""

@@ -68,6 +68,7 @@ def test_decisions_are_known_and_the_others_are_judged():
     assert (table.label_quality[audit.decided_] == 1).all()
     assert table.decided.tolist() == audit.decided_.tolist()
     assert table.index[table.is_label_issue].tolist() == [1]  # of two at .5 each, the worse one
+    assert repr(audit) == "<RelearntAudit: 1 of 6 labels suspect>"
 
 
 def test_the_next_round_and_the_cleaned_data_take_all_decisions():

@@ -52,6 +52,9 @@ def test_a_table_in_one_call(table, tmp_path):
     report = write_report(tmp_path / "r.html", audit).read_text(encoding="utf-8")
     assert "2 rows have no label" in report
     assert pickle.loads(pickle.dumps(audit)).issues.equals(audit.issues)
+    n = audit.issues.is_label_issue.sum()
+    assert repr(audit) == f"<TableAudit: {n} of 88 labels suspect>"  # as a notebook shows it
+    assert repr(audit.judged) == f"<CrossValAudit: {n} of 88 labels suspect>"
 
 
 def test_groups_are_held_out_together(table):
