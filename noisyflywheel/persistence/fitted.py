@@ -42,7 +42,15 @@ def parameters_of(estimator: Any) -> dict[str, Any]:
 
 
 def fitted_state(estimator: Any) -> dict[str, Any]:
-    """Fitted attributes, weights and views of an estimator, for `noisyflywheel.persistence.values.encode`."""
+    """Fitted attributes, weights and views of an estimator, for `noisyflywheel.persistence.values.encode`.
+
+    Raises TypeError after a fit that encoded the columns of a DataFrame.
+    """
+    if getattr(estimator, "encoder_", None) is not None:
+        raise TypeError(
+            "encoder_ is a TableEncoder, which cannot be stored: after a fit on a DataFrame with categories, texts or "
+            "dates keep the classifier by pickle or joblib"
+        )
     nets = [f"{name}_" for name in NETS if hasattr(estimator, f"{name}_")]
     names = vars(estimator).keys() - parameters_of(estimator).keys() - {"views_", *nets}
     kept = sorted(name for name in names if name in PRIVATE or not name.startswith("_"))
