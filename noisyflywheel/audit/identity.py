@@ -32,6 +32,12 @@ def label_text(value: Any) -> str:
     return str(value)
 
 
+def is_label(column: pd.Series) -> NDArray[np.bool_]:
+    """Mask of the cells of a column that are labels, of shape (n,): neither missing nor text of blanks alone."""
+    blank = [isinstance(cell, str) and not cell.strip() for cell in column.astype(object)]
+    return ~(column.isna().to_numpy(dtype=bool) | np.array(blank, dtype=bool))
+
+
 def plain_cell(cell: Any) -> str:
     """A cell in the form that it has in every reader: as text, as a number, as a date, or missing.
 

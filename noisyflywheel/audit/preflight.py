@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 from sklearn.tree import DecisionTreeClassifier
 
-from noisyflywheel.audit.identity import check_frame, label_text, row_hashes
+from noisyflywheel.audit.identity import check_frame, is_label, label_text, row_hashes
 from noisyflywheel.data.encoder.columns import (
     ID_NAME,
     OBJECTS,
@@ -88,7 +88,7 @@ def preflight(
     check_columns(table, [label, *([groups] if groups is not None else [])])
     table, label = table.set_axis([str(name) for name in table.columns], axis=1), str(label)
     plan, groups = [replace(c, name=str(c.name)) for c in plan], None if groups is None else str(groups)
-    has = ~is_missing(table[label]).to_numpy() if judged is None else np.asarray(judged)
+    has = is_label(table[label]) if judged is None else np.asarray(judged)
     if not plan:
         check_columns(table, table.columns)
         plan = plan_columns(table[has], leave_out=[label, groups])

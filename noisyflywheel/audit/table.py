@@ -13,11 +13,10 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
 from noisyflywheel.audit.estimates import audit_line
-from noisyflywheel.audit.identity import check_frame, label_text
+from noisyflywheel.audit.identity import check_frame, is_label, label_text
 from noisyflywheel.audit.judging import judge_rows
 from noisyflywheel.audit.matching import with_identity
 from noisyflywheel.audit.preflight import Finding, preflight
-from noisyflywheel.data.encoder.columns import is_missing
 from noisyflywheel.data.encoder.encode import TableEncoder, check_columns
 from noisyflywheel.data.encoder.missing import with_missing
 from noisyflywheel.estimator.classifier import FlywheelClassifier
@@ -177,7 +176,7 @@ def audit_table(
     if groups == label:
         raise ValueError(f"groups={groups!r} is the column of the labels")
     whole = with_missing(table, missing)
-    has = ~is_missing(whole[label]).to_numpy()
+    has = is_label(whole[label])
     if not has.any():
         raise ValueError(f"{label!r} holds no labels")
     labels = class_labels(whole[label][has])

@@ -12,9 +12,9 @@ import pandas as pd
 from noisyflywheel.audit.delimited import DelimitedFile
 from noisyflywheel.audit.files import TableFile, open_table
 from noisyflywheel.audit.folder import image_manifest, load_folder, metadata_file, same_pictures
+from noisyflywheel.audit.identity import is_label
 from noisyflywheel.audit.preflight import Finding, preflight
 from noisyflywheel.audit.table import class_labels
-from noisyflywheel.data.encoder.columns import is_missing
 from noisyflywheel.data.encoder.encode import TableEncoder, check_columns
 from noisyflywheel.data.encoder.missing import with_missing
 from noisyflywheel.data.encoder.text import as_texts
@@ -107,7 +107,7 @@ def table_job(path: Path, reading: Reading) -> Job:
         raise ValueError("--embedder needs --text COLUMN")
     file = open_table(path, delimiter=reading.delimiter, encoding=reading.encoding)
     table, label = _table(file, reading), str(reading.label)
-    has = ~is_missing(table[label]).to_numpy()
+    has = is_label(table[label])
     if not has.any():
         raise ValueError(f"{label!r} holds no labels")
     rows, encoder = table[has], _encoder(reading, label)
@@ -166,9 +166,9 @@ def folder_job(folder: Path, reading: Reading) -> Job:
     described = metadata_file(folder)
     file = _manifest_file(manifest) if described is None else open_table(described)
     manifest = with_missing(manifest, reading.missing)
-    labelled = manifest[~is_missing(manifest["label"])]
+    labelled = manifest[is_label(manifest["label"])]
     readable, pixels, unreadable = load_folder(folder, reading.image_size, labelled)
-    has = manifest["path"].isin(readable["path"]).to_numpy() & ~is_missing(manifest["label"]).to_numpy()
+    has = manifest["path"].isin(readable["path"]).to_numpy() & is_label(manifest["label"])
     judged = manifest[has].reset_index(drop=True)
     names = judged.drop(columns="label")
     return Job(

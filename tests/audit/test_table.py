@@ -142,6 +142,15 @@ def test_missing_is_empty_or_marked():
     assert with_missing(pd.DataFrame({"a": ["NA", "N", "A", "?"]}), "NA").a.isna().tolist() == [True] + [False] * 3
 
 
+def test_labels_of_blanks_alone_are_none(table):
+    blank, empty = (table.assign(kind=table.kind.where(table.index % 10 > 0, cell)) for cell in (" \t", ""))
+    audits = [audit_table(given, "kind", estimator=LogisticRegression(), cv=3) for given in (blank, empty)]
+    assert audits[0].classes_.tolist() == ["0", "1"]
+    assert audits[0].findings == audits[1].findings == preflight(blank, "kind")
+    assert audits[0].findings[0].text == "9 rows have no label and are not judged."
+    pd.testing.assert_frame_equal(audits[0].issues, audits[1].issues)
+
+
 def test_an_audit_keeps_its_model_when_the_classifier_is_used_again(table):
     classifier = FlywheelClassifier(n_warmup_epochs=1, n_cycles=1, n_folds=1, random_state=0)
     first = audit_table(table, "kind", estimator=classifier)

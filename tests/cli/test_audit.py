@@ -10,6 +10,7 @@ from PIL import Image
 
 from noisyflywheel.audit.files import open_table
 from noisyflywheel.audit.matching import read_issues
+from noisyflywheel.cli.inputs import Reading, table_job
 
 pytestmark = pytest.mark.usefixtures("quick_folds")
 
@@ -190,6 +191,11 @@ def test_classes_stay_what_they_are(run, tmp_path):
     issues = read_issues(tmp_path / "o" / "issues.csv")
     assert set(issues.given_label) == {"NA", "None", "01", "1"}
     assert sorted(issues.row) == [row for row in range(1, 81) if row not in (5, 10)]
+
+
+def test_labels_of_blanks_alone_are_none(tmp_path):
+    (tmp_path / "t.csv").write_text("size;kind\n1,5;a\n2,5;  \n3,5;b\n4,5;b\n")
+    assert table_job(tmp_path / "t.csv", Reading(label="kind")).positions.tolist() == [0, 2, 3]
 
 
 @pytest.mark.parametrize("policy", ["drop", "refurbish"])
