@@ -10,7 +10,6 @@ import pandas as pd
 from noisyflywheel.audit.corrections import typed_labels
 from noisyflywheel.audit.decisions import undecided_suspects
 from noisyflywheel.audit.files import TableFile
-from noisyflywheel.audit.identity import label_text
 from noisyflywheel.data.encoder.names import OWN_COLUMNS
 
 
@@ -27,9 +26,9 @@ def cleaned_bytes(file: TableFile, label: str, changes: pd.DataFrame) -> bytes:
     """
     lines = changes[changes["action"] == "set"]
     positions = lines["row"].to_numpy(dtype=np.intp) - 1
-    values = typed_labels(list(lines["to"]), file.frame[label][file.frame[label] != ""])
+    values = _labels_of(file, label, lines["to"])
     dropped = changes.loc[changes["action"] == "drop", "row"].to_numpy(dtype=np.intp) - 1
-    new = {int(at): _plain(value) for at, value in zip(positions, values, strict=True)}
+    new = {int(at): value for at, value in zip(positions, values, strict=True)}
     return file.rendered({label: new} if new else {}, [int(at) for at in dropped])
 
 
@@ -74,10 +73,9 @@ def flagged_bytes(
     empty = "" if file.is_text else None
     columns: dict[str, list[Any]] = {name: [empty] * len(file.frame) for name in OWN_COLUMNS}
     flags = undecided_suspects(issues, min_confidence, decisions)
-    for place, flag, quality, other in zip(
-        at, flags, issues["label_quality"], issues["refurbished_label"], strict=True
-    ):
-        cells = (bool(flag), round(float(quality), 6), label_text(other))
+    others = _labels_of(file, label, issues["refurbished_label"])
+    for place, flag, quality, other in zip(at, flags, issues["label_quality"], others, strict=True):
+        cells = (bool(flag), round(float(quality), 6), other)
         for name, cell in zip(OWN_COLUMNS, cells, strict=True):
             columns[name][place] = cell
     there = {name: dict(enumerate(cells)) for name, cells in columns.items() if name in file.frame.columns}
@@ -85,6 +83,8 @@ def flagged_bytes(
     return file.rendered(there, (), added)
 
 
-def _plain(value: Any) -> Any:
-    """A numpy value as Python has it."""
-    return value.item() if isinstance(value, np.generic) else value
+def _labels_of(file: TableFile, label: str, values: pd.Series) -> list[Any]:
+    """Labels as the file writes its own, in Python's types."""
+    known = file.frame[label]
+    typed = typed_labels(list(values), known[known != ""])
+    return [value.item() if isinstance(value, np.generic) else value for value in typed]

@@ -1,3 +1,5 @@
+import io
+import json
 import os
 from dataclasses import replace
 
@@ -6,6 +8,8 @@ import pandas as pd
 import pytest
 
 from noisyflywheel.audit.apply import apply_folder, undo_folder
+from noisyflywheel.audit.cleaned import flagged_bytes
+from noisyflywheel.audit.files import open_table
 from noisyflywheel.audit.matching import read_issues, with_identity
 from noisyflywheel.audit.workspace import Origin, csv_bytes, issues_name, load_origin, replace_file, save_origin, sha256
 from noisyflywheel.estimator.issues import label_issues_frame
@@ -48,6 +52,20 @@ def test_decisions_change_their_cells_only(folder):
         [2, "drop", "ham", "", "decision: drop", "Ada", "2024-05-02"],
         [3, "set", "NA", "e;gg", "decision: set", "Bob", "2024-05-03"],
     ]
+
+
+@pytest.mark.parametrize("labels", [[2, 3, None], [True, False, None], ["a", "b", None]])
+def test_suggestions_have_the_type_of_the_labels(tmp_path, labels):
+    table = pd.DataFrame({"x": [1.5, 2.5, 3.5], "kind": labels})
+    (tmp_path / "t.json").write_text(json.dumps([{"x": 1.5, "kind": label} for label in labels]))
+    table.convert_dtypes().to_parquet(tmp_path / "t.parquet")
+    q = np.array([[0.2, 0.8], [0.9, 0.1]])
+    issues = label_issues_frame(labels[:2], sorted(labels[:2]), [0.1, 0.2], [0.25] * 2, q, q)
+    issues = read_issues(io.BytesIO(csv_bytes(with_identity(issues, table, "kind", np.arange(2)))))
+    expected = [sorted(labels[:2])[1], sorted(labels[:2])[0], None]
+    for read, name in ((pd.read_parquet, "t.parquet"), (lambda data: pd.DataFrame(json.load(data)), "t.json")):
+        flagged = read(io.BytesIO(flagged_bytes(open_table(tmp_path / name), "kind", issues)))
+        assert [None if pd.isna(cell) else cell for cell in flagged["suggested_label"]] == expected
 
 
 def test_undo_goes_back_step_by_step(folder):
