@@ -93,7 +93,8 @@ def write_report(
     _check_lengths(len(issues), X=X, texts=texts, files=files, features=features)
     if isinstance(audit, pd.DataFrame):
         check_order(issues, X=X, texts=texts, files=files, features=features)
-    shown = list(dict.fromkeys([*suspect_rows(issues, max_rows), *decided_rows(issues, decisions)]))
+    suspects = suspect_rows(issues, max_rows)
+    shown = list(dict.fromkeys([*suspects, *decided_rows(issues, decisions)]))
     if files is None and is_paths(X):
         files = [relative(Path(name), Path(path).parent) for name in X]
     seen = show_rows(X, shown[:MAX_CONTENT], texts=texts, image_shape=image_shape)
@@ -104,7 +105,7 @@ def write_report(
     context = report_numbers(audit, issues)
     cards = make_cards(issues, content, files, evidence)
     data = review_data(issues, cards, getattr(audit, "classes_", None), decisions, beside, files)
-    context |= {"strips": _strips(issues, cards, per_class), "sentence": _sentence(context)}
+    context |= {"strips": _strips(issues, cards[: len(suspects)], per_class), "sentence": _sentence(context)}
     context |= {
         "data_json": script_json(data),
         "findings": getattr(audit, "findings", []),
@@ -179,7 +180,7 @@ def _columns(audit: Any) -> list[dict[str, Any]]:
 
 
 def _strips(issues: pd.DataFrame, cards: list[dict[str, Any]], per_class: int) -> list[dict[str, Any]]:
-    """The most doubtful suspects of each given class; the class with most suspects first."""
+    """The most doubtful suspects of each given class, of their cards; the class with most suspects first."""
     suspects = issues.loc[suspect_mask(issues), "given_label"].map(label_text)
     of_class: dict[str, list[dict[str, Any]]] = {}
     for card in cards:

@@ -135,6 +135,10 @@ def test_decisions_so_far_are_in_the_page(audit, tmp_path):
     assert data["rows"][-1]["row"] == 6
     assert "1 label is decided." in text
     assert SCRIPT not in text
+    worst = text[text.index('id="worst"') : text.index('id="list"')]
+    assert "row 6<" not in worst  # it is no suspect
+    suspects = issues.given_label[issues.is_label_issue].value_counts()
+    assert worst.count('class="chip"') == suspects.clip(upper=10).sum() > 0
 
 
 def test_why_and_what_lies_near_are_in_the_page(tmp_path):
