@@ -33,6 +33,7 @@ RARE = 10
 GIVES_AWAY = 0.995
 SAMPLE = 1000
 MAX_NAMES = 300
+MOST_NAMED = 10
 GROUP_NAME = re.compile(r"patient|subject|user|customer|client|person|author|session|group|household|account", re.I)
 
 
@@ -113,7 +114,7 @@ def missing_labels(has: NDArray[np.bool_]) -> list[Finding]:
 def rare_classes(labels: NDArray[Any], rows: NDArray[np.intp]) -> list[Finding]:
     """Classes of fewer than ten rows."""
     counts = pd.Series(labels).value_counts()
-    return [
+    found = [
         Finding(
             "rare class",
             f"Class {name!r} has {n} row{'s' * (n > 1)} only: too few to judge.",
@@ -121,6 +122,7 @@ def rare_classes(labels: NDArray[Any], rows: NDArray[np.intp]) -> list[Finding]:
         )
         for name, n in counts[counts < RARE].sort_index().items()
     ]
+    return _first(found, f"classes have fewer than {RARE} rows")
 
 
 def similar_names(labels: NDArray[Any], rows: NDArray[np.intp]) -> list[Finding]:
@@ -138,7 +140,7 @@ def similar_names(labels: NDArray[Any], rows: NDArray[np.intp]) -> list[Finding]
                         _tuple(rows[labels == few]),
                     )
                 )
-    return found
+    return _first(found, "pairs of classes have almost the same name")
 
 
 def _alike(a: str, b: str) -> bool:
@@ -256,6 +258,15 @@ def group_columns(table: pd.DataFrame, label: Any, groups: Any) -> list[Finding]
             )
             found.append(Finding("groups", text))
     return found
+
+
+def _first(found: list[Finding], what: str) -> list[Finding]:
+    """The first `MOST_NAMED` findings of one kind, and the others in one: with many classes they would fill a page."""
+    rest = found[MOST_NAMED:]
+    if len(rest) < 2:
+        return found
+    rows = sorted({row for finding in rest for row in finding.rows})
+    return [*found[:MOST_NAMED], Finding(rest[0].kind, f"{len(rest):,} more {what}.", tuple(rows))]
 
 
 def _tuple(rows: Any) -> tuple[int, ...]:

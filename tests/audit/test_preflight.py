@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from noisyflywheel.audit.preflight import Finding, preflight, similar_names
+from noisyflywheel.audit.preflight import Finding, preflight, rare_classes, similar_names
 from noisyflywheel.data.encoder.columns import plan_columns
 from noisyflywheel.data.encoder.encode import TableEncoder
 
@@ -36,6 +36,17 @@ def test_missing_labels_and_rare_classes():
     assert found["missing labels"] == Finding("missing labels", "2 rows have no label and are not judged.", (4, 6))
     assert found["rare class"].rows == (8,)
     assert "'egg' has 1 row only" in found["rare class"].text
+
+
+def test_many_findings_of_one_kind_are_told_together():
+    labels = np.repeat(np.array([f"class {c}" for c in "abcdefghijklm"], dtype=object), 2)
+    found = rare_classes(labels, np.arange(26) + 1)
+    assert [f.text.split()[2] for f in found[:10]] == [f"{c}'" for c in "abcdefghij"]
+    assert found[10:] == [Finding("rare class", "3 more classes have fewer than 10 rows.", (21, 22, 23, 24, 25, 26))]
+    assert len(rare_classes(labels[:22], np.arange(22) + 1)) == 11  # the last one by its name
+    names = np.array([f"a long name of the class {c}" for c in "abcdef"], dtype=object)
+    found = similar_names(names, np.arange(6) + 1)
+    assert found[10:] == [Finding("similar names", "5 more pairs of classes have almost the same name.", (3, 4, 5))]
 
 
 def test_similar_names():
