@@ -34,6 +34,9 @@ GIVES_AWAY = 0.995
 SAMPLE = 1000
 MAX_NAMES = 300
 MOST_NAMED = 10
+MAX_LETTERS = 2
+"""Letters by which names may differ that are almost the same."""
+
 GROUP_NAME = re.compile(r"patient|subject|user|customer|client|person|author|session|group|household|account", re.I)
 
 
@@ -153,7 +156,8 @@ def _alike(a: str, b: str) -> bool:
         return True
     if re.sub(r"\d", "", x) == re.sub(r"\d", "", y) or min(len(x), len(y)) < 5 or abs(len(x) - len(y)) > 2:
         return False
-    return difflib.SequenceMatcher(None, x, y).ratio() >= 0.9
+    ratio = difflib.SequenceMatcher(None, x, y).ratio()
+    return ratio >= 0.9 and round((1 - ratio) * (len(x) + len(y))) <= 2 * MAX_LETTERS
 
 
 def _number(name: str) -> float | None:

@@ -57,6 +57,8 @@ def test_similar_names():
     assert len(pairs("Cat", "cat ", "dog")) == 1
     assert len(pairs("café", "cafe", "ice-cream", "ice cream")) == 2
     assert len(pairs("electronics", "electronic")) == 1
+    assert len(pairs("Home and Garden/Kitchen/Knives", "Home and Garden/Kitchen/Knifes")) == 1
+    assert pairs("Clothing, Shoes and Jewelry/Women/Belts", "Clothing, Shoes and Jewelry/Women/Hats") == []
     assert pairs("class 1", "class 2", "class 11") == []
     assert pairs("left", "right", "bat", "cat", "+", "-") == []
     assert pairs("-1", "1", "1.0", "10", "-100.5", "100.5") == []
