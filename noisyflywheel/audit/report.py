@@ -83,13 +83,13 @@ def write_report(
 
     Raises
     ------
+    TypeError
+        If `audit` is none.
     ValueError
         If X or `texts` has another number of rows than the audit, or another order, or that has none, or a table lacks
         a column.
     """
-    issues = audit if isinstance(audit, pd.DataFrame) else audit.get_label_issues()
-    _check_issues(issues)
-    issues = issues.assign(is_label_issue=suspect_mask(issues))
+    issues = _issues_of(audit)
     _check_lengths(len(issues), X=X, texts=texts, files=files, features=features)
     if isinstance(audit, pd.DataFrame):
         check_order(issues, X=X, texts=texts, files=files, features=features)
@@ -122,11 +122,19 @@ def write_report(
     return replace_file(Path(path), page.encode("utf-8", "backslashreplace"))
 
 
-def _check_issues(issues: pd.DataFrame) -> None:
-    """Refuse a table that is none of label issues, or is empty."""
+def _issues_of(audit: Any) -> pd.DataFrame:
+    """Table of label issues, suspects marked by truth values; refuses what has none, or an empty one."""
+    if not isinstance(audit, pd.DataFrame) and not hasattr(audit, "get_label_issues"):
+        last = ": pass its last step, [-1]" if hasattr(audit, "steps") else ""
+        raise TypeError(
+            "audit must be a fitted FlywheelClassifier, an audit or a table of label issues; "
+            f"got {type(audit).__name__}{last}"
+        )
+    issues = audit if isinstance(audit, pd.DataFrame) else audit.get_label_issues()
     check_issue_columns(issues)
     if issues.empty:
         raise ValueError("the table of issues has no rows")
+    return issues.assign(is_label_issue=suspect_mask(issues))
 
 
 def _check_lengths(n: int, **arrays: Any) -> None:

@@ -8,7 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
+from noisyflywheel import FlywheelClassifier
 from noisyflywheel.audit.cross_val import CrossValAudit
 from noisyflywheel.audit.estimates import estimate_wrong_labels, expected_gain, rows_to_reach
 from noisyflywheel.audit.preflight import Finding
@@ -224,6 +227,14 @@ def test_tables_that_are_none_of_issues(audit, tmp_path):
         write_report(tmp_path / "r.html", issues.drop(columns="refurbished_label"))
     with pytest.raises(ValueError, match="no rows"):
         write_report(tmp_path / "r.html", issues.iloc[:0])
+
+
+def test_what_judges_no_labels_is_named(audit, tmp_path):
+    pipe = make_pipeline(StandardScaler(), FlywheelClassifier())
+    with pytest.raises(TypeError, match=r"audit must be a fitted .* got Pipeline: pass its last step, \[-1\]$"):
+        write_report(tmp_path / "r.html", pipe)
+    with pytest.raises(TypeError, match="got ndarray$"):
+        write_report(tmp_path / "r.html", np.zeros((60, 2)), audit)
 
 
 def test_no_suspects(audit, tmp_path):
