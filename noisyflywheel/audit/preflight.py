@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-import math
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 from sklearn.tree import DecisionTreeClassifier
 
+from noisyflywheel.audit.alike import alike
 from noisyflywheel.audit.identity import check_frame, is_label, label_text, row_hashes
 from noisyflywheel.data.encoder.columns import (
     ID_NAME,
@@ -34,9 +32,6 @@ GIVES_AWAY = 0.995
 SAMPLE = 1000
 MAX_NAMES = 300
 MOST_NAMED = 10
-MAX_LETTERS = 2
-"""Letters by which names may differ that are almost the same."""
-
 GROUP_NAME = re.compile(r"patient|subject|user|customer|client|person|author|session|group|household|account", re.I)
 
 
@@ -134,7 +129,7 @@ def similar_names(labels: NDArray[Any], rows: NDArray[np.intp]) -> list[Finding]
     found = []
     for place, name in enumerate(names[:MAX_NAMES]):
         for other in names[place + 1 : MAX_NAMES]:
-            if _alike(name, other):
+            if alike(name, other):
                 few = min((name, other), key=lambda n: int((labels == n).sum()))
                 found.append(
                     Finding(
@@ -144,35 +139,6 @@ def similar_names(labels: NDArray[Any], rows: NDArray[np.intp]) -> list[Finding]
                     )
                 )
     return _first(found, "pairs of classes have almost the same name")
-
-
-def _alike(a: str, b: str) -> bool:
-    """Whether two names are probably meant to be one; numbers and names that differ in digits only are not."""
-    numbers = _number(a), _number(b)
-    if None not in numbers and numbers[0] != numbers[1]:
-        return False
-    x, y = (_folded(name) for name in (a, b))
-    if x == y:
-        return True
-    if re.sub(r"\d", "", x) == re.sub(r"\d", "", y) or min(len(x), len(y)) < 5 or abs(len(x) - len(y)) > 2:
-        return False
-    ratio = difflib.SequenceMatcher(None, x, y).ratio()
-    return ratio >= 0.9 and round((1 - ratio) * (len(x) + len(y))) <= 2 * MAX_LETTERS
-
-
-def _number(name: str) -> float | None:
-    """The number that a name is, or None."""
-    try:
-        return number if math.isfinite(number := float(name)) else None
-    except ValueError:
-        return None
-
-
-def _folded(name: str) -> str:
-    """A name without case, accents, punctuation and white space; signs are kept where nothing else is left."""
-    plain = unicodedata.normalize("NFKD", name.casefold())
-    plain = "".join(c for c in plain if not unicodedata.combining(c))
-    return re.sub(r"[\s_.\-]+", "", plain) or name.strip()
 
 
 def contradictions(
