@@ -33,11 +33,6 @@ class Content:
     text: str = ""
     values: tuple[tuple[str, str], ...] = ()
 
-    @property
-    def searched(self) -> str:
-        """Words that the filter of the report looks at."""
-        return " ".join([self.text, *(f"{name} {value}" for name, value in self.values)]).strip()
-
 
 def shorten(text: Any, most: int = MAX_TEXT) -> str:
     """Text in one paragraph of at most `most` characters."""
