@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from noisyflywheel.audit.decisions import DECISION_COLUMNS
 from noisyflywheel.audit.identity import label_text
-from noisyflywheel.audit.matching import check_issue_columns, check_order
+from noisyflywheel.audit.matching import check_is_table, check_issue_columns, check_order
 from noisyflywheel.audit.truth import suspect_mask
 
 AGENT = "noisyflywheel"
@@ -50,6 +50,7 @@ def to_cleanlab(issues: pd.DataFrame, classes: ArrayLike) -> pd.DataFrame:
 
 def _cleanlab_columns(table: pd.DataFrame) -> pd.DataFrame:
     """The columns that cleanlab and we share."""
+    check_is_table("issues", table)
     check_issue_columns(table, CLEANLAB_COLUMNS)
     return table[list(CLEANLAB_COLUMNS)].assign(is_label_issue=suspect_mask(table))
 
@@ -218,7 +219,8 @@ def from_argilla(records: Iterable[Mapping[str, Any]], question: str = "label") 
 
 
 def _check_rows(issues: pd.DataFrame, data: pd.DataFrame) -> None:
-    """Refuse data that is not of the rows of `issues`."""
+    """Refuse data that is not of the rows of `issues`, and issues that are no table."""
+    check_is_table("issues", issues)
     if len(data) != len(issues):
         raise ValueError(f"data has {len(data)} rows, issues {len(issues)}")
     check_order(issues, data=data)

@@ -7,7 +7,7 @@ from cleanlab.classification import CleanLearning
 from issue_tables import issues_of
 from sklearn.linear_model import LogisticRegression
 
-from noisyflywheel.audit import apply_corrections, review, write_report
+from noisyflywheel.audit import apply_corrections, audit_probabilities, review, write_report
 from noisyflywheel.audit.exchange import (
     from_argilla,
     from_cleanlab,
@@ -178,3 +178,10 @@ def test_review_in_a_notebook(table, issues, tmp_path):
     assert (
         saved[:200] == write_report(tmp_path / "s.html", issues, table[["text"]], title='a "title"').read_text()[:200]
     )
+
+
+def test_an_audit_in_place_of_its_table_is_refused(table):
+    audit = audit_probabilities(np.eye(2)[[0, 1, 0, 1]], [0, 1, 1, 1])
+    for make in (to_label_studio, to_argilla, to_cleanlab):
+        with pytest.raises(TypeError, match="issues must be a pandas DataFrame, got CrossValAudit: pass what its get_"):
+            make(audit, table)
