@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from noisyflywheel.audit.report import write_report
+from noisyflywheel.data.pictures import is_paths
 
 
 class ReviewDisplay:
@@ -56,6 +57,8 @@ def review(audit: Any, X: Any = None, *, height: int = 800, **options: Any) -> R
     -------
     display : ReviewDisplay
     """
+    if is_paths(X):  # the page may be saved anywhere
+        options = {"files": [Path(name).resolve().as_posix() for name in X]} | options
     with tempfile.TemporaryDirectory() as folder:
         page = write_report(Path(folder) / "review.html", audit, X, **options).read_text(encoding="utf-8")
     return ReviewDisplay(page, height)

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from cleanlab.classification import CleanLearning
 from issue_tables import issues_of
+from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
 from noisyflywheel.audit import apply_corrections, audit_probabilities, review, write_report
@@ -178,6 +179,16 @@ def test_review_in_a_notebook(table, issues, tmp_path):
     assert (
         saved[:200] == write_report(tmp_path / "s.html", issues, table[["text"]], title='a "title"').read_text()[:200]
     )
+
+
+def test_links_to_pictures_do_not_depend_on_where_the_review_is(issues, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = [f"{row}.png" for row in range(4)]
+    for name in names:
+        Image.new("L", (8, 8)).save(name)
+    page = review(issues, names).page
+    data = json.loads(page.split('<script type="application/json" id="data">')[1].split("</script>")[0])
+    assert {row["href"] for row in data["rows"]} <= {(tmp_path / name).as_posix() for name in names}
 
 
 def test_an_audit_in_place_of_its_table_is_refused(table):
