@@ -206,8 +206,13 @@ def cross_val_audit(
     Raises
     ------
     ValueError
-        If X and y, groups or weights differ in length or index, y has fewer than two classes or a missing label, or a
-        row is not held out once.
+        If X and y, groups or weights differ in length or index, y has fewer than two classes or a missing label, a row
+        is not held out once, or a fold leaves one class only to a model that needs two.
+
+    Warns
+    -----
+    FlywheelWarning
+        If a class has fewer rows than there are stratified folds.
     """
     labels, classes, given = read_labels(X, y)
     (X,) = indexable(X)
