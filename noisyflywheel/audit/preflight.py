@@ -188,7 +188,7 @@ def leaking_columns(
 
 
 def _predicts(column: pd.Series, planned: Column, codes: NDArray[np.intp]) -> float:
-    """Share of labels that one column tells of rows it was not learnt from."""
+    """Share of labels that one column tells, of rows that it was learnt from and of others, whichever is lower."""
     if planned.kind == "category":
         values = pd.factorize(column.astype(str))[0]
         if values.max() + 1 > 0.2 * len(values):
@@ -204,7 +204,8 @@ def _predicts(column: pd.Series, planned: Column, codes: NDArray[np.intp]) -> fl
     tree = DecisionTreeClassifier(max_leaf_nodes=2 * (int(codes.max()) + 1), random_state=0)
     x = in_own_units(numbers.to_numpy(dtype=np.float64)[:, None])
     x_train, x_test, train, test = train_test_split(x, codes, stratify=codes, random_state=0)
-    return float(tree.fit(x_train, train).score(x_test, test))
+    tree.fit(x_train, train)
+    return float(min(tree.score(x_train, train), tree.score(x_test, test)))
 
 
 def group_columns(table: pd.DataFrame, label: Any, groups: Any) -> list[Finding]:

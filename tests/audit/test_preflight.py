@@ -145,3 +145,10 @@ def test_a_table_alone_tells_as_much_as_with_its_plan():
         assert preflight(one, "kind") == look(one)
     with pytest.raises(ValueError, match="two columns are called 'x'"):
         preflight(table.rename(columns={"made": "x"}), "kind")
+
+
+def test_a_column_that_tells_the_few_held_out_labels_only_gives_none_away():
+    rng = np.random.default_rng(1)
+    y = rng.integers(0, 2, 80)
+    table = pd.DataFrame({"x": rng.normal(y, 0.4), "kind": np.where(y == 1, "ham", "spam")})
+    assert preflight(table, "kind") == []  # no threshold tells more than 77 of the 80
