@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from noisyflywheel.plot.style import INK, MUTED, RIGHT, WRONG, axes_of, tidy
+from noisyflywheel.plot.truth import given_and_true
 
 
 class CleanProbaDisplay:
@@ -53,11 +54,11 @@ class CleanProbaDisplay:
         Raises
         ------
         ValueError
-            If y_true has another length than the labels, or holds none of the classes.
+            If y_true has another length or order than the labels, or holds none of the classes.
         """
         is_right = None
         if y_true is not None:
-            given, true = estimator.get_label_issues()["given_label"].to_numpy(), np.asarray(y_true)
+            given, true = given_and_true(estimator, y_true)
             if true.shape != given.shape:
                 raise ValueError(f"y_true has shape {true.shape}, the labels have {given.shape}")
             if not set(true.tolist()) & set(np.asarray(estimator.classes_).tolist()):

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from noisyflywheel.noise import transition_matrix as measured_matrix
 from noisyflywheel.plot.style import INK, axes_of, heat_map, plain_text, shorten, tidy
+from noisyflywheel.plot.truth import given_and_true
 
 LONGEST = 32
 """Letters of a class's name that are written."""
@@ -56,8 +57,8 @@ class TransitionMatrixDisplay:
         """
         true_matrix = None
         if y_true is not None:
-            given = estimator.get_label_issues()["given_label"].to_numpy()
-            true_matrix = measured_matrix(np.asarray(y_true), given, labels=list(estimator.classes_))
+            given, true = given_and_true(estimator, y_true)
+            true_matrix = measured_matrix(true, given, labels=list(estimator.classes_))
         return cls(estimator.transition_matrix_, estimator.classes_, true_matrix=true_matrix).plot(ax=ax)
 
     def plot(self, *, ax: Any = None) -> TransitionMatrixDisplay:

@@ -104,6 +104,18 @@ def test_one_cycle_is_a_dot():
     assert markers == ["None", "o"]
 
 
+@pytest.mark.parametrize("display", [TransitionMatrixDisplay, CleanProbaDisplay])
+def test_true_labels_in_another_order_are_refused(audit, display):
+    audit.issues.index = list("pqrs")
+    true = pd.Series(TRUE, index=audit.issues.index)
+    display.from_estimator(audit, y_true=true)
+    with pytest.raises(ValueError, match=r"same index labels in another order.*y_true.loc\[X.index\]"):
+        display.from_estimator(audit, y_true=true[::-1])
+    display.from_estimator(audit, y_true=true.set_axis(range(4)))  # by position, as an array
+    audit.issues.index = range(4)
+    display.from_estimator(audit, y_true=true.set_axis([3, 1, 2, 0]))  # the audit was of an array
+
+
 def test_names_of_curves_keep_apart():
     _, ax = plt.subplots()
     ax.set_ylim(0, 1)

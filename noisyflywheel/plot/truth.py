@@ -1,0 +1,26 @@
+"""The true labels beside the given ones, for plots that know the truth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from noisyflywheel.estimator.labels import check_same_index
+
+
+def given_and_true(estimator: Any, y_true: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The labels that were judged, (n,), and the true ones, paired by position.
+
+    Raises
+    ------
+    ValueError
+        If y_true has the index of what was judged in another order; that of an array has no order of its own.
+    """
+    issues = estimator.get_label_issues()
+    named = not issues.index.equals(pd.RangeIndex(len(issues)))
+    if named and isinstance(y_true, pd.Series) and {*y_true.index} == {*issues.index}:
+        check_same_index(issues, y_true, ("X", "y_true"))
+    return issues["given_label"].to_numpy(), np.asarray(y_true)
