@@ -11,6 +11,7 @@ import joblib
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
@@ -74,9 +75,15 @@ def check_judges(model: Any, cv: Any) -> None:
         raise TypeError(f"{type(last).__name__} does not judge the labels that it learns: give cv, such as cv=5")
 
 
-def weight_parameter(model: Any) -> str:
-    """Name under which `fit` of a model, also of a pipeline, takes the weights of its last step."""
-    return f"{model.steps[-1][0]}__sample_weight" if isinstance(model, Pipeline) else "sample_weight"
+def fit_weighted(model: Any, X: Any, y: NDArray[Any], weights: NDArray[np.float64] | None) -> None:
+    """`fit` of a model; weights are for the last step of a pipeline, whether scikit-learn routes metadata or not."""
+    if weights is None:
+        model.fit(X, y)
+    elif isinstance(model, Pipeline):
+        with config_context(enable_metadata_routing=False):
+            model.fit(X, y, **{f"{model.steps[-1][0]}__sample_weight": weights})
+    else:
+        model.fit(X, y, sample_weight=weights)
 
 
 def aligned(proba: Array, seen: NDArray[Any], classes: NDArray[Any]) -> Array:
@@ -106,8 +113,7 @@ def judge_fold(
     if getattr(last, "checkpoint_dir", "") is None and hasattr(last, "on_cycle"):
         mean = CycleMean(model, held)
         last.set_params(on_cycle=mean)
-    weights = {} if sample_weight is None else {weight_parameter(model): sample_weight[train]}
-    _fit(model, _safe_indexing(X, train), y[train], **weights)
+    _fit(model, _safe_indexing(X, train), y[train], None if sample_weight is None else sample_weight[train])
     last = last_step(model)
     proba = mean.proba if mean is not None and mean.n else model.predict_proba(held)
     if not hasattr(last, "transition_matrix_"):
@@ -118,10 +124,10 @@ def judge_fold(
     return aligned(proba, model.classes_, classes), T
 
 
-def _fit(model: Any, X: Any, y: NDArray[Any], **weights: NDArray[np.float64]) -> None:
+def _fit(model: Any, X: Any, y: NDArray[Any], weights: NDArray[np.float64] | None) -> None:
     """Fit the model of a fold; where its rows are of one class, and that is why it fails, the error says so."""
     try:
-        model.fit(X, y, **weights)
+        fit_weighted(model, X, y, weights)
     except ValueError as error:
         if (y != y[0]).any():
             raise

@@ -14,7 +14,7 @@ from sklearn.utils.validation import has_fit_parameter
 from noisyflywheel.audit.corrections import relabelled
 from noisyflywheel.audit.cross_val import CrossValAudit, cross_val_audit, index_of
 from noisyflywheel.audit.decisions import known_labels
-from noisyflywheel.audit.held_out import check_judges, last_step, weight_parameter
+from noisyflywheel.audit.held_out import check_judges, fit_weighted, last_step
 from noisyflywheel.audit.matching import check_is_table, match_rows, with_labels_of
 from noisyflywheel.estimator.issues import lowest_quality, n_label_issues
 from noisyflywheel.estimator.labels import check_same_index, one_column
@@ -124,7 +124,7 @@ def judge_known(
         X, groups = _safe_indexing(indexable(X)[0], kept), None if groups is None else np.asarray(groups)[kept]
     counts = weights[kept] if has_fit_parameter(last_step(estimator), "sample_weight") else None
     learnt = labels.to_numpy()[kept]
-    estimator.fit(X, learnt, **({} if counts is None else {weight_parameter(estimator): counts}))
+    fit_weighted(estimator, X, learnt, counts)
     judged = last_step(estimator)
     if cv is not None:
         judged = cross_val_audit(

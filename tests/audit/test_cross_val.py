@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy.sparse import csr_matrix
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -89,6 +90,17 @@ def test_a_fold_that_leaves_one_class_is_named(digits):
         cross_val_audit(LogisticRegression(), X, y, cv=KFold(5))
     judged = cross_val_audit(KNeighborsClassifier(), X, y, cv=KFold(5))  # to which one class is enough
     assert judged.clean_proba_.shape == (60,)
+
+
+def test_pipelines_get_weights_where_metadata_is_routed_too(digits):
+    X, given = digits[0][:60], digits[1][:60] % 3
+    model, weights = make_pipeline(StandardScaler(), LogisticRegression(C=0.01)), np.arange(60) % 3 + 1.0
+    with config_context(enable_metadata_routing=False):
+        plain = cross_val_audit(model, X, given, cv=2, sample_weight=weights).issues
+    with config_context(enable_metadata_routing=True):
+        pd.testing.assert_frame_equal(cross_val_audit(model, X, given, cv=2, sample_weight=weights).issues, plain)
+        made = pd.DataFrame({"row": [1], "decision": ["reject"]})
+        assert relearn(model, X, given, plain, made, cv=2).decided_.sum() == 1
 
 
 def test_aligned_by_hand():
