@@ -42,6 +42,7 @@ def add_parser(subcommands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train both ways, print the accuracies and the worst labels, save the picture."""
+    arguments.out.mkdir(parents=True, exist_ok=True)
     X, y = load_digits(return_X_y=True)
     X = X.astype(np.float32)
     X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.3, stratify=y, random_state=arguments.seed)
@@ -96,7 +97,6 @@ def save_picture(flywheel: FlywheelClassifier, X: NDArray[Any], folder: Path) ->
     """Sheet of the ten worst labels as worst_labels.png in `folder`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    folder.mkdir(parents=True, exist_ok=True)
     display = LabelIssuesDisplay.from_estimator(flywheel, X, n_worst=10, image_shape=(8, 8))
     FigureCanvasAgg(display.figure_).print_png(path := folder / "worst_labels.png", metadata=None)
     return path

@@ -56,6 +56,13 @@ def test_demo(run, tmp_path, monkeypatch):
         assert picture.size[0] > 400
 
 
+def test_the_demo_needs_a_folder_before_it_trains(run, tmp_path):
+    (tmp_path / "here").write_text("")
+    code, out, err = run("demo", "--out", tmp_path / "here")
+    assert (code, out) == (2, "")
+    assert err == f"noisyflywheel demo: error: {tmp_path / 'here'}: File exists\n"
+
+
 def test_as_a_program(tmp_path):
     root = str(Path(noisyflywheel.__file__).parents[1])
     done = subprocess.run(
