@@ -90,7 +90,7 @@ def write_report(
         a column.
     """
     issues = _issues_of(audit)
-    _check_lengths(len(issues), X=X, texts=texts, files=files, features=features)
+    _check_lengths(issues, X=X, texts=texts, files=files, features=features)
     if isinstance(audit, pd.DataFrame):
         check_order(issues, X=X, texts=texts, files=files, features=features)
     suspects = suspect_rows(issues, max_rows)
@@ -137,11 +137,13 @@ def _issues_of(audit: Any) -> pd.DataFrame:
     return issues.assign(is_label_issue=suspect_mask(issues))
 
 
-def _check_lengths(n: int, **arrays: Any) -> None:
-    """Refuse what is not of n rows."""
+def _check_lengths(issues: pd.DataFrame, **arrays: Any) -> None:
+    """Refuse what has not a row for each line of `issues`."""
     for name, rows in arrays.items():
-        if rows is not None and _num_samples(rows) != n:
-            raise ValueError(f"{name} has {_num_samples(rows)} rows, the audit has {n}")
+        if rows is not None and (n := _num_samples(rows)) != len(issues):
+            some = hasattr(rows, "iloc") and "row" in issues.columns and issues["row"].max() <= n
+            judged = f': pass those that were judged, {name}.iloc[issues["row"] - 1]' if some else ""
+            raise ValueError(f"{name} has {n} rows, the audit has {len(issues)}{judged}")
 
 
 def _template() -> Any:

@@ -18,7 +18,7 @@ from noisyflywheel.audit.preflight import Finding
 from noisyflywheel.audit.report import percent, write_report
 from noisyflywheel.audit.report_numbers import report_numbers
 from noisyflywheel.audit.report_rows import named_file
-from noisyflywheel.audit.table import TableAudit
+from noisyflywheel.audit.table import TableAudit, audit_table
 from noisyflywheel.estimator.issues import label_issues_frame
 
 SCRIPT = "<script>alert(1)</script>"
@@ -249,6 +249,14 @@ def test_rows_that_do_not_match(audit, tmp_path):
         write_report(tmp_path / "r.html", audit, np.zeros((3, 2)))
     with pytest.raises(ValueError, match="texts has 2 rows"):
         write_report(tmp_path / "r.html", audit, texts=["a", "b"])
+
+
+def test_rows_without_a_label_are_not_in_the_report(tmp_path):
+    table = pd.DataFrame({"x": np.arange(40.0), "kind": ["", "a", "a", "b"] * 10})
+    audit = audit_table(table, "kind", estimator=LogisticRegression(), cv=2)
+    with pytest.raises(ValueError, match=r"X has 40 rows, the audit has 30: pass those that were judged, X\.iloc\["):
+        write_report(tmp_path / "r.html", audit, table)
+    write_report(tmp_path / "r.html", audit, table.iloc[audit.issues["row"] - 1])
 
 
 def test_issues_in_another_order_than_the_rows_are_refused(audit, tmp_path):
