@@ -63,6 +63,7 @@ class Workers:
         self.dataset = reader.dataset
         self.pieces: list[list[int]] = []
         self.in_use = False
+        self.iterator: Any = None  # of the last pass: holds the processes
         self.loader: DataLoader = DataLoader(
             RowReader(reader.dataset, reader.isolated, self.busy),  # type: ignore[arg-type]
             batch_sampler=_Plan(self.pieces),
@@ -85,12 +86,14 @@ class Workers:
             yield from self._received()
         finally:
             self.in_use = False
+            if not self.loader.persistent_workers:
+                self.close()
 
     def _received(self) -> Iterator[Tensor]:
-        received = iter(self.loader)
+        self.iterator = iter(self.loader)
         while True:
             try:
-                rows = next(received)
+                rows = next(self.iterator)
             except StopIteration:
                 return
             except RuntimeError as error:
@@ -110,8 +113,11 @@ class Workers:
         return RowReadError(rows[0], file_of(self.dataset, rows[0]), f"the worker reading it died ({error})")
 
     def close(self) -> None:
-        """End the worker processes."""
+        """End the worker processes, also where the traceback of an error holds on to what reads from them."""
+        iterator, self.iterator = self.iterator, None
         self.loader._iterator = None
+        if iterator is not None:
+            iterator._shutdown_workers()
 
 
 class _Plan:

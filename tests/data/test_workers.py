@@ -1,6 +1,7 @@
 """Rows read by worker processes: the same rows, in order, and errors that name the row."""
 
 import gc
+import multiprocessing
 import os
 import random
 import signal
@@ -115,6 +116,15 @@ def test_a_failed_worker_leaves_its_traceback():
     with pytest.raises(RowReadError) as caught:
         read(Squares(at=130, do=fail), 1)
     assert "in fail" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+def test_workers_end_with_the_pass_that_failed_also_while_its_error_is_held(persistent):
+    before = set(multiprocessing.active_children())
+    source = DatasetSource(Squares(at=130, do=fail), CPU, {"num_workers": 2, "persistent_workers": persistent})
+    with pytest.raises(RowReadError) as held:  # as a notebook holds it
+        list(source.stream(parts()))
+    assert not set(multiprocessing.active_children()) - before and held.value.row == 130
 
 
 def die():
