@@ -66,12 +66,13 @@ class RowReader:
 
     def __getitems__(self, rows: Sequence[int]) -> Tensor | Unread:
         """What torch's DataLoader calls in a worker: `read`, with errors as values."""
+        found: Tensor | Unread
         try:
-            return self.read(rows)
+            found = self.read(rows)
         except Exception as error:
-            return Unread(plain_error(error))
-        finally:
-            self._note(IDLE)
+            found = Unread(plain_error(error))
+        self._note(IDLE)  # not where the process ends
+        return found
 
     def __len__(self) -> int:
         """Number of rows."""

@@ -7,7 +7,7 @@ import itertools
 import time
 import warnings
 from collections.abc import Generator, Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,31 +17,8 @@ from torch.utils.data import Dataset
 from noisyflywheel.data.devices import moved
 from noisyflywheel.data.reading import RowReader, check_shape, globals_kept
 from noisyflywheel.data.workers import PAYS_IN_ALL, PAYS_PER_ROW, PROBE_SECONDS, Workers, n_workers_here, pieces_of
-from noisyflywheel.exceptions import RowReadError
 
 CHANNELS = (1, 3, 4)
-
-
-class Source(Protocol):
-    """Rows by index."""
-
-    device: torch.device
-
-    def __len__(self) -> int:
-        """Number of rows."""
-        ...
-
-    def take(self, rows: Tensor) -> Tensor:
-        """Rows of shape (B, ...) on ``device``."""
-        ...
-
-    def stream(self, parts: Iterable[Tensor]) -> Iterator[Tensor]:
-        """`take` of each part, in order; the next ones may be read ahead."""
-        ...
-
-    def close(self) -> None:
-        """Let go of what reads ahead."""
-        ...
 
 
 class ArraySource:
@@ -86,6 +63,9 @@ class ArraySource:
     def is_resident(self) -> bool:
         """Whether the rows are where batches are wanted."""
         return self.x.device.type == self.device.type
+
+    def of_dead_worker(self, error: Exception) -> None:
+        """There are no workers."""
 
     def close(self) -> None:
         """Nothing reads ahead."""
@@ -134,6 +114,10 @@ class DatasetSource:
                 taken = [self._moved(piece) for piece in itertools.islice(pieces, len(part))]
                 yield taken[0] if len(taken) == 1 else torch.cat(taken)
 
+    def of_dead_worker(self, error: Exception) -> Exception | None:
+        """Where ``error`` tells of a worker that died, one that names the row which it was reading; else None."""
+        return None if self.workers is None else self.workers.of_dead_worker(error)
+
     def close(self) -> None:
         """End the workers; they start again when they are needed."""
         if self.workers is not None:
@@ -169,9 +153,12 @@ class DatasetSource:
             for piece, rows in zip(pieces, self.workers.read(pieces), strict=True):
                 self._check_shape(rows, int(piece[0]))
                 yield rows
-        except (RowReadError, RuntimeError):
+        except Exception as error:
+            named = self.of_dead_worker(error)
             self.close()
-            raise
+            if named is None:
+                raise
+            raise named from error
 
     def _read(self, rows: list[int]) -> Tensor:
         """Rows (B, ...) on the CPU, read in this process, and how long that took."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import multiprocessing.connection
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from typing import Any
@@ -42,6 +43,9 @@ PROBE_SECONDS = 0.2
 PIECE_ROWS, PIECE_BYTES = 64, 2**22
 """Most that a worker reads and sends at a time."""
 
+AT_ITS_END = 1.0
+"""Seconds in which a worker whose connection has ended is gone."""
+
 SHARED = "/dev/shm"
 
 
@@ -78,39 +82,41 @@ class Workers:
         Raises
         ------
         RowReadError
-            For a row that cannot be read, and for a worker that died: with the row it was reading.
+            For a row that cannot be read.
+        Exception
+            Of many kinds, for a worker that died: see `of_dead_worker`.
         """
         self.pieces[:] = [piece.tolist() for piece in pieces]
         self.in_use = True
         try:
-            yield from self._received()
+            self.iterator = iter(self.loader)
+            for rows in self.iterator:
+                if isinstance(rows, Unread):
+                    raise rows.error
+                yield rows
         finally:
             self.in_use = False
             if not self.loader.persistent_workers:
                 self.close()
 
-    def _received(self) -> Iterator[Tensor]:
-        self.iterator = iter(self.loader)
-        while True:
-            try:
-                rows = next(self.iterator)
-            except StopIteration:
-                return
-            except RuntimeError as error:
-                raise self._of_dead_worker(error) from error
-            if isinstance(rows, Unread):
-                raise rows.error
-            yield rows
-
-    def _of_dead_worker(self, error: RuntimeError) -> Exception:
-        """The same error with the row that was being read, where a worker died."""
-        dead = {int(pid) for pid in re.findall(r"\d+", str(error).partition("pid")[2])}
-        if "DataLoader worker" not in str(error):
-            return error
+    def of_dead_worker(self, error: Exception) -> Exception | None:
+        """Where ``error`` tells of a worker that died, one that names the row which it was reading; else None."""
+        is_told = isinstance(error, (OSError, EOFError)) or "DataLoader worker" in str(error)
+        dead = self._dead() if is_told and self.iterator is not None else set()
+        if not dead:
+            return None
         rows = [row for pid, row in self.busy.tolist() if pid in dead and row != IDLE]
+        text = str(error) or type(error).__name__
         if not rows:
-            return RuntimeError(f"a worker that reads rows died ({error})")
-        return RowReadError(rows[0], file_of(self.dataset, rows[0]), f"the worker reading it died ({error})")
+            return RuntimeError(f"a worker that reads rows died ({text})")
+        return RowReadError(rows[0], file_of(self.dataset, rows[0]), f"the worker reading it died ({text})")
+
+    def _dead(self) -> set[int | None]:
+        """Processes of the workers that have ended, or are about to: their connections end before they do."""
+        processes = self.iterator._workers
+        with contextlib.suppress(RuntimeError):  # of torch, which hears of the end by a signal
+            multiprocessing.connection.wait([process.sentinel for process in processes], AT_ITS_END)
+        return {process.pid for process in processes if not process.is_alive()}
 
     def close(self) -> None:
         """End the worker processes, also where the traceback of an error holds on to what reads from them."""

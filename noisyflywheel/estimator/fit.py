@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from noisyflywheel.data import opened
 from noisyflywheel.estimator.assemble import assemble, choose_nets
 from noisyflywheel.estimator.callbacks import FitTask, with_callbacks
 from noisyflywheel.estimator.fit_job import FitJob
@@ -84,7 +85,7 @@ def fit_by_plan(job: FitJob, plan: FoldPlan, task: FitTask) -> str | None:
         flywheel = assemble(params, nets, job.trained, len(job.data.classes), job.seeds, sample, ranks)
         flywheel.decisions.append(plan.decision)
         shown = FitProgress(params["verbose"] if ranks.rank == 0 else 0, flywheel.settings.n_cycles)
-        with closing(flywheel.loader.source), shown as progress:
+        with opened(flywheel.loader.source), shown as progress:
             run = FlywheelRun(flywheel, progress, checkpoints, params["on_cycle"], ranks)
             train(job, run, task)
             if run.given_up and ranks.rank == 0:

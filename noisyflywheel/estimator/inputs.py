@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +24,7 @@ from noisyflywheel.data import (
     float64_device,
     map_items,
     on_host,
+    opened,
     to_tensor,
     without_mask,
 )
@@ -234,5 +234,5 @@ def make_source(rows: Tensor | Dataset, device: torch.device, options: dict[str,
 
 def read_some(source: Source, rows: Tensor) -> Tensor:
     """The rows of these indices (m,): (m, ...), where float64 lives."""
-    with contextlib.closing(source):
+    with opened(source):
         return next(iter(source.stream([rows]))).to(float64_device(source.device))

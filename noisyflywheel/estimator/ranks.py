@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import Any
 
 import joblib
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from noisyflywheel.data import ArraySource
+from noisyflywheel.data import ArraySource, opened
 from noisyflywheel.estimator.assemble import Nets
 from noisyflywheel.estimator.inputs import make_source
 from noisyflywheel.estimator.sample_weight import WeightedRows
@@ -37,7 +36,7 @@ def check_ranks(ranks: Ranks, params: dict[str, Any], nets: Nets, data: Weighted
 
 def digest(rows: Any) -> str:
     """Hash of the number of rows, their shape and type, and of some of them."""
-    with closing(make_source(rows, torch.device("cpu"))) as source:
+    with opened(make_source(rows, torch.device("cpu"))) as source:
         most = COMPARED if isinstance(source, ArraySource) else COMPARED_READ
         index = np.unique(np.linspace(0, len(source) - 1, min(most, len(source))).astype(np.int64))
         taken: Tensor = next(iter(source.stream([torch.from_numpy(index)])))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from skorch import NeuralNet
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from noisyflywheel.data import opened
 from noisyflywheel.estimator.assemble import bf16_pays
 from noisyflywheel.estimator.inputs import make_source, read_rows
 from noisyflywheel.estimator.issues import MostLikely, class_summary, issues_of_classes, most_likely
@@ -187,7 +187,7 @@ def proba_parts(
     ``default_net`` whether the net's memory is known (`prediction_batch`).
     """
     trainer = Trainer(net, amp, scheduled=default_net)
-    with closing(make_source(rows, trainer.device, worker_options(net=net))) as source:
+    with opened(make_source(rows, trainer.device, worker_options(net=net))) as source:
         parts = plain_parts(trainer, source, views.plain)
         first = next(parts)
         if len(source) * first.shape[1] <= LARGE:

@@ -1,10 +1,13 @@
 """Rows read by worker processes: the same rows, in order, and errors that name the row."""
 
+import contextlib
 import gc
 import multiprocessing
 import os
 import random
+import re
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -12,12 +15,13 @@ import torch
 from items import Items
 from torch.utils.data import Dataset, Subset, TensorDataset
 
-from noisyflywheel.data import DatasetSource, as_row, map_items, workers
+from noisyflywheel.data import DatasetSource, as_row, map_items, opened, workers
 from noisyflywheel.data.reading import file_of
 from noisyflywheel.data.workers import n_workers_here, pieces_of
 from noisyflywheel.exceptions import RowReadError
 
 CPU = torch.device("cpu")
+TWO = {"num_workers": 2}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -131,9 +135,38 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+DIED = r"row 130 of X \(pictures/0130.png\) cannot be read: the worker reading it died"
+
+
 def test_a_worker_that_dies_names_the_row_it_was_reading():
-    with pytest.raises(RowReadError, match=r"row 130 of X \(pictures/0130.png\) .* the worker reading it died"):
+    with pytest.raises(RowReadError, match=DIED):
         read(Squares(at=130, do=die), 2)
+
+
+def test_a_worker_that_dies_while_this_process_is_busy_names_the_row_it_was_reading():
+    with pytest.raises(RowReadError, match=DIED), opened(DatasetSource(Squares(at=130, do=die), CPU, TWO)) as source:
+        for _ in source.stream(parts()):
+            time.sleep(0.2)
+
+
+@pytest.mark.parametrize(
+    "error", [EOFError(), FileNotFoundError(2, "no such file"), ConnectionResetError(104, "reset")]
+)
+def test_a_worker_whose_connection_ends_before_it_does_names_the_row_it_was_reading(error):
+    with opened(DatasetSource(Squares(), CPU, TWO)) as source:
+        list(source.stream(parts()))
+        worker = source.workers.iterator._workers[0]
+        source.workers.busy[0] = torch.tensor([worker.pid, 130])
+        with contextlib.suppress(RuntimeError):  # of torch, by a signal
+            worker.kill()
+            worker.join()
+        assert re.match(DIED, str(source.of_dead_worker(error)))
+
+
+def test_errors_that_are_not_about_workers_stay():
+    with pytest.raises(FileNotFoundError), opened(DatasetSource(Squares(), CPU, TWO)) as source:
+        list(source.stream(parts()))
+        raise FileNotFoundError
 
 
 @pytest.mark.parametrize("n_workers", [0, 1])
