@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import traceback
@@ -62,7 +63,7 @@ class RowReader:
         items = self._batch(rows) if callable(getattr(self.dataset, "__getitems__", None)) else None
         parts = [self._one(i) for i in rows] if items is None else list(map(as_row, items, rows))
         check_items(parts, rows)
-        return default_collate(parts)
+        return stacked(parts)
 
     def __getitems__(self, rows: Sequence[int]) -> Tensor | Unread:
         """What torch's DataLoader calls in a worker: `read`, with errors as values."""
@@ -141,6 +142,12 @@ def as_row(item: Any, row: int | None = None) -> Tensor:
         where = "" if row is None else f" (item {row})"
         raise TypeError(f"an item of the Dataset is no array or tensor of numbers but {type(x).__name__}{where}")
     return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))  # of this machine
+
+
+def stacked(items: list[Tensor]) -> Tensor:
+    """Items as one tensor (B, ...) of the type that holds all of theirs; that of a worker is in shared memory."""
+    dtype = functools.reduce(torch.promote_types, (item.dtype for item in items))
+    return default_collate([item.to(dtype) for item in items])
 
 
 def in_colours(x: Any) -> Any:

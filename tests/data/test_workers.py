@@ -189,6 +189,16 @@ def test_items_are_checked_by_whoever_reads_them(items, error, message, n_worker
         read(Items(items), n_workers, [torch.arange(100)])
 
 
+@pytest.mark.parametrize("n_workers", [0, 1])
+@pytest.mark.parametrize("other", [np.array([1.5, 0.1]), np.array([1.5, 0.1], np.float32), torch.tensor([0.5, 2])])
+def test_items_of_several_types_are_of_the_one_that_holds_all(other, n_workers):
+    """A worker made whole numbers of the first item the type of all, which others cannot become."""
+    items = [np.array([1, 2]), other, np.array([True, False]), np.array([3, 4], np.uint8)]
+    (found,) = read(Items(items * 25), n_workers, [torch.arange(100)])
+    expected = torch.tensor([[1, 2], [float(x) for x in other], [1, 0], [3, 4]], dtype=torch.float64)
+    assert torch.equal(found, expected.float().repeat(25, 1))
+
+
 class Drawn(Squares):
     """Rows of three random numbers, from each of the global generators."""
 
