@@ -135,11 +135,15 @@ def _item(dataset: Any, row: int) -> Any:
 def as_row(item: Any, row: int | None = None) -> Tensor:
     """One item of a Dataset as a tensor: its first part where it is a tuple or list; ``row`` is for messages."""
     x = item[0] if isinstance(item, (tuple, list)) else item
+    where = "" if row is None else f" (item {row})"
     if isinstance(x, Tensor):
+        if x.layout != torch.strided:
+            raise TypeError(f"an item of the Dataset is a sparse tensor{where}: return x.to_dense().")
+        if x.is_complex():
+            raise TypeError(f"an item of the Dataset holds complex numbers{where}.")
         return x.detach() if x.requires_grad else x
     array = np.array(in_colours(x))
     if array.dtype.kind not in "biuf":
-        where = "" if row is None else f" (item {row})"
         raise TypeError(f"an item of the Dataset is no array or tensor of numbers but {type(x).__name__}{where}")
     return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))  # of this machine
 
@@ -156,11 +160,13 @@ def in_colours(x: Any) -> Any:
 
 
 def check_items(items: list[Tensor], indices: Sequence[int]) -> None:
-    """Raise ValueError if items of a Dataset are not alike (`check_alike`) or hold NaN or infinity; names the item."""
+    """Raise ValueError if items of a Dataset are not alike (`check_alike`) or not finite in float32; names it."""
     check_alike(items, indices)
     for item, i in zip(items, indices, strict=True):
-        if item.is_floating_point() and not bool(torch.isfinite(item).all()):
-            raise ValueError(f"item {i} of the Dataset holds NaN or infinity.")
+        if item.is_floating_point() and not bool(torch.isfinite(item.float()).all()):
+            is_finite = bool(torch.isfinite(item).all())
+            what = "a number too large for float32" if is_finite else "NaN or infinity"
+            raise ValueError(f"item {i} of the Dataset holds {what}.")
 
 
 def check_alike(items: list[Tensor], indices: Sequence[int], whole: str = "the Dataset") -> None:

@@ -181,6 +181,17 @@ def test_errors_that_are_not_about_workers_stay():
         ),
         ([torch.zeros(3)] * 99 + [torch.full((3,), torch.nan)], ValueError, "item 99 of the Dataset holds NaN"),
         (["text"] * 100, TypeError, "an item of the Dataset is no array"),
+        (
+            [np.zeros(3)] * 99 + [np.full(3, 1e39)],
+            ValueError,
+            "item 99 of the Dataset holds a number too large for float",
+        ),
+        ([torch.zeros(3)] * 99 + [torch.zeros(3).cfloat()], TypeError, r"holds complex numbers \(item 99\)"),
+        (
+            [torch.zeros(3)] * 99 + [torch.zeros(3).to_sparse()],
+            TypeError,
+            r"is a sparse tensor \(item 99\): .*to_dense",
+        ),
         ([torch.zeros(3)] * 99 + [None], TypeError, r"no array or tensor of numbers but NoneType \(item 99\)"),
     ],
 )
