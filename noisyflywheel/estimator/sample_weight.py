@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
 from noisyflywheel.data import ArraySource, DatasetSource, on_host, without_mask
+from noisyflywheel.data.lazy import LazyRows, SomeLazyRows
 
 CPU = torch.device("cpu")
 
@@ -90,11 +91,18 @@ def of_mean_one(weights: NDArray[np.float64]) -> NDArray[np.float64]:
 def _repeated(rows: Tensor | Dataset, codes: NDArray[np.int64], counts: NDArray[np.int64]) -> WeightedRows:
     """Each row ``counts`` times, sorted by features and label; then those whose count is 0, once, with weight 0."""
     source = ArraySource(rows, CPU) if isinstance(rows, Tensor) else DatasetSource(rows, CPU)
-    flat = source.take(torch.arange(len(codes))).flatten(1).numpy()
-    order = np.lexsort((codes, *flat.T[::-1]))
+    own = np.flatnonzero(counts)
+    flat = source.take(torch.from_numpy(own)).flatten(1).numpy()
+    order = own[np.lexsort((codes[own], *flat.T[::-1]))]
     index = np.concatenate([np.repeat(order, counts[order]), np.flatnonzero(counts == 0)])
     position = np.empty(len(codes), dtype=np.int64)
     position[index[::-1]] = np.arange(len(index))[::-1]  # the first copy of each row
     weights = (np.arange(len(index)) < counts.sum()).astype(np.float64)
-    taken = rows[torch.from_numpy(index)] if isinstance(rows, Tensor) else Subset(rows, index.tolist())
-    return WeightedRows(taken, codes[index], None if counts.all() else weights, position)
+    return WeightedRows(_some_of(rows, index), codes[index], None if counts.all() else weights, position)
+
+
+def _some_of(rows: Tensor | Dataset, index: NDArray[np.int64]) -> Tensor | Dataset:
+    """Rows by number, also repeated ones."""
+    if isinstance(rows, Tensor):
+        return rows[torch.from_numpy(index)]
+    return (SomeLazyRows if isinstance(rows, LazyRows) else Subset)(rows, index.tolist())

@@ -10,6 +10,8 @@ from torch import nn
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.backbones import MLP
+from noisyflywheel.data import DatasetSource
+from noisyflywheel.data.lazy import LazyRows
 from noisyflywheel.estimator.sample_weight import check_sample_weight, of_mean_one, weighted_rows
 
 pytestmark = pytest.mark.usefixtures("quick_folds")
@@ -37,6 +39,31 @@ def test_only_the_ratios_of_weights_matter():
     weights = np.random.default_rng(0).uniform(0.5, 2, 300)
     one, ten = (FlywheelClassifier(**QUICK).fit(X[:300], Y[:300], sample_weight=weights * c) for c in (1, 8.0))
     assert_allclose(one.predict_proba(X), ten.predict_proba(X), rtol=1e-9)
+
+
+class Once:
+    """An array on disk that notes the rows it is asked for."""
+
+    shape, dtype = (200, 64), X.dtype
+
+    def __init__(self):
+        self.asked = []
+
+    def take(self, rows):
+        self.asked.append(len(rows))
+        return X[rows]
+
+
+def test_few_rows_on_disk_are_read_many_at_once_and_by_no_worker():
+    """They were read one by one, and where that took long by forked workers, which handles of files do not survive."""
+    found = weighted_rows(LazyRows(Once()), Y[:200], np.r_[np.ones(60), np.zeros(140)])
+    source = DatasetSource(found.rows, torch.device("cpu"))
+    everything = source.take(torch.arange(200))
+    assert found.rows.dataset.array.asked == [1, 60, 1, 200]  # 1: whether reading draws at random
+    assert not found.rows.takes_workers
+    in_memory = weighted_rows(torch.from_numpy(X[:200]).float(), Y[:200], np.r_[np.ones(60), np.zeros(140)])
+    assert torch.equal(everything, in_memory.rows)
+    assert_array_equal(found.position, in_memory.position)
 
 
 @pytest.mark.parametrize("scale", [1e308, 1e300, 1.0, 1e-30, 1e-300])
