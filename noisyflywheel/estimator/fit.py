@@ -77,7 +77,7 @@ def fit_by_plan(job: FitJob, plan: FoldPlan, task: FitTask) -> str | None:
     """
     params, sample, ranks = job.params, job.sample.x, job.ranks
     nets = choose_nets(params, sample.ndim > 2, job.n_taking_part, plan.n_folds, distributed=not ranks.alone)
-    check_ranks(ranks, params, nets, job.trained)
+    check_ranks(ranks, params, nets, job.trained, job.data.classes)
     threads = 1 if nets.are_default and sample.ndim == 2 and job.n_taking_part <= FEW_ROWS else None
     n_before = len(job.earlier["history"]) if job.earlier else 0
     checkpointing = fit_checkpoints(params, job.fingerprint, job.seeds, n_before, ranks)

@@ -7,6 +7,7 @@ from typing import Any
 import joblib
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from noisyflywheel.data import ArraySource, opened
@@ -22,14 +23,15 @@ OWN = ("main_net", "aux_net", "views", "on_cycle", "device", "verbose", "checkpo
 """Parameters that ranks may have of their own, or that cannot be compared; seeds are those of rank 0."""
 
 
-def check_ranks(ranks: Ranks, params: dict[str, Any], nets: Nets, data: WeightedRows) -> None:
+def check_ranks(ranks: Ranks, params: dict[str, Any], nets: Nets, data: WeightedRows, classes: NDArray[Any]) -> None:
     """Raise ValueError on every rank if X, y or parameters differ between ranks, or there are fewer rows than ranks."""
     if ranks.alone:
         return
     compared: dict[str, Any] = {name: repr(value) for name, value in params.items() if name not in OWN}
     compared |= {"batch_size of main_net": nets.main.batch_size, "batch_size of aux_net": nets.aux.batch_size}
     compared |= {"n_folds": nets.n_folds, "sample_weight": joblib.hash(data.weights)}
-    ranks.check_same(X=digest(data.rows), y=joblib.hash(data.codes), **compared)
+    labels = joblib.hash([data.codes, classes.dtype.kind, classes.tolist()])
+    ranks.check_same(X=digest(data.rows), y=labels, **compared)
     if len(data.codes) < ranks.size:
         raise ValueError(f"{len(data.codes)} rows are too few for {ranks.size} ranks: each needs one of its own.")
 

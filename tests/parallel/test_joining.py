@@ -97,9 +97,23 @@ def test_fewer_rows_than_ranks_are_refused_on_every_rank():
 
     def task(ranks):
         with pytest.raises(ValueError, match="3 rows are too few for 4 ranks"):
-            check_ranks(ranks, params, nets, data)
+            check_ranks(ranks, params, nets, data, np.array(["a", "b"]))
 
     on_ranks(4, task)
+
+
+@pytest.mark.parametrize("classes", [["a", "c"], [0, 1]])
+def test_classes_of_other_names_are_refused_on_every_rank(classes):
+    """Each rank ended with its own names for the same numbers."""
+    params = FlywheelClassifier().get_params(deep=False)
+    data = weighted_rows(torch.eye(3), np.array([0, 1, 1]), None)
+    nets = choose_nets(params, False, 3)
+
+    def task(ranks):
+        with pytest.raises(ValueError, match="y on rank 1 is not that on rank 0"):
+            check_ranks(ranks, params, nets, data, np.array(classes if ranks.rank else ["a", "b"]))
+
+    on_ranks(2, task)
 
 
 def test_what_differs_is_named_with_its_rank():
