@@ -16,7 +16,15 @@ from torch.utils.data import Dataset
 
 from noisyflywheel.data.devices import moved
 from noisyflywheel.data.reading import RowReader, check_shape, globals_kept
-from noisyflywheel.data.workers import PAYS_IN_ALL, PAYS_PER_ROW, PROBE_SECONDS, Workers, n_workers_here, pieces_of
+from noisyflywheel.data.workers import (
+    PAYS_IN_ALL,
+    PAYS_PER_ROW,
+    PROBE_SECONDS,
+    Workers,
+    may_have_workers,
+    n_workers_here,
+    pieces_of,
+)
 
 CHANNELS = (1, 3, 4)
 
@@ -138,7 +146,7 @@ class DatasetSource:
         if self.workers is not None:
             return not self.workers.in_use
         if "num_workers" in self.options:
-            return self.options["num_workers"] > 0
+            return self.options["num_workers"] > 0 and may_have_workers()
         if self.seconds < PROBE_SECONDS or not self.reads_to_host:  # CUDA cannot be used in a forked process
             return False
         row_seconds = self.seconds / self.rows_read

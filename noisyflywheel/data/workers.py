@@ -62,7 +62,8 @@ class Workers:
     """
 
     def __init__(self, reader: RowReader, options: dict[str, Any], device: torch.device) -> None:
-        settings = {"persistent_workers": True, "pin_memory": device.type == "cuda"} | options
+        usual = {"pin_memory": device.type == "cuda", "multiprocessing_context": start_method()}
+        settings = {"persistent_workers": True} | usual | options
         self.busy = torch.full((settings["num_workers"], 2), IDLE).share_memory_()
         self.dataset = reader.dataset
         self.pieces: list[list[int]] = []
@@ -146,6 +147,17 @@ def _as_it_is(rows: Any) -> Any:
 def pieces_of(rows: Tensor, row_bytes: int) -> list[Tensor]:
     """Row indices (B,) in pieces of at most `PIECE_ROWS` rows and about `PIECE_BYTES` bytes."""
     return list(rows.split(max(1, min(PIECE_ROWS, PIECE_BYTES // max(1, row_bytes)))))
+
+
+def may_have_workers() -> bool:
+    """Whether this process may have processes of its own; daemons, as of joblib's "multiprocessing", may not."""
+    return not multiprocessing.current_process().daemon
+
+
+def start_method() -> str | None:
+    """How workers are started; None is as this process starts others, which torch cannot in those of joblib's loky."""
+    known = multiprocessing.get_all_start_methods()
+    return None if multiprocessing.get_start_method() in known else known[0]
 
 
 def n_workers_here(row_bytes: int) -> int:

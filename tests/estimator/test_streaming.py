@@ -5,6 +5,7 @@ import os
 import random
 import signal
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -112,6 +113,16 @@ def test_ctrl_c_in_a_terminal_which_ends_the_workers_too_leaves_the_last_whole_c
     with pytest.raises(KeyboardInterrupt):
         clf.fit(Rows())
     assert clf.n_iter_ == 1 and clf.predict(X[:5]).shape == (5,)
+
+
+@pytest.mark.parametrize("backend", ["loky", "multiprocessing"])
+def test_workers_may_be_asked_for_in_workers_of_joblib(backend):
+    """As in a search: loky has put a start method of its own in place of Python's, daemons may have no processes."""
+    data, asked = TensorDataset(torch.from_numpy(X), torch.from_numpy(Y)), net(iterator_train__num_workers=1)
+    asked = FlywheelClassifier(asked, n_warmup_epochs=2, n_cycles=2, random_state=0)
+    with joblib.parallel_config(backend, n_jobs=2):
+        fits = joblib.Parallel()(joblib.delayed(asked.fit)(data) for _ in range(2))
+    np.testing.assert_array_equal([clf.clean_proba_ for clf in fits], [fit(X, Y).clean_proba_] * 2)
 
 
 def test_nested_parameters_reach_the_workers():
