@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +51,18 @@ class CycleMean:
         if self._source is None:
             first = isinstance(self.model, Pipeline) and len(self.model) > 1
             rows = read_rows(last_step(self.model), self.model[:-1].transform(self.X) if first else self.X, reset=False)
-            self._source = make_source(rows, flywheel.loader.source.device)
+            trained_on = flywheel.loader.source
+            self._source = make_source(rows, trained_on.device, getattr(trained_on, "options", None))
         for trainer in flywheel.trainers:
             log_p = predict_plain(trainer, self._source, flywheel.loader.plain)
             self.total = self.total + log_p.double().exp().cpu()
             self.n += 1
         return self.inner(flywheel, row) if self.inner is not None else None
+
+    def close(self) -> None:
+        """Let go of what reads the rows."""
+        if self._source is not None:
+            self._source.close()
 
     @property
     def proba(self) -> Array:
@@ -113,7 +120,9 @@ def judge_fold(
     if getattr(last, "checkpoint_dir", "") is None and hasattr(last, "on_cycle"):
         mean = CycleMean(model, held)
         last.set_params(on_cycle=mean)
-    _fit(model, _safe_indexing(X, train), y[train], None if sample_weight is None else sample_weight[train])
+    weights = None if sample_weight is None else sample_weight[train]
+    with nullcontext() if mean is None else closing(mean):
+        _fit(model, _safe_indexing(X, train), y[train], weights)
     last = last_step(model)
     proba = mean.proba if mean is not None and mean.n else model.predict_proba(held)
     if not hasattr(last, "transition_matrix_"):

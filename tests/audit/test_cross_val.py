@@ -1,3 +1,6 @@
+import gc
+import multiprocessing
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +15,9 @@ from sklearn.model_selection import KFold, RepeatedKFold, ShuffleSplit
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from skorch import NeuralNetClassifier
 from skorch.helper import SliceDataset
+from torch import nn
 from torch.utils.data import TensorDataset
 
 from noisyflywheel import FlywheelClassifier
@@ -20,6 +25,7 @@ from noisyflywheel.audit.cross_val import _verdicts, cross_val_audit, cross_val_
 from noisyflywheel.audit.held_out import aligned, judge_fold
 from noisyflywheel.audit.judging import n_folds
 from noisyflywheel.audit.relearn import relearn
+from noisyflywheel.backbones import MLP
 from noisyflywheel.estimator.issues import ISSUE_COLUMNS
 from noisyflywheel.exceptions import FlywheelWarning
 
@@ -165,6 +171,42 @@ def test_a_flywheel_judges_pictures(digits, form):
     pictures, given = digits[0][:80].reshape(-1, 8, 8).astype(np.uint8), digits[1][:80] < 5
     issues = cross_val_label_issues(FlywheelClassifier(**QUICK), form(pictures), given, cv=2)
     assert len(issues) == 80 and issues.label_quality.between(0, 1).all()
+
+
+def test_workers_that_read_held_out_rows_end_with_their_fold(digits, monkeypatch):
+    """Each fold left its own behind."""
+    for name in ("PAYS_PER_ROW", "PAYS_IN_ALL", "PROBE_SECONDS"):
+        monkeypatch.setattr(f"noisyflywheel.data.sources.{name}", 0.0)
+    monkeypatch.setattr("noisyflywheel.data.sources.n_workers_here", lambda row_bytes: 1)
+    before, seen = set(multiprocessing.active_children()), []
+
+    def count(flywheel, row):
+        seen.append(len(set(multiprocessing.active_children()) - before))
+
+    X = SliceDataset(TensorDataset(torch.from_numpy(digits[0][:150]).float()))
+    model = FlywheelClassifier(**QUICK | {"n_cycles": 2}, on_cycle=count)
+    gc.disable()  # nor do they wait for it
+    try:
+        cross_val_label_issues(model, X, digits[1][:150], cv=2)
+    finally:
+        gc.enable()
+    assert seen == [2, 2] * 2 and not set(multiprocessing.active_children()) - before
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(0, 0), (1, 2)])
+def test_held_out_rows_are_read_as_the_nets_ask_for(digits, asked, expected):
+    seen, before = [], set(multiprocessing.active_children())
+    main = NeuralNetClassifier(
+        MLP, criterion=nn.CrossEntropyLoss, train_split=None, verbose=0, iterator_train__num_workers=asked
+    )
+
+    def count(flywheel, row):
+        seen.append(len(set(multiprocessing.active_children()) - before))
+
+    X = SliceDataset(TensorDataset(torch.from_numpy(digits[0][:150]).float()))
+    model = FlywheelClassifier(main, **QUICK | {"n_cycles": 1}, on_cycle=count)
+    cross_val_label_issues(model, X, digits[1][:150], cv=2)
+    assert seen == [expected] * 2  # those of the training, too
 
 
 def test_a_flywheel_in_a_pipeline_sees_held_out_rows_transformed(digits):
