@@ -148,12 +148,12 @@ class Sample(NamedTuple):
     """Their given labels: (m,), int64."""
 
 
-def sample_of(data: WeightedRows, first: Tensor) -> Sample:
+def sample_of(data: WeightedRows, first: Tensor, options: dict[str, Any] | None = None) -> Sample:
     """The rows that take part, or evenly spaced ones where all hold more than ``SAMPLE_NUMBERS`` numbers.
 
-    ``first`` is the first row, whose size counts.
+    ``first`` is the first row, whose size counts; ``options`` are those of `options_of_sample`.
     """
-    source = make_source(data.rows, torch.device("cpu"))
+    source = make_source(data.rows, torch.device("cpu"), options)
     rows = torch.arange(len(source)) if data.weights is None else torch.from_numpy(data.weights).nonzero().squeeze(1)
     most = max(100, SAMPLE_NUMBERS // first.numel())
     if len(rows) > most:

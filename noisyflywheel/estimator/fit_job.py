@@ -11,6 +11,7 @@ from noisyflywheel.estimator.random_states import draw_seeds
 from noisyflywheel.estimator.sample_weight import WeightedRows, weighted_rows
 from noisyflywheel.estimator.warm_start import earlier_fit, end_fingerprint
 from noisyflywheel.nets.parallel.ranks import Ranks
+from noisyflywheel.nets.workers import options_of_sample
 from noisyflywheel.persistence import fit_key
 from noisyflywheel.persistence.fitted import parameters_of
 
@@ -43,8 +44,9 @@ class FitJob(NamedTuple):
         seeds = ranks.of_first(partial(draw_seeds, estimator.random_state), "drawing seeds")
         trained = weighted_rows(data.rows, data.codes, data.weights)
         n = len(trained.codes) if trained.weights is None else int((trained.weights > 0).sum())
-        sample, earlier = sample_of(trained, first_row(data.rows)), earlier_fit(estimator, data)
-        params = parameters_of(estimator)
+        params, earlier = parameters_of(estimator), earlier_fit(estimator, data)
+        asked = options_of_sample(params["main_net"], params["aux_net"])
+        sample = sample_of(trained, first_row(data.rows), asked)
         return cls(estimator, data, params, seeds, trained, n, sample, earlier, ranks)
 
     def fingerprint(self) -> str:

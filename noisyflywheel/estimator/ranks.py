@@ -15,6 +15,7 @@ from noisyflywheel.estimator.assemble import Nets
 from noisyflywheel.estimator.inputs import make_source
 from noisyflywheel.estimator.sample_weight import WeightedRows
 from noisyflywheel.nets.parallel.ranks import Ranks
+from noisyflywheel.nets.workers import options_of_sample
 
 COMPARED, COMPARED_READ = 1_000, 100
 """How many rows are compared, evenly spaced: of rows in memory, and of rows that have to be read from elsewhere."""
@@ -31,14 +32,15 @@ def check_ranks(ranks: Ranks, params: dict[str, Any], nets: Nets, data: Weighted
     compared |= {"batch_size of main_net": nets.main.batch_size, "batch_size of aux_net": nets.aux.batch_size}
     compared |= {"n_folds": nets.n_folds, "sample_weight": joblib.hash(data.weights)}
     labels = joblib.hash([data.codes, classes.dtype.kind, classes.tolist()])
-    ranks.check_same(X=digest(data.rows), y=labels, **compared)
+    of_rows = digest(data.rows, options_of_sample(nets.main, nets.aux))
+    ranks.check_same(X=of_rows, y=labels, **compared)
     if len(data.codes) < ranks.size:
         raise ValueError(f"{len(data.codes)} rows are too few for {ranks.size} ranks: each needs one of its own.")
 
 
-def digest(rows: Any) -> str:
-    """Hash of the number of rows, their shape and type, and of some of them."""
-    with opened(make_source(rows, torch.device("cpu"))) as source:
+def digest(rows: Any, options: dict[str, Any]) -> str:
+    """Hash of the number of rows, their shape and type, and of some, read with ``options`` of `options_of_sample`."""
+    with opened(make_source(rows, torch.device("cpu"), options)) as source:
         most = COMPARED if isinstance(source, ArraySource) else COMPARED_READ
         index = np.unique(np.linspace(0, len(source) - 1, min(most, len(source))).astype(np.int64))
         taken: Tensor = next(iter(source.stream([torch.from_numpy(index)])))

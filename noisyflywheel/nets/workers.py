@@ -39,6 +39,16 @@ def worker_options(**nets: NeuralNet) -> dict[str, Any]:
     return found
 
 
+def options_of_sample(main_net: Any, aux_net: Any) -> dict[str, Any]:
+    """Of `worker_options` those that also count where a few rows are read once: there workers start only if they pay.
+
+    The nets may be anything, for they have not been checked yet.
+    """
+    nets = {"main_net": main_net, "aux_net": aux_net}
+    asked = worker_options(**{name: net for name, net in nets.items() if isinstance(net, NeuralNet)})
+    return {key: value for key, value in asked.items() if key != "num_workers" or value == 0}
+
+
 def check_batches(net: NeuralNet, name: str) -> None:
     """Look for what would be ignored of how a net makes batches: every row is seen, in random order, by both nets.
 

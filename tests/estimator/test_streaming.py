@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import random
 import signal
+from unittest import mock
 
 import joblib
 import numpy as np
@@ -18,6 +19,7 @@ from torch.utils.data import Dataset, TensorDataset
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.backbones import MLP
+from noisyflywheel.data.workers import Workers
 from noisyflywheel.datasets import load_image_folder
 from noisyflywheel.exceptions import RowReadError
 from noisyflywheel.nets.workers import worker_options
@@ -113,6 +115,33 @@ def test_ctrl_c_in_a_terminal_which_ends_the_workers_too_leaves_the_last_whole_c
     with pytest.raises(KeyboardInterrupt):
         clf.fit(Rows())
     assert clf.n_iter_ == 1 and clf.predict(X[:5]).shape == (5,)
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Workers pay at once; the options of those that are started."""
+    for name in ("PAYS_PER_ROW", "PAYS_IN_ALL", "PROBE_SECONDS"):
+        monkeypatch.setattr(f"noisyflywheel.data.sources.{name}", 0.0)
+    monkeypatch.setattr("noisyflywheel.data.sources.n_workers_here", lambda row_bytes: 2)
+    workers = mock.Mock(side_effect=Workers)
+    monkeypatch.setattr("noisyflywheel.data.sources.Workers", workers)
+    return lambda: [call.args[1] for call in workers.call_args_list]
+
+
+def test_a_dataset_that_survives_no_fork_is_read_by_no_worker(started):
+    """A sample of the rows was, before the fit."""
+    fit(Rows(), Y, main=net(iterator_train__num_workers=0)).predict(Rows())
+    assert started() == []
+
+
+def test_all_workers_are_started_as_asked_for(started):
+    """Those that read a sample were forked, whatever was asked for; how many read it is not asked for."""
+    options = {"iterator_train__num_workers": 1, "iterator_train__multiprocessing_context": "forkserver"}
+    fit(Rows(), Y, main=net(**options))
+    assert [(found["num_workers"], found["multiprocessing_context"]) for found in started()] == [
+        (2, "forkserver"),
+        (1, "forkserver"),
+    ]
 
 
 @pytest.mark.parametrize("backend", ["loky", "multiprocessing"])
