@@ -14,6 +14,7 @@ from noisyflywheel.data import ArraySource, opened
 from noisyflywheel.estimator.assemble import Nets
 from noisyflywheel.estimator.inputs import make_source
 from noisyflywheel.estimator.sample_weight import WeightedRows
+from noisyflywheel.estimator.warm_start import hashes_of_nets
 from noisyflywheel.nets.parallel.ranks import Ranks
 from noisyflywheel.nets.workers import options_of_sample
 
@@ -24,6 +25,10 @@ OWN = ("main_net", "aux_net", "views", "on_cycle", "device", "verbose", "checkpo
 """Parameters that ranks may have of their own, or that cannot be compared; seeds are those of rank 0."""
 
 
+TRAINING = ("lr", "optimizer", "criterion")
+"""Parts of the caller's nets that ranks have in common; weights may differ at first, and callbacks."""
+
+
 def check_ranks(ranks: Ranks, params: dict[str, Any], nets: Nets, data: WeightedRows, classes: NDArray[Any]) -> None:
     """Raise ValueError on every rank if X, y or parameters differ between ranks, or there are fewer rows than ranks."""
     if ranks.alone:
@@ -32,6 +37,7 @@ def check_ranks(ranks: Ranks, params: dict[str, Any], nets: Nets, data: Weighted
     compared |= {"batch_size of main_net": nets.main.batch_size, "batch_size of aux_net": nets.aux.batch_size}
     compared |= {"n_folds": nets.n_folds, "sample_weight": joblib.hash(data.weights)}
     labels = joblib.hash([data.codes, classes.dtype.kind, classes.tolist()])
+    compared |= hashes_of_nets(params, TRAINING)
     of_rows = digest(data.rows, options_of_sample(nets.main, nets.aux))
     ranks.check_same(X=of_rows, y=labels, **compared)
     if len(data.codes) < ranks.size:

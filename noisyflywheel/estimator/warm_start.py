@@ -51,7 +51,11 @@ def end_fingerprint(kept: dict[str, Any]) -> str:
 
 def optimizers(params: dict[str, Any]) -> dict[str, str]:
     """Hash of each parameter that sets an optimizer of the caller's nets, by names such as ``aux_net__lr``."""
+    return hashes_of_nets(params, ("lr", "optimizer"))
+
+
+def hashes_of_nets(params: dict[str, Any], parts: tuple[str, ...]) -> dict[str, str]:
+    """Hash of each parameter of the caller's nets that is of one of the parts, by names such as ``aux_net__lr``."""
     nets = {name: params[name].get_params(deep=False) for name in ("main_net", "aux_net") if params[name] is not None}
     own = {f"{net}__{name}": value for net, all_params in nets.items() for name, value in all_params.items()}
-    parts = ("lr", "optimizer")
     return {name: parameter_fingerprint({name: own[name]}) for name in own if name.split("__")[1] in parts}

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from skorch import NeuralNetClassifier
+from skorch.callbacks import Callback
 from thread_ranks import on_ranks
+from torch import nn
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.estimator.assemble import choose_nets, resolve_device
@@ -112,6 +115,36 @@ def test_classes_of_other_names_are_refused_on_every_rank(classes):
     def task(ranks):
         with pytest.raises(ValueError, match="y on rank 1 is not that on rank 0"):
             check_ranks(ranks, params, nets, data, np.array(classes if ranks.rank else ["a", "b"]))
+
+    on_ranks(2, task)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"lr": 0.2}, {"optimizer": torch.optim.Adam}, {"optimizer__momentum": 0.5}, {"criterion__label_smoothing": 0.1}],
+)
+def test_ways_of_training_that_differ_are_refused_on_every_rank(changed):
+    """Nets went different ways on their ranks, and these ended with different classifiers."""
+    usual = {"lr": 0.1, "optimizer__momentum": 0.9, "criterion": nn.CrossEntropyLoss, "criterion__label_smoothing": 0.0}
+    data = weighted_rows(torch.eye(3), np.array([0, 1, 1]), None)
+
+    def task(ranks):
+        net = NeuralNetClassifier(nn.Linear, **usual | (changed if ranks.rank else {}))
+        params = FlywheelClassifier(aux_net=net).get_params(deep=False)
+        with pytest.raises(ValueError, match=f"aux_net__{next(iter(changed))} on rank 1 is not that on rank 0"):
+            check_ranks(ranks, params, choose_nets(params, False, 3), data, np.array(["a", "b"]))
+
+    on_ranks(2, task)
+
+
+def test_ranks_may_begin_with_different_weights_and_have_callbacks_and_workers_of_their_own():
+    data = weighted_rows(torch.eye(3), np.array([0, 1, 1]), None)
+
+    def task(ranks):
+        own = {"callbacks": [Callback()] * ranks.rank, "iterator_train__num_workers": ranks.rank}
+        net = NeuralNetClassifier(nn.Linear(3, 2), criterion=nn.CrossEntropyLoss, **own)
+        params = FlywheelClassifier(net).get_params(deep=False)
+        check_ranks(ranks, params, choose_nets(params, False, 3), data, np.array(["a", "b"]))
 
     on_ranks(2, task)
 
