@@ -88,7 +88,8 @@ def read_rows(estimator: Any, X: Any, *, reset: bool) -> Tensor | Dataset:
     is_encoded = has_to_be_encoded(X) if reset else getattr(estimator, "encoder_", None) is not None
     if is_encoded:
         return read_table(estimator, X, reset=reset)
-    lazy = table_rows(X) or lazy_rows(X)
+    lazy = table_rows(X)
+    lazy = lazy_rows(X) if lazy is None else lazy  # a table without rows is false
     on_disk = lazy is not None or is_dataset(X) or is_large_map(X)
     if on_disk:
         refuse_on_disk(estimator, X)

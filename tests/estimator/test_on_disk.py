@@ -96,6 +96,17 @@ def test_a_fit_from_disk_equals_one_from_memory(make, tmp_path, monkeypatch, in_
     assert hasattr(clf, "feature_names_in_") == (make in (arrow_columns, parquet, hub_columns))
 
 
+@pytest.mark.parametrize("make", [arrow_columns, arrow_lists, hub_columns, hub_lists], ids=lambda make: make.__name__)
+def test_tables_without_rows_are_named(make, tmp_path, in_memory):
+    """As where a filter left none: they were taken for rows in memory."""
+    X = make(tmp_path, WINE)
+    none = X.slice(0, 0) if hasattr(X, "slice") else X.select([])
+    with pytest.raises(ValueError, match=r"Found array with 0 sample\(s\) while a minimum of 1"):
+        in_memory.predict(none)
+    with pytest.raises(ValueError, match=r"Found array with 0 sample\(s\) while a minimum of 2"):
+        FlywheelClassifier().fit(none, Y[:0])
+
+
 def test_columns_keep_their_names(tmp_path):
     X = arrow_columns(tmp_path, WINE)
     clf = fit(X)
