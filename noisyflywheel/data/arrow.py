@@ -121,8 +121,14 @@ class HubPictures(Dataset):
         return len(self.pictures)
 
     def __getitem__(self, row: int) -> NDArray[Any]:
-        """One picture, as it is stored; one with a palette as RGB."""
-        return np.asarray(in_colours(self.pictures[row][self.column]))
+        """One picture, as it is stored or a transform makes it; one with a palette as RGB."""
+        shown = self.pictures[row]
+        if self.column not in shown:
+            raise TypeError(
+                f"the transform of X (set_transform) returns no {self.column!r}: keep that column, or pass a torch "
+                "Dataset whose items are rows."
+            )
+        return np.asarray(in_colours(shown[self.column]))
 
 
 def table_rows(X: Any) -> Dataset | None:

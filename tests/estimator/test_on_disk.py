@@ -150,6 +150,17 @@ def test_pictures_of_a_hugging_face_dataset_are_decoded_one_by_one():
     np.testing.assert_array_equal(rows[7], images[7])
 
 
+def test_a_transform_that_takes_the_pictures_of_a_hugging_face_dataset_away_is_named():
+    """As most do that prepare for a model of the hub: the error was a KeyError."""
+    pictures = [Image.fromarray(np.full((4, 4), i, np.uint8)) for i in range(3)]
+    X = hub().Dataset.from_dict({"image": pictures}, features=hub().Features({"image": hub().Image()}))
+    inverted = table_rows(X.with_transform(lambda rows: {"image": [255 - np.asarray(x) for x in rows["image"]]}))
+    assert (inverted[1] == 254).all()
+    renamed = X.with_transform(lambda rows: {"pixel_values": [np.asarray(x) for x in rows["image"]]})
+    with pytest.raises(TypeError, match=r"the transform of X \(set_transform\) returns no 'image': keep that column"):
+        table_rows(renamed)[1]
+
+
 def test_pictures_with_a_palette_of_a_hugging_face_dataset_have_its_colours():
     datasets = hub()
     picture = Image.new("P", (8, 8), 1)
