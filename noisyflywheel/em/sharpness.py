@@ -5,7 +5,8 @@ apart and three labels in ten are wrong, or the classes overlap and the labels a
 labels (objective 3) is the same. Where predictions differ from row to row, the likelihood does tell the two apart. So
 several explanations are tried, and what they say of a row is averaged, each weighted by how likely it makes the given
 labels and by how few of these it calls wrong. The explanations are: the predictions at several temperatures, each with
-the T that suits it; and the predictions after dividing out a T that the surest rows of each class show.
+the T that suits it; the predictions after dividing out a T that the surest rows of each class show; and that the
+features tell nothing, so that no label is wrong as far as anybody can see.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from noisyflywheel.em.calibration import TEMPERATURES
 from noisyflywheel.em.counts import class_counts
 from noisyflywheel.em.division import anchor_transitions, divided_at, divided_out, scaled, tempered
 from noisyflywheel.em.likely import evidence_of, likely_transition, weighted_sum
+from noisyflywheel.em.main import PROB_MIN
 from noisyflywheel.em.some_rows import some_rows
 
 MOST_FLAT = 4.0
@@ -107,7 +109,7 @@ def posterior_and_division(
     part = some_of(p, given)
     weight = torch.ones_like(p[:, 0]) if sample_weight is None else sample_weight.to(p.dtype)
     tried = (p[part], given[part], weight[part])
-    found = [*at_temperatures(*tried), *divided(*tried, temperatures)]
+    found = [*at_temperatures(*tried), *divided(*tried, temperatures), untold(*tried)]
     share = torch.softmax(torch.stack([explanation.score for explanation in found]), 0)
     refurbished, guess = torch.zeros_like(p), torch.zeros_like(p)
     for s, explanation in zip(share.tolist(), found, strict=True):  # sync: one read
@@ -148,6 +150,20 @@ def at_temperatures(p: Tensor, given: Tensor, weight: Tensor) -> Iterator[Explan
         scores = likelihood + log_prior(guessed, matrices, given, weight)
         for (tau, guess), T, score in zip(some, matrices, scores, strict=True):
             yield Explanation(guess, T, score - SHARPER * math.log(tau))
+
+
+def untold(p: Tensor, given: Tensor, weight: Tensor) -> Explanation:
+    """Features tell nothing and labels are right, each class as frequent as its label; rows as in `at_temperatures`.
+
+    Before labels are seen this is as likely as all temperatures together. Where features do tell nothing, any T with
+    these frequencies explains the labels as well, and the priors alone would call a third of them wrong.
+    """
+    n_classes = p.shape[1]
+    counts = class_counts(given, n_classes, weight)
+    frequency = (counts / counts.sum()).clamp_min(PROB_MIN)
+    prior = math.log(sum(tau**-SHARPER for tau in TEMPERATURES if tau <= MOST_FLAT))
+    kept = torch.eye(n_classes, dtype=p.dtype, device=p.device)
+    return Explanation(lambda rows: frequency.expand_as(rows), kept, frequency.log()[given] @ weight + prior)
 
 
 def divided(p: Tensor, given: Tensor, weight: Tensor, temperatures: Sequence[float] = (1.0,)) -> Iterator[Explanation]:

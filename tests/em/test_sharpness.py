@@ -29,6 +29,15 @@ def prior_of_errors(prob, T, given, weights=None):
     return math.exp(-((3 * wrong / sum(weights)) ** 4))
 
 
+@pytest.fixture
+def features_tell(monkeypatch):
+    """That features tell nothing is out of the question."""
+    never = double(-math.inf)[0]
+    monkeypatch.setattr(
+        sharpness, "untold", lambda p, *_: sharpness.Explanation(lambda q: q, torch.eye(p.shape[1]), never)
+    )
+
+
 def test_weights_are_repetitions():
     prob = torch.softmax(torch.randn(40, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64), 1)
     given, weights = drawn(prob), torch.arange(40).double() % 3
@@ -71,7 +80,7 @@ def test_rows_sum_to_1_whatever_is_impossible():
     assert em.averaged_posterior(prob.float(), given)[0].dtype == torch.float64
 
 
-def test_what_is_divided_out_is_the_mean_over_explanations(monkeypatch):
+def test_what_is_divided_out_is_the_mean_over_explanations(monkeypatch, features_tell):
     """Two temperatures divide by nothing; the matrices of the others count by their likelihood and prior."""
     prob, given = double([0.8, 0.2], [0.4, 0.6]), torch.tensor([0, 1])
     T, other = double([0.6, 0.4], [0.0, 1.0]), double([0.9, 0.1], [0.2, 0.8])
@@ -105,7 +114,7 @@ def only_dividing_by(monkeypatch, transitions, shares=(1.0,)):
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_the_likeliest_transition_is_divided_out(monkeypatch, order):
+def test_the_likeliest_transition_is_divided_out(monkeypatch, order, features_tell):
     """Labels as the predictions say, which a T that keeps most labels explains; the other one calls class 0 class 1."""
     prob, given = double([0.9, 0.1], [0.8, 0.2], [0.1, 0.9]), torch.tensor([0, 0, 1])
     both = torch.stack([double([0.9, 0.1], [0.2, 0.8]), double([0.1, 0.9], [0.5, 0.5])])
@@ -178,7 +187,7 @@ def test_classes_take_turns_by_six_standard_errors(n_rows, expected, first):
     assert sharpness.takes_turns(labels, 2, 2) is expected
 
 
-def test_likelihood_weighs_temperatures_against_their_prior(monkeypatch):
+def test_likelihood_weighs_temperatures_against_their_prior(monkeypatch, features_tell):
     """Two temperatures, for one is above 4: they count by likelihood, tau ** -SHARPER and the prior of errors."""
     monkeypatch.setattr(sharpness, "TEMPERATURES", (0.5, 1.0, 8.0))
     monkeypatch.setattr(sharpness, "SHARES", ())
@@ -195,7 +204,7 @@ def test_likelihood_weighs_temperatures_against_their_prior(monkeypatch):
     assert_close(refurbished, share * parts[0] + (1 - share) * parts[1])
 
 
-def test_what_is_out_of_the_question_is_left_out(monkeypatch):
+def test_what_is_out_of_the_question_is_left_out(monkeypatch, features_tell):
     """The likelihood of the other explanation is zero beside that of the second one, which counts whole."""
     prob, given, T = double([0.8, 0.2], [0.4, 0.6]), torch.tensor([0, 0]), torch.eye(2, dtype=torch.float64)
     never = sharpness.Explanation(lambda p: p * torch.nan, T, double(-2000.0)[0])
@@ -250,7 +259,7 @@ def test_rows_between_separate_classes_do_not_hide_that_labels_are_wrong(monkeyp
     assert float(T.diagonal().min()) > 0.85
 
 
-def test_likelihood_weighs_shares_of_a_transition_against_their_prior(monkeypatch):
+def test_likelihood_weighs_shares_of_a_transition_against_their_prior(monkeypatch, features_tell):
     """Two shares of T: they count by likelihood times exp(-CHEAPER share), and the prior of errors."""
     prob, given = double([0.8, 0.2], [0.7, 0.3], [0.4, 0.6]), torch.tensor([0, 1, 1])
     whole, kept = double([0.8, 0.2], [0.4, 0.6]), torch.eye(2, dtype=torch.float64)
@@ -266,24 +275,47 @@ def test_likelihood_weighs_shares_of_a_transition_against_their_prior(monkeypatc
     assert_close(guess, share * guesses[0] + (1 - share) * guesses[1])
 
 
-@pytest.mark.parametrize("n_classes", [2, 3, 5])
-def test_where_features_tell_nothing_few_labels_are_suspected(monkeypatch, n_classes):
-    """Predictions beside the labels: sharp ones and a flat T explain these as well, but call half of them wrong."""
+def beside_the_labels(n_classes, spread=0.2):
+    """Predictions that differ by chance only, and labels drawn evenly: 600 rows."""
     generator = torch.Generator().manual_seed(7)
     error = torch.randn(600, n_classes, generator=generator, dtype=torch.float64)
-    prob = (0.2 * error).softmax(1)
-    given = torch.randint(n_classes, (600,), generator=generator)
+    return (spread * error).softmax(1), torch.randint(n_classes, (600,), generator=generator)
 
-    def wrong():
-        refurbished = em.averaged_posterior(prob, given).refurbished
-        right = refurbished.gather(1, given[:, None])
-        return float(1 - right.mean()), float((right < 0.5).double().mean())
 
-    found = wrong()
+def wrong_and_suspected(prob, given):
+    """Shares of the labels that are wrong, and that are probably wrong."""
+    right = em.averaged_posterior(prob, given).refurbished.gather(1, given[:, None])
+    return float(1 - right.mean()), float((right < 0.5).double().mean())
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 5])
+def test_where_features_tell_nothing_few_labels_are_suspected(monkeypatch, features_tell, n_classes):
+    """Predictions beside the labels: sharp ones and a flat T explain these as well, but call half of them wrong."""
+    rows = beside_the_labels(n_classes)
+    found = wrong_and_suspected(*rows)
     monkeypatch.setattr(sharpness, "log_prior", lambda guess, *_: guess.new_zeros(guess.shape[:-2]))
-    without = wrong()
+    without = wrong_and_suspected(*rows)
     assert without[0] > 0.4 and without[1] > 0.2
     assert found[0] < 0.36 and found[1] < 0.15
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 5, 10])
+def test_where_features_tell_nothing_no_label_is_suspected(n_classes):
+    """All explanations are as likely; that the labels are right counts as much as all temperatures together."""
+    for spread, most in ((0.2, 0.12), (0.4, 0.05)):
+        wrong, suspected = wrong_and_suspected(*beside_the_labels(n_classes, spread))
+        assert wrong < most and suspected == 0
+
+
+def test_that_features_tell_nothing_by_hand():
+    """Class 0 has three of four weights; the prior of temperatures up to 4, an octave of which has four."""
+    prob, given, weight = double([0.8, 0.2], [0.7, 0.3], [0.4, 0.6]), torch.tensor([0, 1, 0]), double(1, 1, 2)
+    found = sharpness.untold(prob, given, weight)
+    assert_close(found.guess(prob[:2]), double([0.75, 0.25], [0.75, 0.25]))
+    assert_close(found.transition, torch.eye(2, dtype=torch.float64))
+    prior = sum((0.25 * 2 ** (i / 4)) ** -2 for i in range(17))
+    assert float(found.score) == pytest.approx(3 * math.log(0.75) + math.log(0.25) + math.log(prior))
+    assert not found.divides
 
 
 def test_matrices_of_many_classes_are_learnt_a_few_at_a_time_and_are_the_same(monkeypatch):
