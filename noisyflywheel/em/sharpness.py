@@ -43,10 +43,6 @@ MOST_WRONG, STEEP = 1 / 3, 4
 features tell little, sharp predictions and a T that is nearly flat explain the labels as well as anything does; that
 every second label is wrong needs more evidence than that."""
 
-UNTOLD = 5.0
-"""Prior of features that tell nothing, beside that of predictions at temperature 1. More of it would take labels of a
-rare class that are nearly all wrong for right ones, for these look the same."""
-
 MOST_NUMBERS = 200_000
 """Probabilities of the rows that T is learnt from, at most."""
 
@@ -159,14 +155,14 @@ def at_temperatures(p: Tensor, given: Tensor, weight: Tensor) -> Iterator[Explan
 def untold(p: Tensor, given: Tensor, weight: Tensor) -> Explanation:
     """Features tell nothing and labels are right, each class as frequent as its label; rows as in `at_temperatures`.
 
-    Where this is so, any T with these frequencies explains the labels as well, and the other priors alone would call a
-    third of them wrong.
+    Before labels are seen this is as likely as the predictions as they are, at temperature 1. Where it is so, any T
+    with these frequencies explains the labels as well, and the other priors alone would call a third of them wrong.
     """
     n_classes = p.shape[1]
     counts = class_counts(given, n_classes, weight)
     frequency = (counts / counts.sum()).clamp_min(PROB_MIN)
     kept = torch.eye(n_classes, dtype=p.dtype, device=p.device)
-    return Explanation(lambda rows: frequency.expand_as(rows), kept, frequency.log()[given] @ weight + math.log(UNTOLD))
+    return Explanation(lambda rows: frequency.expand_as(rows), kept, frequency.log()[given] @ weight)
 
 
 def divided(p: Tensor, given: Tensor, weight: Tensor, temperatures: Sequence[float] = (1.0,)) -> Iterator[Explanation]:

@@ -299,12 +299,12 @@ def test_where_features_tell_nothing_few_labels_are_suspected(monkeypatch, featu
     assert found[0] < 0.36 and found[1] < 0.15
 
 
-@pytest.mark.parametrize("n_classes", [2, 3, 5])
+@pytest.mark.parametrize("n_classes", [3, 5, 10])
 def test_labels_that_features_do_not_tell_are_right_where_predictions_are_too_sure(n_classes):
     """The surer such predictions are, the less likely is anything but that features tell nothing."""
     wrong = [wrong_and_suspected(*beside_the_labels(n_classes, spread)) for spread in (0.2, 0.4, 0.8)]
-    assert wrong[2][0] < wrong[1][0] < wrong[0][0] < 0.3
-    assert [suspected for _, suspected in wrong] == [0, 0, 0]
+    assert wrong[2][0] < 0.75 * wrong[1][0] and wrong[1][0] < wrong[0][0]
+    assert wrong[2][0] < 0.25 and wrong[2][1] == 0
 
 
 def test_that_features_tell_nothing_by_hand():
@@ -313,7 +313,7 @@ def test_that_features_tell_nothing_by_hand():
     found = sharpness.untold(prob, given, weight)
     assert_close(found.guess(prob[:2]), double([0.75, 0.25], [0.75, 0.25]))
     assert_close(found.transition, torch.eye(2, dtype=torch.float64))
-    assert float(found.score) == pytest.approx(3 * math.log(0.75) + math.log(0.25) + math.log(5))
+    assert float(found.score) == pytest.approx(3 * math.log(0.75) + math.log(0.25))
     assert not found.divides
 
 
