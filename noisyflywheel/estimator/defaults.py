@@ -77,7 +77,7 @@ hyperplane separates half of all ways to label two classes, with clearly fewer r
 SURELY = 1.0
 """Standard errors by which the separability has to lie below `TOLD_APART`, or the accord below `IN_ACCORD`, for folds:
 one net on all rows then learns labels by heart and confirms what it guessed, or its classes run into each other
-(docs/experiments.md, "Features that tell little")."""
+(docs/experiments_form.md, "Features that tell little")."""
 
 MANY_FLAGS = 0.25
 """From this share of two-valued features on rows are a table with encoded categories, whatever their variances are."""

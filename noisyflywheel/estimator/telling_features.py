@@ -29,7 +29,7 @@ def weigh_quiet_features(x: Tensor, given: Tensor) -> Decision:
     """Neighbours by a scale for each feature against neighbours by one scale.
 
     Four standard deviations of chance are asked for. Pixels, embeddings and texts in latent semantic analysis, with and
-    without wrong labels, had 3.2 at most (docs/experiments.md, "Features that tell little").
+    without wrong labels, had 3.2 at most (docs/experiments_form.md, "Features that tell little").
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ OVERCONFIDENT = 0.08
 
 F_SHARE = 0.5
 """Share of f in the ranking score: both nets together rank wrong labels better than g with a tenth of f does, but for
-some errors of people (docs/experiments.md, "One net: the ranking score")."""
+some errors of people (docs/experiments_one_net.md, "One net: the ranking score")."""
 
 
 class CleanPosterior(NamedTuple):
