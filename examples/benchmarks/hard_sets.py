@@ -2,10 +2,13 @@
 
 ``--data`` is a folder with texts as published for sentence classification, a label and a text a line
 (``custrev.all``, ``mpqa.all``, ``rt-polarity.all``, ``stsa.binary.train``, ``stsa.fine.train``, ``subj.all``,
-``TREC.train.all``), with MNIST's ``t10k-images-idx3-ubyte.gz`` and ``t10k-labels-idx1-ubyte.gz``, and with
-``cifar10n.npz`` (JPEG pictures of CIFAR-10 and the human labels of CIFAR-10N); files that are not there are left out.
-Texts become latent semantic analysis, pictures principal components or histograms of oriented gradients; of MNIST's
-pictures "mnist" has the pixels and "mnistcrops" parts of 16 x 16 at random places, at half the resolution.
+``TREC.train.all``), with tweets and how many annotators saw what in each (``labeled_data.csv`` of
+https://github.com/t-davidson/hate-speech-and-offensive-language), with MNIST's ``t10k-images-idx3-ubyte.gz`` and
+``t10k-labels-idx1-ubyte.gz``, and with ``cifar10n.npz`` (JPEG pictures of CIFAR-10 and the human labels of CIFAR-10N);
+files that are not there are left out. Texts become latent semantic analysis, pictures principal components or
+histograms of oriented gradients; of MNIST's pictures "mnist" has the pixels and "mnistcrops" parts of 16 x 16 at random
+places, at half the resolution. Human labels are a kind of labels of their own: "annotator" for tweets, one annotator's
+each, where the majority of three or more is taken for right; "aggre", "random1" and "worse" for pictures.
 
     python examples/benchmarks/hard_sets.py --data DIR --out sets
 """
@@ -17,6 +20,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -52,6 +56,20 @@ def semantic(lines, n_columns):
     X = TruncatedSVD(n_columns, random_state=0).fit_transform(words)
     X /= np.linalg.norm(X, axis=1, keepdims=True) + 1e-9
     return X, np.unique([label for label, _ in lines], return_inverse=True)[1]
+
+
+def tweets(folder):
+    """6,000 tweets: hate, other offence or neither; for seeds 0 to 2 the training rows have one annotator's label."""
+    found = pd.read_csv(folder / "labeled_data.csv")
+    found = found.iloc[np.random.default_rng(0).permutation(len(found))[:MOST]]
+    X, y = semantic(list(zip(found["class"], found["tweet"], strict=True)), 200)
+    votes = found[["hate_speech", "offensive_language", "neither"]].to_numpy()
+    human = {}
+    for seed in (0, 1, 2):
+        train, _ = train_test_split(np.arange(len(y)), test_size=0.3, random_state=seed, stratify=y)
+        up_to = (votes[train] / votes[train].sum(1, keepdims=True)).cumsum(1)
+        human[f"annotator_{seed}"] = (np.random.default_rng(seed).random((len(train), 1)) > up_to).sum(1)
+    yield "tweets", X, y, human
 
 
 def mnist_test(folder):
@@ -114,7 +132,7 @@ def main():
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    for make in (texts, digits, pictures):
+    for make in (texts, tweets, digits, pictures):
         try:
             for name, X, y, human in make(args.data):
                 X = np.asarray(X, np.float32)[:, np.ptp(X, axis=0) > 0]

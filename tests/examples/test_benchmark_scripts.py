@@ -315,6 +315,22 @@ def test_hard_sets_and_how_far_they_are_told_apart(tmp_path, run_here, monkeypat
     assert len(found) == 9 and found["digits sym-50"]["quiet_z"] < 0 and abs(found["digits sym-50"]["few_z"]) < 3
 
 
+def test_tweets_of_the_hard_sets_have_the_label_of_one_annotator(tmp_path, run_here):
+    rng = np.random.default_rng(0)
+    y = np.arange(240) % 3
+    tweets = [" ".join(f"w{rng.integers(150) + 100 * k}" for _ in range(12)) for k in y]
+    votes = 2 * np.eye(3, dtype=int)[y]
+    votes[::2, 0] += 1  # of every second tweet one annotator in three says 0
+    names = ["hate_speech", "offensive_language", "neither"]
+    found = pd.DataFrame(votes, columns=names).assign(**{"class": y, "tweet": tweets})
+    found.to_csv(tmp_path / "labeled_data.csv")
+    assert "tweets: 240 rows of 200 features" in run_here("hard_sets.py", "--data", tmp_path, "--out", tmp_path)
+    stored = np.load(tmp_path / "tweets.npz")
+    train, _ = train_test_split(np.arange(240), test_size=0.3, random_state=1, stratify=stored["y"])
+    given, right = stored["annotator_1"], stored["y"][train]
+    assert set(given[given != right]) == {0} and 0.05 < (given != right).mean() < 0.2  # a ninth
+
+
 def test_versions(tmp_path):
     """Two revisions of a repository whose benchmark reports what its own package says."""
     folder = tmp_path / "examples" / "benchmarks"
