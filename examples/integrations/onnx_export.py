@@ -31,8 +31,9 @@ class Probabilities(nn.Module):
         self.module = deepcopy(module).cpu()
         if isinstance(module, FoldedMLP):  # numbers, not tensors: the graph may not branch on values
             divides = module.divides()
-            del self.module.kept_share
+            del self.module.kept_share, self.module.temperature
             self.module.kept_share, self.module.divides = float(module.kept_share), lambda: divides
+            self.module.temperature = float(module.temperature)
             del self.module.trees.n_levels
             self.module.trees.n_levels = int(module.trees.n_levels)
 

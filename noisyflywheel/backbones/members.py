@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from noisyflywheel.backbones.encodings import PiecewiseLinear, QuantileScale, most_bins
 from noisyflywheel.backbones.trees import Trees
 from noisyflywheel.data.devices import float64_device
-from noisyflywheel.em.division import divided_out
+from noisyflywheel.em.division import divided_out, scaled
 
 HARDLY = 0.01
 """Share of wrong labels, in each class, below which no T is divided out of predictions."""
@@ -97,7 +97,7 @@ class FoldedMLP(nn.Module):
     One family of members sees columns on a quantile scale, the other these and piecewise-linear bins of them; each
     member may weigh them (`weigh`). In training mode ``forward`` gives the logits of every member; in eval mode the
     logarithm of their mean probability, mixed with that of members kept from the end of the warm-up (`keep`), which are
-    not trained (`mix_in_kept`). Beside each of these there may be a forest (`mix_in_trees`).
+    not trained, and made flatter (`mix_in_kept`). Beside each of these there may be a forest (`mix_in_trees`).
 
     Parameters
     ----------
@@ -124,11 +124,14 @@ class FoldedMLP(nn.Module):
         T, rows = true class, that is divided out of what they say of the given labels; the identity at first.
     tree_share : Tensor of shape ()
         Weight of the forests beside the kept members; there are none at first.
+    temperature : Tensor of shape ()
+        Of the predictions of all of these together, 1 at first; above 1 flattens.
     """
 
     kept_share: Tensor
     kept_division: Tensor
     tree_share: Tensor
+    temperature: Tensor
 
     def __init__(
         self,
@@ -153,18 +156,21 @@ class FoldedMLP(nn.Module):
         self.register_buffer("kept_division", torch.eye(n_classes))
         self.trees = Trees(n_classes)
         self.register_buffer("tree_share", torch.zeros(()))
+        self.register_buffer("temperature", torch.ones(()))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Kept members pickled before a T was divided out say what they say, and have no forests beside them."""
+        """Kept members pickled before a T was divided out say what they say, with no forests beside them, as sure."""
         super().__setstate__(state)
         self._buffers.setdefault("kept_division", torch.eye(self.n_classes, device=self.kept_share.device))
         self._buffers.setdefault("tree_share", torch.zeros_like(self.kept_share))
+        self._buffers.setdefault("temperature", torch.ones_like(self.kept_share))
         self._modules.setdefault("trees", Trees(self.n_classes).to(self.kept_share.device))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """That of Module; an earlier version divided by nothing, and had no trees."""
+        """That of Module; an earlier version divided by nothing, had no trees, and was as sure as its members."""
         state_dict.setdefault(f"{prefix}kept_division", torch.eye(self.n_classes))
         state_dict.setdefault(f"{prefix}tree_share", torch.zeros(()))
+        state_dict.setdefault(f"{prefix}temperature", torch.ones(()))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     @property
@@ -217,7 +223,7 @@ class FoldedMLP(nn.Module):
             if len(self.trees):
                 early = torch.lerp(early, self.trees(x).mean(0), self.tree_share)
             prob = torch.lerp(prob, self.of_kept(early), self.kept_share)
-        return prob.clamp_min(1e-30).log()
+        return scaled(prob.clamp_min(1e-30), float(self.temperature)).log()  # sync: as above
 
     def of_kept(self, prob: Tensor) -> Tensor:
         """Distribution of the true class (B, K), from what the kept members say of the given label."""
@@ -245,8 +251,14 @@ class FoldedMLP(nn.Module):
         return torch.cat([family.apart(part) for family, part in zip(families, parts, strict=True)])
 
     @torch.no_grad()
-    def mix_in_kept(self, share: float | Tensor, division: Tensor | None = None) -> None:
-        """Give the kept members a ``share`` of predictions, and the T (K, K) to divide out; None: the identity."""
+    def mix_in_kept(
+        self, share: float | Tensor, division: Tensor | None = None, temperature: float | Tensor = 1.0
+    ) -> None:
+        """Give the kept members a ``share`` of predictions, and the T (K, K) to divide out; None: the identity.
+
+        ``temperature`` is then that of what all members predict together.
+        """
+        self.temperature.fill_(temperature)
         self.kept_share.fill_(share)
         self.kept_division.copy_(torch.eye(len(self.kept_division)) if division is None else division)
 

@@ -14,6 +14,7 @@ from noisyflywheel.em.auxiliary import (
 )
 from noisyflywheel.em.calibration import agreement, calibrate, calibrate_with_clean_rate, overconfidence, tempered_given
 from noisyflywheel.em.corruption import corruption_matrix, error_probability, transition_matrix
+from noisyflywheel.em.flattening import flattening
 from noisyflywheel.em.label_posterior import bayes_posterior, mean_posterior
 from noisyflywheel.em.likely import likely_transition
 from noisyflywheel.em.main import (
@@ -36,6 +37,7 @@ __all__ = [
     "corruption_matrix",
     "error_probability",
     "expected_log_likelihood",
+    "flattening",
     "given_label_likelihood",
     "joint_likelihood",
     "likely_transition",

@@ -119,7 +119,7 @@ class FoldedParts(FlywheelParts):
     def _of_all(self, trainer: Trainer, rows: Tensor, kept: bool) -> Tensor:
         """Probabilities of some rows (n,) by all members together, or by all kept ones: (n, K)."""
         module: Any = trainer.net.module_
-        before = module.kept_share.clone(), module.kept_division.clone()
+        before = module.kept_share.clone(), module.kept_division.clone(), module.temperature.clone()
         module.mix_in_kept(float(kept))
         found = self.loader.predict(trainer, rows).exp()
         module.mix_in_kept(*before)

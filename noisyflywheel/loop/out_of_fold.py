@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from noisyflywheel import em
+from noisyflywheel.em.division import scaled
 from noisyflywheel.loop import auxiliary_em, folded_warmup
 from noisyflywheel.loop.closing import Closing, close_unseen, mixed
-from noisyflywheel.loop.decide import compare
+from noisyflywheel.loop.decide import Decision, compare
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.folded_parts import FoldedParts
 from noisyflywheel.loop.schedules import learning_rate_share
@@ -192,7 +193,7 @@ class OutOfFoldFlywheel(FoldedParts, Flywheel):
         of unseen rows is divided out of what they say, and to be compared with them what the cycles say goes through
         it. The cycles replace them in prediction where they agree clearly better. In judging labels both count half
         where they agree equally: where classes are easy to tell apart no agreement is left to win, but only the cycles
-        know which class is labelled as which.
+        know which class is labelled as which. What both predict together is made flatter where it is too sure.
         """
         aux: Any = self.aux.net.module_
         f_prob, early, forests = self._guess(), *self._early_guess_with_forests()
@@ -202,6 +203,11 @@ class OutOfFoldFlywheel(FoldedParts, Flywheel):
         both = (before.labelled(f_prob[rows]), early[rows], self.given[rows])
         prediction = compare("prediction", "cycles", "warm-up", *both)
         labels = compare("labels", "cycles", "warm-up", *both, needs=0.0)
-        self.decisions.extend([self.weighed, *self.rounds.decisions, *forests, prediction, labels])
         aux.mix_in_kept(1 - prediction.share, before.division)
-        return mixed(after, before, labels.share, torch.lerp(aux.of_kept(early), f_prob, prediction.share))
+        together = torch.lerp(aux.of_kept(early), f_prob, prediction.share)
+        found = mixed(after, before, labels.share, together)
+        flat = em.flattening(together[rows], self.given[rows], found.transition, self._weights_of(rows))
+        sure = Decision("temperature of predictions", f"{flat:.3g}", "likelihood of labels of unseen rows, through T")
+        self.decisions.extend([self.weighed, *self.rounds.decisions, *forests, prediction, sure, labels])
+        aux.temperature.fill_(flat)
+        return found._replace(confidence=scaled(together, flat).amax(1))

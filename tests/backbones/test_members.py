@@ -167,6 +167,24 @@ def test_what_kept_members_say_of_labels_becomes_what_it_says_of_classes():
     assert torch.equal(module.kept_division, torch.eye(K))
 
 
+def test_predictions_of_all_together_have_a_temperature():
+    module, x = made().eval(), torch.randn(7, D)
+    before = module(x)
+    module.mix_in_kept(0.0, temperature=2.0)
+    assert_close(module(x), torch.log_softmax(before / 2, 1))
+    assert torch.equal(module(x).argmax(1), before.argmax(1))
+    old = {name: value for name, value in module.state_dict().items() if name != "temperature"}
+    new = made().eval()
+    new.load_state_dict(module.state_dict())
+    assert torch.equal(new(x), module(x))
+    new.load_state_dict(old)
+    assert torch.equal(new(x), before)
+    del new._buffers["temperature"]
+    assert torch.equal(pickle.loads(pickle.dumps(new))(x), before)
+    module.mix_in_kept(0.0)
+    assert torch.equal(module(x), before)
+
+
 def test_next_to_no_wrong_labels_are_not_divided_out():
     module, prob = made(), torch.rand(5, K).softmax(1)
     for wrong, divides in ((0.009, False), (0.011, True)):
@@ -228,10 +246,11 @@ def test_with_plain_numbers_for_what_it_asks_it_is_a_graph():
     """As examples/integrations/onnx_export.py exports it, with forests and a T that is divided out."""
     module, x = made().eval(), torch.randn(7, D)
     module.keep(0), module.keep(1), module.keep_of(module)
-    module.mix_in_kept(0.4, torch.eye(K) * 0.7 + 0.3 * torch.eye(K).roll(1, 1))
+    module.mix_in_kept(0.4, torch.eye(K) * 0.7 + 0.3 * torch.eye(K).roll(1, 1), 2.0)
     module.mix_in_trees(forests(), 0.3)
     expected, divides, share, levels = module(x), module.divides(), float(module.kept_share), int(module.trees.n_levels)
     assert divides
-    del module.kept_share, module.trees.n_levels
+    del module.kept_share, module.trees.n_levels, module.temperature
     module.kept_share, module.divides, module.trees.n_levels = share, lambda: divides, levels
+    module.temperature = 2.0
     assert_close(torch.export.export(module, (x,), strict=True).module()(x), expected)

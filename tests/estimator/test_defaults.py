@@ -122,6 +122,7 @@ def test_the_ramp_is_a_share_of_the_cycles_asked_for():
 def test_decisions_are_told():
     X = rows(3, n=60).numpy()
     clf = FlywheelClassifier(n_warmup_epochs=2, n_cycles=2, random_state=0).fit(X, (X[:, 0] > 0).astype(int))
-    assert list(clf.decisions_["decision"]) == ["n_folds", "weights of columns", "prediction", "labels"]
+    found = ["n_folds", "weights of columns", "prediction", "temperature of predictions", "labels"]
+    assert list(clf.decisions_["decision"]) == found
     labels = clf.decisions_.iloc[-1]
     assert labels["n_rows"] == 60 and 0 <= labels["share"] <= 1 and np.isfinite(labels["z"])

@@ -23,6 +23,7 @@ class Tables(nn.Module):
         self.register_buffer("kept", torch.zeros(2 * M, N, K))
         self.register_buffer("kept_share", torch.zeros(()))
         self.register_buffer("kept_division", torch.eye(K))
+        self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, x):
         logits = self.logits[:, x[:, 0].long()]

@@ -63,7 +63,8 @@ def test_how_columns_were_weighed_is_part_of_a_saved_state():
     other.load_state_dict(saved)
     assert other.weighed.z == 3.25
     other.close()
-    assert [each.decision for each in other.decisions] == ["weights of columns", "prediction", "labels"]
+    found = [each.decision for each in other.decisions]
+    assert found == ["weights of columns", "prediction", "temperature of predictions", "labels"]
 
 
 def test_rows_are_predicted_by_members_that_have_not_seen_them():

@@ -225,6 +225,8 @@ def test_resampling_asks_unseen_rows(noise_model):
 def test_the_end_mixes_cycles_and_warm_up_as_sure_as_unseen_labels_are(sample_weight, monkeypatch):
     T = torch.tensor([[0.7, 0.3, 0.0], [0.0, 1.0, 0.0], [0.1, 0.0, 0.9]], dtype=torch.float64)
     monkeypatch.setattr(closing, "posterior_and_division", lambda *args: (em.averaged_posterior(*args), T))
+    asked = []
+    monkeypatch.setattr(em, "flattening", lambda *args: asked.append(args) or 2.0)
     made = at_first_cycle(sample_weight=sample_weight)
     for right in (0, 1, 2, 3, 4, 5):  # f has become better on these rows
         made.aux.net.module_.logits.data[:, right, GIVEN[right]] += 9.0
@@ -236,7 +238,7 @@ def test_the_end_mixes_cycles_and_warm_up_as_sure_as_unseen_labels_are(sample_we
     both = ("cycles", "warm-up", f_prob.double() @ T, early, GIVEN)  # both say which label is given
     prediction, labels = compare("prediction", *both), compare("labels", *both, needs=0.0)
     assert prediction.chosen == labels.chosen == "cycles" and 0.5 < prediction.share < labels.share < 1
-    for one, other in zip(made.decisions[1:], (prediction, labels), strict=True):
+    for one, other in zip(made.decisions[1::2], (prediction, labels), strict=True):
         assert one[:9] == other[:9] and one.log_likelihood == pytest.approx(other.log_likelihood)
     module = made.aux.net.module_
     assert float(module.kept_share) == pytest.approx(1 - prediction.share)
@@ -244,8 +246,13 @@ def test_the_end_mixes_cycles_and_warm_up_as_sure_as_unseen_labels_are(sample_we
     before, after = close_unseen(early, *judged), close_unseen(f_prob, *judged, of_refurbished=True)
     assert_close(module.kept_division, T.float())
     divided = divided_out(early, T.float())
-    expected = mixed(after, before, labels.share, torch.lerp(divided, f_prob, prediction.share))
-    for one, other in zip(found, expected, strict=True):
+    together = torch.lerp(divided, f_prob, prediction.share)
+    expected = mixed(after, before, labels.share, together)
+    assert made.decisions[2][:2] == ("temperature of predictions", "2") and float(module.temperature) == 2
+    for one, other in zip(asked[0], (together, GIVEN, expected.transition, sample_weight), strict=True):
+        assert_close(one, other) if other is not None else None
+    flat = together.sqrt() / together.sqrt().sum(1, keepdim=True)
+    for one, other in zip(found, expected._replace(confidence=flat.amax(1)), strict=True):
         assert_close(one, other)
 
 

@@ -156,7 +156,9 @@ def test_what_was_found_of_rounds_is_among_the_decisions():
     made._early_guess = type(made)._early_guess.__get__(made)
     made.close()
     found = [each.decision for each in made.decisions]
-    assert found == ["weights of columns", "round 1", "round 2", "prediction", "labels"]
+    assert found == [
+        *("weights of columns", "round 1", "round 2", "prediction", "temperature of predictions", "labels")
+    ]
 
 
 def test_without_rounds_nothing_is_compared():

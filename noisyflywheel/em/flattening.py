@@ -1,0 +1,44 @@
+"""How much flatter the predictions of a fit have to be, by the given labels of unseen rows."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from noisyflywheel.em.calibration import TEMPERATURES
+from noisyflywheel.em.sharpness import MOST_FLAT, likelihoods, some_of
+
+FLAT = tuple(tau for tau in TEMPERATURES if 1 <= tau <= MOST_FLAT)
+"""Temperatures that are tried."""
+
+
+def flattening(prob: Tensor, given: Tensor, transition: Tensor, sample_weight: Tensor | None = None) -> float:
+    """Temperature, 1 or above, at which predictions make the given labels of unseen rows most likely through T.
+
+    It maximises ``sum_i w_i log sum_k f_tau(x_i)[k] T[k, y~_i]`` (temperature scaling, see `tempered_given`). It is
+    never below 1: a member that has not seen a row has learnt from its neighbours, whose refurbished labels may lean on
+    the label of that row. So given labels of unseen rows show predictions to be as sure as they should be, or surer
+    than that; where they seem not sure enough, nothing follows.
+
+    Parameters
+    ----------
+    prob : Tensor of shape (N, K)
+        Predictions of the true class by members that have not seen the row, rows sum to 1.
+    given : Tensor of shape (N,), int64
+        Given labels.
+    transition : Tensor of shape (K, K)
+        T, rows = true class.
+    sample_weight : Tensor of shape (N,), optional
+        At least 0.
+
+    Returns
+    -------
+    float
+        Of `FLAT`; the lowest of those that are as likely.
+    """
+    p = prob.double().clamp_min(1e-12)
+    p = p / p.sum(1, keepdim=True)
+    part = some_of(p, given)
+    weight = torch.ones_like(p[:, 0]) if sample_weight is None else sample_weight.to(p.dtype)
+    found = likelihoods(p[part], transition.to(p), given[part], weight[part], FLAT)
+    return FLAT[int(found.argmax())]  # sync: one scalar
