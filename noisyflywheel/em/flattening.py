@@ -36,9 +36,8 @@ def flattening(prob: Tensor, given: Tensor, transition: Tensor, sample_weight: T
     float
         Of `FLAT`; the lowest of those that are as likely.
     """
-    p = prob.double().clamp_min(1e-12)
-    p = p / p.sum(1, keepdim=True)
-    part = some_of(p, given)
-    weight = torch.ones_like(p[:, 0]) if sample_weight is None else sample_weight.to(p.dtype)
-    found = likelihoods(p[part], transition.to(p), given[part], weight[part], FLAT)
+    part = some_of(prob, given)
+    p, labels = prob[part].double(), given[part]
+    weight = torch.ones(len(p)).to(p) if sample_weight is None else sample_weight[part].to(p)
+    found = likelihoods(p, transition.to(p), labels, weight, FLAT)
     return FLAT[int(found.argmax())]  # sync: one scalar

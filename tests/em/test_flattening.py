@@ -57,5 +57,18 @@ def test_the_temperature_of_made_predictions_is_found(monkeypatch):
     eye = torch.eye(3, dtype=torch.float64)
     assert em.flattening(sharp, given, eye) == pytest.approx(2.0)
     assert em.flattening(p, given, eye) == 1.0
+    ones = torch.ones(4000)
+    assert em.flattening(sharp, given, eye, ones) == em.flattening(sharp, given, eye)
+    p[::2] = sharp[::2]  # every second row is too sure, and with so many numbers only these are asked
     monkeypatch.setattr(sharpness, "MOST_NUMBERS", 6000)
-    assert em.flattening(sharp, given, eye) == pytest.approx(2.0, rel=0.2)
+    assert em.flattening(p, given, eye, ones) == em.flattening(p, given, eye) == pytest.approx(2.0)
+    monkeypatch.setattr(sharpness, "MOST_NUMBERS", 12000)
+    assert 1.0 < em.flattening(p, given, eye) < 1.9
+
+
+def test_half_precision_is_summed_in_double():
+    torch.manual_seed(0)
+    p = torch.rand(500, 3).pow(2).softmax(1)
+    given = torch.randint(3, (500,))
+    found = em.flattening(p.half(), given, torch.eye(3))
+    assert found == em.flattening(p.half().double(), given, torch.eye(3)) > 1
