@@ -30,7 +30,7 @@ class WarmUp:
         Rows that each net leaves out, empty where members leave out their folds; None where nothing is watched, for
         the length is asked for or there are too few rows.
     records : list of Tensor
-        `Flywheel.held_out_record` after each epoch.
+        `Flywheel.held_out_record` after each epoch, on the CPU.
     """
 
     def __init__(self, flywheel: Flywheel, ranks: Ranks) -> None:
@@ -60,7 +60,7 @@ class WarmUp:
         self.epoch += 1
         check_number("The loss", loss, f"warm-up epoch {self.epoch}")
         if self.held_out is not None:
-            self.records.append(self.flywheel.held_out_record(self.held_out, self.records))
+            self.records.append(self.flywheel.held_out_record(self.held_out, self.records).cpu())
         return loss
 
     def state_dict(self) -> dict[str, Any]:
@@ -73,4 +73,4 @@ class WarmUp:
         flywheel, device = self.flywheel, self.flywheel.given.device
         flywheel.load_state_dict(saved["snapshot"])
         self._leave_out(saved["held_out"] and [rows.to(device) for rows in saved["held_out"]])
-        self.epoch, self.records = saved["epoch"], [record.to(device) for record in saved["agreement"]]
+        self.epoch, self.records = saved["epoch"], [record.cpu() for record in saved["agreement"]]

@@ -12,6 +12,8 @@ from device_tensor import DEVICE, STATE, DeviceTensor, Generator, generator_of, 
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+SET_DATA = Tensor.data.__set__
+
 
 class StandIn(TorchFunctionMode):
     """Context manager: the device is there."""
@@ -85,6 +87,8 @@ class StandIn(TorchFunctionMode):
             return moved(args[0], DEVICE)
         if getattr(func, "__name__", "") == "_parse_to":  # of `nn.Module.to`, makes no tensor
             return func(*args, **kwargs)
+        if func == SET_DATA and isinstance(args[0], DeviceTensor):
+            args[0].inner = args[1].inner
         check_generator(args, kwargs)
         kwargs.pop("pin_memory", None)
         return called(func, args, kwargs) if kwargs.get("device") is None else made(func, args, kwargs)
