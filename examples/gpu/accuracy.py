@@ -8,9 +8,11 @@ cross-entropy on weak views with the same net, optimizer and batch, for as many 
 backward as f has. A fit that was cut off goes on from its last checkpoint.
 """
 
+import json
 import shutil
 import time
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,15 +42,29 @@ LAST = 10
 """Cycles or passes whose mean accuracy is stated beside the last one's."""
 
 
-def fastest(context: Context) -> tuple[dict[str, Any], float]:
-    """Parameters and seconds of the fastest variant of part 2 with the recipe's batch; the plain ones without it."""
+def fastest(context: Context) -> tuple[str, float]:
+    """The fastest variant of part 2 with the recipe's batch, and its seconds; the plain one without that part."""
     found = [line for line in context.lines() if line["part"] == "cycle" and "result" in line]
     names = {f"cycle {name}": name for name, params in VARIANTS.items() if "main_net__batch_size" not in params}
     known = {names[line["job"]]: line["result"]["cycle"]["cycle"] for line in found if line["job"] in names}
     if not known:
-        return {}, CYCLE_SECONDS
+        return "eager", CYCLE_SECONDS
     best = min(known, key=known.__getitem__)
-    return dict(VARIANTS[best]), known[best]
+    return best, known[best]
+
+
+def begun(context: Context, name: str, method: str, folder: Path) -> tuple[str, int]:
+    """Variant and cycles of a fit, as they were when it began: it goes on from its checkpoint only with these."""
+    path = folder / "begun.json"
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+        return known["variant"], known["cycles"]
+    except (OSError, ValueError, KeyError):
+        cycles = LONGEST if method == "whole" and not context.tiny else n_cycles(context, name)
+        chosen = fastest(context)[0], cycles
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(dict(zip(("variant", "cycles"), chosen, strict=True))), encoding="utf-8")
+        return chosen
 
 
 def n_cycles(context: Context, name: str) -> int:
@@ -75,15 +91,16 @@ def measure(context: Context, name: str, method: str) -> dict[str, Any]:
     return found | {"run_seconds": time.perf_counter() - start}
 
 
-def estimator_of(context: Context, name: str, method: str, cycles: int) -> FlywheelClassifier:
-    """The recipe of one method, with the fastest way to run it."""
+def estimator_of(context: Context, method: str, cycles: int, variant: str) -> FlywheelClassifier:
+    """The recipe of one method, with a way to run it, the fastest one."""
+    way = dict(VARIANTS[variant])
     fixed = {"n_warmup_epochs": warm_up(context), "device": context.device.type, "random_state": 0}
     if method == "fast":
-        compiled = fastest(context)[0].get("main_net__module") is Compiled
+        compiled = way.get("main_net__module") is Compiled
         made = recipes.cifar10_fast(**fixed, n_cycles=min(cycles, FAST_LONGEST), compiled=compiled and not context.tiny)
     else:
         made = recipes.cifar10(literal=method != "ours", **fixed, n_cycles=cycles)
-    params = dict(SMALL) if context.tiny else {} if method == "fast" else fastest(context)[0]
+    params = dict(SMALL) if context.tiny else {} if method == "fast" else way
     torch.backends.cudnn.benchmark = params.pop("benchmark", False)
     configure(made, params)
     return made
@@ -91,10 +108,10 @@ def estimator_of(context: Context, name: str, method: str, cycles: int) -> Flywh
 
 def flywheel(context: Context, data: Pictures, name: str, method: str) -> dict[str, Any]:
     """Fit; what f reaches on the test rows, and how well wrong labels are ranked."""
-    cycles = LONGEST if method == "whole" and not context.tiny else n_cycles(context, name)
-    estimator = estimator_of(context, name, method, cycles)
-    measures = CycleMeasures(data.given, data.true, data.X_test, data.y_test)
     folder = context.out / "checkpoints" / f"{name}-{method}"
+    variant, cycles = begun(context, name, method, folder)
+    estimator = estimator_of(context, method, cycles, variant)
+    measures = CycleMeasures(data.given, data.true, data.X_test, data.y_test)
     estimator.set_params(on_cycle=measures, checkpoint_dir=folder).fit(data.X, data.given)
     shutil.rmtree(folder, ignore_errors=True)
     history, wrong = estimator.history_, data.given != data.true
@@ -119,7 +136,7 @@ def passes(context: Context, estimator: FlywheelClassifier, cycles: int) -> int:
 
 def plain(context: Context, data: Pictures, name: str) -> dict[str, Any]:
     """Cross-entropy on the given labels with the recipe's net, its cosine over as many passes as f has."""
-    twin = estimator_of(context, name, "paper", n_cycles(context, name))
+    twin = estimator_of(context, "paper", n_cycles(context, name), fastest(context)[0])
     total = passes(context, twin, twin.n_cycles)
     net = recipes.cifar10(n_warmup_epochs=total, n_cycles=0, device=context.device.type).main_net
     params = {k.removeprefix("main_net__"): v for k, v in twin.get_params().items() if k.startswith("main_net__mod")}

@@ -1,6 +1,7 @@
 """What every part knows: device, scale, sizes, and the lines that are already there."""
 
 import json
+import math
 import os
 import platform
 import statistics
@@ -10,10 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import torch
 
 ROOT = Path(__file__).resolve().parents[2]
+NEEDED = {"job", "part", "device_type", "scale"}
+"""What a line must have to be one of ours."""
+
 PACKAGES = ("torch", "torchvision", "skorch", "scikit-learn", "numpy")
 
 SIZES = {
@@ -56,31 +61,55 @@ class Context:
 
 
 def read_lines(folder: Path) -> Iterator[dict]:
-    """Every line of every result file, in the order of writing within a file; one cut short is left out."""
+    """Every line of every result file, in the order of writing within a file; damaged ones are left out."""
     for path in sorted(folder.glob("*.jsonl")):
-        for text in path.read_text(encoding="utf-8").splitlines():
+        for text in path.read_bytes().splitlines():
             try:
-                yield json.loads(text)
-            except json.JSONDecodeError:
+                line = json.loads(text)
+            except ValueError:
                 continue
+            if isinstance(line, dict) and line.keys() >= NEEDED:
+                yield line
 
 
 def append_line(context: Context, part: str, job: str, outcome: dict, seconds: float) -> None:
-    """One whole line at the end of the part's file; `outcome` has "result", "skipped" or "error"."""
+    """One whole line at the end of the part's file; `outcome` has "result", "skipped" or "error".
+
+    Where it cannot be written it is printed: what was measured is not lost.
+    """
     from machine import device_name
 
     line = {"job": job, "part": part, "device_type": context.device.type, "scale": context.scale}
     line |= {"device": device_name(context.device), "versions": versions(), "command": command(context, job)}
     line |= {"when": time.strftime("%Y-%m-%d"), "seconds": round(seconds, 2)} | outcome
-    context.out.mkdir(parents=True, exist_ok=True)
-    write_line(context.out / f"{part}.jsonl", json.dumps(line))
+    text = json.dumps(plain(line), allow_nan=False)
+    try:
+        context.out.mkdir(parents=True, exist_ok=True)
+        write_line(context.out / f"{part}.jsonl", text)
+    except OSError:
+        print(text, flush=True)
+        raise
+
+
+def plain(value: Any) -> Any:
+    """Nested values as JSON has them: NumPy's numbers as Python's, NaN and infinity, which it has not, as null."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, (str, int, type(None))):
+        return value
+    number = float(value) if isinstance(value, float) else value.item() if hasattr(value, "item") else str(value)
+    return None if isinstance(number, float) and not math.isfinite(number) else number
 
 
 def write_line(path: Path, text: str) -> None:
     """Append one line on disk, in one write so that processes do not mix; one cut short before is ended first."""
     with open(path, "ab+", buffering=0) as file:
         cut = file.tell() > 0 and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n"
-        file.write((b"\n" if cut else b"") + text.encode() + b"\n")
+        left = (b"\n" if cut else b"") + text.encode() + b"\n"
+        while left:  # on a disk that is nearly full a write may take a part; the next one then says why
+            left = left[file.write(left) :]
         os.fsync(file.fileno())
 
 

@@ -7,6 +7,7 @@ python examples/gpu/make_readme.py --check    # says whether README.md is what t
 import argparse
 import json
 import re
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 NOTHING = "Nothing has been measured on CUDA yet: there is no line of a CUDA device in `results/`."
 JPEG = "All accuracies here are on JPEG copies of CIFAR-10; they lie a little below those on the original pixels."
+NEEDED = {"job", "part", "device_type", "scale", "device", "versions"}
+"""What a line must have."""
+
 STEPS = ("main_e", "auxiliary_e", "auxiliary_m", "resample", "main_m", "views", "cycle")
 HEAD = """# On a GPU
 
@@ -50,14 +54,25 @@ def notes(folder: Path) -> str:
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """Lines of full runs on CUDA, the last one of each job and device."""
+    """Lines of full runs on CUDA, the last one of each job and device; damaged ones are left out, and named."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for path in sorted(folder.glob("*.jsonl")):
-        for text in path.read_text(encoding="utf-8").splitlines():
-            line = json.loads(text)
-            if (line["device_type"], line["scale"]) == ("cuda", "full"):
+        for number, text in enumerate(path.read_bytes().splitlines(), 1):
+            line = parsed(text)
+            if line is None:
+                print(f"{path.name}, line {number}: damaged, left out", file=sys.stderr)
+            elif (line["device_type"], line["scale"]) == ("cuda", "full"):
                 found[line["device"], line["job"]] = line
     return list(found.values())
+
+
+def parsed(text: bytes) -> dict[str, Any] | None:
+    """A line, or None where it was cut short or is none of ours; empty ones too."""
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return None
+    return line if isinstance(line, dict) and line.keys() >= NEEDED else None
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
@@ -77,16 +92,23 @@ def tests(lines: list[dict[str, Any]]) -> str:
     """Counts of the suite, and the names of what failed."""
     found = lines[-1]["result"]
     said = f"{found['passed']} passed, {len(found['failed'])} failed, {found['skipped']} skipped.\n"
-    return said + "".join(f"- {name}\n" for name in found["failed"])
+    said += "".join(f"- {name}\n" for name in found["failed"])
+    if "unfinished" in found:
+        said += "\nThey ended early; under way were:\n"
+        said += "".join(f"- {name}\n" for name in found["unfinished"])
+    return said
 
 
 def cycle(lines: list[dict[str, Any]]) -> str:
     """Seconds of each step by variant, the share of the peak, and the reference."""
-    eager = next((line["result"] for line in lines if line["job"] == "cycle eager"), None)
+    eager = next((line["result"] for line in lines if line["job"] == "cycle eager"), {})
+    of_peak = (
+        eager["flop"] / eager["peak_flop_per_second"] if eager.keys() >= {"flop", "peak_flop_per_second"} else None
+    )
     rows = []
     for line in lines:
         found = line["result"]
-        share = eager and eager["flop"] / found["cycle"]["cycle"] / eager["peak_flop_per_second"]
+        share = of_peak and of_peak / found["cycle"]["cycle"]
         seconds = [found["cycle"][step] for step in STEPS]
         name = line["job"].removeprefix("cycle ")
         rows.append([name, *seconds, share, found["first_cycle_seconds"], found.get("peak_memory_gib")])
@@ -96,7 +118,9 @@ def cycle(lines: list[dict[str, Any]]) -> str:
         "\nThe steps are those of Figure 2; the views are inside the steps. The peak is that of one large bf16 matrix\n"
     )
     text += "product; the first cycle includes compilation.\n"
-    if eager:
+    for name, why in eager.get("failed", {}).items():
+        text += f"\n{name} of the eager form: failed ({reason(why)}).\n"
+    if "reference" in eager:
         peer = eager["reference"]
         text += f"\nThe reference takes {peer['ratio']:.1f} times as long as the eager form for each picture\n"
         text += f"({peer['seconds']:.2f} s for {peer['pictures']:,} pictures, {peer['workers']} workers).\n"

@@ -7,7 +7,8 @@
 The jobs run in order of value, each in a process of its own that adds one line to a JSON-lines file in DIR as soon as
 it is done. Called again with the same DIR, the command goes on with the jobs that have no line there, or were skipped
 for want of what is there now; one that was cut off starts again, and a fit on pictures from its last checkpoint. A job
-is begun only if its estimated minutes are left.
+is begun only if its estimated minutes are left, and cut off for good when it takes several times as long, but for fits
+on pictures.
 The package is the one of this checkout. Tables: ``python examples/gpu/make_readme.py``.
 """
 
@@ -17,8 +18,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -32,6 +35,9 @@ from plan import PARTS, Job, jobs  # noqa: E402
 PAUSE = 0.2
 MOST_SAID = 8000
 """Letters of an error that are kept: those of compilers are long."""
+
+PATIENCE = 3.0
+"""A job is cut off when it has taken so many times its estimated minutes: one that hangs leaves others their time."""
 
 LEAST = 1.0
 """Minutes that a fit which goes on from checkpoints is worth beginning for."""
@@ -92,7 +98,11 @@ def perform(context: Context, name: str) -> bool:
         traceback.print_exc()
         found = {"error": traceback.format_exc()[-MOST_SAID:].replace(str(ROOT), ".")}
     outcome = found if list(found) in (["skipped"], ["error"]) else {"result": found}
-    append_line(context, job.part, name, outcome, time.perf_counter() - start)
+    try:
+        append_line(context, job.part, name, outcome, time.perf_counter() - start)
+    except OSError:
+        traceback.print_exc()
+        return False
     return "error" not in outcome and not found.get("failed")
 
 
@@ -100,9 +110,11 @@ class Child:
     """Jobs in a process of their own, one after the other, its output kept until it ends."""
 
     def __init__(self, group: list[Job], args: argparse.Namespace) -> None:
-        self.job, self.start = group[0], time.monotonic()
+        self.group, self.job, self.start = group, group[0], time.monotonic()
         self.name = ", ".join(job.name for job in group)
-        self.said: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115  # open until the child has ended
+        minutes = sum(job.minutes for job in group)
+        self.limit = None if self.job.resumes else 60 * PATIENCE * minutes
+        self.said: IO[str] = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115  # until the child has ended
         command = [sys.executable, __file__, "--job", *(job.name for job in group), "--out", str(args.out)]
         command += ["--device", args.device, "--scale", args.scale, "--together", str(args.together)]
         command += ["--fit-minutes", str(args.fit_minutes)]
@@ -117,8 +129,14 @@ class Child:
         print(f"{self.name}: {'done' if code == 0 else 'FAILED'}, {time.monotonic() - self.start:.0f} s", flush=True)
         if code != 0:
             self.said.seek(0)
-            print(self.said.read()[-3000:], file=sys.stderr, flush=True)
+            said = self.said.read()
+            lost = [text for text in said.splitlines() if text.startswith('{"job": ')]  # could not be written to a file
+            print(*lost, said[-3000:], sep="\n", file=sys.stderr, flush=True)
         return True
+
+    def overdue(self) -> bool:
+        """Whether it has taken far longer than it should."""
+        return self.limit is not None and time.monotonic() - self.start > self.limit
 
     def stop(self) -> None:
         """Cut it off with all that it started."""
@@ -154,6 +172,11 @@ def drive(context: Context, args: argparse.Namespace) -> bool:
             for child in [child for child in running if child.ended()]:
                 running.remove(child)
                 failed |= child.process.returncode != 0
+            for child in [child for child in running if child.overdue()]:
+                running.remove(child)
+                child.stop()
+                record_overdue(context, child)
+                failed = True
             left = (deadline - time.monotonic()) / 60
             if left <= 0:
                 break
@@ -170,6 +193,17 @@ def drive(context: Context, args: argparse.Namespace) -> bool:
         for child in running:
             child.stop()
     return not failed
+
+
+def record_overdue(context: Context, child: Child) -> None:
+    """Write the line of the job in a child that was cut off for good, the first of its jobs without a line."""
+    known = {line["job"] for line in context.lines()}
+    job = next((job for job in child.group if job.name not in known or len(child.group) == 1), None)
+    if job is not None:
+        seconds = time.monotonic() - child.start
+        why = f"TimeoutError: cut off after {seconds:.0f} s, {PATIENCE:g} times what it should take"
+        with suppress(OSError):
+            append_line(context, job.part, job.name, {"error": why}, seconds)
 
 
 def next_job(pending: list[Job], running: list[Job], left: float, together: int) -> Job | None:
@@ -193,6 +227,25 @@ def dry(context: Context, args: argparse.Namespace) -> None:
     print(f"in all {sum(job.minutes for job in left):.0f} min one after the other")
 
 
+def check_folder(out: Path) -> None:
+    """An error before anything is run where results could not be written."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out, buffering=0) as file:
+            file.write(b"x" * 10_000)
+    except OSError as error:
+        raise SystemExit(f"nothing can be written to {out}: {error.strerror}") from error
+
+
+def end_with(parent: int) -> None:
+    """End this process, with all that it started, when its parent has ended: nothing goes on that nobody waits for."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    if os.getpgrp() == os.getpid():
+        signal_group(os.getpid(), signal.SIGKILL)
+    os._exit(1)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Plan, run one job, or drive them all."""
     args = parse(arguments)
@@ -201,7 +254,9 @@ def main(arguments: list[str] | None = None) -> int:
         dry(context, args)
         return 0
     if args.job:
+        threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
         return min(1, sum(not perform(context, name) for name in args.job))
+    check_folder(args.out)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the jobs that run are then ended too
     fine = drive(context, args)
     rest = [job.name for job in wanted(context, argparse.Namespace(**vars(args) | {"again": []}))]

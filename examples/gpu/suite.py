@@ -1,10 +1,12 @@
 """Part 1: the tests marked `cuda`, or on a CPU a few of their device-independent forms."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,15 @@ LIMIT = 300
 
 MOST_WORKERS = 8
 
+TOLD = r"(?:^|\] )(?:(PASSED|FAILED|ERROR|SKIPPED) )?([^\s\[]+\.py::.*?)(?: (PASSED|FAILED|ERROR|SKIPPED)\b.*)?$"
+"""A line of pytest's log: a test that begins, or the outcome of one, of one process or of several."""
+
 
 def run(context: Context) -> dict[str, Any]:
-    """How many tests passed, failed and were skipped, the names of those that failed, the slowest ones."""
+    """How many tests passed, failed and were skipped, the names of those that failed, the slowest ones.
+
+    Where they do not end in time, the same of those that did, and the names of those under way.
+    """
     tests = [str(FOLDER)]
     if context.tiny:
         tests = [str(FOLDER / "test_views.py"), str(FOLDER / "test_random_state.py")]
@@ -30,10 +38,24 @@ def run(context: Context) -> dict[str, Any]:
         options = ["-o", "addopts=", "-p", "no:cacheprovider", "-v", "-m", marks, f"--junitxml={report}"]
         command = [sys.executable, "-m", "pytest", *options, *workers(context), "--rootdir", str(ROOT), *tests]
         env = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # whatever else is installed on that machine
-        subprocess.run(command, stdout=log, stderr=log, cwd=ROOT, env=env, timeout=LIMIT)
-        if not report.exists():
-            return {"error": Path(log.name).read_text(encoding="utf-8")[-2000:]}
-        return summary(ElementTree.parse(report).getroot())
+        with suppress(subprocess.TimeoutExpired):
+            subprocess.run(command, stdout=log, stderr=log, cwd=ROOT, env=env, timeout=LIMIT)
+        if report.exists():
+            return summary(ElementTree.parse(report).getroot())
+    said = (context.out / "tests.log").read_text(encoding="utf-8", errors="replace")
+    return so_far(said) or {"error": said[-2000:]}
+
+
+def so_far(said: str) -> dict[str, Any] | None:
+    """Counts and names from pytest's log, that of a run which did not end; None where no test had begun."""
+    found: dict[str, str | None] = {}
+    for told in re.finditer(TOLD, said, re.MULTILINE):
+        name, outcome = told[2].strip(), told[1] or told[3]
+        found[name] = outcome or found.get(name)
+    failed = [name for name, outcome in found.items() if outcome in ("FAILED", "ERROR")]
+    unfinished = [name for name, outcome in found.items() if outcome is None]
+    counts = {kind.lower(): sum(outcome == kind for outcome in found.values()) for kind in ("PASSED", "SKIPPED")}
+    return counts | {"failed": failed, "messages": [], "unfinished": unfinished} if found else None
 
 
 def workers(context: Context) -> list[str]:
