@@ -96,7 +96,8 @@ def perform(context: Context, name: str) -> bool:
         found = {"skipped": why} if why else job.work(context=context)
     except Exception:
         traceback.print_exc()
-        found = {"error": traceback.format_exc()[-MOST_SAID:].replace(str(ROOT), ".")}
+        said = traceback.format_exc().replace(str(ROOT), ".").replace(str(context.out), "DIR")
+        found = {"error": said[-MOST_SAID:]}
     outcome = found if list(found) in (["skipped"], ["error"]) else {"result": found}
     try:
         append_line(context, job.part, name, outcome, time.perf_counter() - start)
