@@ -17,7 +17,7 @@ from sklearn.utils import _safe_indexing
 from noisyflywheel.audit.identity import row_hashes
 from noisyflywheel.audit.pictures import data_uri
 from noisyflywheel.data import as_row, map_items, on_host
-from noisyflywheel.data.pictures import as_pictures, is_paths
+from noisyflywheel.data.pictures import as_pictures, is_paths, lists_pictures, rows_of
 from noisyflywheel.data.reading import check_items
 from noisyflywheel.estimator.inputs import is_dataset
 
@@ -86,11 +86,13 @@ def show_rows(
 
 
 def _taken(X: Any, rows: list[int]) -> tuple[Any, list[int]]:
-    """X and positions in it; of a Dataset, of which only these items are read, and a sparse X as a dense array."""
+    """X and positions in it; of a Dataset, or a list of pictures, these items only, and a sparse X as a dense array."""
     if is_dataset(X):
         items = map_items(as_row, X, rows)
         check_items(items, rows)
         return on_host(torch.stack(items)), list(range(len(rows)))
+    if lists_pictures(X):
+        return rows_of(X, rows), list(range(len(rows)))
     return (_safe_indexing(X.tocsr(), rows).toarray(), list(range(len(rows)))) if issparse(X) else (X, rows)
 
 

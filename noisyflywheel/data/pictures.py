@@ -17,8 +17,8 @@ from torch.utils.data import Dataset
 
 from noisyflywheel.data.devices import on_host
 from noisyflywheel.data.lazy import lazy_rows
-from noisyflywheel.data.reading import as_row, map_items
-from noisyflywheel.data.sources import CHANNELS
+from noisyflywheel.data.reading import as_row, check_alike, map_items
+from noisyflywheel.data.sources import channel_axis
 
 Picture = NDArray[np.uint8]
 PictureFile = str | os.PathLike[str] | IO[bytes]
@@ -171,7 +171,28 @@ def rows_of(X: Any, rows: Sequence[int] | NDArray[np.intp]) -> NDArray[Any]:
         return on_host(torch.stack(map_items(as_row, X, rows)))
     if isinstance(X, Tensor):
         return on_host(X[torch.as_tensor(rows)])
-    return np.asarray(_safe_indexing(X, rows))
+    return np.asarray(on_host(stacked_pictures(_safe_indexing(X, rows))))
+
+
+def lists_pictures(X: Any) -> bool:
+    """Whether X is a list, tuple or 1-D array of objects, and these are pictures, arrays or tensors of two axes."""
+    is_list = isinstance(X, list | tuple) or (isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1)
+    return is_list and len(X) > 0 and not isinstance(X[0], str | Path) and np.ndim(X[0]) > 1
+
+
+def stacked_pictures(X: Any) -> Any:
+    """What `lists_pictures` as one tensor (n, ...); anything else as it is.
+
+    Raises
+    ------
+    ValueError
+        If they differ in shape, or only some are of 8 bits; the message names one.
+    """
+    if not lists_pictures(X):
+        return X
+    pictures = [as_row((picture,)) for picture in X]
+    check_alike(pictures, range(len(pictures)), "X")
+    return torch.stack(pictures)
 
 
 def is_paths(X: Any) -> bool:
@@ -190,7 +211,7 @@ def thumbnail(path: PictureFile, size: int = 256) -> Picture:
 def channels_last(images: NDArray[Any]) -> NDArray[Any]:
     """Images (m, H, W), (m, H, W, C) or (m, C, H, W) as (m, H, W, C), C in {1, 3, 4}.
 
-    The last axis decides first, then axis 1.
+    Where the channels are, `channel_axis` says.
 
     Raises
     ------
@@ -199,10 +220,9 @@ def channels_last(images: NDArray[Any]) -> NDArray[Any]:
     """
     if images.ndim == 3:
         return images[..., None]
-    if images.ndim == 4 and images.shape[-1] in CHANNELS:
-        return images
-    if images.ndim == 4 and images.shape[1] in CHANNELS:
-        return np.moveaxis(images, 1, -1)
+    axis = channel_axis(images.shape) if images.ndim == 4 else None
+    if axis is not None:
+        return np.moveaxis(images, axis, -1)
     raise ValueError(f"rows of shape {images.shape[1:]} are no pictures; give image_shape=(H, W[, C])")
 
 

@@ -144,7 +144,10 @@ def as_row(item: Any, row: int | None = None) -> Tensor:
         return x.detach() if x.requires_grad else x
     array = np.array(in_colours(x))
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"an item of the Dataset is no array or tensor of numbers but {type(x).__name__}{where}")
+        kind = type(x).__name__
+        raise TypeError(
+            f"an item of the Dataset is no array or tensor of numbers but {kind}{where}: return (x, label)."
+        )
     return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))  # of this machine
 
 
@@ -184,7 +187,8 @@ def check_shape(
 ) -> None:
     """Raise ValueError if item ``row`` of ``whole`` has another shape than item ``first_row``."""
     if shape != first:
-        raise ValueError(f"item {row} of {whole} has shape {shape}, item {first_row} has {first}.")
+        advice = ": bring pictures to one size and mode first." if len(shape) > 1 else "."
+        raise ValueError(f"item {row} of {whole} has shape {shape}, item {first_row} has {first}{advice}")
 
 
 def unreadable(dataset: Any, row: int, error: BaseException) -> RowReadError:

@@ -230,11 +230,23 @@ def channels_first(x: Tensor) -> Tensor:
         return x[:, None]
     if x.ndim != 4:
         return x
-    if x.shape[3] in CHANNELS:
-        return x.permute(0, 3, 1, 2)
-    if x.shape[1] in CHANNELS:
-        return x
-    raise ValueError(
-        f"X of shape {tuple(x.shape)} is not a batch of images: neither the last axis nor axis 1 "
-        f"has 1, 3 or 4 channels."
-    )
+    axis = channel_axis(tuple(x.shape))
+    if axis is None:
+        raise ValueError(
+            f"X of shape {tuple(x.shape)} is not a batch of images: neither the last axis nor axis 1 "
+            f"has 1, 3 or 4 channels. Turn pictures of others into grey, RGB or RGBA."
+        )
+    return x.movedim(axis, 1)
+
+
+def channel_axis(shape: tuple[int, ...]) -> int | None:
+    """The axis, 3 or 1, that has the channels of images of this shape, of length 4; None where neither can.
+
+    Where both can, as with tiny pictures, it is the one that leaves height and width more alike, or the last one.
+    """
+
+    def elongation(axis: int) -> float:
+        height, width = (max(1, length) for i, length in enumerate(shape) if i not in (0, axis))
+        return max(height, width) / min(height, width)
+
+    return min((axis for axis in (3, 1) if shape[axis] in CHANNELS), key=elongation, default=None)

@@ -31,8 +31,9 @@ from noisyflywheel.data import (
 from noisyflywheel.data.arrow import row_names, table_rows
 from noisyflywheel.data.centring import Centring, learn_centring, to_float32
 from noisyflywheel.data.lazy import LazyRows, is_large_map, lazy_rows
-from noisyflywheel.data.reading import check_alike
+from noisyflywheel.data.pictures import stacked_pictures
 from noisyflywheel.estimator.labels import kind_of
+from noisyflywheel.estimator.pixel_range import check_scale
 from noisyflywheel.estimator.sparse import dense_rows
 from noisyflywheel.estimator.tables import has_to_be_encoded, read_missing, read_table, refuse_on_disk
 
@@ -54,6 +55,8 @@ def check_container(X: Any) -> None:
         raise TypeError("The Dataset has no length: rows are asked for by index, an IterableDataset has none.")
     if isinstance(X, Mapping) and not issparse(X):
         raise TypeError(f"X is a {kind}, but rows are one array: join the parts, and let the module take them apart.")
+    if isinstance(X, (list, tuple)) and X and isinstance(X[0], Mapping):
+        raise TypeError(f"X is a {kind} of {type(X[0]).__name__}s: pass pd.DataFrame(X), or the pictures in them.")
     if isinstance(X, list) and X and isinstance(X[0], tuple) and any(isinstance(part, Tensor) for part in X[0]):
         raise TypeError(
             "X is a list of a Dataset's items, as scikit-learn's cross-validation makes of one: pass "
@@ -105,6 +108,8 @@ def read_rows(estimator: Any, X: Any, *, reset: bool) -> Tensor | Dataset:
 
 def _read_vectors(estimator: Any, X: Any, reset: bool) -> Tensor:
     """2-D rows as float32, missing cells filled; columns that would lose their digits are centred and scaled first."""
+    if not reset:
+        _refuse_flat_pictures(estimator, X)
     checked = validate_data(
         estimator,
         X,
@@ -124,10 +129,7 @@ def _read_vectors(estimator: Any, X: Any, reset: bool) -> Tensor:
 
 def _as_array(X: Any) -> Any:
     """Tensors, lists of pictures and masked arrays as arrays; refuses what scikit-learn would turn into numbers."""
-    if isinstance(X, (list, tuple)) and len(X) and np.ndim(X[0]) > 1:
-        pictures = [as_row((picture,)) for picture in X]
-        check_alike(pictures, range(len(pictures)), "X")
-        X = torch.stack(pictures)
+    X = stacked_pictures(X)
     if isinstance(X, Tensor):
         if X.layout != torch.strided:
             raise TypeError("X is a sparse tensor, but dense rows are required: pass X.to_dense().")
@@ -162,6 +164,7 @@ def _read_images(estimator: Any, X: Any, reset: bool) -> Tensor:
     if reset:  # later on axes may come in another order
         validate_data(estimator, X, reset=True, skip_check_array=True)
     _check_row_shape(estimator, tuple(x.shape[1:]), reset)
+    check_scale(estimator, x, reset)
     return x
 
 
@@ -177,6 +180,7 @@ def _read_dataset(estimator: Any, X: Dataset, reset: bool) -> Dataset:
         estimator.n_features_in_ = row.shape[0] if row.ndim else 1
         vars(estimator).pop("feature_names_in_", None)
     _check_row_shape(estimator, shape, reset)
+    check_scale(estimator, row[None], reset)
     return X
 
 
@@ -193,6 +197,7 @@ def _read_lazy(estimator: Any, X: LazyRows, reset: bool) -> LazyRows:
     if reset or head.ndim == 2:  # axes of pictures may come in another order than in fit
         validate_data(estimator, named, reset=reset, skip_check_array=True)
     _check_row_shape(estimator, tuple(channels_first(torch.empty(head.shape)).shape[1:]), reset)
+    check_scale(estimator, to_tensor(head), reset)
     if head.ndim == 2:
         X.centring = _centring(estimator, array, reset)
     if reset:
@@ -226,6 +231,16 @@ def _check_row_shape(estimator: Any, shape: tuple[int, ...], reset: bool) -> Non
     views = getattr(estimator, "views_", None)  # in the middle of a first fit there are none
     if not reset and views is not None and shape != views.row_shape:
         raise ValueError(f"X has rows of shape {shape}, but was fitted with rows of shape {views.row_shape}.")
+
+
+def _refuse_flat_pictures(estimator: Any, X: Any) -> None:
+    """Raise ValueError for 2-D rows where fit saw pictures, of which ``n_features_in_`` says little."""
+    shape = getattr(getattr(estimator, "views_", None), "row_shape", ())
+    if len(shape) > 1 and len(np.shape(X)) == 2:
+        raise ValueError(
+            f"X has rows of shape {np.shape(X)[1:]}, but was fitted with rows of shape {shape}: give "
+            f"pictures as (n, H, W), (n, H, W, C) or (n, C, H, W)."
+        )
 
 
 def make_source(rows: Tensor | Dataset, device: torch.device, options: dict[str, Any] | None = None) -> Source:

@@ -147,7 +147,8 @@ def check_output(output: Tensor, kind: str, n_rows: int, n_classes: int, name: s
     if tuple(output.shape) != (n_rows, n_classes):
         raise ValueError(
             f"{name} returns an output of shape {tuple(output.shape)} for {n_rows} rows; "
-            f"{n_classes} classes need ({n_rows}, {n_classes}). Let the module take n_classes."
+            f"{n_classes} classes need ({n_rows}, {n_classes}). Let the module take n_classes, or say how many there "
+            f"are: of torchvision's and timm's by module__num_classes={n_classes}."
         )
     output = output.detach().float().cpu()
     if bool(output.isnan().any()):

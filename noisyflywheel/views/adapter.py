@@ -26,6 +26,10 @@ class ViewAdapter:
     guess : tuple of {"weak", "plain"}
         The views whose mean prediction is f's guess of the true class: two weak ones (Sec. 4.1) unless the view
         object has another ``guess``; without views the row itself.
+    row_shape : tuple of int
+        Of one row.
+    pixel_range : tuple of float or None
+        See `pixel_range`.
     """
 
     def __init__(self, views: Any, sample: Tensor) -> None:
@@ -33,6 +37,7 @@ class ViewAdapter:
         fitted = copied.fit(sample) if hasattr(copied, "fit") else copied
         self.views: Any = copied if fitted is None else fitted  # a fit may return nothing
         self.eight_bit = sample.dtype == torch.uint8
+        self.pixel_range = pixel_range(sample)
         self.guess: tuple[str, ...] = (
             ("plain",) if copied is None else tuple(getattr(copied, "guess", ("weak", "weak")))
         )
@@ -57,7 +62,9 @@ class ViewAdapter:
             return _whole(self.views.plain(x), len(x), "plain")
         if x.ndim > 2 and (x.dtype == torch.uint8) != getattr(self, "eight_bit", x.dtype == torch.uint8):
             before = "uint8" if self.eight_bit else "float"
-            raise ValueError(f"X has {x.dtype} pixels, but was fitted with {before} ones: their scales differ.")
+            raise ValueError(
+                f"X has {x.dtype} pixels, but was fitted with {before} ones: their scales differ, so give X as in fit."
+            )
         return x.float().div_(255) if x.ndim > 2 and x.dtype == torch.uint8 else x.float()
 
     def weak(self, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -67,6 +74,12 @@ class ViewAdapter:
     def strong(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Strongly augmented rows: (B, ...) -> (B, ...)."""
         return self.plain(x) if self.views is None else _call(self.views, "strong", x, generator)
+
+
+def pixel_range(sample: Tensor) -> tuple[float, float] | None:
+    """Least and largest number of float pictures (n, ...); None for 8-bit ones, which have one scale, and for rows."""
+    is_float = sample.ndim > 2 and sample.is_floating_point() and sample.numel() > 0
+    return (float(sample.amin()), float(sample.amax())) if is_float else None
 
 
 def _call(views: Any, name: str, x: Tensor, generator: torch.Generator) -> Tensor:

@@ -98,15 +98,17 @@ class ImageViews(BaseEstimator):
         """
         self._check_parameters()
         if len(X.shape) != 4 or 0 in X.shape:
-            raise ValueError(f"pictures must have shape (n, C, H, W), got {tuple(X.shape)}")
+            vectors = ": vectors have VectorViews" if len(X.shape) == 2 else ""
+            raise ValueError(f"pictures must have shape (n, C, H, W), got {tuple(X.shape)}{vectors}")
         self.pad_ = min(X.shape[2:]) // 8 if self.pad == "auto" else int(self.pad)
         mean, std, low, high = _statistics(X)
         self._eight_bit_ = X.dtype in (torch.uint8, np.uint8)
         unit = 255.0 if self._eight_bit_ else 1.0
         self.low_, self.high_ = (0.0, 1.0) if self._eight_bit_ else (low, high)
         channels = X.shape[1]
-        self.mean_ = _given("mean", self.mean, channels, mean / unit)
-        self.std_ = _given("std", self.std, channels, torch.where(std > 0, std / unit, 1.0))
+        top = 1.0 if self._eight_bit_ else float("inf")
+        self.mean_ = _given("mean", self.mean, channels, mean / unit, top)
+        self.std_ = _given("std", self.std, channels, torch.where(std > 0, std / unit, 1.0), top)
         if not bool((self.std_ > 0).all()):
             raise ValueError(f"std must be > 0, got {self.std}")
         return self
@@ -196,10 +198,14 @@ class ImageViews(BaseEstimator):
             raise ValueError(f"pictures must have shape (B, {len(self.mean_)}, H, W), got {tuple(x.shape)}")
         if (x.dtype == torch.uint8) != self._eight_bit_:
             kind = "uint8" if self._eight_bit_ else "float"
-            raise ValueError(f"these views were fitted on {kind} pictures, got {x.dtype}")
+            raise ValueError(
+                f"these views were fitted on {kind} pictures, got {x.dtype}: their scales differ, so give X as in fit"
+            )
 
     def _check_parameters(self) -> None:
         """Refuse parameters of the wrong type (TypeError) or range (ValueError)."""
+        if not isinstance(self.flip, (bool, np.bool_)):
+            raise TypeError(f"flip must be True or False, got {self.flip!r}")
         for name, top in (("pad", None), ("n_ops", None), ("magnitude", MAX_MAGNITUDE)):
             value = getattr(self, name)
             if name == "pad" and isinstance(value, str):
@@ -263,9 +269,18 @@ def _chunks(X: Any) -> Iterator[Tensor]:
         yield (chunk if isinstance(chunk, Tensor) else torch.from_numpy(np.array(chunk))).float()
 
 
-def _given(name: str, value: Sequence[float] | None, channels: int, measured: Tensor) -> Tensor:
-    """Return the user's constants (C,) where given, else the measured ones; float32."""
-    constants = measured if value is None else torch.as_tensor(value)
+def _given(name: str, value: Sequence[float] | None, channels: int, measured: Tensor, top: float) -> Tensor:
+    """Return the user's constants (C,) where given, finite and at most `top`, else the measured ones; float32."""
+    if value is None:
+        return measured.float()
+    try:
+        constants = torch.as_tensor(np.asarray(value, dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be numbers, got {value}") from error
     if constants.shape != (channels,):
         raise ValueError(f"{name} must have one value for each of {channels} channels, got {value}")
+    if not bool(constants.isfinite().all()):
+        raise ValueError(f"{name} must be finite, got {value}")
+    if bool((constants > top).any()):
+        raise ValueError(f"{name} of 8-bit pictures is in [0, 1], got {value}: divide it by 255")
     return constants.float()

@@ -6,11 +6,13 @@ import pytest
 import torch
 from issue_tables import issues_of
 from items import Items
+from PIL import Image
 from scipy.sparse import coo_matrix, csc_matrix, csr_array, csr_matrix
 from skorch.helper import SliceDataset
 
 from noisyflywheel.audit.content import Content, fingerprint, plain_value, show_rows
 from noisyflywheel.audit.report import write_report
+from noisyflywheel.data.pictures import as_pictures
 
 
 @pytest.fixture
@@ -45,6 +47,19 @@ def test_fingerprint_of_lists_and_of_what_has_a_hash():
     tags = X.assign(d=[["u"], ["v"]])
     assert fingerprint(tags) == fingerprint(tags.copy()) != fingerprint(tags.assign(d=[["u"], ["w"]]))
     assert len(fingerprint(X.assign(d=[{"k": 1}, None]), pd.Series([np.ones(2), np.ones(0)], dtype=object))) == 16
+
+
+@pytest.mark.parametrize("kind", ["list", "objects", "Pillow"])
+def test_lists_of_pictures_are_shown_as_an_array_of_them(issues, tmp_path, kind):
+    X = np.random.default_rng(0).integers(0, 256, (4, 6, 5, 3), dtype=np.uint8)
+    rows = [Image.fromarray(x).convert("P") for x in X] if kind == "Pillow" else list(X)
+    array = np.stack([x.convert("RGB") for x in rows]) if kind == "Pillow" else X
+    if kind == "objects":
+        rows = np.empty(4, object)
+        rows[:] = list(X)
+    assert show_rows(rows, [2, 0]) == show_rows(array, [2, 0])
+    assert "data:image" in write_report(tmp_path / "r.html", issues, rows).read_text(encoding="utf-8")
+    assert [picture.tolist() for picture in as_pictures(rows, [3])] == [array[3].tolist()]
 
 
 @pytest.mark.parametrize("kind", [csr_matrix, csc_matrix, coo_matrix, csr_array])

@@ -103,7 +103,8 @@ def test_to_tensor_takes_read_only_and_reversed_memory():
         ((7, 8, 9), (7, 1, 8, 9)),
         ((7, 8, 9, 3), (7, 3, 8, 9)),
         ((7, 3, 8, 9), (7, 3, 8, 9)),
-        ((7, 1, 8, 4), (7, 4, 1, 8)),  # the last axis decides where both could be
+        ((7, 1, 8, 4), (7, 1, 8, 4)),  # where both could be, that which makes pictures more square
+        ((7, 1, 8, 1), (7, 1, 1, 8)),  # the last axis where they are as square
         ((7, 5), (7, 5)),
     ],
 )

@@ -35,7 +35,16 @@ def test_files_have_one_order_on_every_system():
 
 @pytest.mark.parametrize(
     ("shape", "expected"),
-    [((5, 8, 9), (5, 8, 9, 1)), ((5, 8, 9, 3), (5, 8, 9, 3)), ((5, 3, 8, 9), (5, 8, 9, 3))],
+    [
+        ((5, 8, 9), (5, 8, 9, 1)),
+        ((5, 8, 9, 3), (5, 8, 9, 3)),
+        ((5, 3, 8, 9), (5, 8, 9, 3)),
+        ((5, 3, 4, 4), (5, 4, 4, 3)),  # where both axes may be channels, pictures are square if they can be
+        ((5, 4, 4, 3), (5, 4, 4, 3)),
+        ((5, 1, 64, 4), (5, 64, 4, 1)),
+        ((5, 3, 1, 1), (5, 1, 1, 3)),
+        ((5, 4, 4, 4), (5, 4, 4, 4)),
+    ],
 )
 def test_layouts(shape, expected):
     assert channels_last(np.zeros(shape)).shape == expected

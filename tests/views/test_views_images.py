@@ -239,6 +239,12 @@ def test_views_must_be_fitted():
         ({"magnitude": 31}, ValueError, "magnitude must be >= 0 and <= 30, got 31"),
         ({"mean": [0.5]}, ValueError, "mean must have one value for each of 3 channels"),
         ({"std": [1.0, 1.0, 0.0]}, ValueError, "std must be > 0"),
+        ({"mean": [127, 120, 110]}, ValueError, "mean of 8-bit pictures is in \\[0, 1\\].*: divide it by 255"),
+        ({"std": [0.2, 0.2, 58]}, ValueError, "std of 8-bit pictures is in \\[0, 1\\]"),
+        ({"mean": ["a", "b", "c"]}, ValueError, "mean must be numbers"),
+        ({"mean": [0.5, 0.5, float("nan")]}, ValueError, "mean must be finite"),
+        ({"std": [0.2, 0.2, float("inf")]}, ValueError, "std must be finite"),
+        ({"flip": "no"}, TypeError, "flip must be True or False, got 'no'"),
     ],
 )
 def test_bad_parameters(settings, error, message):
