@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
@@ -13,10 +13,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from noisyflywheel.views.channels import given_or_measured, statistics, warn_of_other_units
 from noisyflywheel.views.randaugment import MAX_MAGNITUDE, draw, host_generator, rand_augment, to_device
 
-_CHUNK = 1024  # pictures per step of fit
-_NOISE = 1e-6  # share of its mean up to which a channel varies by errors of float32 only
 _BLOCK = 2**21  # values per step of a view on the CPU: 682 pictures of 32x32x3
 
 
@@ -95,22 +94,29 @@ class ImageViews(BaseEstimator):
         ------
         TypeError, ValueError
             For a parameter of the wrong type or range, X that is not 4-D, or values that are not finite.
+
+        Warns
+        -----
+        UserWarning
+            If `mean` and `std` seem to be in other units than float pictures.
         """
         self._check_parameters()
         if len(X.shape) != 4 or 0 in X.shape:
             vectors = ": vectors have VectorViews" if len(X.shape) == 2 else ""
             raise ValueError(f"pictures must have shape (n, C, H, W), got {tuple(X.shape)}{vectors}")
         self.pad_ = min(X.shape[2:]) // 8 if self.pad == "auto" else int(self.pad)
-        mean, std, low, high = _statistics(X)
+        mean, std, low, high = statistics(X)
         self._eight_bit_ = X.dtype in (torch.uint8, np.uint8)
         unit = 255.0 if self._eight_bit_ else 1.0
         self.low_, self.high_ = (0.0, 1.0) if self._eight_bit_ else (low, high)
         channels = X.shape[1]
         top = 1.0 if self._eight_bit_ else float("inf")
-        self.mean_ = _given("mean", self.mean, channels, mean / unit, top)
-        self.std_ = _given("std", self.std, channels, torch.where(std > 0, std / unit, 1.0), top)
+        self.mean_ = given_or_measured("mean", self.mean, channels, mean / unit, top)
+        self.std_ = given_or_measured("std", self.std, channels, torch.where(std > 0, std / unit, 1.0), top)
         if not bool((self.std_ > 0).all()):
             raise ValueError(f"std must be > 0, got {self.std}")
+        if not self._eight_bit_ and not (self.mean is None and self.std is None):
+            warn_of_other_units((mean, std), (self.mean_, self.std_), (low, high))
         return self
 
     def plain(self, x: Tensor) -> Tensor:
@@ -240,47 +246,3 @@ def crop_flip(framed: Tensor, pad: int, dy: Tensor, dx: Tensor, mirrored: Tensor
     column = torch.where(mirrored == 1, 2 * pad - dx, dx)  # the same cut, seen in the mirror
     where = to_device(torch.stack([torch.arange(n) + n * mirrored, dy, column]), framed.device)
     return cuts[where[0], :, where[1], where[2]]
-
-
-def _statistics(X: Any) -> tuple[Tensor, Tensor, float, float]:
-    """Return channel means and deviations (C,) float64, minimum, maximum; ValueError if not finite."""
-    total = square = torch.zeros(X.shape[1], dtype=torch.float64)
-    low, high = float("inf"), float("-inf")
-    for x in _chunks(X):
-        total = total + x.sum(dim=(0, 2, 3), dtype=torch.float64).cpu()
-        square = square + x.square().sum(dim=(0, 2, 3), dtype=torch.float64).cpu()
-        low, high = min(low, float(x.min())), max(high, float(x.max()))
-    if not bool(torch.isfinite(square).all()):
-        raise ValueError("pictures hold NaN, infinity or values too large to square")
-    count = len(X) * X.shape[2] * X.shape[3]
-    mean = total / count
-    variance = (square / count - mean**2).clamp(min=0)
-    if bool((flat := variance <= 1e-6 * mean**2).any()):  # there squares in float32 are off by a hundredth and more
-        shift = mean.view(1, -1, 1, 1)
-        exact = sum((x.cpu() - shift).square().sum(dim=(0, 2, 3)) for x in _chunks(X)) / count
-        variance = torch.where(flat, exact, variance)
-    return mean, torch.where(variance.sqrt() > _NOISE * mean.abs(), variance, 0.0).sqrt(), low, high
-
-
-def _chunks(X: Any) -> Iterator[Tensor]:
-    """Pictures (b, C, H, W) part by part, as float32."""
-    for start in range(0, len(X), _CHUNK):
-        chunk = X[start : start + _CHUNK]
-        yield (chunk if isinstance(chunk, Tensor) else torch.from_numpy(np.array(chunk))).float()
-
-
-def _given(name: str, value: Sequence[float] | None, channels: int, measured: Tensor, top: float) -> Tensor:
-    """Return the user's constants (C,) where given, finite and at most `top`, else the measured ones; float32."""
-    if value is None:
-        return measured.float()
-    try:
-        constants = torch.as_tensor(np.asarray(value, dtype=np.float64))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be numbers, got {value}") from error
-    if constants.shape != (channels,):
-        raise ValueError(f"{name} must have one value for each of {channels} channels, got {value}")
-    if not bool(constants.isfinite().all()):
-        raise ValueError(f"{name} must be finite, got {value}")
-    if bool((constants > top).any()):
-        raise ValueError(f"{name} of 8-bit pictures is in [0, 1], got {value}: divide it by 255")
-    return constants.float()

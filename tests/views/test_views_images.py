@@ -1,5 +1,7 @@
 """Image views: statistics, crop and flip, normalisation, seeds, kinds of pictures and errors."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -250,6 +252,19 @@ def test_views_must_be_fitted():
 def test_bad_parameters(settings, error, message):
     with pytest.raises(error, match=message):
         ImageViews(**settings).fit(pictures())
+
+
+@pytest.mark.parametrize(
+    ("factor", "mean", "std"), [(255, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]), (1, [124, 116, 104], [58, 57, 57])]
+)
+def test_means_in_other_units_than_float_pictures_are_noticed(factor, mean, std):
+    x = pictures().float() / 255
+    with pytest.warns(UserWarning, match=f"other units than the pictures, whose values are from 0 to {factor}: give"):
+        ImageViews(mean=mean, std=std).fit(x * factor)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ImageViews(mean=mean, std=std).fit(x * (255 if factor == 1 else 1))
+        ImageViews(mean=[0] * 3, std=[1] * 3).fit(x * factor)
 
 
 def test_bad_pictures():
