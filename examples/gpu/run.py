@@ -15,29 +15,29 @@ The package is the one of this checkout. Tables: ``python examples/gpu/make_read
 import argparse
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 import traceback
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import IO
 
 from context import ROOT, Context, append_line, share_code
 
 share_code()
 
 import torch  # noqa: E402
+from child import PATIENCE, Child, end_with  # noqa: E402
 from plan import PARTS, Job, jobs  # noqa: E402
 
 PAUSE = 0.2
 MOST_SAID = 8000
 """Letters of an error that are kept: those of compilers are long."""
 
-PATIENCE = 3.0
-"""A job is cut off when it has taken so many times its estimated minutes: one that hangs leaves others their time."""
+SAID = 0.2
+"""Minutes that it takes to say why jobs are skipped."""
 
 LEAST = 1.0
 """Minutes that a fit which goes on from checkpoints is worth beginning for."""
@@ -107,67 +107,10 @@ def perform(context: Context, name: str) -> bool:
     return "error" not in outcome and not found.get("failed")
 
 
-class Child:
-    """Jobs in a process of their own, one after the other, its output kept until it ends."""
-
-    def __init__(self, group: list[Job], args: argparse.Namespace) -> None:
-        self.group, self.job, self.start = group, group[0], time.monotonic()
-        self.name = ", ".join(job.name for job in group)
-        minutes = sum(job.minutes for job in group)
-        self.limit = None if self.job.resumes else 60 * PATIENCE * minutes
-        self.said: IO[str] = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115  # until the child has ended
-        command = [sys.executable, __file__, "--job", *(job.name for job in group), "--out", str(args.out)]
-        command += ["--device", args.device, "--scale", args.scale, "--together", str(args.together)]
-        command += ["--fit-minutes", str(args.fit_minutes)]
-        command += ["--data", str(args.data)] if args.data else []
-        self.process = subprocess.Popen(command, stdout=self.said, stderr=self.said, start_new_session=True)
-
-    def ended(self) -> bool:
-        """Whether it is over; says so once."""
-        code = self.process.poll()
-        if code is None:
-            return False
-        print(f"{self.name}: {'done' if code == 0 else 'FAILED'}, {time.monotonic() - self.start:.0f} s", flush=True)
-        if code != 0:
-            self.said.seek(0)
-            said = self.said.read()
-            lost = [text for text in said.splitlines() if text.startswith('{"job": ')]  # could not be written to a file
-            print(*lost, said[-3000:], sep="\n", file=sys.stderr, flush=True)
-        return True
-
-    def overdue(self) -> bool:
-        """Whether it has taken far longer than it should."""
-        return self.limit is not None and time.monotonic() - self.start > self.limit
-
-    def stop(self) -> None:
-        """Cut it off with all that it started."""
-        print(f"{self.name}: cut off after {time.monotonic() - self.start:.0f} s", flush=True)
-        for kind, patience in ((signal.SIGTERM, 5), (signal.SIGKILL, 5)):
-            if self.process.poll() is None:
-                signal_group(self.process.pid, kind)
-                with_patience(self.process, patience)
-
-
-def signal_group(pid: int, kind: signal.Signals) -> None:
-    """Signal a process group that this process started."""
-    try:
-        os.killpg(pid, kind)
-    except ProcessLookupError:
-        return
-
-
-def with_patience(process: subprocess.Popen, seconds: float) -> None:
-    """Wait a while for a process to end."""
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return
-
-
 def drive(context: Context, args: argparse.Namespace) -> bool:
     """Run jobs until all are done or the time is over; returns whether none failed here."""
     deadline = time.monotonic() + 60 * args.minutes
-    pending, running, failed = wanted(context, args), [], False
+    pending, running, failed = last_what_is_skipped(wanted(context, args), context), [], False
     try:
         while pending or running:
             for child in [child for child in running if child.ended()]:
@@ -183,7 +126,7 @@ def drive(context: Context, args: argparse.Namespace) -> bool:
                 break
             job = next_job(pending, [child.job for child in running], left, args.together)
             if job is not None:
-                group = [other for other in pending if other.part == job.part] if context.tiny else [job]
+                group = together_with(job, pending, context)
                 pending = [other for other in pending if other not in group]
                 running.append(Child(group, args))
             elif not running:
@@ -194,6 +137,19 @@ def drive(context: Context, args: argparse.Namespace) -> bool:
         for child in running:
             child.stop()
     return not failed
+
+
+def last_what_is_skipped(pending: list[Job], context: Context) -> list[Job]:
+    """Jobs in order, those last that only have to say why they are skipped, which takes no time."""
+    blocked = [replace(job, minutes=SAID, alone=False) for job in pending if job.obstacle(context)]
+    return [job for job in pending if not job.obstacle(context)] + blocked
+
+
+def together_with(job: Job, pending: list[Job], context: Context) -> list[Job]:
+    """The jobs that run in one process: one, but all that are skipped, and those of a part at the tiny scale."""
+    if job.obstacle(context):
+        return [other for other in pending if other.obstacle(context)]
+    return [other for other in pending if other.part == job.part] if context.tiny else [job]
 
 
 def record_overdue(context: Context, child: Child) -> None:
@@ -236,15 +192,6 @@ def check_folder(out: Path) -> None:
             file.write(b"x" * 10_000)
     except OSError as error:
         raise SystemExit(f"nothing can be written to {out}: {error.strerror}") from error
-
-
-def end_with(parent: int) -> None:
-    """End this process, with all that it started, when its parent has ended: nothing goes on that nobody waits for."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    if os.getpgrp() == os.getpid():
-        signal_group(os.getpid(), signal.SIGKILL)
-    os._exit(1)
 
 
 def main(arguments: list[str] | None = None) -> int:

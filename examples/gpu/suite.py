@@ -37,7 +37,8 @@ def run(context: Context) -> dict[str, Any]:
         report = Path(folder, "report.xml")
         options = ["-o", "addopts=", "-p", "no:cacheprovider", "-v", "-m", marks, f"--junitxml={report}"]
         command = [sys.executable, "-m", "pytest", *options, *workers(context), "--rootdir", str(ROOT), *tests]
-        env = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # whatever else is installed on that machine
+        # whatever else is installed on that machine, and processes that would share their cores with each other
+        env = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "OMP_NUM_THREADS": "1"}
         with suppress(subprocess.TimeoutExpired):
             subprocess.run(command, stdout=log, stderr=log, cwd=ROOT, env=env, timeout=LIMIT)
         if report.exists():

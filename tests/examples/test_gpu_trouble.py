@@ -119,6 +119,27 @@ def test_a_job_that_hangs_leaves_others_their_time(gpu, tmp_path, monkeypatch): 
     assert gpu["run"].wanted(full, args) == []
 
 
+def test_what_is_skipped_costs_one_process_at_the_end(gpu, tmp_path, monkeypatch):  # noqa: F811
+    class Begun(Hangs):
+        process = subprocess.CompletedProcess([], 0)
+
+        def __init__(self, group, args):
+            super().__init__(group, args)
+            begun.append([job.name for job in group])
+
+        def ended(self):
+            return True
+
+    begun, full = [], gpu["context"].Context(torch.device("cpu"), "full", tmp_path)
+    known = [job(gpu, "one"), job(gpu, "two", 8.0), job(gpu, "three"), job(gpu, "four", 8.0)]
+    for blocked in (known[1], known[3]):
+        blocked.obstacle = lambda context: "no --data"
+    monkeypatch.setattr(gpu["run"], "jobs", lambda context: known)
+    monkeypatch.setattr(gpu["run"], "Child", Begun)
+    assert gpu["run"].drive(full, gpu["run"].parse(["--out", str(tmp_path), "--minutes", "2"])) is True
+    assert begun == [["one"], ["three"], ["two", "four"]]
+
+
 def test_a_job_may_take_several_times_as_long_as_estimated(gpu, tmp_path):  # noqa: F811
     for minutes, resumes, limit in ((1.0, False, 180), (1.0, True, None)):
         work = [job(gpu, "digits", minutes, resumes=resumes)]
