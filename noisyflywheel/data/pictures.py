@@ -175,9 +175,11 @@ def rows_of(X: Any, rows: Sequence[int] | NDArray[np.intp]) -> NDArray[Any]:
 
 
 def lists_pictures(X: Any) -> bool:
-    """Whether X is a list, tuple or 1-D array of objects, and these are pictures, arrays or tensors of two axes."""
-    is_list = isinstance(X, list | tuple) or (isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1)
-    return is_list and len(X) > 0 and not isinstance(X[0], str | Path) and np.ndim(X[0]) > 1
+    """Whether X is a list, tuple, 1-D array or column of objects that are pictures, or arrays of two axes and more."""
+    is_column = getattr(getattr(X, "dtype", None), "kind", None) == "O" and getattr(X, "ndim", 0) == 1
+    is_list = is_column or isinstance(X, list | tuple)
+    first = next(iter(X), None) if is_list else None
+    return first is not None and not isinstance(first, str | Path) and np.ndim(first) > 1
 
 
 def stacked_pictures(X: Any) -> Any:

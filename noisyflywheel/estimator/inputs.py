@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ from noisyflywheel.data import (
 from noisyflywheel.data.arrow import row_names, table_rows
 from noisyflywheel.data.centring import Centring, learn_centring, to_float32
 from noisyflywheel.data.lazy import LazyRows, is_large_map, lazy_rows
-from noisyflywheel.data.pictures import stacked_pictures
+from noisyflywheel.data.pictures import SUFFIXES, is_paths, stacked_pictures
 from noisyflywheel.estimator.labels import kind_of
 from noisyflywheel.estimator.pixel_range import check_scale
 from noisyflywheel.estimator.sparse import dense_rows
@@ -57,6 +58,11 @@ def check_container(X: Any) -> None:
         raise TypeError(f"X is a {kind}, but rows are one array: join the parts, and let the module take them apart.")
     if isinstance(X, (list, tuple)) and X and isinstance(X[0], Mapping):
         raise TypeError(f"X is a {kind} of {type(X[0]).__name__}s: pass pd.DataFrame(X), or the pictures in them.")
+    if is_paths(X) and Path(next(iter(X))).suffix.lower() in SUFFIXES:
+        raise TypeError(
+            f"X is a {kind} of file names: pass a Dataset that reads them, such as "
+            f"noisyflywheel.datasets.ImageFiles, or the pictures in them."
+        )
     if isinstance(X, list) and X and isinstance(X[0], tuple) and any(isinstance(part, Tensor) for part in X[0]):
         raise TypeError(
             "X is a list of a Dataset's items, as scikit-learn's cross-validation makes of one: pass "

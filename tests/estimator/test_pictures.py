@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -31,6 +32,7 @@ KINDS = {
     "list": list,
     "array of objects": objects,
     "Pillow": lambda X: [Image.fromarray(x) for x in X],
+    "column": lambda X: pd.Series(list(X), index=range(7, 7 + len(X))),
     "array of Pillow's": lambda X: objects([Image.fromarray(x) for x in X]),
     "tensor": torch.from_numpy,
     "Dataset": lambda X: TensorDataset(torch.from_numpy(X)),
@@ -117,6 +119,13 @@ def test_rows_without_pictures_say_what_to_pass(pictures):
     X, y = pictures
     with pytest.raises(TypeError, match=r"X is a list of dicts: pass pd.DataFrame\(X\), or the pictures in them"):
         fit([{"image": x} for x in X], y)
+
+
+@pytest.mark.parametrize("kind", [list, np.array, pd.Series])
+def test_file_names_say_what_to_pass(kind, pictures):
+    y = pictures[1]
+    with pytest.raises(TypeError, match="of file names: pass a Dataset that reads them, such as .*ImageFiles"):
+        fit(kind([f"{i}.JPG" for i in range(len(y))]), y)
 
 
 def test_a_module_for_other_classes_says_how_to_set_them(pictures):
