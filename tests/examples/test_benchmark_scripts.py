@@ -298,19 +298,32 @@ def test_time_table(tmp_path):
     ]
 
 
-def test_hard_sets_and_how_far_they_are_told_apart(tmp_path, run_here, monkeypatch):
-    """Texts of words that go with their label, as numbers, and what told_apart.py says of them and of digits."""
+def made_texts(folder, run_here):
+    """Texts of words that go with their label, as `hard_sets.py` stores them: the folder of sets, what it said."""
     rng = np.random.default_rng(0)
     lines = [f"{i % 2} " + " ".join(f"w{rng.integers(150) + 100 * (i % 2)}" for _ in range(12)) for i in range(240)]
-    (tmp_path / "custrev.all").write_text("\n".join([*lines, "2 a class of one line"]), "latin1")
-    said = run_here("hard_sets.py", "--data", tmp_path, "--out", tmp_path / "sets")
-    assert "custrev: 240 rows of 100 features, 2 classes" in said
+    (folder / "custrev.all").write_text("\n".join([*lines, "2 a class of one line"]), "latin1")
+    return folder / "sets", run_here("hard_sets.py", "--data", folder, "--out", folder / "sets")
+
+
+def test_hard_sets(tmp_path, run_here):
+    sets, said = made_texts(tmp_path, run_here)
+    assert "custrev: 240 rows of 100 features, 2 classes" in said and "left out: subj.all" in said
+    stored = np.load(sets / "custrev.npz")
+    np.testing.assert_allclose(np.linalg.norm(stored["X"], axis=1), 1, rtol=1e-5)
+    assert np.bincount(stored["y"]).tolist() == [120, 120]
+
+
+@pytest.mark.slow
+def test_how_far_sets_are_told_apart(tmp_path, run_here, monkeypatch):
+    """What told_apart.py says of these texts and of digits."""
+    sets, _ = made_texts(tmp_path, run_here)
     monkeypatch.setattr("noisyflywheel.estimator.separability.N_TREES", 20)
-    run_here("told_apart.py", "--sets", tmp_path / "sets", "--out", tmp_path / "told.json")
+    run_here("told_apart.py", "--sets", sets, "--out", tmp_path / "told.json")
     found = {line["set"]: line for line in json.loads((tmp_path / "told.json").read_text())}
     assert len(found) == 9 and found["digits sym-50"]["tells"]
     assert found["custrev clean"]["value"] > 0.5
-    run_here("told_apart.py", "--sets", tmp_path / "sets", "--quiet", "--out", tmp_path / "quiet.json")
+    run_here("told_apart.py", "--sets", sets, "--quiet", "--out", tmp_path / "quiet.json")
     found = {line["set"]: line for line in json.loads((tmp_path / "quiet.json").read_text())}
     assert len(found) == 9 and found["digits sym-50"]["quiet_z"] < 0 and abs(found["digits sym-50"]["few_z"]) < 3
 

@@ -21,7 +21,7 @@ def gpu():
     found = {name: __import__(name) for name in names}
     yield found
     sys.path[:] = before
-    os.environ.pop("PYTHONPATH") if paths is None else os.environ.update(PYTHONPATH=paths)
+    os.environ.pop("PYTHONPATH", None) if paths is None else os.environ.update(PYTHONPATH=paths)
 
 
 def call(*arguments):
