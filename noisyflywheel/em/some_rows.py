@@ -17,6 +17,5 @@ def some_rows(n: int, device: torch.device, most: int = MANY_ROWS) -> Tensor:
     if n <= most:
         return torch.arange(n, device=device)
     drawn = torch.randperm(n, generator=torch.Generator().manual_seed(n))[:most]
-    return drawn.sort().values.to(
-        device, non_blocking=device.type == "cuda"
-    )  # MPS would read the host's memory too late
+    # MPS would read the host's memory too late, so only CUDA is not waited for
+    return drawn.sort().values.to(device, non_blocking=device.type == "cuda")
