@@ -23,8 +23,9 @@ from scipy.stats import truncnorm
 from noisyflywheel.em.auxiliary import posterior_through
 from noisyflywheel.em.calibration import TEMPERATURES
 from noisyflywheel.em.division import divided_out, scaled
+from noisyflywheel.em.flattening import temperature_through
 from noisyflywheel.em.main import PROB_MIN
-from noisyflywheel.em.sharpness import MOST_FLAT, averaged_posterior, likelihoods, some_of
+from noisyflywheel.em.sharpness import MOST_FLAT, averaged_posterior
 from noisyflywheel.estimator.separability import TOLD_APART, of_predictions
 
 Array = NDArray[np.float64]
@@ -206,7 +207,5 @@ def posterior_of_known(proba: Array, given: Codes, T: Array) -> tuple[Array, Arr
     One temperature of its probabilities (n, K) makes the given labels most likely.
     """
     p, codes, known = (torch.from_numpy(one) for one in (_normalise(np.maximum(proba, LEAST)), given, T))
-    part = some_of(p, codes)
-    found = likelihoods(p[part], known, codes[part], torch.ones_like(p[part, 0]), GRID)
-    clean = scaled(p, GRID[int(found.argmax())])
+    clean = scaled(p, temperature_through(p, codes, known, GRID))
     return clean.numpy(), posterior_through(clean, known, codes).numpy()

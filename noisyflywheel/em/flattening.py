@@ -1,6 +1,8 @@
-"""How much flatter the predictions of a fit have to be, by the given labels of unseen rows."""
+"""The temperature of predictions by the given labels of unseen rows, and how much flatter those of a fit have to be."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -36,8 +38,18 @@ def flattening(prob: Tensor, given: Tensor, transition: Tensor, sample_weight: T
     float
         Of `FLAT`; the lowest of those that are as likely.
     """
+    return temperature_through(prob, given, transition, FLAT, sample_weight)
+
+
+def temperature_through(
+    prob: Tensor, given: Tensor, transition: Tensor, temperatures: Sequence[float], sample_weight: Tensor | None = None
+) -> float:
+    """The first of the ``temperatures`` of predictions that makes given labels most likely through T, as `flattening`.
+
+    Where there are very many rows some are asked.
+    """
     part = some_of(prob, given)
     p, labels = prob[part].double(), given[part]
     weight = torch.ones(len(p)).to(p) if sample_weight is None else sample_weight[part].to(p)
-    found = likelihoods(p, transition.to(p), labels, weight, FLAT)
-    return FLAT[int(found.argmax())]  # sync: one scalar
+    found = likelihoods(p, transition.to(p), labels, weight, temperatures)
+    return temperatures[int(found.argmax())]  # sync: one scalar
