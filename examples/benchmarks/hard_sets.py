@@ -3,17 +3,20 @@
 ``--data`` is a folder with texts as published for sentence classification, a label and a text a line
 (``custrev.all``, ``mpqa.all``, ``rt-polarity.all``, ``stsa.binary.train``, ``stsa.fine.train``, ``subj.all``,
 ``TREC.train.all``), with tweets and how many annotators saw what in each (``labeled_data.csv`` of
-https://github.com/t-davidson/hate-speech-and-offensive-language), with MNIST's ``t10k-images-idx3-ubyte.gz`` and
-``t10k-labels-idx1-ubyte.gz``, and with ``cifar10n.npz`` (JPEG pictures of CIFAR-10 and the human labels of CIFAR-10N);
-files that are not there are left out. Texts become latent semantic analysis, pictures principal components or
-histograms of oriented gradients; of MNIST's pictures "mnist" has the pixels and "mnistcrops" parts of 16 x 16 at random
-places, at half the resolution. Human labels are a kind of labels of their own: "annotator" for tweets, one annotator's
-each, where the majority of three or more is taken for right; "aggre", "random1" and "worse" for pictures.
+https://github.com/t-davidson/hate-speech-and-offensive-language), with headlines that rules have labelled
+(``hausa_newsclass`` and ``yoruba_newsclass`` of https://github.com/uds-lsv/transfer-distant-transformer-african), with
+MNIST's ``t10k-images-idx3-ubyte.gz`` and ``t10k-labels-idx1-ubyte.gz``, and with ``cifar10n.npz`` (JPEG pictures of
+CIFAR-10 and the human labels of CIFAR-10N); files that are not there are left out. Texts become latent semantic
+analysis, pictures principal components or histograms of oriented gradients; of MNIST's pictures "mnist" has the pixels
+and "mnistcrops" parts of 16 x 16 at random places, at half the resolution. Human labels and those of rules are kinds of
+labels of their own: "annotator" for tweets, one annotator's each, where the majority of three or more is taken for
+right; "rules" for headlines; "aggre", "random1" and "worse" for pictures.
 
     python examples/benchmarks/hard_sets.py --data DIR --out sets
 """
 
 import argparse
+import csv
 import gzip
 import io
 from collections import Counter
@@ -50,10 +53,10 @@ def texts(folder):
         yield name, *semantic(kept, n_columns), {}
 
 
-def semantic(lines, n_columns):
+def semantic(lines, n_columns, **of_words):
     """Labels and texts as numbers of latent semantic analysis, each row of length 1."""
-    words = TfidfVectorizer(min_df=2, sublinear_tf=True, ngram_range=(1, 2)).fit_transform([text for _, text in lines])
-    X = TruncatedSVD(n_columns, random_state=0).fit_transform(words)
+    words = TfidfVectorizer(min_df=2, sublinear_tf=True, **({"ngram_range": (1, 2)} | of_words))
+    X = TruncatedSVD(n_columns, random_state=0).fit_transform(words.fit_transform([text for _, text in lines]))
     X /= np.linalg.norm(X, axis=1, keepdims=True) + 1e-9
     return X, np.unique([label for label, _ in lines], return_inverse=True)[1]
 
@@ -66,10 +69,33 @@ def tweets(folder):
     votes = found[["hate_speech", "offensive_language", "neither"]].to_numpy()
     human = {}
     for seed in (0, 1, 2):
-        train, _ = train_test_split(np.arange(len(y)), test_size=0.3, random_state=seed, stratify=y)
+        train = training_rows(y, seed)
         up_to = (votes[train] / votes[train].sum(1, keepdims=True)).cumsum(1)
         human[f"annotator_{seed}"] = (np.random.default_rng(seed).random((len(train), 1)) > up_to).sum(1)
     yield "tweets", X, y, human
+
+
+def headlines(folder):
+    """Headlines in Hausa and Yoruba by parts of their words; the training rows have the labels of rules."""
+    for language in ("hausa", "yoruba"):
+        of_people, of_rules = (
+            pd.read_csv(folder / f"{language}_newsclass" / f"{name}.tsv", sep="\t", quoting=csv.QUOTE_NONE)
+            for name in ("train_clean", "train_clean_noisy_labels")
+        )
+        lines = list(zip(of_people["label"], of_people["news_title"], strict=True))
+        X, y = semantic(lines, 100, analyzer="char_wb", ngram_range=(2, 5))
+        rules = pd.Index(np.unique(of_people["label"])).get_indexer(of_rules["label"])
+        yield language, X, y, of_training_rows(y, {"rules": rules})
+
+
+def training_rows(y, seed):
+    """Those of the split of `table_data`."""
+    return train_test_split(np.arange(len(y)), test_size=0.3, random_state=seed, stratify=y)[0]
+
+
+def of_training_rows(y, labels):
+    """Labels of all rows by kind, as those of the training rows for seeds 0 to 2."""
+    return {f"{kind}_{seed}": given[training_rows(y, seed)] for seed in (0, 1, 2) for kind, given in labels.items()}
 
 
 def mnist_test(folder):
@@ -104,12 +130,8 @@ def pictures(folder):
     yield "cifarpca", PCA(100, random_state=0).fit_transform(pixels), y, {}
     colours = np.stack([np.asarray(image.resize((4, 4)), np.float32).ravel() / 255 for image in images])
     X = np.concatenate([np.stack([gradients(image) for image in images]), colours], 1)
-    human = {}
-    for seed in (0, 1, 2):
-        train, _ = train_test_split(np.arange(len(y)), test_size=0.3, random_state=seed, stratify=y)
-        for kind in ("aggre", "random1", "worse"):
-            human[f"{kind}_{seed}"] = found[f"y_{kind}"][rows][train].astype(int)
-    yield "cifarhog", X, y, human
+    human = {kind: found[f"y_{kind}"][rows].astype(int) for kind in ("aggre", "random1", "worse")}
+    yield "cifarhog", X, y, of_training_rows(y, human)
 
 
 def gradients(image):
@@ -132,7 +154,7 @@ def main():
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    for make in (texts, tweets, digits, pictures):
+    for make in (texts, tweets, headlines, digits, pictures):
         try:
             for name, X, y, human in make(args.data):
                 X = np.asarray(X, np.float32)[:, np.ptp(X, axis=0) > 0]

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.testing import assert_array_equal
 from scipy.io import savemat
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
@@ -342,6 +343,28 @@ def test_tweets_of_the_hard_sets_have_the_label_of_one_annotator(tmp_path, run_h
     train, _ = train_test_split(np.arange(240), test_size=0.3, random_state=1, stratify=stored["y"])
     given, right = stored["annotator_1"], stored["y"][train]
     assert set(given[given != right]) == {0} and 0.05 < (given != right).mean() < 0.2  # a ninth
+
+
+def test_headlines_of_the_hard_sets_have_the_labels_of_rules(tmp_path, run_here):
+    rng = np.random.default_rng(0)
+    names = np.array(["Africa", "Health", "World"])
+    y = np.arange(240) % 3
+    titles = [" ".join(f"{'xyz'[k]}{rng.integers(10**6)}" for _ in range(8)) for k in y]
+    for language in ("hausa", "yoruba"):
+        folder = tmp_path / f"{language}_newsclass"
+        folder.mkdir()
+        for name, labels in (
+            ("train_clean", names[y]),
+            ("train_clean_noisy_labels", np.where(y == 2, "Africa", names[y])),
+        ):
+            table = pd.DataFrame({"news_title": titles, "label": labels})
+            table.to_csv(folder / f"{name}.tsv", sep="\t", index=False)
+    assert "yoruba: 240 rows of 100 features, 3 classes" in run_here(
+        "hard_sets.py", "--data", tmp_path, "--out", tmp_path
+    )
+    stored = np.load(tmp_path / "hausa.npz")
+    train, _ = train_test_split(np.arange(240), test_size=0.3, random_state=2, stratify=stored["y"])
+    assert_array_equal(stored["rules_2"], np.array([0, 1, 0])[stored["y"][train]])
 
 
 def test_versions(tmp_path):
