@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-MUST_HOLD = ("noisyflywheel/py.typed", "noisyflywheel/audit/report.html", "noisyflywheel/audit/report_review.html")
+MUST_HOLD = ("noisyflywheel/py.typed", "noisyflywheel/audit/report/page.html", "noisyflywheel/audit/report/review.html")
 INSTALLS: dict[str, tuple[str | Path, str]] = {
     "noisyflywheel": (ROOT, "from noisyflywheel import FlywheelClassifier"),
     "cleanlab": ("cleanlab", "from cleanlab.classification import CleanLearning"),

@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from table_data import encoder
 
 from noisyflywheel import FlywheelClassifier
-from noisyflywheel.audit.cross_val import cross_val_audit
+from noisyflywheel.audit import cross_val_audit
 
 LEAST_LIKELY = 1e-6
 """Probability of a class at least, for log losses."""

@@ -1,9 +1,7 @@
 """Audit of labels: of tables and pictures, scores by cross-validation, decisions, corrections and a report."""
 
-from noisyflywheel.audit.corrections import apply_corrections
-from noisyflywheel.audit.cross_val import CrossValAudit, cross_val_audit, cross_val_label_issues
-from noisyflywheel.audit.estimates import WrongLabels, estimate_wrong_labels
-from noisyflywheel.audit.exchange import (
+from noisyflywheel.audit.changes.corrections import apply_corrections
+from noisyflywheel.audit.changes.exchange import (
     from_argilla,
     from_cleanlab,
     from_label_studio,
@@ -11,14 +9,16 @@ from noisyflywheel.audit.exchange import (
     to_cleanlab,
     to_label_studio,
 )
-from noisyflywheel.audit.folder import image_manifest
-from noisyflywheel.audit.matching import read_issues
-from noisyflywheel.audit.notebook import ReviewDisplay, review
-from noisyflywheel.audit.preflight import Finding, preflight
-from noisyflywheel.audit.probabilities import audit_probabilities
-from noisyflywheel.audit.relearn import RelearntAudit, relearn
-from noisyflywheel.audit.report import write_report
-from noisyflywheel.audit.table import TableAudit, audit_table
+from noisyflywheel.audit.checks.preflight import Finding, preflight
+from noisyflywheel.audit.files.folder import image_manifest
+from noisyflywheel.audit.report.notebook import ReviewDisplay, review
+from noisyflywheel.audit.report.page import write_report
+from noisyflywheel.audit.rows.matching import read_issues
+from noisyflywheel.audit.scores.cross_val import CrossValAudit, cross_val_audit, cross_val_label_issues
+from noisyflywheel.audit.scores.estimates import WrongLabels, estimate_wrong_labels
+from noisyflywheel.audit.scores.probabilities import audit_probabilities
+from noisyflywheel.audit.scores.relearn import RelearntAudit, relearn
+from noisyflywheel.audit.scores.table import TableAudit, audit_table
 from noisyflywheel.data.encoder.encode import TableEncoder
 from noisyflywheel.estimator.issues import class_summary, label_issues_frame, overlapping_classes
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from noisyflywheel import __version__
-from noisyflywheel.audit.files import first_line
+from noisyflywheel.audit.files.table_file import first_line
 from noisyflywheel.cli import apply, audit, demo, relearn, reproduce, review, tables
 
 COMMANDS: tuple[ModuleType, ...] = (demo, audit, review, relearn, apply, reproduce, tables)

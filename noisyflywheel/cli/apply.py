@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from noisyflywheel.audit.apply import apply_folder, undo_folder
+from noisyflywheel.audit.changes.apply import apply_folder, undo_folder
 from noisyflywheel.cli.parsers import add_files, folder_parser
 
 EXAMPLES = """examples:

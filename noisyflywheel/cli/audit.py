@@ -13,13 +13,9 @@ import joblib
 import pandas as pd
 from sklearn.pipeline import make_pipeline
 
-from noisyflywheel.audit.cleaned import cleaned_bytes, flagged_bytes
-from noisyflywheel.audit.decisions import planned_changes
-from noisyflywheel.audit.judging import judge_rows
-from noisyflywheel.audit.matching import with_identity
-from noisyflywheel.audit.report import write_report
-from noisyflywheel.audit.table import TableAudit
-from noisyflywheel.audit.workspace import (
+from noisyflywheel.audit.changes.cleaned import cleaned_bytes, flagged_bytes
+from noisyflywheel.audit.changes.decisions import planned_changes
+from noisyflywheel.audit.changes.workspace import (
     Origin,
     csv_bytes,
     issues_name,
@@ -28,6 +24,10 @@ from noisyflywheel.audit.workspace import (
     save_origin,
     sha256,
 )
+from noisyflywheel.audit.report.page import write_report
+from noisyflywheel.audit.rows.matching import with_identity
+from noisyflywheel.audit.scores.judging import judge_rows
+from noisyflywheel.audit.scores.table import TableAudit
 from noisyflywheel.cli.audit_options import add_options, check_job, check_options, reading_of
 from noisyflywheel.cli.inputs import Job, folder_job, table_job
 from noisyflywheel.estimator.classifier import FlywheelClassifier

@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from noisyflywheel.audit.apply import LOG
-from noisyflywheel.audit.cleaned import check_flags
-from noisyflywheel.audit.files import READABLE, endings, first_line
-from noisyflywheel.audit.workspace import RECORD
+from noisyflywheel.audit.changes.apply import LOG
+from noisyflywheel.audit.changes.cleaned import check_flags
+from noisyflywheel.audit.changes.workspace import RECORD
+from noisyflywheel.audit.files.table_file import READABLE, endings, first_line
 from noisyflywheel.cli.inputs import Job, Reading
 from noisyflywheel.cli.parsers import command_parser
 

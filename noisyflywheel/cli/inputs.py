@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from noisyflywheel.audit.delimited import DelimitedFile
-from noisyflywheel.audit.files import TableFile, open_table
-from noisyflywheel.audit.folder import image_manifest, load_folder, metadata_file, same_pictures
-from noisyflywheel.audit.identity import is_label
-from noisyflywheel.audit.preflight import Finding, preflight
-from noisyflywheel.audit.table import class_labels
+from noisyflywheel.audit.checks.preflight import Finding, preflight
+from noisyflywheel.audit.checks.same_pictures import same_pictures
+from noisyflywheel.audit.files.delimited import DelimitedFile
+from noisyflywheel.audit.files.folder import image_manifest, load_folder, metadata_file
+from noisyflywheel.audit.files.table_file import TableFile, open_table
+from noisyflywheel.audit.rows.identity import is_label
+from noisyflywheel.audit.scores.table import class_labels
 from noisyflywheel.data.encoder.encode import TableEncoder, check_columns
 from noisyflywheel.data.encoder.missing import with_missing
 from noisyflywheel.data.encoder.text import as_texts

@@ -7,7 +7,7 @@ import getpass
 import webbrowser
 from typing import Any
 
-from noisyflywheel.audit.review_server import ReviewServer
+from noisyflywheel.audit.report.review_server import ReviewServer
 from noisyflywheel.cli.parsers import folder_parser
 
 

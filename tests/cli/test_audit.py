@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from noisyflywheel.audit.files import open_table
-from noisyflywheel.audit.matching import read_issues
+from noisyflywheel.audit.files.table_file import open_table
+from noisyflywheel.audit.rows.matching import read_issues
 from noisyflywheel.cli.inputs import Reading, table_job
 
 pytestmark = pytest.mark.usefixtures("quick_folds")
@@ -356,7 +356,7 @@ def test_relearn_refuses_a_file_of_other_rows(run, table, tmp_path):
 
 
 def test_checkpoint_goes_on_after_a_stop(run, table, tmp_path, monkeypatch):
-    from noisyflywheel.audit import held_out
+    from noisyflywheel.audit.scores import held_out
 
     table.to_csv(tmp_path / "t.csv", index=False)
     options = ("--label", "kind", "--cycles", 2, "--cv", 2, "--features", "size,color")

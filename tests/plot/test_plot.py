@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from noisyflywheel.audit.cross_val import CrossValAudit
+from noisyflywheel.audit.scores.cross_val import CrossValAudit
 from noisyflywheel.estimator.issues import label_issues_frame
 from noisyflywheel.plot import CleanProbaDisplay, HistoryDisplay, LabelIssuesDisplay, TransitionMatrixDisplay
 from noisyflywheel.plot.history import _apart

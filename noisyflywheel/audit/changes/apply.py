@@ -1,0 +1,135 @@
+"""Decisions applied to the file that was judged: a cleaned file, a log of every change, and a way back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from noisyflywheel.audit.changes.cleaned import cleaned_bytes, flagged_bytes
+from noisyflywheel.audit.changes.decisions import planned_changes
+from noisyflywheel.audit.changes.workspace import csv_bytes, load_origin, open_issues, open_origin, replace_file
+from noisyflywheel.audit.files.table_file import endings
+from noisyflywheel.audit.rows.matching import match_rows, read_issues
+
+LOG = "changes.csv"
+BACKUP = "undo"
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What `apply_folder` wrote.
+
+    Attributes
+    ----------
+    cleaned, log : Path
+    changes : DataFrame
+        As `planned_changes` returns them.
+    """
+
+    cleaned: Path
+    log: Path
+    changes: pd.DataFrame
+
+
+def apply_folder(
+    folder: Path,
+    policy: str = "keep",
+    min_confidence: float = 0.0,
+    decisions: Path | None = None,
+    table: Path | None = None,
+) -> Applied:
+    """Write the cleaned file and the log of an audit's folder; what they replace can be brought back.
+
+    Parameters
+    ----------
+    folder : Path
+        Of `noisyflywheel audit --out`.
+    policy : {"keep", "drop", "refurbish", "flag"}, default "keep"
+        For the suspects that nobody decided.
+    min_confidence : float in [0, 1], default 0
+    decisions : Path, optional
+        Default `decisions.csv` in the folder, if it is there.
+    table : Path, optional
+        Place of the file that was judged, where it has moved.
+
+    Returns
+    -------
+    applied : Applied
+
+    Raises
+    ------
+    ValueError
+        If the folder is no audit's, there is nothing to go by, the file has other rows by now, or flags would
+        overwrite its labels.
+    """
+    origin = load_origin(folder)
+    issues = open_issues(folder, origin)
+    file = open_origin(folder, origin, table)
+    match_rows(issues, file.frame, file.frame[origin.label], origin.label)
+    made = _decisions(folder, decisions, policy)
+    changes = planned_changes(issues, policy, min_confidence, made)
+    if policy == "flag" and changes.empty:
+        data = flagged_bytes(file, origin.label, issues, min_confidence, made)
+    elif policy == "flag":
+        raise ValueError("--policy flag marks suspects and cannot go with decisions that change rows")
+    else:
+        data = cleaned_bytes(file, origin.label, changes)
+    cleaned = folder / f"cleaned{file.ending}"
+    _put_away(folder, [cleaned, folder / LOG])
+    replace_file(cleaned, data)
+    log = replace_file(folder / LOG, csv_bytes(changes))
+    return Applied(cleaned, log, changes)
+
+
+def _decisions(folder: Path, path: Path | None, policy: str) -> pd.DataFrame | None:
+    """Decisions of a file; none only where a policy says what to do."""
+    if path is None and (folder / "decisions.csv").is_file():
+        path = folder / "decisions.csv"
+    if path is not None:
+        return read_issues(path)
+    if policy == "keep":
+        raise ValueError(
+            f"{folder} has no decisions.csv: review first, save it there, or give a --policy for all suspects"
+        )
+    return None
+
+
+def _put_away(folder: Path, paths: list[Path]) -> None:
+    """Keep the present files in the next numbered folder below `undo`; an empty one says that there were none."""
+    number = max((int(path.name) for path in (folder / BACKUP).glob("[0-9]*")), default=0) + 1
+    place = folder / BACKUP / f"{number:04d}"
+    place.mkdir(parents=True)
+    for path in paths:
+        if path.exists():
+            shutil.copy2(path, place / path.name)
+
+
+def undo_folder(folder: Path) -> Path:
+    """Take back the last `apply_folder`: the files that it replaced are as they were.
+
+    Returns
+    -------
+    cleaned : Path
+        The cleaned file that was taken back.
+
+    Raises
+    ------
+    ValueError
+        If nothing was applied, or everything was taken back.
+    """
+    origin = load_origin(folder)
+    last = max((folder / BACKUP).glob("[0-9]*"), default=None)
+    if last is None:
+        raise ValueError(f"nothing to undo in {folder}")
+    cleaned = folder / f"cleaned{''.join(endings(Path(origin.table)))}"
+    for path in (cleaned, folder / LOG):
+        if (last / path.name).exists():
+            os.replace(last / path.name, path)
+        else:
+            path.unlink(missing_ok=True)
+    shutil.rmtree(last)
+    return cleaned

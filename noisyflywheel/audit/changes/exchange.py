@@ -1,0 +1,277 @@
+"""Suspects to other tools and decisions back: cleanlab's table of issues, Label Studio's tasks, Argilla's records."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from noisyflywheel.audit.changes.decisions import DECISION_COLUMNS
+from noisyflywheel.audit.rows.identity import label_text
+from noisyflywheel.audit.rows.matching import check_is_table, check_issue_columns, check_order
+from noisyflywheel.audit.rows.truth import suspect_mask
+
+AGENT = "noisyflywheel"
+CLEANLAB_COLUMNS = ("is_label_issue", "label_quality", "given_label", "predicted_label")
+
+
+def to_cleanlab(issues: pd.DataFrame, classes: ArrayLike) -> pd.DataFrame:
+    """Issues as `cleanlab.classification.CleanLearning` makes and takes them.
+
+    Parameters
+    ----------
+    issues : DataFrame of n rows
+    classes : array-like of shape (K,)
+        Names in the order of cleanlab's codes 0 … K-1.
+
+    Returns
+    -------
+    table : DataFrame of n rows
+        `is_label_issue`, `label_quality`, and as codes `given_label` and `predicted_label`.
+
+    Raises
+    ------
+    ValueError
+        If a column is not there, or a label is not among the classes.
+    """
+    codes = {label_text(name): code for code, name in enumerate(np.asarray(classes))}
+    table = _cleanlab_columns(issues)
+    for name in ("given_label", "predicted_label"):
+        texts = [label_text(value) for value in issues[name]]
+        if unknown := set(texts) - set(codes):
+            raise ValueError(f"the {name} {min(unknown)!r} is not among the classes {list(codes)[:5]}")
+        table[name] = [codes[text] for text in texts]
+    return table
+
+
+def _cleanlab_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns that cleanlab and we share."""
+    check_is_table("issues", table)
+    check_issue_columns(table, CLEANLAB_COLUMNS)
+    return table[list(CLEANLAB_COLUMNS)].assign(is_label_issue=suspect_mask(table))
+
+
+def from_cleanlab(table: pd.DataFrame, classes: ArrayLike) -> pd.DataFrame:
+    """Issues of cleanlab for reports and corrections here.
+
+    Parameters
+    ----------
+    table : DataFrame of n rows
+        `is_label_issue`, `label_quality`, `given_label` and `predicted_label` (codes 0 … K-1).
+    classes : array-like of shape (K,)
+        Names of the codes.
+
+    Returns
+    -------
+    issues : DataFrame of n rows
+        The columns of `get_label_issues`; the refurbished label is the predicted one, and confidences, which cleanlab
+        does not say, are NaN.
+
+    Raises
+    ------
+    ValueError
+        If a column is not there, or a code is none of 0 … K-1.
+    """
+    names, issues = np.asarray(classes), _cleanlab_columns(table)
+    for name in ("given_label", "predicted_label"):
+        wrong = ~table[name].isin(range(len(names))).to_numpy()
+        if wrong.any():
+            raise ValueError(f"the {name} {table[name].iloc[wrong.argmax()]} is no code of {len(names)} classes")
+        issues[name] = names[table[name].to_numpy(dtype=np.intp)]
+    issues.insert(4, "predicted_confidence", np.nan)
+    return issues.assign(refurbished_label=issues["predicted_label"], refurbished_confidence=np.nan)
+
+
+def to_label_studio(
+    issues: pd.DataFrame, data: pd.DataFrame, from_name: str = "label", to_name: str = "item"
+) -> list[dict[str, Any]]:
+    """Suspects as tasks of Label Studio, the suggestion as a prediction.
+
+    Parameters
+    ----------
+    issues : DataFrame of n rows
+        With a column `row`, as `audit_table` gives it.
+    data : DataFrame of n rows
+        What the annotator sees, for example a column `text` or `image`.
+    from_name, to_name : str
+        Names of the `<Choices>` and of the object in the labelling interface.
+
+    Returns
+    -------
+    tasks : list of dict
+        For `json.dump` and Label Studio's import, the most doubtful first.
+
+    Raises
+    ------
+    ValueError
+        If the data has another number of rows than the issues, or another order.
+    """
+    _check_rows(issues, data)
+    tasks = []
+    for place in _suspects(issues):
+        line, about = issues.iloc[place], _about(issues, place)
+        choice = {"choices": [about["suggested_label"]]}
+        result = {"from_name": from_name, "to_name": to_name, "type": "choices", "value": choice}
+        prediction = {"model_version": AGENT, "score": _cell(line["refurbished_confidence"]), "result": [result]}
+        tasks.append({"data": _plain(data.iloc[place]) | about, "predictions": [prediction]})
+    return tasks
+
+
+def from_label_studio(tasks: Iterable[Mapping[str, Any]], from_name: str = "label") -> pd.DataFrame:
+    """Decisions from Label Studio's JSON export; the latest annotation of a task counts, a cancelled one is skipped.
+
+    Parameters
+    ----------
+    tasks : iterable of dict
+        With `data` as `to_label_studio` wrote it and `annotations`.
+    from_name : str, default "label"
+        Name of the `<Choices>` in the labelling interface; answers to other questions are left out.
+
+    Returns
+    -------
+    decisions : DataFrame
+        For `apply_corrections`.
+    """
+    lines = []
+    for task in tasks:
+        made = sorted(task.get("annotations", ()), key=lambda a: str(a.get("updated_at") or a.get("created_at") or ""))
+        if made:
+            last = made[-1]
+            answers = [r for r in last.get("result", ()) if r.get("from_name") == from_name]
+            choices = [choice for answer in answers for choice in answer.get("value", {}).get("choices", ())]
+            label = None if last.get("was_cancelled") or len(choices) != 1 else choices[0]
+            when = str(last.get("updated_at") or last.get("created_at") or "")
+            lines.append(_decision(task["data"], label, _who(last.get("completed_by", "")), when))
+    return pd.DataFrame(lines, columns=list(DECISION_COLUMNS))
+
+
+def to_argilla(issues: pd.DataFrame, data: pd.DataFrame, question: str = "label") -> list[dict[str, Any]]:
+    """Suspects as records of Argilla 2, the suggestion as a suggestion.
+
+    Parameters
+    ----------
+    issues : DataFrame of n rows
+        With a column `row`, as `audit_table` gives it.
+    data : DataFrame of n rows
+        The fields of a record, as texts; a missing cell is an empty one.
+    question : str, default "label"
+        Name of the label question.
+
+    Returns
+    -------
+    records : list of dict
+        For `json.dump` and `dataset.records.from_json`, the most doubtful first.
+
+    Raises
+    ------
+    ValueError
+        If the data has another number of rows than the issues, or another order.
+    """
+    _check_rows(issues, data)
+    records = []
+    for place in _suspects(issues):
+        about, score = _about(issues, place), _cell(issues["refurbished_confidence"].iloc[place])
+        suggestion = {"value": about["suggested_label"], "score": score, "agent": AGENT}
+        fields = {name: "" if value is None else str(value) for name, value in _plain(data.iloc[place]).items()}
+        records.append(
+            {
+                "id": str(about["row"]),
+                "fields": fields,
+                "metadata": about,
+                "suggestions": {question: suggestion},
+                "responses": {},
+                "vectors": {},
+            }
+        )
+    return records
+
+
+def from_argilla(records: Iterable[Mapping[str, Any]], question: str = "label") -> pd.DataFrame:
+    """Decisions from Argilla's JSON export (`dataset.records.to_json`).
+
+    The label that most annotators gave counts; where two were given equally often, the row is skipped. That export
+    does not say which responses were discarded: ask for the submitted ones before it is written.
+
+    Parameters
+    ----------
+    records : iterable of dict
+        With `metadata` as `to_argilla` wrote it and `responses`.
+    question : str, default "label"
+
+    Returns
+    -------
+    decisions : DataFrame
+        For `apply_corrections`.
+    """
+    lines = []
+    for record in records:
+        answers = [a for a in record.get("responses", {}).get(question, ()) if a["value"] is not None]
+        counts = Counter(answer["value"] for answer in answers).most_common(2)
+        if counts:
+            tie = len(counts) > 1 and counts[0][1] == counts[1][1]
+            by = ", ".join(str(answer.get("user_id", "")) for answer in answers)
+            lines.append(_decision(record["metadata"], None if tie else counts[0][0], by, ""))
+    return pd.DataFrame(lines, columns=list(DECISION_COLUMNS))
+
+
+def _check_rows(issues: pd.DataFrame, data: pd.DataFrame) -> None:
+    """Refuse data that is not of the rows of `issues`, and issues that are no table."""
+    check_is_table("issues", issues)
+    if len(data) != len(issues):
+        raise ValueError(f"data has {len(data)} rows, issues {len(issues)}")
+    check_order(issues, data=data)
+
+
+def _suspects(issues: pd.DataFrame) -> Sequence[int]:
+    """Positions of the suspects, the most doubtful first."""
+    order = np.argsort(issues["label_quality"].to_numpy(), kind="stable")
+    return [int(place) for place in order[suspect_mask(issues)[order]]]
+
+
+def _about(issues: pd.DataFrame, place: int) -> dict[str, Any]:
+    """What brings a decision back to its row."""
+    line = issues.iloc[place]
+    return {
+        "row": int(line["row"]),
+        "fingerprint": str(line.get("fingerprint", "")),
+        "given_label": label_text(line["given_label"]),
+        "suggested_label": label_text(line["refurbished_label"]),
+    }
+
+
+def _plain(row: pd.Series) -> dict[str, Any]:
+    """Cells of a row as JSON has them."""
+    return {str(name): _cell(value) for name, value in row.items()}
+
+
+def _cell(value: Any) -> str | int | float | bool | list[Any] | dict[str, Any] | None:
+    """A cell as JSON has it: dates and what else JSON does not know become texts."""
+    value = value.item() if isinstance(value, np.generic) and not isinstance(value, np.datetime64) else value
+    if isinstance(value, Mapping):
+        return {str(name): _cell(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_cell(inner) for inner in value]
+    if pd.isna(value):
+        return None
+    return value if isinstance(value, (str, int)) or (isinstance(value, float) and np.isfinite(value)) else str(value)
+
+
+def _who(person: Any) -> str:
+    """Name of an annotator, given as a number, an address or a dict of both."""
+    return str(person.get("email") or person.get("id") or "") if isinstance(person, Mapping) else str(person)
+
+
+def _decision(about: Mapping[str, Any], label: Any, by: str, when: str) -> tuple[Any, ...]:
+    """One line of decisions; no label means that nobody decided."""
+    kind, new = "set", label
+    if label is None:
+        kind, new = "skip", ""
+    elif label == about["given_label"]:
+        kind, new = "reject", ""
+    elif label == about["suggested_label"]:
+        kind, new = "accept", ""
+    return about["row"], about["fingerprint"], about["given_label"], kind, new, by, when

@@ -1,0 +1,1 @@
+"""What is worth knowing before anything is trained."""

@@ -1,0 +1,1 @@
+"""How labels are judged, and how many are wrong."""

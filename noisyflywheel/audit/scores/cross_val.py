@@ -1,0 +1,257 @@
+"""Audit by cross-validation: each label is judged by a model that never saw its row."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
+from sklearn.utils import indexable
+from sklearn.utils.parallel import Parallel, delayed
+
+from noisyflywheel.audit.scores.estimates import audit_line
+from noisyflywheel.audit.scores.held_out import kept_fold
+from noisyflywheel.audit.scores.posterior import TINY, Array, noisy_class_posterior, posterior_of_known
+from noisyflywheel.estimator.issues import class_summary, label_issues_frame
+from noisyflywheel.estimator.label_quality import calibrated
+from noisyflywheel.estimator.labels import check_same_index, read_labels
+from noisyflywheel.exceptions import FlywheelWarning
+
+OWN_SHARE = 1.5
+"""How much the probability of the given label counts in the ranking, beside its posterior through a T found here."""
+
+
+@dataclass(frozen=True, eq=False)
+class CrossValAudit:
+    """Out-of-fold verdicts under the attribute names of a fitted `FlywheelClassifier`.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (K,)
+    clean_proba_ : ndarray of shape (n,)
+        Probability that the given label is right, in [0, 1].
+    refurbished_proba_ : ndarray of shape (n, K)
+        p(true class | x, given label); rows sum to 1.
+    transition_matrix_ : ndarray of shape (K, K)
+        T, rows = true class, columns = given class; rows sum to 1.
+    issues : DataFrame of n rows
+        As `get_label_issues` returns it.
+    """
+
+    classes_: NDArray[Any]
+    clean_proba_: NDArray[np.float64]
+    refurbished_proba_: NDArray[np.float64]
+    transition_matrix_: NDArray[np.float64]
+    issues: pd.DataFrame
+
+    def __repr__(self) -> str:
+        """One line."""
+        return audit_line(self)
+
+    @property
+    def clean_rate_(self) -> float:
+        """Mean of `clean_proba_`."""
+        return float(self.clean_proba_.mean())
+
+    @property
+    def refurbished_labels_(self) -> NDArray[Any]:
+        """Likeliest true classes, of shape (n,)."""
+        return self.classes_[self.refurbished_proba_.argmax(axis=1)]
+
+    def get_label_issues(self) -> pd.DataFrame:
+        """The table of labels (`issues`), a copy; columns as of `FlywheelClassifier.get_label_issues`."""
+        return self.issues.copy()
+
+    def get_class_summary(self) -> pd.DataFrame:
+        """The table of classes, the worst noise rate first; columns as of `class_summary`."""
+        return class_summary(self.issues, self.classes_, self.transition_matrix_, self.clean_proba_)
+
+
+def _folds(cv: Any, X: Any, y: NDArray[Any], groups: Any) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Rows to train on and rows to judge of each fold; a class too rare for stratified ones is named."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # in scikit-learn's own terms
+        folds = list(cv.split(X, y, groups))
+    if not np.array_equal(np.sort(np.concatenate([test for _, test in folds])), np.arange(len(y))):
+        raise ValueError("cv must hold out every row once")
+    classes, sizes = np.unique(y, return_counts=True)
+    name, size = classes.tolist()[sizes.argmin()], int(sizes.min())
+    if isinstance(cv, (StratifiedKFold, StratifiedGroupKFold)) and size < len(folds):
+        what = f"Class {name!r} has {size} row{'s' * (size > 1)}, fewer than the {len(folds)} folds"
+        warnings.warn(f"{what}: look at its labels by hand.", FlywheelWarning, stacklevel=4)
+    return folds
+
+
+def _out_of_fold(
+    estimator: Any,
+    X: Any,
+    y: NDArray[Any],
+    classes: NDArray[Any],
+    cv: Any,
+    groups: Any,
+    n_jobs: int | None,
+    sample_weight: NDArray[np.float64] | None,
+    fold_dir: Path | None,
+) -> tuple[Array, Array | None]:
+    """Probabilities (n, K) of held-out rows, and the mean T of the folds' models (None if they have none)."""
+    folds = _folds(check_cv(cv, y, classifier=True), X, y, groups)
+    judge = delayed(kept_fold)
+    data = (fold_dir, estimator, X, y, classes)
+    judged = Parallel(n_jobs=n_jobs)(judge(*data, train, test, sample_weight) for train, test in folds)
+    proba = np.full((y.shape[0], classes.size), np.nan)
+    for (part, _), (_, test) in zip(judged, folds, strict=True):
+        proba[test] = part
+    if np.isnan(proba).any():
+        raise ValueError("predict_proba must be finite")
+    known = [T for _, T in judged if T is not None]
+    return proba, np.mean(known, axis=0) if known else None
+
+
+def index_of(*tables: Any) -> pd.Index | None:
+    """Index of the first argument that has one."""
+    return next((t.index for t in tables if isinstance(t, pd.DataFrame | pd.Series)), None)
+
+
+def _sortable(groups: NDArray[Any]) -> NDArray[Any]:
+    """Groups (n,) that splitters can sort: codes where they are of several types, as missing ones are."""
+    several = groups.dtype == object and len({type(group) for group in groups}) > 1
+    return pd.factorize(groups)[0] if several else groups
+
+
+def _log_odds(p: Array) -> Array:
+    """log(p / (1 - p)), finite."""
+    return np.log(p + TINY) - np.log(1 - p + TINY)
+
+
+def _verdicts(proba: Array, given: NDArray[np.int64], T: Array | None) -> tuple[Array, Array, Array, Array]:
+    """Quality (n,), p(true | x), p(true | x, given), T: of a model that knows its T, or of any classifier.
+
+    The quality is the mean, in log odds, of the probability of the given label without and with T: a T that few wrong
+    labels have taught ranks worse than none, a good one better. A T found here counts less than one that is known.
+    """
+    own, share = np.arange(given.size), 1.0
+    if T is None:
+        share = OWN_SHARE
+        clean, posterior, T = noisy_class_posterior(proba, given)
+    else:
+        clean, posterior = posterior_of_known(proba, given, T)
+    odds = share * _log_odds(proba[own, given]) + _log_odds(posterior[own, given])
+    return expit(odds / (share + 1)), clean, posterior, T
+
+
+def audit_of(
+    proba: Array,
+    labels: NDArray[Any],
+    classes: NDArray[Any],
+    given: NDArray[np.int64],
+    T: Array | None = None,
+    index: pd.Index | None = None,
+) -> CrossValAudit:
+    """Audit from probabilities (n, K) of rows that their models never saw; T (K, K) if the models know it."""
+    quality, clean, posterior, T = _verdicts(proba, given, T)
+    clean_proba = calibrated(quality, posterior[np.arange(given.size), given])
+    issues = label_issues_frame(labels, classes, quality, clean_proba, clean, posterior, index)
+    return CrossValAudit(classes, clean_proba, posterior, T, issues)
+
+
+def cross_val_audit(
+    estimator: Any,
+    X: Any,
+    y: ArrayLike,
+    *,
+    cv: Any = 5,
+    groups: ArrayLike | None = None,
+    n_jobs: int | None = None,
+    random_state: int | None = 0,
+    sample_weight: ArrayLike | None = None,
+    fold_dir: str | Path | None = None,
+) -> CrossValAudit:
+    """Judge each label by a model that never saw its row, and keep all that was estimated.
+
+    Parameters
+    ----------
+    estimator : classifier with predict_proba
+        A `FlywheelClassifier`, alone or at the end of a pipeline: its own T is used, and the mean of what both
+        networks predict over its cycles. Or any scikit-learn classifier: T is a mixture of
+        that of `noisyflywheel.em.averaged_posterior` and of confident learning's, by how far it tells classes apart.
+        It is cloned, never fitted in place.
+    X : array-like, DataFrame or SliceDataset of n rows
+    y : array-like of shape (n,)
+        Given labels.
+    cv : int, splitter or iterable, default 5
+        An int shuffles and stratifies, None is 5; a splitter must hold out every row once.
+    groups : array-like of shape (n,), optional
+        Rows of equal value, such as those of one patient, are held out together, and so are those without a value.
+        An int `cv` then means `StratifiedGroupKFold`; of splitters, those that look at groups do.
+    n_jobs : int, optional
+        Folds fitted at a time.
+    random_state : int, optional
+        Seed of the shuffle for an int `cv`.
+    sample_weight : array-like of shape (n,), optional
+        For the `fit` of a classifier that takes weights, or of a pipeline that ends in one.
+    fold_dir : str or Path, optional
+        Folder in which the result of each finished fold is kept: the same call goes on there after a stop.
+
+    Returns
+    -------
+    audit : CrossValAudit
+
+    Raises
+    ------
+    ValueError
+        If X and y, groups or weights differ in length or index, y has fewer than two classes or a missing label, a row
+        is not held out once, or a fold leaves one class only to a model that needs two.
+
+    Warns
+    -----
+    FlywheelWarning
+        If a class has fewer rows than there are stratified folds.
+    """
+    labels, classes, given = read_labels(X, y)
+    (X,) = indexable(X)
+    together = None if groups is None else _sortable(np.asarray(groups))
+    weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    for name, given_one, values in (("groups", groups, together), ("sample_weight", sample_weight, weights)):
+        if values is not None and values.shape != labels.shape:
+            raise ValueError(f"{name} has shape {values.shape}, y has {labels.shape}")
+        check_same_index(X, given_one, ("X", name))
+        check_same_index(y, given_one, ("y", name))
+    cv = 5 if cv is None else cv
+    if isinstance(cv, Integral):
+        folds = StratifiedKFold if together is None else StratifiedGroupKFold
+        cv = folds(cv, shuffle=True, random_state=random_state)
+    kept_in = None if fold_dir is None else Path(fold_dir)
+    proba, T = _out_of_fold(estimator, X, labels, classes, cv, together, n_jobs, weights, kept_in)
+    return audit_of(proba, labels, classes, given, T, index_of(y, X))
+
+
+def cross_val_label_issues(
+    estimator: Any,
+    X: Any,
+    y: ArrayLike,
+    cv: Any = 5,
+    n_jobs: int | None = None,
+    *,
+    groups: ArrayLike | None = None,
+    random_state: int | None = 0,
+) -> pd.DataFrame:
+    """Verdict on each label by a model that never saw its row.
+
+    Trust this over the in-sample scores where the classifier can learn its rows by heart (few rows, many
+    features, no augmentation); it costs `cv` fits, and each model sees fewer rows. The table has the columns
+    of `FlywheelClassifier.get_label_issues`. Parameters and errors as `cross_val_audit`.
+
+    Returns
+    -------
+    issues : DataFrame of n rows
+        Index of y or X kept.
+    """
+    audit = cross_val_audit(estimator, X, y, cv=cv, groups=groups, n_jobs=n_jobs, random_state=random_state)
+    return audit.get_label_issues()

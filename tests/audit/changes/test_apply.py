@@ -1,0 +1,199 @@
+import io
+import json
+import os
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from noisyflywheel.audit.changes.apply import apply_folder, undo_folder
+from noisyflywheel.audit.changes.cleaned import flagged_bytes
+from noisyflywheel.audit.changes.workspace import (
+    Origin,
+    csv_bytes,
+    issues_name,
+    load_origin,
+    replace_file,
+    save_origin,
+    sha256,
+)
+from noisyflywheel.audit.files.table_file import open_table
+from noisyflywheel.audit.rows.matching import read_issues, with_identity
+from noisyflywheel.estimator.issues import label_issues_frame
+
+DATA = b'zip;x;kind\r\n00510;1,5;NA\r\n007;"2;5";ham\r\n\r\n1;NA;"NA"\r\n2;x;ham'
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "t.csv").write_bytes(DATA)
+    out = tmp_path / "out"
+    out.mkdir()
+    table = pd.DataFrame(
+        {"zip": ["00510", "007", "1", "2"], "x": ["1,5", "2;5", "NA", "x"], "kind": ["NA", "ham", "NA", "ham"]}
+    )
+    q = np.array([[0.2, 0.8], [0.9, 0.1], [0.3, 0.7], [0.4, 0.6]])
+    issues = label_issues_frame(table.kind, ["NA", "ham"], [0.1, 0.2, 0.3, 0.9], [0.25] * 4, q, q)
+    issues = with_identity(issues, table, "kind", np.arange(4))
+    (out / "issues.csv").write_bytes(csv_bytes(issues))
+    save_origin(out, Origin("../in/t.csv", "kind", issues_sha256=sha256(out / "issues.csv")))
+    return out
+
+
+def decide(folder, *lines):
+    head = "row,decision,new_label,by,when"
+    (folder / "decisions.csv").write_text("\n".join([head, *lines]) + "\n")
+
+
+def test_decisions_change_their_cells_only(folder):
+    decide(folder, "1,accept,,Ada,2024-05-01", "2,drop,,Ada,2024-05-02", "3,set,e;gg,Bob,2024-05-03", "4,reject,,,")
+    applied = apply_folder(folder)
+    assert applied.cleaned == folder / "cleaned.csv"
+    expected = b'zip;x;kind\r\n00510;1,5;ham\r\n\r\n1;NA;"e;gg"\r\n2;x;ham'
+    assert applied.cleaned.read_bytes() == expected
+    assert (folder.parent / "in" / "t.csv").read_bytes() == DATA
+    log = pd.read_csv(applied.log, keep_default_na=False)
+    assert log[["row", "action", "from", "to", "why", "by", "when"]].values.tolist() == [
+        [1, "set", "NA", "ham", "decision: accept", "Ada", "2024-05-01"],
+        [2, "drop", "ham", "", "decision: drop", "Ada", "2024-05-02"],
+        [3, "set", "NA", "e;gg", "decision: set", "Bob", "2024-05-03"],
+    ]
+
+
+@pytest.mark.parametrize("labels", [[2, 3, None], [True, False, None], ["a", "b", None]])
+def test_suggestions_have_the_type_of_the_labels(tmp_path, labels):
+    table = pd.DataFrame({"x": [1.5, 2.5, 3.5], "kind": labels})
+    (tmp_path / "t.json").write_text(json.dumps([{"x": 1.5, "kind": label} for label in labels]))
+    table.convert_dtypes().to_parquet(tmp_path / "t.parquet")
+    q = np.array([[0.2, 0.8], [0.9, 0.1]])
+    issues = label_issues_frame(labels[:2], sorted(labels[:2]), [0.1, 0.2], [0.25] * 2, q, q)
+    issues = read_issues(io.BytesIO(csv_bytes(with_identity(issues, table, "kind", np.arange(2)))))
+    expected = [sorted(labels[:2])[1], sorted(labels[:2])[0], None]
+    for read, name in ((pd.read_parquet, "t.parquet"), (lambda data: pd.DataFrame(json.load(data)), "t.json")):
+        flagged = read(io.BytesIO(flagged_bytes(open_table(tmp_path / name), "kind", issues)))
+        assert [None if pd.isna(cell) else cell for cell in flagged["suggested_label"]] == expected
+
+
+def test_undo_goes_back_step_by_step(folder):
+    decide(folder, "1,accept,,,")
+    first = apply_folder(folder).cleaned.read_bytes()
+    log = (folder / "changes.csv").read_bytes()
+    decide(folder, "1,reject,,,")
+    assert apply_folder(folder).cleaned.read_bytes() == DATA
+    undo_folder(folder)
+    assert (folder / "cleaned.csv").read_bytes() == first
+    assert (folder / "changes.csv").read_bytes() == log
+    undo_folder(folder)
+    assert not (folder / "cleaned.csv").exists()
+    assert not (folder / "changes.csv").exists()
+    with pytest.raises(ValueError, match="nothing to undo"):
+        undo_folder(folder)
+
+
+def test_a_policy_for_the_undecided(folder):
+    decide(folder, "1,reject,,,")
+    assert apply_folder(folder, "refurbish").cleaned.read_bytes() == DATA.replace(b'5";ham', b'5";NA').replace(
+        b'"NA"', b'"ham"'
+    )
+    assert apply_folder(folder, "refurbish", 0.8).changes["row"].tolist() == [2]
+    (folder / "decisions.csv").unlink()
+    assert len(apply_folder(folder, "drop").changes) == 3
+    flagged = apply_folder(folder, "flag").cleaned.read_bytes().split(b"\r\n")
+    assert flagged[0] == b"zip;x;kind;is_label_issue;label_quality;suggested_label"
+    assert flagged[1] == b"00510;1,5;NA;True;0.1;ham"
+
+
+def test_flags_are_not_for_rows_that_people_decided(folder):
+    decide(folder, "1,reject,,,", "2,skip,,,")
+    lines = apply_folder(folder, "flag").cleaned.read_bytes().split(b"\r\n")
+    assert [line.split(b";")[-3] for line in (lines[1], lines[2], lines[4], lines[5])] == [
+        b"False",
+        b"False",
+        b"True",
+        b"False",
+    ]
+
+
+def test_flags_never_overwrite_the_labels(folder):
+    (folder.parent / "in" / "t.csv").write_bytes(DATA.replace(b"kind", b"label_quality"))
+    save_origin(folder, replace(load_origin(folder), label="label_quality"))
+    with pytest.raises(ValueError, match="would overwrite the labels in 'label_quality'"):
+        apply_folder(folder, "flag")
+    assert not (folder / "cleaned.csv").exists()
+    assert len(apply_folder(folder, "drop").changes) == 3
+
+
+def test_what_is_refused(folder):
+    with pytest.raises(ValueError, match=r"no decisions.csv"):
+        apply_folder(folder)
+    decide(folder, "1,accept,,,")
+    with pytest.raises(ValueError, match="cannot go with decisions"):
+        apply_folder(folder, "flag")
+    (folder.parent / "in" / "t.csv").write_bytes(DATA.replace(b"007", b"008"))
+    with pytest.raises(ValueError, match="row 2 of the data is not the row that was judged"):
+        apply_folder(folder)
+    (folder.parent / "in" / "t.csv").write_bytes(DATA.replace(b"kind", b"Kind"))
+    with pytest.raises(ValueError, match="the file that was judged: no column 'kind'; the columns are zip, x, Kind"):
+        apply_folder(folder)
+    (folder.parent / "in" / "t.csv").rename(folder / "moved.csv")
+    with pytest.raises(ValueError, match="--input"):
+        apply_folder(folder)
+    (folder / "moved.csv").write_bytes(DATA)
+    assert len(apply_folder(folder, table=folder / "moved.csv").changes) == 1
+    with pytest.raises(ValueError, match="not the folder of an audit"):
+        apply_folder(folder.parent)
+
+
+def test_edited_issues_are_never_overwritten(folder):
+    assert issues_name(folder) == "issues.csv"
+    (folder / "issues.csv").write_bytes((folder / "issues.csv").read_bytes() + b"\n")
+    assert issues_name(folder) == "issues-2.csv"
+    assert issues_name(folder, force=True) == "issues.csv"
+    (folder / "issues-2.csv").write_text("mine")
+    assert issues_name(folder) == "issues-3.csv"
+    (folder / "audit.json").unlink()
+    assert issues_name(folder) == "issues-3.csv"
+    assert issues_name(folder.parent) == "issues.csv"
+
+
+def test_records_of_later_versions_are_refused(folder):
+    path = folder / "audit.json"
+    path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
+    with pytest.raises(ValueError, match="has version 2"):
+        load_origin(folder)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "[1]", '{"version": 1}', ""])
+def test_records_that_are_none_are_named(folder, text):
+    (folder / "audit.json").write_text(text)
+    with pytest.raises(ValueError, match=r"audit\.json .*"):
+        load_origin(folder)
+
+
+def test_issues_are_read_as_they_were(folder):
+    assert read_issues(folder / "issues.csv").given_label.tolist() == ["NA", "ham", "NA", "ham"]
+
+
+def test_a_file_that_is_open_elsewhere_is_named(tmp_path, monkeypatch):
+    """Windows replaces no file that is open, in a spreadsheet say."""
+
+    def refuse(part, path):
+        raise PermissionError(13, "Access is denied", str(part), None, str(path))
+
+    monkeypatch.setattr(os, "replace", refuse)
+    (tmp_path / "issues.csv").write_bytes(b"old")
+    with pytest.raises(PermissionError, match="or it is open in another program") as caught:
+        replace_file(tmp_path / "issues.csv", b"new")
+    assert caught.value.filename == str(tmp_path / "issues.csv")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
+def test_an_error_of_writing_names_the_file(tmp_path):
+    (tmp_path / "report.html").mkdir()
+    for path, kind in ((tmp_path / "gone" / "report.html", FileNotFoundError), (tmp_path / "report.html", OSError)):
+        with pytest.raises(kind) as caught:
+            replace_file(path, b"new")
+        assert (caught.value.filename, caught.value.filename2) == (str(path), None)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]

@@ -1,0 +1,145 @@
+import io
+import pickle
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+
+from noisyflywheel import FlywheelClassifier
+from noisyflywheel.audit import audit_table, cross_val_audit
+from noisyflywheel.audit.scores import progress
+from noisyflywheel.audit.scores.progress import FitsProgress, Uncounted, counted, duration, has_bar
+
+pytestmark = pytest.mark.usefixtures("quick_folds")
+
+FLYWHEEL = SimpleNamespace(settings=SimpleNamespace(n_cycles=4), n_rounds=1)
+
+
+def test_lines_where_there_is_no_terminal(monkeypatch):
+    monkeypatch.setattr(progress, "SECONDS", 0.0)
+    file = io.StringIO()
+    with FitsProgress(2, file=file) as count:
+        for _ in range(8):
+            count(FLYWHEEL, {})
+    lines = file.getvalue().splitlines()
+    assert len(lines) == 8
+    assert lines[0].startswith("training: 1 of 8 cycles, about ")
+    assert lines[-1] == "training: 8 of 8 cycles, about 0 s left"
+
+
+def test_lines_are_few():
+    file = io.StringIO()
+    with FitsProgress(1, file=file) as count:
+        count(FLYWHEEL, {})
+    assert file.getvalue() == ""
+
+
+def test_a_bar_with_the_time_that_is_left():
+    file = io.StringIO()
+    with FitsProgress(2, show=True, file=file) as count:
+        for _ in range(5):
+            count(FLYWHEEL, {})
+        count.bar.refresh()
+    last = file.getvalue().split("\r")[-1]
+    assert "5/8 cycles" in last
+    assert "left" in last
+    assert "fit 2 of 2" in last
+
+
+def test_repeated_cycles_do_not_overflow():
+    with FitsProgress(1, file=io.StringIO()) as count:
+        for _ in range(6):
+            count(FLYWHEEL, {})
+        assert count.n == 4
+
+
+def test_cycles_of_further_rounds_are_counted_on_top():
+    again = SimpleNamespace(settings=FLYWHEEL.settings, n_rounds=2)
+    file = io.StringIO()
+    with FitsProgress(2, show=True, file=file) as count:
+        for flywheel in [FLYWHEEL] * 4 + [again] * 2 + [FLYWHEEL]:
+            count(flywheel, {})
+        assert (count.n, count.bar.total) == (7, 10)
+        assert "fit 2 of 2" in count.bar.postfix
+
+
+def test_clones_count_together_other_processes_do_not():
+    with FitsProgress(1, file=io.StringIO()) as count:
+        assert clone(FlywheelClassifier(on_cycle=count)).on_cycle is count
+        other = pickle.loads(pickle.dumps(count))
+        assert isinstance(other, Uncounted)
+        assert other(FLYWHEEL, {}) is None
+
+
+def test_the_estimator_is_as_before():
+    model = FlywheelClassifier()
+    with pytest.raises(RuntimeError), counted(model, 1, show=False):
+        assert isinstance(model.on_cycle, FitsProgress)
+        raise RuntimeError
+    assert model.on_cycle is None
+    own = FlywheelClassifier(on_cycle=print)
+    with counted(own, 1), counted(LogisticRegression(), 1):
+        assert own.on_cycle is print
+
+
+def test_a_terminal_has_a_bar():
+    assert has_bar(SimpleNamespace(isatty=lambda: True))
+    assert not has_bar(io.StringIO())
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(3.2, "3 s"), (89, "89 s"), (600, "10 min"), (7200, "2.0 h")])
+def test_duration(seconds, said):
+    assert duration(seconds) == said
+
+
+@pytest.fixture
+def table():
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], 20)
+    return pd.DataFrame({"x": rng.normal(y * 3), "z": rng.normal(size=40), "y": np.where(y, "b", "a")})
+
+
+def test_all_fits_of_an_audit_are_counted(table, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "SECONDS", 0.0)
+    model = FlywheelClassifier(n_cycles=2, n_warmup_epochs=1, random_state=0, device="cpu")
+    audit_table(table, "y", estimator=model, cv=2, progress=True)
+    assert capsys.readouterr().err.splitlines()[-1].startswith("training: 6 of 6 cycles")
+    assert model.on_cycle is None
+    audit_table(table, "y", estimator=model)
+    assert capsys.readouterr().err == ""
+
+
+def test_finished_folds_are_kept(table, tmp_path, monkeypatch):
+    X, y = table[["x", "z"]].to_numpy(), table["y"].to_numpy()
+    calls = []
+
+    class Counting(LogisticRegression):
+        def fit(self, X, y, sample_weight=None):
+            calls.append(len(y))
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+            return super().fit(X, y, sample_weight)
+
+    plain = cross_val_audit(LogisticRegression(), X, y, cv=4)
+    with pytest.raises(KeyboardInterrupt):
+        cross_val_audit(Counting(), X, y, cv=4, fold_dir=tmp_path)
+    again = cross_val_audit(Counting(), X, y, cv=4, fold_dir=tmp_path)
+    assert len(calls) == 5  # one fold was finished, one was stopped
+    pd.testing.assert_frame_equal(again.issues, plain.issues)
+    next(tmp_path.glob("*.npz")).write_bytes(b"cut off")
+    cross_val_audit(Counting(), X, y, cv=4, fold_dir=tmp_path)
+    assert len(calls) == 6
+    cross_val_audit(Counting(C=0.5), X, y, cv=4, fold_dir=tmp_path)
+    assert len(calls) == 10
+
+
+def test_a_flywheel_keeps_its_folds_and_forgets_the_folder(table, tmp_path):
+    model = FlywheelClassifier(n_cycles=2, n_warmup_epochs=1, random_state=0, device="cpu")
+    first = audit_table(table, "y", estimator=model, cv=2, checkpoint=tmp_path)
+    assert len(list(tmp_path.glob("fold-*.npz"))) == 2
+    assert model.checkpoint_dir is None
+    plain = audit_table(table, "y", estimator=clone(model), cv=2)
+    pd.testing.assert_frame_equal(first.issues, plain.issues)
