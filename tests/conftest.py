@@ -86,7 +86,7 @@ def short_fits(monkeypatch, quick_folds):
 
     For tests of what does not depend on how well they do.
     """
-    monkeypatch.setattr("noisyflywheel.loop.folded_warmup.MOST_EPOCHS", 3)
+    monkeypatch.setattr("noisyflywheel.loop.with_folds.folded_warmup.MOST_EPOCHS", 3)
     monkeypatch.setitem(AUTO_FOLDS, "n_cycles", 2)
 
 

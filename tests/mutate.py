@@ -53,15 +53,24 @@ ALSO = {
     "noisyflywheel/em": ["test_properties.py"],
     "noisyflywheel/loop/auxiliary_em.py": ["test_steps_of_ranks.py"],
     "noisyflywheel/loop/main_em.py": ["test_steps_of_ranks.py"],
-    "noisyflywheel/loop/flywheel.py": ["test_view_strength.py", "test_run.py", "test_steps_of_ranks.py"],
-    "noisyflywheel/loop/parts.py": ["test_view_strength.py", "test_flywheel.py", "test_run.py", "test_rounds.py"],
-    "noisyflywheel/loop/out_of_fold.py": ["test_rounds.py"],
-    "noisyflywheel/loop/folded_parts.py": ["test_out_of_fold.py", "test_rounds.py"],
-    "noisyflywheel/loop/folded_warmup.py": ["test_out_of_fold.py"],
-    "noisyflywheel/loop/run.py": ["test_view_strength.py", "test_rounds.py", "test_warmup_run.py"],
-    "noisyflywheel/loop/state.py": ["test_view_strength.py"],
+    "noisyflywheel/loop/flywheel.py": ["decisions/test_view_strength.py", "test_run.py", "test_steps_of_ranks.py"],
+    "noisyflywheel/loop/parts.py": [
+        "decisions/test_view_strength.py",
+        "test_flywheel.py",
+        "test_run.py",
+        "with_folds/test_rounds.py",
+    ],
+    "noisyflywheel/loop/with_folds/out_of_fold.py": ["test_rounds.py"],
+    "noisyflywheel/loop/with_folds/folded_parts.py": ["test_out_of_fold.py", "test_rounds.py"],
+    "noisyflywheel/loop/with_folds/folded_warmup.py": ["test_out_of_fold.py"],
+    "noisyflywheel/loop/run.py": [
+        "decisions/test_view_strength.py",
+        "with_folds/test_rounds.py",
+        "test_warmup_run.py",
+    ],
+    "noisyflywheel/loop/state.py": ["decisions/test_view_strength.py"],
     "noisyflywheel/loop/large.py": ["test_large_steps.py"],
-    "noisyflywheel/loop/loader.py": ["test_loader_of_ranks.py", "test_out_of_fold.py", "test_large.py"],
+    "noisyflywheel/loop/loader.py": ["test_loader_of_ranks.py", "with_folds/test_out_of_fold.py", "test_large.py"],
 }
 """Further tests of a file, or of every file of a folder."""
 

@@ -17,7 +17,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from noisyflywheel import FlywheelClassifier
-from noisyflywheel.loop import checkpoints as resume
+from noisyflywheel.loop.watch import checkpoints as resume
 
 LIMIT = 0.05
 

@@ -33,20 +33,11 @@ from noisyflywheel import FlywheelClassifier
 from noisyflywheel.backbones import FoldedMLP, encodings, importance, trees
 from noisyflywheel.em import division, sharpness
 from noisyflywheel.estimator import defaults, separability
-from noisyflywheel.loop import (
-    closing,
-    columns,
-    decide,
-    folded_warmup,
-    forests,
-    guard,
-    main_em,
-    out_of_fold,
-    rounds,
-    view_strength,
-    warmup,
-)
+from noisyflywheel.loop import closing, main_em
+from noisyflywheel.loop.decisions import decide, view_strength, warmup
 from noisyflywheel.loop.flywheel import Flywheel
+from noisyflywheel.loop.watch import guard
+from noisyflywheel.loop.with_folds import columns, folded_warmup, forests, out_of_fold, rounds
 from noisyflywheel.views import vectors
 
 FORMS = {

@@ -34,7 +34,7 @@ from sklearn.model_selection import train_test_split
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.cli.demo import plain_accuracy
-from noisyflywheel.loop import second_start, view_strength
+from noisyflywheel.loop.decisions import second_start, view_strength
 from noisyflywheel.noise import asymmetric, symmetric
 
 DIGITS_NOISE = ("clean", "sym-20", "sym-50", "sym-80", "asym-40")

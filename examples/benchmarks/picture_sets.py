@@ -30,7 +30,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from noisyflywheel.datasets import NoisyData
-from noisyflywheel.loop import second_start
+from noisyflywheel.loop.decisions import second_start
 from noisyflywheel.noise import instance_dependent
 from noisyflywheel.reproduce.record import environment
 

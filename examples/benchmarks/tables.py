@@ -23,7 +23,7 @@ from table_figures import show, show_beside
 from table_runs import measure, methods
 
 from noisyflywheel.backbones import members
-from noisyflywheel.loop import view_strength
+from noisyflywheel.loop.decisions import view_strength
 
 
 def main():

@@ -20,7 +20,7 @@ from noisyflywheel.estimator.sample_weight import WeightedRows
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.large import LARGE, LargeFlywheel
 from noisyflywheel.loop.loader import ViewLoader
-from noisyflywheel.loop.out_of_fold import OutOfFoldFlywheel
+from noisyflywheel.loop.with_folds.out_of_fold import OutOfFoldFlywheel
 from noisyflywheel.nets import Trainer, check_forward, prepare_net
 from noisyflywheel.nets.check import check_own_files, check_own_weights, naming_rows
 from noisyflywheel.nets.devices import check_device_is_there, check_same_device, net_device

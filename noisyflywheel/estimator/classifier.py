@@ -42,17 +42,17 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
     n_warmup_epochs : "auto" or int >= 0, default="auto"
         Epochs of plain cross-entropy on the given labels before the first cycle; the paper has 10. "auto" goes on as
         long as what the nets learn carries over to given labels of rows they do not train on
-        (`noisyflywheel.loop.warmup`, with folds `noisyflywheel.loop.folded_warmup`).
+        (`noisyflywheel.loop.decisions.warmup`, with folds `noisyflywheel.loop.with_folds.folded_warmup`).
     n_cycles : "auto" or int >= 1, default="auto"
         Cycles; in one cycle each network makes one pass over the data. "auto" is 100 with one net on all rows and 16
         with folds; half as many beyond 30,000 rows, and with nets of your own. With folds, up to 5,000 rows, 8 more
-        follow if the first 16 clearly won given labels of unseen rows (`noisyflywheel.loop.rounds`). Of the 100 the
-        nets may begin again after 30, on images after 40 (`noisyflywheel.loop.second_start`).
+        follow if the first 16 clearly won given labels of unseen rows (`noisyflywheel.loop.with_folds.rounds`). Of the
+        100 the nets may begin again after 30, on images after 40 (`noisyflywheel.loop.decisions.second_start`).
     n_folds : "auto" or int >= 1, default="auto"
         1 is one net on all rows, as in the paper. Above 1, default nets on vectors are stacks of members, each trained
         without its own fold of the rows, and every E-step judges a row out of fold, by the members that have not seen
-        it (`noisyflywheel.loop.out_of_fold`). "auto" is 1 for images, and for more than 60 features in one unit
-        (pixels, embeddings) if there are 1.5 rows for each, simple classifiers tell the classes apart
+        it (`noisyflywheel.loop.with_folds.out_of_fold`). "auto" is 1 for images, and for more than 60 features in one
+        unit (pixels, embeddings) if there are 1.5 rows for each, simple classifiers tell the classes apart
         (`noisyflywheel.estimator.separability`), and not a few or quiet features do
         (`noisyflywheel.estimator.telling_features`); otherwise 5, beyond 5,000 rows 3, beyond 30,000 rows 2.
     cycle_size : int >= 2 or None, default=None
@@ -90,8 +90,8 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
     guard : bool, default=True
         Whether to stop a loop that replaces labels by worse guesses, with a `FlywheelWarning`: the first time it goes
         back and on with care, the second time the fit begins again with folds if "auto" had chosen one net for vectors,
-        else it ends (`noisyflywheel.loop.guard`). Warns too of a result in which all labels of a class are suspects, or
-        a class is labelled as another more often than as itself.
+        else it ends (`noisyflywheel.loop.watch.guard`). Warns too of a result in which all labels of a class are
+        suspects, or a class is labelled as another more often than as itself.
     refurbish : bool, default=True
         False is the ablation without the auxiliary network (Eq. 7): g predicts and there is no ``aux_net_``.
     feature_layer : str, default="auto"

@@ -10,11 +10,11 @@ from torch import Tensor
 from noisyflywheel.em.some_rows import MANY_ROWS
 from noisyflywheel.estimator.separability import IN_ACCORD, MOST_ROWS, TOLD_APART, Separability, separability
 from noisyflywheel.estimator.telling_features import weigh_few_features, weigh_quiet_features
-from noisyflywheel.loop.decide import Decision
+from noisyflywheel.loop.decisions.decide import Decision
+from noisyflywheel.loop.decisions.second_start import cycles_before
 from noisyflywheel.loop.large import LARGE
-from noisyflywheel.loop.rounds import MOST_ROUNDS
-from noisyflywheel.loop.second_start import cycles_before
 from noisyflywheel.loop.state import Settings
+from noisyflywheel.loop.with_folds.rounds import MOST_ROUNDS
 from noisyflywheel.views.vectors import share_a_unit, vary
 
 AUTO = {"mixup_alpha": 0.0, "contrastive_weight": 0.0, "distribution_alignment": 0.0}
@@ -33,7 +33,8 @@ LONGEST_RAMP = 5
 """Most cycles of lambda's ramp for one net on vectors: a long one leaves it time to memorise the given labels."""
 
 SMALL_TABLE = 5_000
-"""Rows up to which cycles may be repeated (`noisyflywheel.loop.rounds`): more rows have enough steps in one round."""
+"""Rows up to which cycles may be repeated (`noisyflywheel.loop.with_folds.rounds`): more rows have enough steps in one
+round."""
 
 DERIVED = ("n_rounds", "n_first_cycles")
 """Settings that are no parameters."""

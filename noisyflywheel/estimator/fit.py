@@ -19,10 +19,10 @@ from noisyflywheel.estimator.publish import publish
 from noisyflywheel.estimator.random_states import isolated
 from noisyflywheel.estimator.ranks import check_ranks
 from noisyflywheel.estimator.result_warnings import warn_of_result
-from noisyflywheel.loop.checkpoints import fit_checkpoints
-from noisyflywheel.loop.guard import warn_of_turning
-from noisyflywheel.loop.progress import FitProgress
 from noisyflywheel.loop.run import FlywheelRun
+from noisyflywheel.loop.watch.checkpoints import fit_checkpoints
+from noisyflywheel.loop.watch.guard import warn_of_turning
+from noisyflywheel.loop.watch.progress import FitProgress
 from noisyflywheel.nets.parallel.ranks import ALONE, Ranks
 from noisyflywheel.nets.stopping import StopTraining, warn_of_stop_in_warm_up
 from noisyflywheel.nets.threads import FEW_ROWS, at_most_threads

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from noisyflywheel.estimator.defaults import against_folds, choose_folds_instead, choose_n_folds, make_settings
 from noisyflywheel.estimator.fit_job import FitJob
-from noisyflywheel.loop.decide import Decision
-from noisyflywheel.loop.rounds import most_cycles
+from noisyflywheel.loop.decisions.decide import Decision
+from noisyflywheel.loop.with_folds.rounds import most_cycles
 
 
 class FoldPlan(NamedTuple):

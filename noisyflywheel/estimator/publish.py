@@ -10,7 +10,7 @@ from noisyflywheel.estimator.fit_job import FitJob
 from noisyflywheel.estimator.result import fitted_arrays
 from noisyflywheel.estimator.warm_start import kept_fit
 from noisyflywheel.loop.closing import Closing
-from noisyflywheel.loop.decide import Decision
+from noisyflywheel.loop.decisions.decide import Decision
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.run import FlywheelRun
 

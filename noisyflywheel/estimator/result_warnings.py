@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noisyflywheel.exceptions import FlywheelWarning
-from noisyflywheel.loop.guard import LEAST_ROWS
+from noisyflywheel.loop.watch.guard import LEAST_ROWS
 
 LEAST_OF_CLASS = 10
 """Fewer rows of a class say too little about it."""

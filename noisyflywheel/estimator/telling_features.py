@@ -13,8 +13,8 @@ from torch import Tensor
 
 from noisyflywheel.backbones.importance import column_weights
 from noisyflywheel.em.some_rows import some_rows
-from noisyflywheel.loop.columns import BEYOND_DOUBT, JUDGED_ROWS, of_neighbours
-from noisyflywheel.loop.decide import Decision, compare
+from noisyflywheel.loop.decisions.decide import Decision, compare
+from noisyflywheel.loop.with_folds.columns import BEYOND_DOUBT, JUDGED_ROWS, of_neighbours
 from noisyflywheel.views.tails import signed_log
 from noisyflywheel.views.vectors import feature_scale, heavy_tails
 

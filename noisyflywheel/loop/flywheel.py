@@ -11,10 +11,10 @@ from torch import Tensor
 from noisyflywheel import em
 from noisyflywheel.loop import auxiliary_em, main_em
 from noisyflywheel.loop.closing import Closing, close_cycles
-from noisyflywheel.loop.history import Clock, history_row
-from noisyflywheel.loop.second_start import rival_frequency
+from noisyflywheel.loop.decisions.second_start import rival_frequency
 from noisyflywheel.loop.state import FlywheelState
 from noisyflywheel.loop.warmup_steps import WarmUpSteps
+from noisyflywheel.loop.watch.history import Clock, history_row
 from noisyflywheel.nets.trainer import Trainer
 
 

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from noisyflywheel.data import balanced_rows, rows_a_batch
-from noisyflywheel.loop.decide import Decision
+from noisyflywheel.loop.decisions.decide import Decision
+from noisyflywheel.loop.decisions.second_start import SecondStart
+from noisyflywheel.loop.decisions.view_strength import Unseen, last_strength, next_strength
 from noisyflywheel.loop.loader import ViewLoader
 from noisyflywheel.loop.plans import FlywheelPlans
-from noisyflywheel.loop.second_start import SecondStart
 from noisyflywheel.loop.state import FlywheelState, Settings
-from noisyflywheel.loop.view_strength import Unseen, last_strength, next_strength
 from noisyflywheel.nets.average import WeightAverage
 from noisyflywheel.nets.features import make_head
 from noisyflywheel.nets.trainer import Trainer

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from noisyflywheel.loop.decisions.second_start import SecondStart
 from noisyflywheel.loop.loader import ViewLoader
 from noisyflywheel.loop.schedules import HOLD, cr_weight_of_cycle, learning_rate_share
-from noisyflywheel.loop.second_start import SecondStart
 from noisyflywheel.loop.state import FlywheelState, Settings
 from noisyflywheel.nets.trainer import Trainer
 

@@ -7,13 +7,13 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any, Protocol
 
-from noisyflywheel.loop.checkpoints import FitCheckpoints
+from noisyflywheel.loop.decisions.view_strength import best_of_warm_up
 from noisyflywheel.loop.flywheel import Flywheel
-from noisyflywheel.loop.guard import Guard, cautious_settings, check_finite, warn_of_turning
-from noisyflywheel.loop.progress import FitProgress
 from noisyflywheel.loop.state import Settings
-from noisyflywheel.loop.view_strength import best_of_warm_up
 from noisyflywheel.loop.warmup_run import WarmUp
+from noisyflywheel.loop.watch.checkpoints import FitCheckpoints
+from noisyflywheel.loop.watch.guard import Guard, cautious_settings, check_finite, warn_of_turning
+from noisyflywheel.loop.watch.progress import FitProgress
 from noisyflywheel.nets.parallel.ranks import ALONE, Ranks
 
 LONG = 60.0

@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
-from noisyflywheel.loop import warmup
+from noisyflywheel.loop.decisions import warmup
 from noisyflywheel.loop.flywheel import Flywheel
-from noisyflywheel.loop.guard import check_number
+from noisyflywheel.loop.watch.guard import check_number
 from noisyflywheel.nets.parallel.ranks import Ranks
 
 

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from noisyflywheel.loop import warmup
+from noisyflywheel.loop.decisions import warmup
 from noisyflywheel.loop.parts import FlywheelParts
 from noisyflywheel.loop.steps import Loss, weak_batches
 from noisyflywheel.nets.trainer import Batch, Trainer

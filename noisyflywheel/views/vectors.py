@@ -158,7 +158,7 @@ class VectorViews(BaseEstimator):
     strength_ : float
         Factor of ``noise_`` in the views as they are now; only with ``noise="auto"``. The loop lowers it where noise
         hides what the warm-up could see, and raises it where labels are learnt by heart
-        (`noisyflywheel.loop.view_strength`).
+        (`noisyflywheel.loop.decisions.view_strength`).
     """
 
     guess = ("weak", "weak", "plain")

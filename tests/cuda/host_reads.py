@@ -23,12 +23,12 @@ PACKAGE = Path(noisyflywheel.__file__).parent
 READS = {
     # place: the most in one cycle                what is read
     "nets/trainer:epoch": 2,  # mean loss of each M-step
-    "loop/history:history_row": 3,  # agreement, largest class, entropy
+    "loop/watch/history:history_row": 3,  # agreement, largest class, entropy
     "loop/flywheel:step_after_resampling": 1,  # gamma
     "em/calibration:overconfidence": 1,  # whether g is calibrated
     "em/calibration:calibrate": 25,  # the likelihood of each temperature, in cycles where it is
     "em/calibration:calibrate_with_clean_rate": 1,  # the most likely temperature and clean rate, with folds
-    "loop/guard:complaint": 2,  # how far the classes' shares moved, against both references
+    "loop/watch/guard:complaint": 2,  # how far the classes' shares moved, against both references
 }
 HOST = {
     "views/mixup:mixing_weight",  # one number drawn on the host

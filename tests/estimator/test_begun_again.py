@@ -12,7 +12,7 @@ from noisyflywheel.estimator.callbacks import HAS_CALLBACKS
 from noisyflywheel.estimator.defaults import choose_folds_instead
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.large import LARGE
-from noisyflywheel.loop.out_of_fold import OutOfFoldFlywheel
+from noisyflywheel.loop.with_folds.out_of_fold import OutOfFoldFlywheel
 from noisyflywheel.views import VectorViews
 
 X, Y = load_digits(return_X_y=True)

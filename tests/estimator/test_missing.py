@@ -19,7 +19,7 @@ from noisyflywheel import FlywheelClassifier
 from noisyflywheel.audit import TableEncoder, cross_val_audit, write_report
 from noisyflywheel.backbones import MLP
 from noisyflywheel.data import lazy
-from noisyflywheel.loop.checkpoints import FitCheckpoints
+from noisyflywheel.loop.watch.checkpoints import FitCheckpoints
 from noisyflywheel.noise import symmetric
 
 pytestmark = pytest.mark.usefixtures("quick_folds_of_module")

@@ -15,8 +15,8 @@ from torch import nn
 
 from noisyflywheel import FlywheelClassifier, FlywheelWarning
 from noisyflywheel.backbones import MLP
-from noisyflywheel.loop import checkpoints as resume
 from noisyflywheel.loop.flywheel import Flywheel
+from noisyflywheel.loop.watch import checkpoints as resume
 from noisyflywheel.persistence import CheckpointError, save_checkpoint
 from noisyflywheel.persistence.store import FILE
 

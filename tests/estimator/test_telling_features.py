@@ -26,7 +26,7 @@ def mixed(unit, n=300, seed=0):
 def test_neighbours_of_the_other_parts_by_hand(monkeypatch):
     """Two parts; the nearest row of the other part lends its label, a row's own does not count."""
     monkeypatch.setattr(telling_features, "N_PARTS", 2)
-    monkeypatch.setattr("noisyflywheel.loop.columns.NEIGHBOURS", 1)
+    monkeypatch.setattr("noisyflywheel.loop.with_folds.columns.NEIGHBOURS", 1)
     part = torch.randperm(4, generator=torch.Generator().manual_seed(0)) % 2
     first, second = (part == 0).nonzero().squeeze(1), (part == 1).nonzero().squeeze(1)
     x, given = torch.zeros(4, 1), torch.zeros(4, dtype=torch.int64)

@@ -128,7 +128,7 @@ def test_a_fit_that_died_goes_on_where_it_was(in_blocks, tmp_path):
             raise Death
 
     whole = fit()
-    in_blocks.setattr("noisyflywheel.loop.checkpoints.SHARE", 1e9)
+    in_blocks.setattr("noisyflywheel.loop.watch.checkpoints.SHARE", 1e9)
     with pytest.raises(Death):
         fit(checkpoint_dir=tmp_path, on_cycle=die)
     again = fit(checkpoint_dir=tmp_path)
@@ -139,7 +139,7 @@ def test_the_guard_goes_back(in_blocks):
     def turn(guard, y_hat, gamma, after_ramp):
         return None if guard.has_gone_back else "made up"
 
-    in_blocks.setattr("noisyflywheel.loop.guard.Guard.complaint", turn)
+    in_blocks.setattr("noisyflywheel.loop.watch.guard.Guard.complaint", turn)
     with pytest.warns(UserWarning, match="made up in cycle 1: went back"):
         clf = fit()
     assert clf.history_["undone"].tolist() == [True, False, False]

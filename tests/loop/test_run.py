@@ -11,11 +11,11 @@ from tables import GIVEN, WEIGHTS, K, N, flywheel, logits_of, settings
 from torch.testing import assert_close
 
 from noisyflywheel.exceptions import DivergenceError, FlywheelWarning
-from noisyflywheel.loop import guard as guard_module
 from noisyflywheel.loop import run as module
-from noisyflywheel.loop.checkpoints import FitCheckpoints
-from noisyflywheel.loop.progress import FitProgress
 from noisyflywheel.loop.run import FlywheelRun
+from noisyflywheel.loop.watch import guard as guard_module
+from noisyflywheel.loop.watch.checkpoints import FitCheckpoints
+from noisyflywheel.loop.watch.progress import FitProgress
 
 
 class Task:

@@ -7,11 +7,11 @@ from sklearn.metrics import roc_auc_score
 from tables import settings
 
 from noisyflywheel.data import ArraySource
-from noisyflywheel.loop.checkpoints import FitCheckpoints
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.loader import ViewLoader
-from noisyflywheel.loop.progress import FitProgress
 from noisyflywheel.loop.run import FlywheelRun
+from noisyflywheel.loop.watch.checkpoints import FitCheckpoints
+from noisyflywheel.loop.watch.progress import FitProgress
 from noisyflywheel.nets import Trainer, prepare_net
 from noisyflywheel.nets.prepare import default_net
 from noisyflywheel.views.adapter import ViewAdapter

@@ -9,9 +9,9 @@ from test_run import Kept, run, started
 from torch.testing import assert_close
 
 from noisyflywheel.exceptions import DivergenceError
-from noisyflywheel.loop import warmup
-from noisyflywheel.loop.progress import FitProgress
+from noisyflywheel.loop.decisions import warmup
 from noisyflywheel.loop.warmup_run import WarmUp
+from noisyflywheel.loop.watch.progress import FitProgress
 from noisyflywheel.nets.parallel.ranks import ALONE
 
 

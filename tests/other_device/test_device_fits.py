@@ -68,7 +68,7 @@ def test_vectors(way):
 
 
 def test_forests_beside_the_warm_up(monkeypatch):
-    monkeypatch.setattr("noisyflywheel.loop.forests.NEEDS", -99.0)  # however they do
+    monkeypatch.setattr("noisyflywheel.loop.with_folds.forests.NEEDS", -99.0)  # however they do
     clf = classifier(n_folds=2, n_warmup_epochs="auto").fit(X, given)
     trees = clf.aux_net_.module_.trees
     assert len(trees) == 4 and trees.leaf.device.type == "cuda" and clf.aux_net_.module_.tree_share == 1
@@ -151,7 +151,7 @@ def test_callbacks_and_weighted_losses():
 
 @both_forms
 def test_an_interrupted_fit_goes_on(way, tmp_path, monkeypatch):
-    monkeypatch.setattr("noisyflywheel.loop.checkpoints.SHARE", 1e9)  # one after every cycle
+    monkeypatch.setattr("noisyflywheel.loop.watch.checkpoints.SHARE", 1e9)  # one after every cycle
 
     def stop(wheel, row):
         if row["cycle"] == 2 and not seen:
@@ -159,7 +159,7 @@ def test_an_interrupted_fit_goes_on(way, tmp_path, monkeypatch):
             raise RuntimeError("the power went out")
 
     seen = []
-    monkeypatch.setattr("noisyflywheel.loop.guard.LEAST_ROWS", 1)
+    monkeypatch.setattr("noisyflywheel.loop.watch.guard.LEAST_ROWS", 1)
     settings = WAYS[way] | {"n_cycles": 3}
     with pytest.raises(RuntimeError, match="power"):
         classifier(**settings, checkpoint_dir=tmp_path, on_cycle=stop).fit(X, given)
@@ -169,8 +169,8 @@ def test_an_interrupted_fit_goes_on(way, tmp_path, monkeypatch):
 
 
 def test_the_guard_goes_back_and_stops(monkeypatch):
-    monkeypatch.setattr("noisyflywheel.loop.guard.LEAST_ROWS", 1)
-    monkeypatch.setattr("noisyflywheel.loop.guard.DRIFT_MOST", -1.0)
+    monkeypatch.setattr("noisyflywheel.loop.watch.guard.LEAST_ROWS", 1)
+    monkeypatch.setattr("noisyflywheel.loop.watch.guard.DRIFT_MOST", -1.0)
     with pytest.warns(FlywheelWarning, match="turned against itself"):
         clf = classifier(n_folds=1, n_cycles=3).fit(X, given)
     check(clf, X)

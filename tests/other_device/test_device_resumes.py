@@ -19,9 +19,9 @@ class PowerCutError(Exception):
 
 @pytest.fixture
 def written_always(monkeypatch):
-    monkeypatch.setattr("noisyflywheel.loop.checkpoints.SHARE", 1e9)
+    monkeypatch.setattr("noisyflywheel.loop.watch.checkpoints.SHARE", 1e9)
     monkeypatch.setattr("noisyflywheel.loop.run.LONG", 0.0)
-    monkeypatch.setattr("noisyflywheel.loop.folded_warmup.MOST_EPOCHS", 4)
+    monkeypatch.setattr("noisyflywheel.loop.with_folds.folded_warmup.MOST_EPOCHS", 4)
 
 
 @pytest.fixture
@@ -69,8 +69,8 @@ def test_inside_a_cycle(n_folds, tmp_path, power_cut):
 @pytest.mark.slow
 @pytest.mark.parametrize("cycle", [2, 3, 7])
 def test_about_the_second_start(cycle, tmp_path, power_cut, monkeypatch):
-    monkeypatch.setattr("noisyflywheel.loop.second_start.NEARLY", -1.0)
-    monkeypatch.setattr("noisyflywheel.loop.second_start.KEPT", 2)
+    monkeypatch.setattr("noisyflywheel.loop.decisions.second_start.NEARLY", -1.0)
+    monkeypatch.setattr("noisyflywheel.loop.decisions.second_start.KEPT", 2)
     monkeypatch.setitem(AUTO_VECTORS, "n_cycles", 10)
     power_cut(Flywheel, "step_after_resampling", lambda flywheel: flywheel.state.cycle == cycle)
     settings = {"n_folds": 1, "n_cycles": "auto", "cr_ramp": 3, "contrastive_weight": 0.1, "average_epochs": 1.0}
@@ -80,8 +80,8 @@ def test_about_the_second_start(cycle, tmp_path, power_cut, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("worse", [False, True])
 def test_in_another_round_that_may_be_undone(worse, tmp_path, power_cut, monkeypatch):
-    monkeypatch.setattr("noisyflywheel.loop.rounds.WORTH", -99.0)
-    monkeypatch.setattr("noisyflywheel.loop.rounds.Rounds.last_was_worse", property(lambda rounds: worse))
+    monkeypatch.setattr("noisyflywheel.loop.with_folds.rounds.WORTH", -99.0)
+    monkeypatch.setattr("noisyflywheel.loop.with_folds.rounds.Rounds.last_was_worse", property(lambda rounds: worse))
     monkeypatch.setitem(AUTO_FOLDS, "n_cycles", 2)
     power_cut(Flywheel, "step_after_resampling", lambda flywheel: flywheel.state.cycle == 2)
     resumed = check_resumed(tmp_path, n_folds=2, n_cycles="auto", n_warmup_epochs="auto")

@@ -95,7 +95,7 @@ def broken_net(second):
 
 def no_checkpoint(second):
     failing = mock.Mock(side_effect=CheckpointError("there", "the disk is full"))
-    with mock.patch("noisyflywheel.loop.checkpoints.save_checkpoint", failing):
+    with mock.patch("noisyflywheel.loop.watch.checkpoints.save_checkpoint", failing):
         fit(checkpoint_dir=f"{os.getcwd()}/checkpoints")
 
 

@@ -165,7 +165,7 @@ def checkpointed(folder, fails_in=None):
     def due(self, seconds=0.0):
         return self.folder is not None
 
-    with mock.patch("noisyflywheel.loop.checkpoints.FitCheckpoints.due", due):
+    with mock.patch("noisyflywheel.loop.watch.checkpoints.FitCheckpoints.due", due):
         return of_digits(150, **LONGER, checkpoint_dir=folder, on_cycle=failing_in(fails_in))
 
 
@@ -187,7 +187,7 @@ def dropped(folder):
 
     def fit(fails_in=None, **params):
         with mock.patch(
-            "noisyflywheel.loop.checkpoints.FitCheckpoints.due", lambda self, seconds=0.0: bool(self.folder)
+            "noisyflywheel.loop.watch.checkpoints.FitCheckpoints.due", lambda self, seconds=0.0: bool(self.folder)
         ):
             X, y = load_iris(return_X_y=True)
             return fitted(X, y, **LONGER, n_folds=3, on_cycle=failing_in(fails_in), **params)["proba"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from noisyflywheel.cli import reproduce as command_line
-from noisyflywheel.loop.checkpoints import FitCheckpoints
+from noisyflywheel.loop.watch.checkpoints import FitCheckpoints
 from noisyflywheel.reproduce import Benchmark, CycleMeasures, Plan, read_results, reproduce, write_tables
 from noisyflywheel.reproduce import run as running
 from noisyflywheel.reproduce.record import plain, read_json, write_json

@@ -12,7 +12,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from noisyflywheel.audit.scores.held_out import last_step
-from noisyflywheel.loop.progress import has_bar
+from noisyflywheel.loop.watch.progress import has_bar
 
 SECONDS = 10.0
 """Between two lines of text."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from noisyflywheel.backbones.trees import Trees, grow
-from noisyflywheel.loop.decide import Decision, compare
+from noisyflywheel.loop.decisions.decide import Decision, compare
 
 NEEDS = 0.0
 """Standard deviations of chance by which forests have to win to count half: as many rows won as lost are enough."""

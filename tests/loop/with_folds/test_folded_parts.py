@@ -7,10 +7,10 @@ from tables import GIVEN, ROWS, WEIGHTS, K, N, loader, settings
 from torch.testing import assert_close
 
 from noisyflywheel.em.some_rows import some_rows
-from noisyflywheel.loop import folded_parts
-from noisyflywheel.loop.decide import Decision
+from noisyflywheel.loop.decisions.decide import Decision
 from noisyflywheel.loop.folds import Folds
-from noisyflywheel.loop.out_of_fold import OutOfFoldFlywheel
+from noisyflywheel.loop.with_folds import folded_parts
+from noisyflywheel.loop.with_folds.out_of_fold import OutOfFoldFlywheel
 
 pytestmark = pytest.mark.usefixtures("quick_folds")
 

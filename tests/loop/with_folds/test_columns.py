@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from noisyflywheel.loop import columns
-from noisyflywheel.loop.columns import BEYOND_DOUBT, LEAST_SHARE, of_neighbours, weigh_columns
+from noisyflywheel.loop.with_folds import columns
+from noisyflywheel.loop.with_folds.columns import BEYOND_DOUBT, LEAST_SHARE, of_neighbours, weigh_columns
 
 FOLDS = 3
 
@@ -60,7 +60,7 @@ def test_weights_go_where_they_hurt(monkeypatch):
 )
 def test_the_first_family_follows_where_there_is_no_doubt(z, first, last, monkeypatch):
     x, given = rows(n_columns=2, n_telling=1, n=30)
-    monkeypatch.setattr("noisyflywheel.loop.decide.sign_test", lambda *args: z)
+    monkeypatch.setattr("noisyflywheel.loop.decisions.decide.sign_test", lambda *args: z)
     grown = []
     monkeypatch.setattr(columns, "column_weights", lambda *args: grown.append(args) or torch.tensor([0.5, 2.0]))
     found, _ = weigh_columns(x, x, given, folds(30), FOLDS)

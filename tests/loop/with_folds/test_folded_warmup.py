@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from noisyflywheel.loop import folded_warmup
+from noisyflywheel.loop.with_folds import folded_warmup
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import torch
 from tables import numbered
 
 from noisyflywheel.exceptions import CheckpointError, FlywheelWarning, RanksError
-from noisyflywheel.loop import checkpoints as module
-from noisyflywheel.loop.checkpoints import FitCheckpoints, fit_checkpoints
+from noisyflywheel.loop.watch import checkpoints as module
+from noisyflywheel.loop.watch.checkpoints import FitCheckpoints, fit_checkpoints
 from noisyflywheel.persistence import fit_key, save_checkpoint
 
 STATE = {"phase": "cycles", "q": torch.tensor([0.5, 0.25])}

@@ -10,9 +10,9 @@ from torch.testing import assert_close
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.exceptions import FlywheelWarning
-from noisyflywheel.loop import view_strength
+from noisyflywheel.loop.decisions import view_strength
+from noisyflywheel.loop.decisions.view_strength import Unseen, best_of_warm_up, next_strength
 from noisyflywheel.loop.flywheel import Flywheel
-from noisyflywheel.loop.view_strength import Unseen, best_of_warm_up, next_strength
 from noisyflywheel.noise import symmetric
 from noisyflywheel.views import VectorViews
 
@@ -227,7 +227,7 @@ def test_a_fit_goes_on_with_the_strength_that_it_had(tmp_path, monkeypatch):
         if row["cycle"] == 4:
             raise Death
 
-    monkeypatch.setattr("noisyflywheel.loop.checkpoints.SHARE", 1e9)
+    monkeypatch.setattr("noisyflywheel.loop.watch.checkpoints.SHARE", 1e9)
     monkeypatch.setattr(view_strength, "LEARNT_BY_HEART", 0.0)
     monkeypatch.setattr(view_strength, "CHANCE_ABOVE", 0.0)
     X, true = load_digits(return_X_y=True)

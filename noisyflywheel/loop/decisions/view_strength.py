@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from noisyflywheel.loop.decide import Decision
+from noisyflywheel.loop.decisions.decide import Decision
 
 LEARNT_BY_HEART, AT_LEAST = 0.3, 0.05
 """Views become stronger where f predicts more than the first share of the given labels that cannot be told from other

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from noisyflywheel.loop.decide import sign_test
+from noisyflywheel.loop.decisions.decide import sign_test
 
 MIN_EPOCHS, MAX_EPOCHS = 10, 30
 """Bounds of the warm-up in epochs."""

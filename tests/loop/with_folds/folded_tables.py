@@ -6,7 +6,7 @@ from tables import GIVEN, K, N, loader, settings
 from torch import nn
 
 from noisyflywheel.backbones.members import FoldedMLP
-from noisyflywheel.loop.out_of_fold import OutOfFoldFlywheel
+from noisyflywheel.loop.with_folds.out_of_fold import OutOfFoldFlywheel
 from noisyflywheel.nets import Trainer, prepare_net
 
 FOLDS, M = 2, 4

@@ -10,9 +10,9 @@ from test_run import Kept, Task, figures, run
 from torch.testing import assert_close
 
 from noisyflywheel.estimator.defaults import SMALL_TABLE, make_settings
-from noisyflywheel.loop import rounds as module
-from noisyflywheel.loop.rounds import Rounds
 from noisyflywheel.loop.state import Settings
+from noisyflywheel.loop.with_folds import rounds as module
+from noisyflywheel.loop.with_folds.rounds import Rounds
 
 pytestmark = pytest.mark.usefixtures("quick_folds")
 

@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from noisyflywheel.loop.history import Clock, history_row
+from noisyflywheel.loop.watch.history import Clock, history_row
 
 
 def test_history_row_by_hand():

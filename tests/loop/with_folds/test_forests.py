@@ -10,7 +10,7 @@ from sklearn.datasets import load_iris
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.loop.folds import Folds
-from noisyflywheel.loop.forests import forests_of_members, weigh_forests
+from noisyflywheel.loop.with_folds.forests import forests_of_members, weigh_forests
 
 
 def folds_of(given, n_folds=3, n_families=2):
@@ -113,5 +113,5 @@ def test_who_says_how_long_the_warm_up_is_or_asks_for_one_net_has_none(params):
 
 @pytest.mark.parametrize("bound", ["MOST_ROWS", "MOST_NUMBERS"])
 def test_of_many_rows_they_are_not_asked(monkeypatch, bound):
-    monkeypatch.setattr(f"noisyflywheel.loop.folded_parts.{bound}", 199)
+    monkeypatch.setattr(f"noisyflywheel.loop.with_folds.folded_parts.{bound}", 199)
     assert rows_of_decision(FlywheelClassifier(random_state=0, n_cycles=1).fit(*stripes(200, 0))).empty

@@ -8,8 +8,8 @@ from tables import settings
 from torch.testing import assert_close
 
 from noisyflywheel.exceptions import DivergenceError, FlywheelWarning
-from noisyflywheel.loop import guard as module
-from noisyflywheel.loop.guard import Guard, cautious_settings, check_finite, class_shares, warn_of_turning
+from noisyflywheel.loop.watch import guard as module
+from noisyflywheel.loop.watch.guard import Guard, cautious_settings, check_finite, class_shares, warn_of_turning
 
 CPU = torch.device("cpu")
 

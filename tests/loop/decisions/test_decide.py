@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from noisyflywheel.loop.decide import Decision, compare, log_likelihood, sign_test
+from noisyflywheel.loop.decisions.decide import Decision, compare, log_likelihood, sign_test
 
 
 def flags(*values):

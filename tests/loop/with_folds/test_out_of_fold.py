@@ -14,7 +14,7 @@ from noisyflywheel import em
 from noisyflywheel.em.division import divided_out
 from noisyflywheel.loop import closing
 from noisyflywheel.loop.closing import close_unseen, mixed
-from noisyflywheel.loop.decide import compare
+from noisyflywheel.loop.decisions.decide import compare
 
 pytestmark = pytest.mark.usefixtures("quick_folds")
 
@@ -59,7 +59,7 @@ def test_records_are_losses_on_unseen_rows_and_the_best_members_are_kept():
 def test_some_of_many_rows_tell_when_the_warm_up_ends(monkeypatch):
     made = out_of_fold()
     some = torch.arange(0, N, 2)
-    monkeypatch.setattr("noisyflywheel.loop.folded_parts.some_rows", lambda n, device: some)
+    monkeypatch.setattr("noisyflywheel.loop.with_folds.folded_parts.some_rows", lambda n, device: some)
     assert made.judged_folds is made.folds and torch.equal(made.judged_rows, ROWS)
     made._leave_out(made.folds)
     assert torch.equal(made.judged_rows, some) and int(made.judged_folds.counts.sum()) == 2 * len(some)

@@ -12,8 +12,8 @@ from torch.testing import assert_close
 
 from noisyflywheel import FlywheelClassifier, em
 from noisyflywheel.estimator.defaults import AUTO_IMAGES, AUTO_VECTORS, make_settings
-from noisyflywheel.loop import second_start as module
-from noisyflywheel.loop.second_start import NEARLY, SecondStart, rival_frequency
+from noisyflywheel.loop.decisions import second_start as module
+from noisyflywheel.loop.decisions.second_start import NEARLY, SecondStart, rival_frequency
 from noisyflywheel.loop.state import Settings
 from noisyflywheel.noise import asymmetric
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from noisyflywheel.backbones.importance import column_weights
 from noisyflywheel.data import float64_device
-from noisyflywheel.loop.decide import Decision, compare, share_of
+from noisyflywheel.loop.decisions.decide import Decision, compare, share_of
 
 JUDGED_ROWS = 3_000
 """Most rows that the forest and the neighbours see."""

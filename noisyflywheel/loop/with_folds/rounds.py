@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from noisyflywheel.loop.decide import Decision, compare
+from noisyflywheel.loop.decisions.decide import Decision, compare
 
 MOST_ROUNDS = 2
 """Most rounds, with ``n_cycles="auto"``: with four the results on the twenty tables of docs/constants.md are the same,

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from noisyflywheel.loop.progress import FitProgress, has_bar, in_notebook
+from noisyflywheel.loop.watch.progress import FitProgress, has_bar, in_notebook
 
 ROW = {"gamma": 0.71239, "auxiliary_loss": 1.5, "main_loss": -2.25}
 
@@ -20,7 +20,7 @@ class Terminal(io.StringIO):
 
 def as_standard_error(stream, monkeypatch):
     """What is written to the standard error goes there (pytest sets `sys.stderr` itself, after fixtures)."""
-    monkeypatch.setattr("noisyflywheel.loop.progress.sys", SimpleNamespace(stderr=stream, modules=sys.modules))
+    monkeypatch.setattr("noisyflywheel.loop.watch.progress.sys", SimpleNamespace(stderr=stream, modules=sys.modules))
     return stream
 
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from noisyflywheel.loop import warmup
+from noisyflywheel.loop.decisions import warmup
 
 
 def right(n, m=40):

@@ -16,13 +16,14 @@ from torch import Tensor
 
 from noisyflywheel import em
 from noisyflywheel.em.division import scaled
-from noisyflywheel.loop import auxiliary_em, folded_warmup
+from noisyflywheel.loop import auxiliary_em
 from noisyflywheel.loop.closing import Closing, close_unseen, mixed
-from noisyflywheel.loop.decide import Decision, compare
+from noisyflywheel.loop.decisions.decide import Decision, compare
 from noisyflywheel.loop.flywheel import Flywheel
-from noisyflywheel.loop.folded_parts import FoldedParts
 from noisyflywheel.loop.schedules import learning_rate_share
 from noisyflywheel.loop.state import FlywheelState
+from noisyflywheel.loop.with_folds import folded_warmup
+from noisyflywheel.loop.with_folds.folded_parts import FoldedParts
 
 MOST_RATE = 5.0
 """Highest learning rate in the cycles, as a multiple of the nets' own."""

@@ -9,17 +9,17 @@ from torch import Tensor
 
 from noisyflywheel.backbones.trees import Trees
 from noisyflywheel.em.some_rows import some_rows
-from noisyflywheel.loop.columns import JUDGED_ROWS, weigh_columns
-from noisyflywheel.loop.decide import Decision
+from noisyflywheel.loop.decisions.decide import Decision
 from noisyflywheel.loop.folds import Folds
-from noisyflywheel.loop.forests import MOST_NUMBERS, MOST_ROWS, forests_of_members, weigh_forests
 from noisyflywheel.loop.parts import FlywheelParts
-from noisyflywheel.loop.rounds import Rounds
+from noisyflywheel.loop.with_folds.columns import JUDGED_ROWS, weigh_columns
+from noisyflywheel.loop.with_folds.forests import MOST_NUMBERS, MOST_ROWS, forests_of_members, weigh_forests
+from noisyflywheel.loop.with_folds.rounds import Rounds
 from noisyflywheel.nets.trainer import Trainer
 
 
 class FoldedParts(FlywheelParts):
-    """The parts of a `noisyflywheel.loop.out_of_fold.OutOfFoldFlywheel`, whose nets are stacks of members."""
+    """Parts of a `noisyflywheel.loop.with_folds.out_of_fold.OutOfFoldFlywheel`, whose nets are stacks of members."""
 
     hold = 0.0
 

@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from noisyflywheel.em.counts import class_counts
-from noisyflywheel.loop.decide import Decision
+from noisyflywheel.loop.decisions.decide import Decision
 
 FIRST_SHARE = 0.3
 """Least share of the cycles before the second start: T and T_c have settled then, if lambda has its full weight."""

@@ -1,0 +1,1 @@
+"""What is decided by given labels of rows that were not trained on."""

@@ -1,0 +1,1 @@
+"""What a run has beside its cycles: guard, history, checkpoints, progress bar."""
