@@ -14,7 +14,7 @@ with warnings.catch_warnings():  # skorch imports packages that it can use where
     warnings.simplefilter("ignore")
     import skorch  # noqa: F401
 
-from noisyflywheel.estimator.defaults import AUTO_FOLDS
+from noisyflywheel.estimator.auto.defaults import AUTO_FOLDS
 from noisyflywheel.noise import symmetric
 
 NOWHERE = "http://127.0.0.1:9"
@@ -59,7 +59,7 @@ def few_steps():
         patch.setattr("noisyflywheel.em.likely.N_STEPS", 5)
         patch.setattr("noisyflywheel.backbones.importance.N_TREES", 5)
         patch.setattr("noisyflywheel.backbones.trees.N_TREES", 3)
-        patch.setattr("noisyflywheel.estimator.separability.N_TREES", 50)
+        patch.setattr("noisyflywheel.estimator.auto.separability.N_TREES", 50)
         yield
 
 

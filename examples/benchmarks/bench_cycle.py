@@ -33,7 +33,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.backbones import PreActResNet18, SmallResNet
-from noisyflywheel.estimator.assemble import untrained_flywheel
+from noisyflywheel.estimator.job.assemble import untrained_flywheel
 
 STEPS = {
     "E-step of g": "_e_step_main",

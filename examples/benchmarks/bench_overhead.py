@@ -36,7 +36,7 @@ from torch.nn import functional as F
 from noisyflywheel import FlywheelClassifier, em
 from noisyflywheel.backbones import MLP
 from noisyflywheel.data import batches
-from noisyflywheel.estimator.random_states import draw_seeds
+from noisyflywheel.estimator.job.random_states import draw_seeds
 from noisyflywheel.loop.loader import MOST_ROWS
 from noisyflywheel.loop.schedules import HOLD
 from noisyflywheel.losses import main_loss, soft_target_cross_entropy

@@ -32,7 +32,7 @@ from sklearn.metrics import roc_auc_score
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.backbones import FoldedMLP, encodings, importance, trees
 from noisyflywheel.em import division, sharpness
-from noisyflywheel.estimator import defaults, separability
+from noisyflywheel.estimator.auto import defaults, separability
 from noisyflywheel.loop import closing, main_em
 from noisyflywheel.loop.decisions import decide, view_strength, warmup
 from noisyflywheel.loop.flywheel import Flywheel

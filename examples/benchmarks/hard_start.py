@@ -27,9 +27,9 @@ from sklearn.metrics import roc_auc_score
 
 from noisyflywheel import FlywheelClassifier, recipes
 from noisyflywheel.data import channels_first, to_tensor
-from noisyflywheel.estimator.assemble import untrained_flywheel
-from noisyflywheel.estimator.inputs import make_source
-from noisyflywheel.estimator.random_states import draw_seeds
+from noisyflywheel.estimator.inputs.rows import make_source
+from noisyflywheel.estimator.job.assemble import untrained_flywheel
+from noisyflywheel.estimator.job.random_states import draw_seeds
 from noisyflywheel.loop.loader import predict_plain
 from noisyflywheel.reproduce.measures import CycleMeasures
 from noisyflywheel.reproduce.record import environment, write_json

@@ -1,9 +1,9 @@
 """Claim: noisy labels alone say how far features tell the classes apart, and so where one net on all rows will do.
 
-The figures of `noisyflywheel.estimator.separability`, for digits and for the embeddings of
+The figures of `noisyflywheel.estimator.auto.separability`, for digits and for the embeddings of
 `core_bars` (``--data``), and for the sets of a folder with injected noise (``--sets``, see `table_data`). With
 ``--quiet`` in its place whether quiet features tell of the classes, or few do, where z of nearest neighbours is above 4
-(`noisyflywheel.estimator.telling_features`).
+(`noisyflywheel.estimator.auto.telling_features`).
 
     python examples/benchmarks/told_apart.py --data DIR --sets sets --seeds 0,1 --out told_apart.json
     python examples/benchmarks/told_apart.py --data DIR --sets sets --seeds 0,1 --quiet --out quiet.json
@@ -18,9 +18,9 @@ import numpy as np
 import table_data
 import torch
 
-from noisyflywheel.estimator.defaults import tell_apart
-from noisyflywheel.estimator.separability import separability
-from noisyflywheel.estimator.telling_features import weigh_few_features, weigh_quiet_features
+from noisyflywheel.estimator.auto.defaults import tell_apart
+from noisyflywheel.estimator.auto.separability import separability
+from noisyflywheel.estimator.auto.telling_features import weigh_few_features, weigh_quiet_features
 
 
 def rows(args):

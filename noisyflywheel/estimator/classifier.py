@@ -13,8 +13,8 @@ from skorch import NeuralNet
 
 from noisyflywheel.estimator.callbacks import CallbackSupportMixin
 from noisyflywheel.estimator.fit import fit_flywheel
+from noisyflywheel.estimator.fitted.result import FittedMixin
 from noisyflywheel.estimator.parameters import check_nested
-from noisyflywheel.estimator.result import FittedMixin
 from noisyflywheel.nets.devices import float32_on_cpu
 from noisyflywheel.nets.parallel import joined
 from noisyflywheel.persistence.estimator import Persistent
@@ -53,8 +53,8 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
         without its own fold of the rows, and every E-step judges a row out of fold, by the members that have not seen
         it (`noisyflywheel.loop.with_folds.out_of_fold`). "auto" is 1 for images, and for more than 60 features in one
         unit (pixels, embeddings) if there are 1.5 rows for each, simple classifiers tell the classes apart
-        (`noisyflywheel.estimator.separability`), and not a few or quiet features do
-        (`noisyflywheel.estimator.telling_features`); otherwise 5, beyond 5,000 rows 3, beyond 30,000 rows 2.
+        (`noisyflywheel.estimator.auto.separability`), and not a few or quiet features do
+        (`noisyflywheel.estimator.auto.telling_features`); otherwise 5, beyond 5,000 rows 3, beyond 30,000 rows 2.
     cycle_size : int >= 2 or None, default=None
         Rows a cycle, drawn anew with balanced given labels (Sec. 4.2, Clothing1M); None takes all.
     cr_weight : float >= 0, default=3.0

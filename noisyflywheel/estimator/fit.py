@@ -7,18 +7,18 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from noisyflywheel.data import opened
-from noisyflywheel.estimator.assemble import assemble, choose_nets
 from noisyflywheel.estimator.callbacks import FitTask, with_callbacks
-from noisyflywheel.estimator.fit_job import FitJob
-from noisyflywheel.estimator.fold_plan import FoldPlan, begin_again, cycles_at_most, plan_folds
-from noisyflywheel.estimator.inputs import check_container, is_dataset
-from noisyflywheel.estimator.labelled_rows import labelled_rows
-from noisyflywheel.estimator.labels import labels_of_dataset
+from noisyflywheel.estimator.fitted.publish import publish
+from noisyflywheel.estimator.fitted.result_warnings import warn_of_result
+from noisyflywheel.estimator.inputs.labelled_rows import labelled_rows
+from noisyflywheel.estimator.inputs.labels import labels_of_dataset
+from noisyflywheel.estimator.inputs.rows import check_container, is_dataset
+from noisyflywheel.estimator.job.assemble import assemble, choose_nets
+from noisyflywheel.estimator.job.fit_job import FitJob
+from noisyflywheel.estimator.job.fold_plan import FoldPlan, begin_again, cycles_at_most, plan_folds
+from noisyflywheel.estimator.job.random_states import isolated
+from noisyflywheel.estimator.job.ranks import check_ranks
 from noisyflywheel.estimator.parameters import check_parameters
-from noisyflywheel.estimator.publish import publish
-from noisyflywheel.estimator.random_states import isolated
-from noisyflywheel.estimator.ranks import check_ranks
-from noisyflywheel.estimator.result_warnings import warn_of_result
 from noisyflywheel.loop.run import FlywheelRun
 from noisyflywheel.loop.watch.checkpoints import fit_checkpoints
 from noisyflywheel.loop.watch.guard import warn_of_turning

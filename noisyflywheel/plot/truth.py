@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from noisyflywheel.estimator.labels import check_same_index
+from noisyflywheel.estimator.inputs.labels import check_same_index
 
 
 def given_and_true(estimator: Any, y_true: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:

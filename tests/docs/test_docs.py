@@ -13,7 +13,7 @@ import matplotlib
 import pytest
 
 from noisyflywheel import FlywheelClassifier
-from noisyflywheel.estimator.defaults import AUTO_VECTORS
+from noisyflywheel.estimator.auto.defaults import AUTO_VECTORS
 from noisyflywheel.estimator.parameters import _CHECKS
 
 ROOT = Path(__file__).parents[2]

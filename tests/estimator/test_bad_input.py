@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from noisyflywheel import DivergenceError, FlywheelClassifier
 from noisyflywheel.backbones import MLP, FoldedMLP
-from noisyflywheel.estimator.labels import read_labels
+from noisyflywheel.estimator.inputs.labels import read_labels
 from noisyflywheel.views import VectorViews
 
 pytestmark = pytest.mark.usefixtures("quick_folds")

@@ -8,8 +8,8 @@ import torch
 from sklearn.datasets import load_digits
 
 from noisyflywheel import FlywheelClassifier, FlywheelWarning
+from noisyflywheel.estimator.auto.defaults import choose_folds_instead
 from noisyflywheel.estimator.callbacks import HAS_CALLBACKS
-from noisyflywheel.estimator.defaults import choose_folds_instead
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.large import LARGE
 from noisyflywheel.loop.with_folds.out_of_fold import OutOfFoldFlywheel

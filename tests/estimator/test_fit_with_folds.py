@@ -6,7 +6,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from noisyflywheel import FlywheelClassifier
-from noisyflywheel.estimator.assemble import untrained_flywheel
+from noisyflywheel.estimator.job.assemble import untrained_flywheel
 
 pytestmark = pytest.mark.usefixtures("quick_folds")
 

@@ -12,8 +12,8 @@ from torch import nn
 
 from noisyflywheel import FlywheelClassifier, FlywheelWarning
 from noisyflywheel.backbones import MLP
-from noisyflywheel.estimator.labelled_rows import labelled_rows
-from noisyflywheel.estimator.warm_start import earlier_fit
+from noisyflywheel.estimator.inputs.labelled_rows import labelled_rows
+from noisyflywheel.estimator.job.warm_start import earlier_fit
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.nets.trainer import Trainer
 from noisyflywheel.noise import symmetric

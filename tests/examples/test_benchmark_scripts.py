@@ -319,7 +319,7 @@ def test_hard_sets(tmp_path, run_here):
 def test_how_far_sets_are_told_apart(tmp_path, run_here, monkeypatch):
     """What told_apart.py says of these texts and of digits."""
     sets, _ = made_texts(tmp_path, run_here)
-    monkeypatch.setattr("noisyflywheel.estimator.separability.N_TREES", 20)
+    monkeypatch.setattr("noisyflywheel.estimator.auto.separability.N_TREES", 20)
     run_here("told_apart.py", "--sets", sets, "--out", tmp_path / "told.json")
     found = {line["set"]: line for line in json.loads((tmp_path / "told.json").read_text())}
     assert len(found) == 9 and found["digits sym-50"]["tells"]

@@ -7,7 +7,7 @@ from sklearn.datasets import load_digits
 from torch.testing import assert_close
 
 from noisyflywheel import FlywheelClassifier, em
-from noisyflywheel.estimator import assemble
+from noisyflywheel.estimator.job import assemble
 from noisyflywheel.loop import large
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.large import LargeFlywheel, row_normalised
@@ -174,5 +174,5 @@ def test_no_block_is_a_whole_array(in_blocks):
 def test_large_predictions_are_those_of_small_ones(monkeypatch):
     clf = fit()
     whole = clf.predict_proba(X)
-    monkeypatch.setattr("noisyflywheel.estimator.result.LARGE", 0)
+    monkeypatch.setattr("noisyflywheel.estimator.fitted.result.LARGE", 0)
     np.testing.assert_array_equal(clf.predict_proba(X), whole)

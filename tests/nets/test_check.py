@@ -114,7 +114,7 @@ def test_probabilities_are_not_made_in_bf16(kind, module, kwargs):
 
 @pytest.mark.parametrize("module", [Summed, Listed])
 def test_modules_that_do_not_run_in_bf16_are_fitted_and_predict(module, monkeypatch):
-    monkeypatch.setattr("noisyflywheel.estimator.assemble.bf16_pays", lambda device: True)
+    monkeypatch.setattr("noisyflywheel.estimator.job.assemble.bf16_pays", lambda device: True)
     X = np.random.default_rng(0).integers(256, size=(40, 8, 8, 3), dtype=np.uint8)
     clf = FlywheelClassifier(net(module), n_warmup_epochs=1, n_cycles=1, random_state=0).fit(X, np.arange(40) % 2)
     assert clf.predict(X).shape == (40,)

@@ -90,7 +90,7 @@ def test_a_machine_without_bf16_predicts_without_it(monkeypatch, stand_in):
     pickled = pickle.dumps(classifier(small_net()).fit(pictures, given))
     with stand_in.away(), monkeypatch.context() as away, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # skorch says that it takes the CPU
-        away.setattr("noisyflywheel.estimator.assemble.torch.ops.mkldnn._is_mkldnn_bf16_supported", bool)
+        away.setattr("noisyflywheel.estimator.job.assemble.torch.ops.mkldnn._is_mkldnn_bf16_supported", bool)
         away.setattr(torch, "autocast", None)  # undone before the stand-in comes back, which would bring it back
         pickle.loads(pickled).predict(pictures)
 
@@ -102,8 +102,8 @@ def test_rows_that_do_not_fit_on_the_device(monkeypatch):
 
 
 def test_many_rows_and_classes(monkeypatch):
-    monkeypatch.setattr("noisyflywheel.estimator.assemble.LARGE", 0)
-    monkeypatch.setattr("noisyflywheel.estimator.result.LARGE", 0)
+    monkeypatch.setattr("noisyflywheel.estimator.job.assemble.LARGE", 0)
+    monkeypatch.setattr("noisyflywheel.estimator.fitted.result.LARGE", 0)
     check(classifier(n_folds=1, calibrate=True, contrastive_weight=0.1).fit(X, given), X)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_device_fits import N, X, classifier, given
 
-from noisyflywheel.estimator.defaults import AUTO_FOLDS, AUTO_VECTORS
+from noisyflywheel.estimator.auto.defaults import AUTO_FOLDS, AUTO_VECTORS
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.warmup_run import WarmUp
 
@@ -100,7 +100,7 @@ LARGE = {
 @pytest.mark.parametrize("way", LARGE)
 @pytest.mark.parametrize("half", [0, 2**25])
 def test_many_rows_and_classes(way, half, tmp_path, power_cut, monkeypatch):
-    monkeypatch.setattr("noisyflywheel.estimator.assemble.LARGE", 0)
+    monkeypatch.setattr("noisyflywheel.estimator.job.assemble.LARGE", 0)
     monkeypatch.setattr("noisyflywheel.loop.large.HALF", half)
     monkeypatch.setattr("noisyflywheel.loop.large.BLOCK", 30)
     power_cut(Flywheel, "step_after_resampling", lambda flywheel: flywheel.state.cycle == 1)

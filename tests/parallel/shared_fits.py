@@ -101,7 +101,7 @@ def of_digits(n=600, **params):
 def pictures():
     X, y, _ = digits(120)
     # bf16 has three digits, too few to compare two processes to 1e-4
-    with mock.patch("noisyflywheel.estimator.assemble.bf16_pays", lambda device: False):
+    with mock.patch("noisyflywheel.estimator.job.assemble.bf16_pays", lambda device: False):
         return fitted(X.reshape(-1, 8, 8).astype(np.float32) / 16, y, main_net=net(Pictures), **QUICK)
 
 
@@ -130,7 +130,7 @@ def begun_again():
 def sampled():
     """Parts of the rows in each cycle, weights, and the large form of the loop."""
     X, y, _ = digits(200)
-    with mock.patch("noisyflywheel.estimator.assemble.LARGE", 1):
+    with mock.patch("noisyflywheel.estimator.job.assemble.LARGE", 1):
         return fitted(X, y, np.linspace(0, 2, len(y)).round(1), **QUICK, cycle_size=100)
 
 

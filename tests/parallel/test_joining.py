@@ -13,9 +13,9 @@ from thread_ranks import on_ranks
 from torch import nn
 
 from noisyflywheel import FlywheelClassifier
-from noisyflywheel.estimator.assemble import choose_nets, resolve_device
-from noisyflywheel.estimator.ranks import check_ranks
-from noisyflywheel.estimator.sample_weight import weighted_rows
+from noisyflywheel.estimator.inputs.sample_weight import weighted_rows
+from noisyflywheel.estimator.job.assemble import choose_nets, resolve_device
+from noisyflywheel.estimator.job.ranks import check_ranks
 from noisyflywheel.exceptions import RanksError
 from noisyflywheel.nets.parallel import Ranks, join, joined
 

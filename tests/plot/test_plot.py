@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from noisyflywheel.audit.scores.cross_val import CrossValAudit
-from noisyflywheel.estimator.issues import label_issues_frame
+from noisyflywheel.estimator.fitted.issues import label_issues_frame
 from noisyflywheel.plot import CleanProbaDisplay, HistoryDisplay, LabelIssuesDisplay, TransitionMatrixDisplay
 from noisyflywheel.plot.history import _apart
 

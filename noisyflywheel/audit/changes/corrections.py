@@ -15,7 +15,7 @@ from noisyflywheel.audit.changes.decisions import POLICIES, planned_changes, und
 from noisyflywheel.audit.rows.identity import OWN_COLUMNS, check_frame, label_text
 from noisyflywheel.audit.rows.matching import check_is_table, match_rows, with_labels_of
 from noisyflywheel.audit.rows.truth import TRUTH
-from noisyflywheel.estimator.labels import check_same_index, one_column
+from noisyflywheel.estimator.inputs.labels import check_same_index, one_column
 
 WHOLE, WHOLE_FLOAT = re.compile(r"[+-]?\d+"), re.compile(r"[+-]?\d+\.0")
 Policy = Literal["keep", "drop", "refurbish", "flag"]

@@ -14,7 +14,7 @@ from pandas.api.types import is_float_dtype
 from noisyflywheel.audit.files.table_file import unguard_cell
 from noisyflywheel.audit.rows.identity import label_text, row_fingerprints
 from noisyflywheel.audit.rows.truth import suspect_mask
-from noisyflywheel.estimator.labels import check_same_index, kind_of
+from noisyflywheel.estimator.inputs.labels import check_same_index, kind_of
 
 LABEL_COLUMNS = ("given_label", "predicted_label", "refurbished_label", "new_label")
 NUMBER_COLUMNS = ("label_quality", "predicted_confidence", "refurbished_confidence")

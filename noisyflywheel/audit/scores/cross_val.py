@@ -19,9 +19,9 @@ from sklearn.utils.parallel import Parallel, delayed
 from noisyflywheel.audit.scores.estimates import audit_line
 from noisyflywheel.audit.scores.held_out import kept_fold
 from noisyflywheel.audit.scores.posterior import TINY, Array, noisy_class_posterior, posterior_of_known
-from noisyflywheel.estimator.issues import class_summary, label_issues_frame
-from noisyflywheel.estimator.label_quality import calibrated
-from noisyflywheel.estimator.labels import check_same_index, read_labels
+from noisyflywheel.estimator.fitted.issues import class_summary, label_issues_frame
+from noisyflywheel.estimator.fitted.label_quality import calibrated
+from noisyflywheel.estimator.inputs.labels import check_same_index, read_labels
 from noisyflywheel.exceptions import FlywheelWarning
 
 OWN_SHARE = 1.5

@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
 from noisyflywheel.data import Source
-from noisyflywheel.estimator.inputs import make_source, read_rows
+from noisyflywheel.estimator.inputs.rows import make_source, read_rows
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.loader import predict_plain
 

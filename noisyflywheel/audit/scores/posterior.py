@@ -26,7 +26,7 @@ from noisyflywheel.em.division import divided_out, scaled
 from noisyflywheel.em.flattening import temperature_through
 from noisyflywheel.em.main import PROB_MIN
 from noisyflywheel.em.sharpness import MOST_FLAT, averaged_posterior
-from noisyflywheel.estimator.separability import TOLD_APART, of_predictions
+from noisyflywheel.estimator.auto.separability import TOLD_APART, of_predictions
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -165,7 +165,7 @@ def share_of_confident(proba: Array, given: Codes) -> float:
     """How much confident learning counts: half, times the probability that the classes are told apart.
 
     The separability is known with a normal error and lies between 0 and 1, each value being as likely before it is
-    asked for: told apart is above the bound of `noisyflywheel.estimator.separability`.
+    asked for: told apart is above the bound of `noisyflywheel.estimator.auto.separability`.
     """
     told = of_predictions(torch.from_numpy(proba), torch.from_numpy(given))
     value, error = min(told.value, 1.0), max(told.error, TINY)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from noisyflywheel.audit.rows.identity import label_text
 from noisyflywheel.audit.scores.cross_val import CrossValAudit, audit_of, index_of
-from noisyflywheel.estimator.labels import read_labels
+from noisyflywheel.estimator.inputs.labels import read_labels
 from noisyflywheel.exceptions import FlywheelWarning
 
 SUM_OFF = 1e-2

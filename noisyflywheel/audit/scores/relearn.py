@@ -16,8 +16,8 @@ from noisyflywheel.audit.changes.decisions import known_labels
 from noisyflywheel.audit.rows.matching import check_is_table, match_rows, with_labels_of
 from noisyflywheel.audit.scores.cross_val import CrossValAudit, cross_val_audit, index_of
 from noisyflywheel.audit.scores.held_out import check_judges, fit_weighted, last_step
-from noisyflywheel.estimator.issues import lowest_quality, n_label_issues
-from noisyflywheel.estimator.labels import check_same_index, one_column
+from noisyflywheel.estimator.fitted.issues import lowest_quality, n_label_issues
+from noisyflywheel.estimator.inputs.labels import check_same_index, one_column
 
 CONFIRMED_WEIGHT = 2.0
 """How much a confirmed row counts beside one whose label may be wrong."""

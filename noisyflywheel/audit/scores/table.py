@@ -20,7 +20,7 @@ from noisyflywheel.audit.scores.judging import judge_rows
 from noisyflywheel.data.encoder.encode import TableEncoder, check_columns
 from noisyflywheel.data.encoder.missing import with_missing
 from noisyflywheel.estimator.classifier import FlywheelClassifier
-from noisyflywheel.estimator.issues import class_summary
+from noisyflywheel.estimator.fitted.issues import class_summary
 
 MAX_CLASS_SHARE = 0.5
 MAX_MEASURED = 20

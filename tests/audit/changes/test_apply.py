@@ -20,7 +20,7 @@ from noisyflywheel.audit.changes.workspace import (
 )
 from noisyflywheel.audit.files.table_file import open_table
 from noisyflywheel.audit.rows.matching import read_issues, with_identity
-from noisyflywheel.estimator.issues import label_issues_frame
+from noisyflywheel.estimator.fitted.issues import label_issues_frame
 
 DATA = b'zip;x;kind\r\n00510;1,5;NA\r\n007;"2;5";ham\r\n\r\n1;NA;"NA"\r\n2;x;ham'
 

@@ -8,7 +8,7 @@ from noisyflywheel.audit.report.evidence import find_evidence, rows_beside, said
 from noisyflywheel.audit.report.neighbours import nearest_sure, suggestions, sure_rows
 from noisyflywheel.audit.report.reasons import feature_reasons
 from noisyflywheel.data.encoder.columns import plan_columns
-from noisyflywheel.estimator.issues import label_issues_frame
+from noisyflywheel.estimator.fitted.issues import label_issues_frame
 
 
 def frame(given, seen, better, quality, suspect, sure=0.9):

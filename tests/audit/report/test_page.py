@@ -19,7 +19,7 @@ from noisyflywheel.audit.report.suspects import named_file
 from noisyflywheel.audit.scores.cross_val import CrossValAudit
 from noisyflywheel.audit.scores.estimates import estimate_wrong_labels, expected_gain, rows_to_reach
 from noisyflywheel.audit.scores.table import TableAudit, audit_table
-from noisyflywheel.estimator.issues import label_issues_frame
+from noisyflywheel.estimator.fitted.issues import label_issues_frame
 
 SCRIPT = "<script>alert(1)</script>"
 

@@ -10,7 +10,7 @@ import pytest
 
 from noisyflywheel.audit.report.page import write_report
 from noisyflywheel.audit.scores.cross_val import CrossValAudit
-from noisyflywheel.estimator.issues import label_issues_frame
+from noisyflywheel.estimator.fitted.issues import label_issues_frame
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [

@@ -13,7 +13,7 @@ from noisyflywheel.audit.changes.workspace import Origin, csv_bytes, save_origin
 from noisyflywheel.audit.report.page import write_report
 from noisyflywheel.audit.report.review_server import ReviewServer
 from noisyflywheel.audit.rows.matching import read_issues, with_identity
-from noisyflywheel.estimator.issues import label_issues_frame
+from noisyflywheel.estimator.fitted.issues import label_issues_frame
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 DRIVER = shutil.which("chromedriver")

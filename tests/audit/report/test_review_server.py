@@ -10,7 +10,7 @@ from noisyflywheel.audit.changes.workspace import Origin, csv_bytes, save_origin
 from noisyflywheel.audit.report.page import write_report
 from noisyflywheel.audit.report.review_server import ReviewServer, served_page
 from noisyflywheel.audit.rows.matching import with_identity
-from noisyflywheel.estimator.issues import label_issues_frame
+from noisyflywheel.estimator.fitted.issues import label_issues_frame
 
 HEAD = b"row,fingerprint,given_label,decision,new_label,by,when\n"
 

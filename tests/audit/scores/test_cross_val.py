@@ -26,7 +26,7 @@ from noisyflywheel.audit.scores.held_out import aligned, judge_fold
 from noisyflywheel.audit.scores.judging import n_folds
 from noisyflywheel.audit.scores.relearn import relearn
 from noisyflywheel.backbones import MLP
-from noisyflywheel.estimator.issues import ISSUE_COLUMNS
+from noisyflywheel.estimator.fitted.issues import ISSUE_COLUMNS
 from noisyflywheel.exceptions import FlywheelWarning
 
 pytestmark = pytest.mark.usefixtures("quick_folds")

@@ -24,7 +24,7 @@ from noisyflywheel.audit.scores.posterior import (
 from noisyflywheel.em import sharpness
 from noisyflywheel.em.division import divided_out
 from noisyflywheel.em.sharpness import averaged_posterior
-from noisyflywheel.estimator.separability import Separability
+from noisyflywheel.estimator.auto.separability import Separability
 
 T = np.array([[0.8, 0.2], [0.4, 0.6]])
 

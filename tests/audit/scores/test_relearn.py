@@ -9,7 +9,7 @@ from noisyflywheel import FlywheelClassifier
 from noisyflywheel.audit import apply_corrections, cross_val_audit, relearn
 from noisyflywheel.audit.changes.decisions import known_labels
 from noisyflywheel.audit.rows.matching import with_identity
-from noisyflywheel.estimator.issues import label_issues_frame
+from noisyflywheel.estimator.fitted.issues import label_issues_frame
 from noisyflywheel.noise import symmetric
 
 pytestmark = pytest.mark.usefixtures("quick_folds")

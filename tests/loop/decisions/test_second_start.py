@@ -11,7 +11,7 @@ from test_run import Kept, Task, figures, run
 from torch.testing import assert_close
 
 from noisyflywheel import FlywheelClassifier, em
-from noisyflywheel.estimator.defaults import AUTO_IMAGES, AUTO_VECTORS, make_settings
+from noisyflywheel.estimator.auto.defaults import AUTO_IMAGES, AUTO_VECTORS, make_settings
 from noisyflywheel.loop.decisions import second_start as module
 from noisyflywheel.loop.decisions.second_start import NEARLY, SecondStart, rival_frequency
 from noisyflywheel.loop.state import Settings

@@ -9,7 +9,7 @@ from tables import GIVEN, K, N
 from test_run import Kept, Task, figures, run
 from torch.testing import assert_close
 
-from noisyflywheel.estimator.defaults import SMALL_TABLE, make_settings
+from noisyflywheel.estimator.auto.defaults import SMALL_TABLE, make_settings
 from noisyflywheel.loop.state import Settings
 from noisyflywheel.loop.with_folds import rounds as module
 from noisyflywheel.loop.with_folds.rounds import Rounds

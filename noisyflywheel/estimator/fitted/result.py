@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from noisyflywheel.data import opened
-from noisyflywheel.estimator.assemble import bf16_pays
-from noisyflywheel.estimator.inputs import make_source, read_rows
-from noisyflywheel.estimator.issues import MostLikely, class_summary, issues_of_classes, most_likely
-from noisyflywheel.estimator.label_quality import calibrated
+from noisyflywheel.estimator.fitted.issues import MostLikely, class_summary, issues_of_classes, most_likely
+from noisyflywheel.estimator.fitted.label_quality import calibrated
+from noisyflywheel.estimator.inputs.rows import make_source, read_rows
+from noisyflywheel.estimator.job.assemble import bf16_pays
 from noisyflywheel.loop.closing import Closing
 from noisyflywheel.loop.large import LARGE
 from noisyflywheel.loop.loader import plain_parts

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from noisyflywheel.estimator.label_quality import calibrated, rank_among
+from noisyflywheel.estimator.fitted.label_quality import calibrated, rank_among
 
 
 def test_calibrated_by_hand():

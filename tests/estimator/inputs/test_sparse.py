@@ -13,7 +13,7 @@ from torch.utils.data import TensorDataset
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.audit import cross_val_label_issues
-from noisyflywheel.estimator.sparse import DENSE_COLUMNS, N_COMPONENTS, learn_projection
+from noisyflywheel.estimator.inputs.sparse import DENSE_COLUMNS, N_COMPONENTS, learn_projection
 
 pytestmark = pytest.mark.usefixtures("quick_folds_of_module")
 

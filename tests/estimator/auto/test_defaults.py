@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from noisyflywheel import FlywheelClassifier
-from noisyflywheel.estimator.defaults import choose_n_folds, make_settings
+from noisyflywheel.estimator.auto.defaults import choose_n_folds, make_settings
 from noisyflywheel.views import VectorViews
 
 pytestmark = pytest.mark.usefixtures("quick_folds")

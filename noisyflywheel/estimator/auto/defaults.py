@@ -8,8 +8,8 @@ import numpy as np
 from torch import Tensor
 
 from noisyflywheel.em.some_rows import MANY_ROWS
-from noisyflywheel.estimator.separability import IN_ACCORD, MOST_ROWS, TOLD_APART, Separability, separability
-from noisyflywheel.estimator.telling_features import weigh_few_features, weigh_quiet_features
+from noisyflywheel.estimator.auto.separability import IN_ACCORD, MOST_ROWS, TOLD_APART, Separability, separability
+from noisyflywheel.estimator.auto.telling_features import weigh_few_features, weigh_quiet_features
 from noisyflywheel.loop.decisions.decide import Decision
 from noisyflywheel.loop.decisions.second_start import cycles_before
 from noisyflywheel.loop.large import LARGE

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from noisyflywheel.estimator.issues import (
+from noisyflywheel.estimator.fitted.issues import (
     ISSUE_COLUMNS,
     class_summary,
     label_issues_frame,

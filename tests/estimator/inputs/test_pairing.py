@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from noisyflywheel import FlywheelClassifier
-from noisyflywheel.estimator.labels import check_same_index
+from noisyflywheel.estimator.inputs.labels import check_same_index
 
 pytestmark = pytest.mark.usefixtures("quick_folds")
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from noisyflywheel.estimator.fit_job import FitJob
-from noisyflywheel.estimator.result import fitted_arrays
-from noisyflywheel.estimator.warm_start import kept_fit
+from noisyflywheel.estimator.fitted.result import fitted_arrays
+from noisyflywheel.estimator.job.fit_job import FitJob
+from noisyflywheel.estimator.job.warm_start import kept_fit
 from noisyflywheel.loop.closing import Closing
 from noisyflywheel.loop.decisions.decide import Decision
 from noisyflywheel.loop.flywheel import Flywheel

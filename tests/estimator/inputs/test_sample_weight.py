@@ -12,7 +12,7 @@ from noisyflywheel import FlywheelClassifier
 from noisyflywheel.backbones import MLP
 from noisyflywheel.data import DatasetSource
 from noisyflywheel.data.lazy import LazyRows
-from noisyflywheel.estimator.sample_weight import check_sample_weight, of_mean_one, weighted_rows
+from noisyflywheel.estimator.inputs.sample_weight import check_sample_weight, of_mean_one, weighted_rows
 
 pytestmark = pytest.mark.usefixtures("quick_folds")
 

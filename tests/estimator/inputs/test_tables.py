@@ -10,7 +10,7 @@ from sklearn import config_context
 from sklearn.base import clone
 
 from noisyflywheel import FlywheelClassifier
-from noisyflywheel.estimator.defaults import choose_n_folds, share_of_flags
+from noisyflywheel.estimator.auto.defaults import choose_n_folds, share_of_flags
 
 pytestmark = pytest.mark.usefixtures("quick_folds_of_module")
 

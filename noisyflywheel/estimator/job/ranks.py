@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from noisyflywheel.data import ArraySource, opened
-from noisyflywheel.estimator.assemble import Nets
-from noisyflywheel.estimator.inputs import make_source
-from noisyflywheel.estimator.sample_weight import WeightedRows
-from noisyflywheel.estimator.warm_start import hashes_of_nets
+from noisyflywheel.estimator.inputs.rows import make_source
+from noisyflywheel.estimator.inputs.sample_weight import WeightedRows
+from noisyflywheel.estimator.job.assemble import Nets
+from noisyflywheel.estimator.job.warm_start import hashes_of_nets
 from noisyflywheel.nets.parallel.ranks import Ranks
 from noisyflywheel.nets.workers import options_of_sample
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from noisyflywheel.estimator.labelled_rows import LabelledRows
+from noisyflywheel.estimator.inputs.labelled_rows import LabelledRows
 from noisyflywheel.loop.run import FlywheelRun
 from noisyflywheel.persistence import parameter_fingerprint, state_fingerprint
 from noisyflywheel.persistence.fitted import parameters_of

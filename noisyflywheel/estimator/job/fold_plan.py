@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from noisyflywheel.estimator.defaults import against_folds, choose_folds_instead, choose_n_folds, make_settings
-from noisyflywheel.estimator.fit_job import FitJob
+from noisyflywheel.estimator.auto.defaults import against_folds, choose_folds_instead, choose_n_folds, make_settings
+from noisyflywheel.estimator.job.fit_job import FitJob
 from noisyflywheel.loop.decisions.decide import Decision
 from noisyflywheel.loop.with_folds.rounds import most_cycles
 

@@ -33,10 +33,10 @@ from noisyflywheel.data.arrow import row_names, table_rows
 from noisyflywheel.data.centring import Centring, learn_centring, to_float32
 from noisyflywheel.data.lazy import LazyRows, is_large_map, lazy_rows
 from noisyflywheel.data.pictures import SUFFIXES, is_paths, stacked_pictures
-from noisyflywheel.estimator.labels import kind_of
-from noisyflywheel.estimator.pixel_range import check_scale
-from noisyflywheel.estimator.sparse import dense_rows
-from noisyflywheel.estimator.tables import has_to_be_encoded, read_missing, read_table, refuse_on_disk
+from noisyflywheel.estimator.inputs.labels import kind_of
+from noisyflywheel.estimator.inputs.pixel_range import check_scale
+from noisyflywheel.estimator.inputs.sparse import dense_rows
+from noisyflywheel.estimator.inputs.tables import has_to_be_encoded, read_missing, read_table, refuse_on_disk
 
 NUMBERS = (np.float64, np.float32, np.float16, *(np.dtype(code).type for code in np.typecodes["AllInteger"]), np.bool_)
 """Types of numbers in 2-D rows that stay as they are until rows become float32; others become float64 first."""
@@ -80,7 +80,8 @@ def read_rows(estimator: Any, X: Any, *, reset: bool) -> Tensor | Dataset:
         ``input_scale_`` are set to what `learn_centring` gives, or None; afterwards they are applied.
     X : see `FlywheelClassifier.fit`
         2-D rows become float32, without a copy if they are that; images keep uint8 and become (n, C, H, W). DataFrames
-        with categories, texts or dates and rows with missing cells are encoded (`noisyflywheel.estimator.tables`).
+        with categories, texts or dates and rows with missing cells are encoded
+        (`noisyflywheel.estimator.inputs.tables`).
     reset : bool
         True in fit, False afterwards.
 

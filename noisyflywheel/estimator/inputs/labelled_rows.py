@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from noisyflywheel.estimator.inputs import read_rows
-from noisyflywheel.estimator.labels import check_same_index, read_labels
-from noisyflywheel.estimator.sample_weight import check_sample_weight
+from noisyflywheel.estimator.inputs.labels import check_same_index, read_labels
+from noisyflywheel.estimator.inputs.rows import read_rows
+from noisyflywheel.estimator.inputs.sample_weight import check_sample_weight
 from noisyflywheel.persistence import data_fingerprint
 
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.backbones import MLP
-from noisyflywheel.estimator.assemble import bf16_pays
+from noisyflywheel.estimator.job.assemble import bf16_pays
 
 
 class NoOperators:

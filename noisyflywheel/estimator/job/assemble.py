@@ -13,10 +13,10 @@ from torch.utils.data import Dataset
 
 from noisyflywheel.backbones.encodings import count_bins
 from noisyflywheel.data import as_row, float64_device, map_items
-from noisyflywheel.estimator.defaults import choose_n_folds, make_settings
-from noisyflywheel.estimator.inputs import make_source, read_some
-from noisyflywheel.estimator.random_states import seed_global
-from noisyflywheel.estimator.sample_weight import WeightedRows
+from noisyflywheel.estimator.auto.defaults import choose_n_folds, make_settings
+from noisyflywheel.estimator.inputs.rows import make_source, read_some
+from noisyflywheel.estimator.inputs.sample_weight import WeightedRows
+from noisyflywheel.estimator.job.random_states import seed_global
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.large import LARGE, LargeFlywheel
 from noisyflywheel.loop.loader import ViewLoader

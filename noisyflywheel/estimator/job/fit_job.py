@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, NamedTuple
 
-from noisyflywheel.estimator.assemble import Sample, first_row, sample_of
-from noisyflywheel.estimator.labelled_rows import LabelledRows
-from noisyflywheel.estimator.random_states import draw_seeds
-from noisyflywheel.estimator.sample_weight import WeightedRows, weighted_rows
-from noisyflywheel.estimator.warm_start import earlier_fit, end_fingerprint
+from noisyflywheel.estimator.inputs.labelled_rows import LabelledRows
+from noisyflywheel.estimator.inputs.sample_weight import WeightedRows, weighted_rows
+from noisyflywheel.estimator.job.assemble import Sample, first_row, sample_of
+from noisyflywheel.estimator.job.random_states import draw_seeds
+from noisyflywheel.estimator.job.warm_start import earlier_fit, end_fingerprint
 from noisyflywheel.nets.parallel.ranks import Ranks
 from noisyflywheel.nets.workers import options_of_sample
 from noisyflywheel.persistence import fit_key

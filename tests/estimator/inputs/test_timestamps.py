@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import TensorDataset
 
 from noisyflywheel import FlywheelClassifier
-from noisyflywheel.estimator.inputs import read_rows
+from noisyflywheel.estimator.inputs.rows import read_rows
 
 pytestmark = pytest.mark.usefixtures("quick_folds")
 

@@ -6,10 +6,16 @@ from sklearn import config_context
 from sklearn.datasets import load_digits
 
 from noisyflywheel import FlywheelClassifier
-from noisyflywheel.estimator import defaults
-from noisyflywheel.estimator import separability as rooms
-from noisyflywheel.estimator.defaults import choose_n_folds
-from noisyflywheel.estimator.separability import TOLD_APART, accord, of_predictions, separability, weights_of_surest
+from noisyflywheel.estimator.auto import defaults
+from noisyflywheel.estimator.auto import separability as rooms
+from noisyflywheel.estimator.auto.defaults import choose_n_folds
+from noisyflywheel.estimator.auto.separability import (
+    TOLD_APART,
+    accord,
+    of_predictions,
+    separability,
+    weights_of_surest,
+)
 
 pytestmark = pytest.mark.usefixtures("quick_folds")
 

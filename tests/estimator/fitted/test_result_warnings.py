@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from noisyflywheel import FlywheelClassifier
-from noisyflywheel.estimator.result_warnings import suspicious_classes, warn_of_result
+from noisyflywheel.estimator.fitted.result_warnings import suspicious_classes, warn_of_result
 from noisyflywheel.exceptions import FlywheelWarning
 
 CLASSES = np.array(["cat", "dog", "owl"])

@@ -6,9 +6,9 @@ import torch
 from sklearn.datasets import load_digits
 
 from noisyflywheel import FlywheelClassifier
-from noisyflywheel.estimator import telling_features
-from noisyflywheel.estimator.defaults import choose_n_folds
-from noisyflywheel.estimator.telling_features import unseen, weigh_few_features, weigh_quiet_features
+from noisyflywheel.estimator.auto import telling_features
+from noisyflywheel.estimator.auto.defaults import choose_n_folds
+from noisyflywheel.estimator.auto.telling_features import unseen, weigh_few_features, weigh_quiet_features
 from noisyflywheel.noise import symmetric
 
 

@@ -8,8 +8,8 @@ from sklearn.datasets import load_digits
 from torch.utils.data import TensorDataset
 
 from noisyflywheel import FlywheelClassifier
-from noisyflywheel.estimator import result
-from noisyflywheel.estimator.result import fitted_arrays
+from noisyflywheel.estimator.fitted import result
+from noisyflywheel.estimator.fitted.result import fitted_arrays
 from noisyflywheel.loop.closing import Closing
 
 

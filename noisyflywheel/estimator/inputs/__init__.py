@@ -1,0 +1,1 @@
+"""What X, y and sample_weight may be."""

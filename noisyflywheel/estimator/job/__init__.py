@@ -1,0 +1,1 @@
+"""What one fit works on and with."""
