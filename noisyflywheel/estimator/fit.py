@@ -24,7 +24,7 @@ from noisyflywheel.loop.watch.checkpoints import fit_checkpoints
 from noisyflywheel.loop.watch.guard import warn_of_turning
 from noisyflywheel.loop.watch.progress import FitProgress
 from noisyflywheel.nets.parallel.ranks import ALONE, Ranks
-from noisyflywheel.nets.stopping import StopTraining, warn_of_stop_in_warm_up
+from noisyflywheel.nets.stopping import StopTraining, warn_of_early_stop
 from noisyflywheel.nets.threads import FEW_ROWS, at_most_threads
 from noisyflywheel.persistence.fitted import parameters_of
 
@@ -109,7 +109,7 @@ def train(job: FitJob, run: FlywheelRun, task: FitTask) -> None:
     except StopTraining as stop:
         end_training(run)
         if not run.history:
-            warn_of_stop_in_warm_up(stop)
+            warn_of_early_stop(stop, in_a_cycle=run.last_good_state is not None)
             run.flywheel.start_cycles()
     except KeyboardInterrupt as error:
         run.ranks.leave(error)  # each rank has all there is

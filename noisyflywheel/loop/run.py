@@ -121,6 +121,7 @@ class FlywheelRun:
             if saved is not None:
                 warm_up.load_state_dict(saved)
         while not warm_up.is_over():
+            self.n_warmup_epochs = warm_up.epoch  # whole ones, should a callback stop the next
             loss = warm_up.train_epoch()
             self.progress.warm_up(warm_up.epoch, loss)
             if self.checkpoints.due():

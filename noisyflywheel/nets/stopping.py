@@ -45,11 +45,14 @@ def stopping_callbacks(net: NeuralNet, stop: BaseException) -> str:
     return " and ".join(names) or "a callback"
 
 
-def warn_of_stop_in_warm_up(stop: StopTraining) -> None:
-    """Warn that a callback stopped the training before the first cycle: nothing was learnt about the labels."""
+def warn_of_early_stop(stop: StopTraining, in_a_cycle: bool) -> None:
+    """Warn that a callback stopped the training in the warm-up, or ``in_a_cycle``, the first one: none was done."""
+    where = ", in the first cycle" if in_a_cycle else " of the warm-up, before the first cycle"
+    by = "what the nets had learnt by then" if in_a_cycle else "the warm-up alone"
+    advice = "" if in_a_cycle else ", or set a shorter n_warmup_epochs"
     warnings.warn(
-        f"{stop} of the warm-up, before the first cycle: the labels are judged by the warm-up alone (n_iter_ is 0). "
-        f"What it may have monitored is train_loss; give it more patience, or set a shorter n_warmup_epochs.",
+        f"{stop}{where}: the labels are judged by {by} (n_iter_ is 0). "
+        f"What it may have monitored is train_loss; give it more patience{advice}.",
         FlywheelWarning,
         stacklevel=2,
     )

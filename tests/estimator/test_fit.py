@@ -34,6 +34,15 @@ class StopsAtTheEnd(Callback):
         raise KeyboardInterrupt
 
 
+class StopsAfter(Callback):
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) == self.epoch:
+            raise KeyboardInterrupt
+
+
 @pytest.fixture(autouse=True)
 def from_zero():
     Ends.calls = 0
@@ -68,6 +77,17 @@ def test_both_nets_hear_of_the_end_after_a_callback_has_stopped_the_warm_up():
     with pytest.warns(FlywheelWarning, match="before the first cycle"):
         classifier(impatient(), Ends(), n_warmup_epochs=9).fit(X, Y)
     assert Ends.calls == 2
+
+
+@pytest.mark.parametrize(
+    ("epoch", "where", "n_warmup_epochs"),
+    [(1, "epoch 1 of the warm-up", 0), (2, "epoch 2 of the warm-up", 1), (3, "epoch 3, in the first cycle", 2)],
+)
+def test_a_stop_before_the_end_of_the_first_cycle_says_where(epoch, where, n_warmup_epochs):
+    clf = classifier(StopsAfter(epoch))
+    with pytest.warns(FlywheelWarning, match=f"StopsAfter of a net stopped the training in on_epoch_end, {where}"):
+        clf.fit(X, Y)
+    assert (clf.n_warmup_epochs_, clf.n_iter_) == (n_warmup_epochs, 0)
 
 
 def test_a_net_that_stops_early_has_its_best_weights():

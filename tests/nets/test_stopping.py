@@ -7,7 +7,7 @@ from torch import nn
 
 from noisyflywheel.exceptions import FlywheelWarning
 from noisyflywheel.nets import Trainer, prepare_net
-from noisyflywheel.nets.stopping import StopTraining, check_monitors, warn_of_stop_in_warm_up
+from noisyflywheel.nets.stopping import StopTraining, check_monitors, warn_of_early_stop
 
 
 class Records(Callback):
@@ -66,4 +66,6 @@ def test_a_net_that_stops_by_itself_is_a_callback():
 
 def test_the_warning_says_that_no_cycle_was_run():
     with pytest.warns(FlywheelWarning, match="halt stopped of the warm-up, before the first cycle.*n_iter_ is 0"):
-        warn_of_stop_in_warm_up(StopTraining("halt stopped"))
+        warn_of_early_stop(StopTraining("halt stopped"), in_a_cycle=False)
+    with pytest.warns(FlywheelWarning, match="halt stopped, in the first cycle: .*n_iter_ is 0"):
+        warn_of_early_stop(StopTraining("halt stopped"), in_a_cycle=True)
