@@ -116,8 +116,8 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
     verbose : int >= 0, default=0
         1 shows a progress bar, on a terminal and in a notebook.
     random_state : int, RandomState or None, default=None
-        Drives initialisation, batch order, views, MixUp and dropout. Global random states are never changed;
-        None takes fresh entropy.
+        Drives initialisation, batch order, views, MixUp and dropout. Global random states are never changed, unless
+        you hand in that of numpy (``np.random``); None takes fresh entropy.
 
     Attributes
     ----------
@@ -154,7 +154,7 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
     input_projection_ : ndarray of shape (d, m) or None
         Where X is sparse and wide: what rows are multiplied by, m at most 128.
     input_medians_ : ndarray of shape (d,) or None
-        Where no cell was missing in ``fit``: what stands for NaN in `predict`.
+        Where no cell was missing in ``fit`` on rows in memory: what stands for NaN in `predict`.
     n_features_in_ : int
         ``X.shape[1]``.
     feature_names_in_ : ndarray of shape (d,)

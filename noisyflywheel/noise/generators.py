@@ -42,7 +42,7 @@ def symmetric(
 
     Returns
     -------
-    noisy labels of the kind of `y` (a list becomes an array), shape (n,); with `return_info` a pair.
+    noisy labels of the kind of `y` (an array for a list, tensor or Index), shape (n,); with `return_info` a pair.
 
     Raises
     ------

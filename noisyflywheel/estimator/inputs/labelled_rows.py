@@ -28,7 +28,7 @@ class LabelledRows(NamedTuple):
     codes: NDArray[np.int64]
     """Given labels as positions in ``classes``, 0..K-1: (n,)."""
     weights: NDArray[np.float64] | None
-    """Sample weights, at least 0: (n,); None where all are equal."""
+    """Sample weights, at least 0: (n,); None where they change nothing."""
     row_names: pd.Index | None
     """Index of the caller's X or y; None where neither is a pandas object."""
 

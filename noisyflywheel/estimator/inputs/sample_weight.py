@@ -40,7 +40,9 @@ class WeightedRows(NamedTuple):
 
 
 def check_sample_weight(sample_weight: Any, codes: NDArray[np.int64]) -> NDArray[np.float64] | None:
-    """Sample weights as (n,) float64, None where they are all the same; those below `TINY` of the largest are 0.
+    """Sample weights as (n,) float64, those below `TINY` of the largest 0; None where they change nothing.
+
+    That is where they are all the same, unless each row counts as several then (`SMALL`).
 
     Raises
     ------
@@ -55,7 +57,8 @@ def check_sample_weight(sample_weight: Any, codes: NDArray[np.int64]) -> NDArray
     weights = np.where(weights < TINY * weights.max(), 0, weights)
     if len(np.unique(codes[weights > 0])) < 2:
         raise ValueError("sample_weight leaves rows of fewer than 2 classes with a weight above 0.")
-    return None if (weights == weights[0]).all() else np.asarray(weights)
+    alike = (weights == weights[0]).all() and (weights[0] == 1 or not _are_repetitions(weights))
+    return None if alike else np.asarray(weights)
 
 
 def weighted_rows(
@@ -74,12 +77,17 @@ def weighted_rows(
         From `check_sample_weight`.
     """
     counts = np.ones(len(codes)) if weights is None else weights
-    few = bool(counts.max() <= SMALL) and counts.sum() <= SMALL
-    if few and (counts == counts.astype(np.int64)).all():
+    if _are_repetitions(counts):
         return _repeated(rows, codes, counts.astype(np.int64))
     if weights is None:
         return WeightedRows(rows, codes, None, None)
     return WeightedRows(rows, codes, of_mean_one(weights), None)
+
+
+def _are_repetitions(weights: NDArray[np.float64]) -> bool:
+    """Whether weights (n,) are whole numbers of rows, at most `SMALL` together."""
+    few = bool(weights.max() <= SMALL) and weights.sum() <= SMALL
+    return bool(few and (weights == weights.astype(np.int64)).all())
 
 
 def of_mean_one(weights: NDArray[np.float64]) -> NDArray[np.float64]:

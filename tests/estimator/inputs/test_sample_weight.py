@@ -147,6 +147,18 @@ def test_small_sets_neither_order_nor_repetition_matter():
     assert_array_equal(turned.label_quality_, straight.label_quality_[order])
 
 
+def test_repetitions_of_all_rows_alike_are_repetitions():
+    rng = np.random.default_rng(0)
+    rows, labels = rng.normal(size=(20, 3)).astype(np.float32), np.arange(20) % 2
+    params = {"n_warmup_epochs": 2, "n_cycles": 2, "random_state": 0}
+    weighted = FlywheelClassifier(**params).fit(rows, labels, sample_weight=np.full(20, 3))
+    copies = FlywheelClassifier(**params).fit(rows.repeat(3, axis=0), labels.repeat(3))
+    assert_array_equal(weighted.predict_proba(rows), copies.predict_proba(rows))
+    assert_array_equal(weighted.label_quality_, copies.label_quality_[::3])
+    assert check_sample_weight(np.full(51, 2), np.arange(51) % 2) is None
+    assert check_sample_weight(np.ones(20), labels) is None
+
+
 def test_how_rows_are_encoded_is_learnt_from_each_once_whatever_its_weight():
     rng = np.random.default_rng(0)
     rows, labels, counts = rng.normal(size=(40, 3)), np.arange(40) % 2, rng.integers(0, 4, 40)
