@@ -5,12 +5,13 @@
 ``TREC.train.all``), with tweets and how many annotators saw what in each (``labeled_data.csv`` of
 https://github.com/t-davidson/hate-speech-and-offensive-language), with headlines that rules have labelled
 (``hausa_newsclass`` and ``yoruba_newsclass`` of https://github.com/uds-lsv/transfer-distant-transformer-african), with
-MNIST's ``t10k-images-idx3-ubyte.gz`` and ``t10k-labels-idx1-ubyte.gz``, and with ``cifar10n.npz`` (JPEG pictures of
-CIFAR-10 and the human labels of CIFAR-10N); files that are not there are left out. Texts become latent semantic
-analysis, pictures principal components or histograms of oriented gradients; of MNIST's pictures "mnist" has the pixels
-and "mnistcrops" parts of 16 x 16 at random places, at half the resolution. Human labels and those of rules are kinds of
-labels of their own: "annotator" for tweets, one annotator's each, where the majority of three or more is taken for
-right; "rules" for headlines; "aggre", "random1" and "worse" for pictures.
+queries of 150 intents (``data_full.json`` of https://github.com/clinc/oos-eval), with MNIST's
+``t10k-images-idx3-ubyte.gz`` and ``t10k-labels-idx1-ubyte.gz``, and with ``cifar10n.npz`` (JPEG pictures of CIFAR-10
+and human labels, CIFAR-10N); files that are not there are left out. Texts become latent semantic analysis, pictures
+principal components or histograms of oriented gradients; of MNIST's pictures "mnist" has the pixels and "mnistcrops"
+parts of 16 x 16 at random places, at half the resolution. Human labels and those of rules are kinds of labels of their
+own: "annotator" for tweets, one annotator's each, where the majority of three or more is taken for right; "rules" for
+headlines; "aggre", "random1" and "worse" for pictures.
 
     python examples/benchmarks/hard_sets.py --data DIR --out sets
 """
@@ -19,6 +20,7 @@ import argparse
 import csv
 import gzip
 import io
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -88,6 +90,14 @@ def headlines(folder):
         yield language, X, y, of_training_rows(y, {"rules": rules})
 
 
+def intents(folder):
+    """6,000 queries of 150 intents."""
+    found = json.loads((folder / "data_full.json").read_text())
+    lines = [(intent, text) for part in ("train", "val", "test") for text, intent in found[part]]
+    kept = [lines[i] for i in np.random.default_rng(0).permutation(len(lines))[:MOST]]
+    yield "intents", *semantic(kept, 200), {}
+
+
 def training_rows(y, seed):
     """Those of the split of `table_data`."""
     return train_test_split(np.arange(len(y)), test_size=0.3, random_state=seed, stratify=y)[0]
@@ -154,7 +164,7 @@ def main():
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    for make in (texts, tweets, headlines, digits, pictures):
+    for make in (texts, tweets, headlines, intents, digits, pictures):
         try:
             for name, X, y, human in make(args.data):
                 X = np.asarray(X, np.float32)[:, np.ptp(X, axis=0) > 0]

@@ -202,6 +202,8 @@ class Flywheel(WarmUpSteps):
         gamma = float(em.main.weighted_average(right, self._weights_of(rows)))
         self.state = FlywheelState.start(self.given, self.n_classes, gamma, self.state.f_prob)
         self.state.gamma = em.main.clip_clean_rate(self.state.gamma)
+        if (unseen := self._strength_reference()) is not None:
+            self.state.view_strength = self.loader.views.strength = unseen.first
         self.second_start.remember(self.state_dict)
 
     def _start_again_if_due(self) -> None:

@@ -99,13 +99,15 @@ class FlywheelParts(FlywheelPlans):
 
     # ---- views
 
-    def _strength_reference(self) -> Unseen | None:
-        """The agreement of the warm-up by which the loop sets the strength of the views.
-
-        None where it leaves the strength alone: with ``cycle_size``, without f, and for views that have none.
-        """
+    @property
+    def sets_view_strength(self) -> bool:
+        """Whether the loop sets the strength of the views: not with ``cycle_size``, without f, or of views without."""
         decides = self.settings.cycle_size is None and self.settings.refurbish
-        return self.unseen if decides and self.loader.views.strength is not None else None
+        return decides and self.loader.views.strength is not None
+
+    def _strength_reference(self) -> Unseen | None:
+        """What the warm-up says of the strength of the views; None where the loop leaves it alone."""
+        return self.unseen if self.sets_view_strength else None
 
     def _set_view_strength(self) -> None:
         """Set how strong the views of this cycle are, by f's agreement with the given labels after the last one."""

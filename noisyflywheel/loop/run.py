@@ -7,7 +7,6 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any, Protocol
 
-from noisyflywheel.loop.decisions.view_strength import best_of_warm_up
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.state import Settings
 from noisyflywheel.loop.warmup_run import WarmUp
@@ -126,8 +125,8 @@ class FlywheelRun:
             self.progress.warm_up(warm_up.epoch, loss)
             if self.checkpoints.due():
                 self.checkpoints.save(warm_up.state_dict())
-        if flywheel.loader.views.strength is not None:
-            flywheel.unseen = best_of_warm_up(warm_up.records)
+        if flywheel.sets_view_strength:
+            flywheel.unseen = warm_up.unseen()
         flywheel.start_cycles()
         self.progress.warm_up_done(warm_up.epoch)
         self.n_warmup_epochs = warm_up.epoch

@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from noisyflywheel.loop.decisions import warmup
+from noisyflywheel.loop.decisions import view_strength, warmup
+from noisyflywheel.loop.decisions.view_strength import Unseen
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.watch.guard import check_number
 from noisyflywheel.nets.parallel.ranks import Ranks
@@ -62,6 +63,25 @@ class WarmUp:
         if self.held_out is not None:
             self.records.append(self.flywheel.held_out_record(self.held_out, self.records).cpu())
         return loss
+
+    def unseen(self) -> Unseen | None:
+        """What it says of the views, once it is over; None where no rows are left out, or in one epoch only."""
+        found = view_strength.best_of_warm_up(self.records)
+        if found is None or not self.held_out or any(trainer.net.callbacks for trainer in self.flywheel.trainers):
+            return found
+        tried = [self._record_after(strength) for strength in view_strength.TRIED]
+        return self.ranks.of_first(lambda: view_strength.with_tried(found, *tried))
+
+    def _record_after(self, strength: float) -> Tensor:
+        """`Flywheel.held_out_record` after some more epochs with views of this strength, which are undone."""
+        flywheel, held_out = self.flywheel, self.held_out or []
+        before = flywheel.state_dict()
+        flywheel.loader.views.strength = strength
+        for _ in range(view_strength.TRIED_EPOCHS):
+            flywheel.warm_up_epoch(held_out)
+        record = flywheel.held_out_record(held_out, [])
+        flywheel.load_state_dict(before)
+        return record
 
     def state_dict(self) -> dict[str, Any]:
         """A checkpoint between two epochs."""

@@ -367,6 +367,22 @@ def test_headlines_of_the_hard_sets_have_the_labels_of_rules(tmp_path, run_here)
     assert_array_equal(stored["rules_2"], np.array([0, 1, 0])[stored["y"][train]])
 
 
+def test_intents_of_the_hard_sets_are_queries_with_their_class(tmp_path, run_here):
+    rng = np.random.default_rng(0)
+    queries = [[" ".join(f"w{rng.integers(150) + 150 * (i % 3)}" for _ in range(12)), "abc"[i % 3]] for i in range(240)]
+    parts = {"train": queries[:100], "val": queries[100:120], "test": queries[120:], "oos_train": [["nothing", "oos"]]}
+    (tmp_path / "data_full.json").write_text(json.dumps(parts))
+    assert "intents: 240 rows of 200 features, 3 classes" in run_here(
+        "hard_sets.py", "--data", tmp_path, "--out", tmp_path
+    )
+    with np.load(tmp_path / "intents.npz") as stored:
+        assert_array_equal(np.bincount(stored["y"]), [80, 80, 80])
+        near = (
+            LogisticRegression().fit(stored["X"][:120], stored["y"][:120]).score(stored["X"][120:], stored["y"][120:])
+        )
+    assert near > 0.9
+
+
 def test_versions(tmp_path):
     """Two revisions of a repository whose benchmark reports what its own package says."""
     folder = tmp_path / "examples" / "benchmarks"

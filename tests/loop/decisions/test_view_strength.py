@@ -5,14 +5,18 @@ import math
 import pytest
 import torch
 from sklearn.datasets import load_digits, make_blobs
+from skorch import NeuralNetClassifier
+from skorch.callbacks import EpochTimer
 from tables import GIVEN, K, flywheel, linear_trainer, loader, settings
 from torch.testing import assert_close
 
 from noisyflywheel import FlywheelClassifier
+from noisyflywheel.backbones import MLP
 from noisyflywheel.exceptions import FlywheelWarning
 from noisyflywheel.loop.decisions import view_strength
-from noisyflywheel.loop.decisions.view_strength import Unseen, best_of_warm_up, next_strength
+from noisyflywheel.loop.decisions.view_strength import Unseen, best_of_warm_up, next_strength, with_tried
 from noisyflywheel.loop.flywheel import Flywheel
+from noisyflywheel.loop.warmup_run import WarmUp
 from noisyflywheel.noise import symmetric
 from noisyflywheel.views import VectorViews
 
@@ -24,7 +28,7 @@ def test_the_best_two_epochs_count():
     right = [torch.arange(10) < n for n in (2, 8, 5, 6, 6)]
     found = best_of_warm_up(right)
     assert found.agreement == pytest.approx(0.65) and found.n_rows == 10  # 8 and 5, not 8 alone
-    assert best_of_warm_up(right[:2]) == (0.5, 10) and best_of_warm_up([right[0][:5], right[1][:5]]).n_rows == 5
+    assert best_of_warm_up(right[:2]) == Unseen(0.5, 10) and best_of_warm_up([right[0][:5], right[1][:5]]).n_rows == 5
     assert best_of_warm_up(right[:1]) is None and best_of_warm_up([]) is None
 
 
@@ -75,6 +79,39 @@ def test_all_changes_together_have_bounds():
     assert strength == 0.35
 
 
+def right(n, of=100):
+    """The first n of so many rows are predicted."""
+    return torch.arange(of) < n
+
+
+@pytest.mark.parametrize(
+    ("weaker", "stronger", "first", "most"),
+    [
+        (50, 50, 1.0, 1.6),  # no difference
+        (54, 50, 0.5**0.5, 1.6 * 0.5**0.5),  # 4 rows won, none lost: two standard deviations, and so half
+        (53, 47, 1.0, 1.6),
+        (40, 46, 1.0, 1.6**0.5),
+        (75, 25, 0.5**0.99865, 0.5**0.99865 * 1.6**0.00135),
+        (50, 60, 1.0, 1.6),
+    ],
+)
+def test_weaker_views_that_win_come_first_and_stronger_ones_that_lose_are_not_reached(weaker, stronger, first, most):
+    found = with_tried(HALF, right(50), right(weaker), right(stronger))
+    assert found[:2] == HALF[:2]
+    assert found.first == pytest.approx(first, abs=1e-4) and found.strongest == pytest.approx(most, abs=1e-4)
+
+
+def test_a_difference_of_chance_changes_nothing():
+    assert with_tried(HALF, right(50), right(50), right(50)) == HALF
+    won_two_lost_two = right(52) & ~right(2)
+    assert with_tried(HALF, right(50), won_two_lost_two, won_two_lost_two) == HALF
+
+
+def test_views_do_not_become_stronger_than_what_was_tried():
+    bounded = HALF._replace(strongest=0.9)
+    assert next_strength(0.85, 1.0, bounded) == 0.9 and next_strength(0.9, 1.0, bounded) == 0.9
+
+
 def adaptive(**changes):
     """At the first cycle, with noise that the loop may change, and a warm-up that half of the labels agreed with."""
     main, chosen = linear_trainer(), settings(**{"cr_ramp": 0} | changes)
@@ -92,6 +129,13 @@ def test_a_cycle_sets_the_strength_by_the_last_agreement():
         made._set_view_strength()
         assert made.state.view_strength == pytest.approx(expected)
         assert made.loader.views.strength == made.loader.views.views.strength_ == made.state.view_strength
+
+
+def test_the_first_cycle_has_the_strength_that_the_warm_up_found():
+    made = adaptive()
+    made.unseen = HALF._replace(first=0.6)
+    made.start_cycles()
+    assert made.state.view_strength == made.loader.views.strength == 0.6
 
 
 @pytest.mark.parametrize(("cycle", "expected"), [(3, 1.0), (4, 1.15), (5, 1.15)])
@@ -210,6 +254,32 @@ def test_a_fit_that_needs_no_change_has_none():
     X, true = load_digits(return_X_y=True)
     clf = fitted(X[:900], symmetric(true[:900], 0.3, random_state=0))
     assert (clf.history_["view_strength"] == 1).all()
+
+
+def test_where_classes_have_few_rows_each_weaker_views_come_first():
+    """Eighty classes of a dozen rows: the fifth neighbour is often of another class."""
+    X, true = make_blobs(1000, 64, centers=80, center_box=(-1, 1), cluster_std=0.8, random_state=0)
+    found = fitted(X, true, n_cycles=2)
+    assert found.history_["view_strength"].iloc[0] < 0.8
+
+
+def test_what_was_tried_after_the_warm_up_leaves_nothing_behind(monkeypatch):
+    """Views as strong as usual win on digits with wrong labels: the fit is that without a trial."""
+    X, true = load_digits(return_X_y=True)
+    X, given = X[:600], symmetric(true[:600], 0.3, random_state=0)
+    tried = fitted(X, given, n_cycles=3)
+    monkeypatch.setattr(WarmUp, "unseen", lambda warm_up: best_of_warm_up(warm_up.records))
+    plain = fitted(X, given, n_cycles=3)
+    assert (tried.clean_proba_ == plain.clean_proba_).all()
+    assert (tried.predict_proba(X) == plain.predict_proba(X)).all()
+    assert tried.aux_net_.history[:, "epoch"] == plain.aux_net_.history[:, "epoch"]
+
+
+def test_nets_with_callbacks_train_no_epochs_that_are_undone(monkeypatch):
+    monkeypatch.setattr(WarmUp, "_record_after", lambda *args: pytest.fail("epochs that are undone"))
+    net = NeuralNetClassifier(MLP, criterion=torch.nn.CrossEntropyLoss, train_split=None, callbacks=[EpochTimer()])
+    X, true = load_digits(return_X_y=True)
+    fitted(X[:300], true[:300], aux_net=net, n_cycles=1)
 
 
 def test_nothing_is_decided_of_noise_that_was_asked_for():
