@@ -126,7 +126,7 @@ class FlywheelRun:
             if self.checkpoints.due():
                 self.checkpoints.save(warm_up.state_dict())
         if flywheel.sets_view_strength:
-            flywheel.unseen = warm_up.unseen()
+            flywheel.unseen = warm_up.try_views()
         flywheel.start_cycles()
         self.progress.warm_up_done(warm_up.epoch)
         self.n_warmup_epochs = warm_up.epoch

@@ -64,8 +64,11 @@ class WarmUp:
             self.records.append(self.flywheel.held_out_record(self.held_out, self.records).cpu())
         return loss
 
-    def unseen(self) -> Unseen | None:
-        """What it says of the views, once it is over; None where no rows are left out, or in one epoch only."""
+    def try_views(self) -> Unseen | None:
+        """What the rows left out say of the views, once it is over, by epochs with other views that are undone.
+
+        None where no rows are left out, or in one epoch only. Nets with callbacks train no such epochs.
+        """
         found = view_strength.best_of_warm_up(self.records)
         if found is None or not self.held_out or any(trainer.net.callbacks for trainer in self.flywheel.trainers):
             return found

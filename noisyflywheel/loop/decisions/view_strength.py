@@ -101,7 +101,7 @@ def next_strength(strength: float, agreement: float, unseen: Unseen, settled: bo
         strength /= STEP
     elif settled and above > max(AT_LEAST, LEARNT_BY_HEART * (1 - unseen.agreement), CHANCE_ABOVE * error):
         strength *= STEP
-    return min(max(strength, WEAKEST), unseen.strongest)
+    return min(max(strength, WEAKEST), unseen.strongest, STRONGEST)
 
 
 def last_strength(strength: float, agreement: float, unseen: Unseen) -> Decision:

@@ -112,6 +112,14 @@ def test_views_do_not_become_stronger_than_what_was_tried():
     assert next_strength(0.85, 1.0, bounded) == 0.9 and next_strength(0.9, 1.0, bounded) == 0.9
 
 
+def test_views_that_are_kept_as_they_are_do_not_change(monkeypatch):
+    """As the benchmarks do for views of a fixed strength."""
+    monkeypatch.setattr(view_strength, "WEAKEST", 1.0)
+    monkeypatch.setattr(view_strength, "STRONGEST", 1.0)
+    found = with_tried(HALF, right(50), right(75), right(50))
+    assert found.first == next_strength(1.0, 1.0, found) == next_strength(1.0, 0.0, found) == 1.0
+
+
 def adaptive(**changes):
     """At the first cycle, with noise that the loop may change, and a warm-up that half of the labels agreed with."""
     main, chosen = linear_trainer(), settings(**{"cr_ramp": 0} | changes)
@@ -268,7 +276,7 @@ def test_what_was_tried_after_the_warm_up_leaves_nothing_behind(monkeypatch):
     X, true = load_digits(return_X_y=True)
     X, given = X[:600], symmetric(true[:600], 0.3, random_state=0)
     tried = fitted(X, given, n_cycles=3)
-    monkeypatch.setattr(WarmUp, "unseen", lambda warm_up: best_of_warm_up(warm_up.records))
+    monkeypatch.setattr(WarmUp, "try_views", lambda warm_up: best_of_warm_up(warm_up.records))
     plain = fitted(X, given, n_cycles=3)
     assert (tried.clean_proba_ == plain.clean_proba_).all()
     assert (tried.predict_proba(X) == plain.predict_proba(X)).all()
