@@ -72,7 +72,8 @@ class WarmUp:
         found = view_strength.best_of_warm_up(self.records)
         if found is None or not self.held_out or any(trainer.net.callbacks for trainer in self.flywheel.trainers):
             return found
-        tried = [self._record_after(strength) for strength in view_strength.TRIED]
+        strengths = 1.0, view_strength.WEAKER, view_strength.STRONGEST
+        tried = [self._record_after(strength) for strength in strengths]
         return self.ranks.of_first(lambda: view_strength.with_tried(found, *tried))
 
     def _record_after(self, strength: float) -> Tensor:
@@ -82,7 +83,7 @@ class WarmUp:
         flywheel.loader.views.strength = strength
         for _ in range(view_strength.TRIED_EPOCHS):
             flywheel.warm_up_epoch(held_out)
-        record = flywheel.held_out_record(held_out, [])
+        record = flywheel.held_out_record(held_out, []).cpu()
         flywheel.load_state_dict(before)
         return record
 

@@ -31,11 +31,8 @@ the best of several epochs, and so about one standard error too high itself."""
 STEP, WEAKEST, STRONGEST = 1.15, 0.35, 1.6
 """Factor of a change, once a cycle, and bounds of all changes together."""
 
-TRIED = 1.0, 0.5, STRONGEST
-"""Strengths that are tried after the warm-up: the usual, a weaker and a stronger one."""
-
-TRIED_EPOCHS = 3
-"""Epochs with each of them."""
+WEAKER, TRIED_EPOCHS = 0.5, 3
+"""Weaker views that are tried after the warm-up, beside usual ones and the strongest, and the epochs with each."""
 
 NEEDED = 2.0
 """Standard deviations of chance by which weaker views have to win, or stronger ones to lose, to count half; with less
@@ -71,14 +68,14 @@ def best_of_warm_up(records: list[Tensor]) -> Unseen | None:
 
 
 def with_tried(unseen: Unseen, usual: Tensor, weaker: Tensor, stronger: Tensor) -> Unseen:
-    """How strong views are at first and at most, by what nets predict after some epochs with views as in `TRIED`.
+    """How strong views are at first and at most, by what nets predict after `TRIED_EPOCHS` with each of three views.
 
     Each is bool (m,): whether the given label of a row that was left out is predicted. Weaker views that win come
     first, as far as they win without doubt; stronger ones that lose are not reached.
     """
     weak, lost = (share_of(z, NEEDED) for z in (sign_test(weaker, usual), sign_test(usual, stronger)))
-    first = max(TRIED[1] ** weak, WEAKEST) if weak >= 0.5 else 1.0
-    return unseen._replace(first=first, strongest=first * TRIED[2] ** (1 - lost if lost >= 0.5 else 1.0))
+    first = max(WEAKER**weak, WEAKEST) if weak >= 0.5 else 1.0
+    return unseen._replace(first=first, strongest=first * STRONGEST ** (1 - lost if lost >= 0.5 else 1.0))
 
 
 def next_strength(strength: float, agreement: float, unseen: Unseen, settled: bool = True) -> float:
