@@ -1,5 +1,6 @@
 """Part 6: how much of a second GPU arrives: steps of data-parallel training on one and on two devices."""
 
+import os
 import tempfile
 import time
 from datetime import timedelta
@@ -29,11 +30,21 @@ def efficiency(context: Context) -> dict[str, Any]:
             if world == 1:
                 worker(0, *arguments)
             else:
-                mp.spawn(worker, args=arguments, nprocs=world)
+                mp.spawn(process, args=arguments, nprocs=world)
             seconds = max(float(path.read_text()) for path in Path(folder).glob("*.seconds"))
         rates[world] = world * batch * steps / seconds
     found = {"batch": batch, "one": rates[1], "two": rates[2], "efficiency": rates[2] / rates[1] / 2}
     return found | {"net": "SmallResNet" if context.tiny else "PreActResNet18"}
+
+
+def process(*arguments: Any) -> None:
+    """`worker` in a process of its own, which ends at once.
+
+    torch keeps threads of a group alive that DistributedDataParallel has used, and a process that ends in the usual way
+    beside them is aborted now and then.
+    """
+    worker(*arguments)
+    os._exit(0)
 
 
 def worker(rank: int, world: int, kind: str, tiny: bool, batch: int, steps: int, folder: str) -> None:

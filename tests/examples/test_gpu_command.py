@@ -19,6 +19,7 @@ def gpu():
     sys.path.insert(0, str(FOLDER))
     names = ("run", "plan", "context", "make_readme", "cycle", "pictures", "accuracy", "suite")
     found = {name: __import__(name) for name in names}
+    found["context"].share_code()  # as the command does, whichever test is first
     yield found
     sys.path[:] = before
     os.environ.pop("PYTHONPATH", None) if paths is None else os.environ.update(PYTHONPATH=paths)
