@@ -2,7 +2,7 @@
 
     python tests/mutate.py noisyflywheel/em --tests tests/em --out examples/benchmarks/results/mutation.txt
 
-Each ``SOURCE``, a file or a folder of files, is tested by the folder in the same place of ``--tests``: ``NAME.py`` by
+Each ``SOURCE``, a file or all files below a folder, is tested by the folder in the same place of ``--tests``: ``NAME.py`` by
 ``test_NAME.py``, ``test_FOLDER_NAME.py``, ``test_NAME_by_hand.py`` and what `ALSO` adds, by the whole folder where
 there is none. torch and the other large packages are imported once; each mutant runs in a fork that stops at the first
 failure or after a limit of processor time. Mutants that survive are listed; those in ``mutate_explained.toml`` are
@@ -103,9 +103,9 @@ def main() -> int:
             importlib.import_module(name)
     gc.freeze()  # the collections at the end of each pytest run would walk it
     jobs = [
-        Job(path, mutant, tests_of(path, Path(tests)))
+        Job(path, mutant, tests_of(path, room))
         for source, tests in zip(args.sources, args.tests, strict=True)
-        for path in files_of(Path(source))
+        for path, room in files_of(Path(source), Path(tests))
         for mutant in [*mutants(path.read_text("utf-8"))][:: args.every]
         if args.only in mutant.name
     ]
@@ -155,9 +155,12 @@ def recall(jobs: list[Job], path: str | None) -> None:
         job.verdict = died.get(job.digest, "")
 
 
-def files_of(source: Path) -> list[Path]:
-    """The files to mutate: all of a folder but ``__init__.py``."""
-    return [source] if source.is_file() else sorted(p for p in source.glob("*.py") if p.name != "__init__.py")
+def files_of(source: Path, tests: Path) -> list[tuple[Path, Path]]:
+    """The files to mutate, all of a folder and of those in it but ``__init__.py``, and the folders of their tests."""
+    if source.is_file():
+        return [(source, tests)]
+    files = sorted(path for path in source.rglob("*.py") if path.name != "__init__.py")
+    return [(path, tests / path.parent.relative_to(source)) for path in files]
 
 
 def tests_of(path: Path, tests: Path) -> list[str]:

@@ -94,7 +94,7 @@ def to_label_studio(
     Parameters
     ----------
     issues : DataFrame of n rows
-        With a column `row`, as `audit_table` gives it.
+        Where they have no column `row`, as those of `get_label_issues`, rows are numbered from 1.
     data : DataFrame of n rows
         What the annotator sees, for example a column `text` or `image`.
     from_name, to_name : str
@@ -108,9 +108,10 @@ def to_label_studio(
     Raises
     ------
     ValueError
-        If the data has another number of rows than the issues, or another order.
+        If the data has another number of rows than the issues, or another order, if a column of issues is not there,
+        or if rows to be numbered have an index that does not rise: they may have been sorted.
     """
-    _check_rows(issues, data)
+    issues = _numbered(issues, data)
     tasks = []
     for place in _suspects(issues):
         line, about = issues.iloc[place], _about(issues, place)
@@ -155,7 +156,7 @@ def to_argilla(issues: pd.DataFrame, data: pd.DataFrame, question: str = "label"
     Parameters
     ----------
     issues : DataFrame of n rows
-        With a column `row`, as `audit_table` gives it.
+        Where they have no column `row`, as those of `get_label_issues`, rows are numbered from 1.
     data : DataFrame of n rows
         The fields of a record, as texts; a missing cell is an empty one.
     question : str, default "label"
@@ -169,9 +170,10 @@ def to_argilla(issues: pd.DataFrame, data: pd.DataFrame, question: str = "label"
     Raises
     ------
     ValueError
-        If the data has another number of rows than the issues, or another order.
+        If the data has another number of rows than the issues, or another order, if a column of issues is not there,
+        or if rows to be numbered have an index that does not rise: they may have been sorted.
     """
-    _check_rows(issues, data)
+    issues = _numbered(issues, data)
     records = []
     for place in _suspects(issues):
         about, score = _about(issues, place), _cell(issues["refurbished_confidence"].iloc[place])
@@ -218,12 +220,18 @@ def from_argilla(records: Iterable[Mapping[str, Any]], question: str = "label") 
     return pd.DataFrame(lines, columns=list(DECISION_COLUMNS))
 
 
-def _check_rows(issues: pd.DataFrame, data: pd.DataFrame) -> None:
-    """Refuse data that is not of the rows of `issues`, and issues that are no table."""
+def _numbered(issues: pd.DataFrame, data: pd.DataFrame) -> pd.DataFrame:
+    """Issues with a column `row`, numbered as `apply_corrections` does; refused if they are not of the data's rows."""
     check_is_table("issues", issues)
+    check_issue_columns(issues)
     if len(data) != len(issues):
         raise ValueError(f"data has {len(data)} rows, issues {len(issues)}")
     check_order(issues, data=data)
+    if "row" in issues:
+        return issues
+    if not issues.index.is_monotonic_increasing:
+        raise ValueError("issues have no column 'row' and their index does not rise: they may have been sorted")
+    return issues.assign(row=range(1, len(issues) + 1))
 
 
 def _suspects(issues: pd.DataFrame) -> Sequence[int]:

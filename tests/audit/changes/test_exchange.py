@@ -169,6 +169,28 @@ def test_rows_that_are_not_those_of_the_issues_are_refused(table, issues):
         assert make(doubtful, table.loc[doubtful.index]) == make(issues, table)
 
 
+@pytest.mark.parametrize("to_tool", [to_label_studio, to_argilla])
+def test_issues_of_an_estimator_are_numbered(table, issues, to_tool):
+    alike = issues.drop(columns=["row", "fingerprint"])
+
+    def rows_of(items):
+        return [item["data" if to_tool is to_label_studio else "metadata"]["row"] for item in items]
+
+    assert rows_of(to_tool(alike, table)) == [3, 4, 1]
+    assert rows_of(to_tool(alike.set_axis([2, 5, 6, 9]), table)) == [3, 4, 1]
+    with pytest.raises(ValueError, match="no column 'row' and their index does not rise"):
+        to_tool(alike.sort_values("label_quality"), table.loc[alike.sort_values("label_quality").index])
+    with pytest.raises(ValueError, match="no column 'refurbished_confidence'"):
+        to_tool(alike.drop(columns="refurbished_confidence"), table)
+
+
+def test_decisions_on_issues_of_an_estimator_come_back(table, issues):
+    alike = issues.drop(columns=["row", "fingerprint"])
+    first = to_label_studio(alike, table[["text"]])[0]
+    decisions = from_label_studio([answered(first, "01")])
+    assert list(apply_corrections(table, alike, label="kind", decisions=decisions).kind) == ["01", "NA", "01", "01"]
+
+
 def test_review_in_a_notebook(table, issues, tmp_path):
     shown = review(issues, table[["text"]], title='a "title"', height=300)
     frame = shown._repr_html_()
