@@ -3,21 +3,18 @@
 ``--data`` is a folder with texts as published for sentence classification, a label and a text a line
 (``custrev.all``, ``mpqa.all``, ``rt-polarity.all``, ``stsa.binary.train``, ``stsa.fine.train``, ``subj.all``,
 ``TREC.train.all``), with tweets and how many annotators saw what in each (``labeled_data.csv`` of
-https://github.com/t-davidson/hate-speech-and-offensive-language), with headlines that rules have labelled
-(``hausa_newsclass`` and ``yoruba_newsclass`` of https://github.com/uds-lsv/transfer-distant-transformer-african), with
-queries of 150 intents (``data_full.json`` of https://github.com/clinc/oos-eval), with MNIST's
-``t10k-images-idx3-ubyte.gz`` and ``t10k-labels-idx1-ubyte.gz``, and with ``cifar10n.npz`` (JPEG pictures of CIFAR-10
-and human labels, CIFAR-10N); files that are not there are left out. Texts become latent semantic analysis, pictures
-principal components or histograms of oriented gradients; of MNIST's pictures "mnist" has the pixels and "mnistcrops"
-parts of 16 x 16 at random places, at half the resolution. Human labels and those of rules are kinds of labels of their
-own: "annotator" for tweets, one annotator's each, where the majority of three or more is taken for right; "rules" for
-headlines; "aggre", "random1" and "worse" for pictures.
+https://github.com/t-davidson/hate-speech-and-offensive-language), with queries of 150 intents (``data_full.json`` of
+https://github.com/clinc/oos-eval), with MNIST's ``t10k-images-idx3-ubyte.gz`` and ``t10k-labels-idx1-ubyte.gz``, and
+with ``cifar10n.npz`` (JPEG pictures of CIFAR-10 and human labels, CIFAR-10N); files that are not there are left out.
+Texts become latent semantic analysis, pictures principal components or histograms of oriented gradients; of MNIST's
+pictures "mnist" has the pixels and "mnistcrops" parts of 16 x 16 at random places, at half the resolution. Human labels
+are kinds of labels of their own: "annotator" for tweets, one annotator's each, where the majority of three or more is
+taken for right; "aggre", "random1" and "worse" for pictures. `rules_sets.py` has texts that rules have labelled.
 
     python examples/benchmarks/hard_sets.py --data DIR --out sets
 """
 
 import argparse
-import csv
 import gzip
 import io
 import json
@@ -75,19 +72,6 @@ def tweets(folder):
         up_to = (votes[train] / votes[train].sum(1, keepdims=True)).cumsum(1)
         human[f"annotator_{seed}"] = (np.random.default_rng(seed).random((len(train), 1)) > up_to).sum(1)
     yield "tweets", X, y, human
-
-
-def headlines(folder):
-    """Headlines in Hausa and Yoruba by parts of their words; the training rows have the labels of rules."""
-    for language in ("hausa", "yoruba"):
-        of_people, of_rules = (
-            pd.read_csv(folder / f"{language}_newsclass" / f"{name}.tsv", sep="\t", quoting=csv.QUOTE_NONE)
-            for name in ("train_clean", "train_clean_noisy_labels")
-        )
-        lines = list(zip(of_people["label"], of_people["news_title"], strict=True))
-        X, y = semantic(lines, 100, analyzer="char_wb", ngram_range=(2, 5))
-        rules = pd.Index(np.unique(of_people["label"])).get_indexer(of_rules["label"])
-        yield language, X, y, of_training_rows(y, {"rules": rules})
 
 
 def intents(folder):
@@ -158,20 +142,25 @@ def gradients(image):
     return (blocks / np.sqrt(np.square(blocks).sum(1, keepdims=True) + 0.01)).ravel()
 
 
+def store(makers, folder, out):
+    """Write the sets of each maker, a function of the data's folder, but for those whose files are not there."""
+    out.mkdir(parents=True, exist_ok=True)
+    for make in makers:
+        try:
+            for name, X, y, kinds in make(folder):
+                X = np.asarray(X, np.float32)[:, np.ptp(X, axis=0) > 0]
+                np.savez_compressed(out / f"{name}.npz", X=X, y=y.astype(int), **kinds)
+                print(f"{name}: {len(X)} rows of {X.shape[1]} features, {y.max() + 1} classes", flush=True)
+        except FileNotFoundError as error:
+            print(f"left out: {error.filename}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    for make in (texts, tweets, headlines, intents, digits, pictures):
-        try:
-            for name, X, y, human in make(args.data):
-                X = np.asarray(X, np.float32)[:, np.ptp(X, axis=0) > 0]
-                np.savez_compressed(args.out / f"{name}.npz", X=X, y=y.astype(int), **human)
-                print(f"{name}: {len(X)} rows of {X.shape[1]} features, {y.max() + 1} classes", flush=True)
-        except FileNotFoundError as error:
-            print(f"left out: {error.filename}")
+    store((texts, tweets, intents, digits, pictures), args.data, args.out)
 
 
 if __name__ == "__main__":
