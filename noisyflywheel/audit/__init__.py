@@ -1,14 +1,8 @@
 """Audit of labels: of tables and pictures, scores by cross-validation, decisions, corrections and a report."""
 
+from noisyflywheel.audit.changes.cleanlab_table import from_cleanlab, to_cleanlab
 from noisyflywheel.audit.changes.corrections import apply_corrections
-from noisyflywheel.audit.changes.exchange import (
-    from_argilla,
-    from_cleanlab,
-    from_label_studio,
-    to_argilla,
-    to_cleanlab,
-    to_label_studio,
-)
+from noisyflywheel.audit.changes.labelling_tools import from_argilla, from_label_studio, to_argilla, to_label_studio
 from noisyflywheel.audit.checks.preflight import Finding, preflight
 from noisyflywheel.audit.files.folder import image_manifest
 from noisyflywheel.audit.report.notebook import ReviewDisplay, review

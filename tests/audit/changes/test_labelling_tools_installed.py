@@ -12,7 +12,7 @@ import pytest
 from issue_tables import issues_of
 
 from noisyflywheel.audit import apply_corrections
-from noisyflywheel.audit.changes.exchange import from_argilla, from_label_studio, to_argilla, to_label_studio
+from noisyflywheel.audit.changes.labelling_tools import from_argilla, from_label_studio, to_argilla, to_label_studio
 
 LABELS = ["01", "NA", "x"]
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the packages

@@ -3,67 +3,20 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from cleanlab.classification import CleanLearning
-from issue_tables import issues_of
-from PIL import Image
-from sklearn.linear_model import LogisticRegression
 
-from noisyflywheel.audit import apply_corrections, audit_probabilities, review, write_report
-from noisyflywheel.audit.changes.exchange import (
+from noisyflywheel.audit import (
+    apply_corrections,
+    audit_probabilities,
     from_argilla,
-    from_cleanlab,
     from_label_studio,
     to_argilla,
-    to_cleanlab,
     to_label_studio,
 )
-
-
-@pytest.fixture
-def table():
-    return pd.DataFrame({"text": list("pqrs"), "n": [1.0, np.nan, 3.0, 4.0], "kind": ["01", "NA", "x", "01"]})
-
-
-@pytest.fixture
-def issues(table):
-    return issues_of(table, [True, False, True, True], [0.3, 0.9, 0.1, 0.2], ["NA", "NA", "01", "x"])
-
-
-def test_cleanlab_and_back(issues, tmp_path):
-    classes = ["01", "NA", "x"]
-    theirs = to_cleanlab(issues, classes)
-    assert theirs.given_label.tolist() == [0, 1, 2, 0]
-    y = np.repeat([0, 1, 2], 20)
-    X = y[:, None] + np.random.default_rng(0).normal(size=(60, 1))
-    options = {"n_jobs": 1, "min_examples_per_class": 0}
-    learner = CleanLearning(LogisticRegression(), cv_n_folds=2, find_label_issues_kwargs=options)
-    own = learner.find_label_issues(X, y)
-    ours = from_cleanlab(own, classes)
-    assert ours.given_label.tolist() == [classes[code] for code in y]
-    pd.testing.assert_frame_equal(to_cleanlab(ours, classes), own[list(theirs.columns)], check_dtype=False)
-    page = write_report(tmp_path / "r.html", ours.assign(is_label_issue=True)).read_text()
-    assert '"confidence":null' in page  # cleanlab does not say how sure it is
-    again = from_cleanlab(theirs, classes)
-    assert again.predicted_label.tolist() == issues.predicted_label.tolist()
-    CleanLearning(LogisticRegression()).fit(X, y, label_issues=to_cleanlab(ours, classes))
-    assert len(apply_corrections((X, np.array(classes)[y]), ours)[1]) == 60 - ours.is_label_issue.sum()
 
 
 def answered(task, choice, **more):
     result = [{"id": "a", "from_name": "label", "to_name": "item", "type": "choices", "value": {"choices": [choice]}}]
     return task | {"id": 5, "annotations": [{"id": 1, "result": result, "was_cancelled": False, **more}]}
-
-
-def test_classes_that_are_not_cleanlabs(issues):
-    with pytest.raises(ValueError, match="given_label 'x' is not among the classes"):
-        to_cleanlab(issues, ["01", "NA"])
-    theirs = to_cleanlab(issues, ["01", "NA", "x"])
-    with pytest.raises(ValueError, match="no code of 2 classes"):
-        from_cleanlab(theirs, ["01", "NA"])
-    with pytest.raises(ValueError, match="given_label -1 is no code"):
-        from_cleanlab(theirs.assign(given_label=[-1, 0, 0, 0]), ["01", "NA", "x"])
-    with pytest.raises(ValueError, match="no column 'predicted_label'"):
-        from_cleanlab(theirs.drop(columns="predicted_label"), ["01", "NA", "x"])
 
 
 def test_label_studio_and_back(table, issues):
@@ -191,30 +144,8 @@ def test_decisions_on_issues_of_an_estimator_come_back(table, issues):
     assert list(apply_corrections(table, alike, label="kind", decisions=decisions).kind) == ["01", "NA", "01", "01"]
 
 
-def test_review_in_a_notebook(table, issues, tmp_path):
-    shown = review(issues, table[["text"]], title='a "title"', height=300)
-    frame = shown._repr_html_()
-    assert frame.startswith("<iframe title=")
-    assert 'height="300"' in frame
-    assert frame.count('"') == 8
-    saved = shown.save(tmp_path / "r.html").read_text(encoding="utf-8")
-    assert (
-        saved[:200] == write_report(tmp_path / "s.html", issues, table[["text"]], title='a "title"').read_text()[:200]
-    )
-
-
-def test_links_to_pictures_do_not_depend_on_where_the_review_is(issues, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    names = [f"{row}.png" for row in range(4)]
-    for name in names:
-        Image.new("L", (8, 8)).save(name)
-    page = review(issues, names).page
-    data = json.loads(page.split('<script type="application/json" id="data">')[1].split("</script>")[0])
-    assert {row["href"] for row in data["rows"]} <= {(tmp_path / name).as_posix() for name in names}
-
-
 def test_an_audit_in_place_of_its_table_is_refused(table):
     audit = audit_probabilities(np.eye(2)[[0, 1, 0, 1]], [0, 1, 1, 1])
-    for make in (to_label_studio, to_argilla, to_cleanlab):
+    for make in (to_label_studio, to_argilla):
         with pytest.raises(TypeError, match="issues must be a pandas DataFrame, got CrossValAudit: pass what its get_"):
             make(audit, table)

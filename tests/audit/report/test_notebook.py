@@ -1,0 +1,44 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from issue_tables import issues_of
+from PIL import Image
+
+from noisyflywheel.audit import (
+    review,
+    write_report,
+)
+
+
+@pytest.fixture
+def table():
+    return pd.DataFrame({"text": list("pqrs"), "n": [1.0, np.nan, 3.0, 4.0], "kind": ["01", "NA", "x", "01"]})
+
+
+@pytest.fixture
+def issues(table):
+    return issues_of(table, [True, False, True, True], [0.3, 0.9, 0.1, 0.2], ["NA", "NA", "01", "x"])
+
+
+def test_review_in_a_notebook(table, issues, tmp_path):
+    shown = review(issues, table[["text"]], title='a "title"', height=300)
+    frame = shown._repr_html_()
+    assert frame.startswith("<iframe title=")
+    assert 'height="300"' in frame
+    assert frame.count('"') == 8
+    saved = shown.save(tmp_path / "r.html").read_text(encoding="utf-8")
+    assert (
+        saved[:200] == write_report(tmp_path / "s.html", issues, table[["text"]], title='a "title"').read_text()[:200]
+    )
+
+
+def test_links_to_pictures_do_not_depend_on_where_the_review_is(issues, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = [f"{row}.png" for row in range(4)]
+    for name in names:
+        Image.new("L", (8, 8)).save(name)
+    page = review(issues, names).page
+    data = json.loads(page.split('<script type="application/json" id="data">')[1].split("</script>")[0])
+    assert {row["href"] for row in data["rows"]} <= {(tmp_path / name).as_posix() for name in names}
