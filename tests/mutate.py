@@ -4,11 +4,11 @@
 
 Each ``SOURCE``, a file or all files below a folder, is tested by the folder in the same place of ``--tests``:
 ``NAME.py`` by ``test_NAME.py``, ``test_FOLDER_NAME.py``, ``test_NAME_by_hand.py`` and what `ALSO` adds, by the whole
-folder where there is none. torch and the other large packages are imported once; each mutant runs in a fork that stops at the first
-failure or after a limit of processor time. Mutants that survive are listed; those in ``mutate_explained.toml`` are
-equivalent to the source, for the reason given there. With ``--resume FILE`` every death is noted in the file, and
-mutants that died in an earlier run are not run again: a run can be cut off, and what a new test kills is seen at once.
-Remove the file after a test was weakened.
+folder where there is none. torch and the other large packages are imported once; each mutant runs in a fork that stops
+at the first failure or after a limit of processor time. Mutants that survive are listed; those in
+``mutate_explained.toml`` are equivalent to the source, for the reason given there. With ``--resume FILE`` every death
+is noted in the file, and mutants that died in an earlier run are not run again: a run can be cut off, and what a new
+test kills is seen at once. Remove the file after a test was weakened.
 """
 
 from __future__ import annotations
