@@ -111,7 +111,7 @@ NAMED = {
         (defaults, "BY_HEART", 0.75, 3.0),
         (separability, "TOLD_APART", 0.36, 1.44),
         (separability, "IN_ACCORD", 0.15, 0.6),
-        (defaults, "SURELY", 0.5, 2.0),
+        (separability, "SURELY", 0.5, 2.0),
         (defaults, "LONGEST_RAMP", 2, 10),
         (separability, "SUREST", 0.05, 0.2),
         (vectors, "BEYOND_NEIGHBOUR", 0.65, 2.6),

@@ -18,7 +18,6 @@ import numpy as np
 import table_data
 import torch
 
-from noisyflywheel.estimator.auto.defaults import tell_apart
 from noisyflywheel.estimator.auto.separability import separability
 from noisyflywheel.estimator.auto.telling_features import weigh_few_features, weigh_quiet_features
 
@@ -40,7 +39,7 @@ def rows(args):
 
 def told_apart(x, labels):
     found = separability(x, labels)
-    return {name: round(value, 3) for name, value in found._asdict().items()} | {"tells": tell_apart(found)}
+    return {name: round(value, 3) for name, value in found._asdict().items()} | {"tells": found.tells}
 
 
 def quiet(x, labels):

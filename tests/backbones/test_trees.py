@@ -97,12 +97,21 @@ def test_states_and_pickles_bring_their_trees(iris, forests):
     assert len(trees) == 0
 
 
+def test_forests_do_not_depend_on_the_threads_that_grow_them(iris, forests, monkeypatch):
+    x, given = iris
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    row = torch.arange(len(given))
+    again = [grow(x, given, own, 3) for own in ((row % 3 > 0).double(), (given > 0) * (1.0 + row % 2))]
+    assert [forest.n_jobs for forest in again] == [3, 3]
+    assert_close(planted(again)(x), planted(forests)(x), atol=0, rtol=0)
+
+
 @pytest.mark.parametrize("unit", [2.0**-40, 2.0**30])
 def test_forests_are_the_same_in_any_unit(iris, forests, unit):
     x, given = iris
     row = torch.arange(len(given))
     forest = grow(x * unit, given, (row % 3 > 0).double(), 3)
-    assert np.array_equal(forest.predict_proba(x.numpy() * unit), forests[0].predict_proba(x.numpy()))
+    assert_close(planted([forest])(x * unit), planted(forests[:1])(x), atol=0, rtol=0)
     own, other = forest.estimators_[0].tree_, forests[0].estimators_[0].tree_
     inner = own.feature >= 0
     assert np.array_equal(own.threshold[inner], unit * other.threshold[inner])

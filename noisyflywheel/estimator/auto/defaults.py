@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from noisyflywheel.em.some_rows import MANY_ROWS
-from noisyflywheel.estimator.auto.separability import IN_ACCORD, MOST_ROWS, TOLD_APART, Separability, separability
+from noisyflywheel.estimator.auto.separability import MOST_ROWS, separability
 from noisyflywheel.estimator.auto.telling_features import weigh_few_features, weigh_quiet_features
 from noisyflywheel.loop.decisions.decide import Decision
 from noisyflywheel.loop.decisions.second_start import cycles_before
@@ -74,11 +74,6 @@ curve) are a table."""
 BY_HEART = 1.5
 """Rows for each feature below which any labels can be learnt by heart: where there are twice as many rows as features a
 hyperplane separates half of all ways to label two classes, with clearly fewer rows nearly all of them (Cover 1965)."""
-
-SURELY = 1.0
-"""Standard errors by which the separability has to lie below `TOLD_APART`, or the accord below `IN_ACCORD`, for folds:
-one net on all rows then learns labels by heart and confirms what it guessed, or its classes run into each other
-(docs/experiments_form.md, "Features that tell little")."""
 
 MANY_FLAGS = 0.25
 """From this share of two-valued features on rows are a table with encoded categories, whatever their variances are."""
@@ -184,17 +179,13 @@ def _folds_of_one_unit(sample: Tensor, n_rows: int, n_folds: int, given: Tensor 
         alternative_agreement=asked.among_surest,
         n_rows=min(len(sample), MOST_ROWS),
     )
-    if tell_apart(asked):
+    if asked.tells:
         return 1, found
     figures = f"{asked.value:.2f}, accord {asked.accord:.2f}"
+    if asked.is_open:
+        figures += f", by likelihood {asked.known:.2f}"
     reason = f"{width} features in one unit tell little of the classes: {figures}"
     return n_folds, found._replace(chosen=str(n_folds), reason=reason)
-
-
-def tell_apart(asked: Separability) -> bool:
-    """Whether features may tell the classes apart: neither figure lies surely below its bound."""
-    told = asked.value + SURELY * asked.error >= TOLD_APART
-    return told and asked.accord + SURELY * asked.accord_error >= IN_ACCORD
 
 
 def is_of_one_unit(sample: Tensor) -> bool:

@@ -10,6 +10,11 @@ Where features tell nothing, nobody is sure, and the surest are as wrong as all 
 different kinds are asked, and how often they predict the same class: what features tell both will see, wrong labels
 that one of them follows the other will not.
 
+The surest rows are few, and the quotient has an error of several hundredths. Where that leaves the question open, all
+rows are asked how many of them the two are right in, through the T and the sharpness that make the given labels likely
+(`noisyflywheel.em.sharpness`). That is what the classifiers learnt, which wrong labels lower too where most of those of
+a class are of one other class; where they are few, or go to many classes, they hardly do.
+
 References
 ----------
 J. Cohen, "A Coefficient of Agreement for Nominal Scales", Educational and Psychological Measurement 1960.
@@ -28,6 +33,7 @@ from sklearn.random_projection import GaussianRandomProjection
 from torch import Tensor
 
 from noisyflywheel.data.units import in_own_units
+from noisyflywheel.em.sharpness import averaged_posterior
 from noisyflywheel.em.some_rows import some_rows
 
 TOLD_APART = 0.77
@@ -35,6 +41,19 @@ TOLD_APART = 0.77
 
 IN_ACCORD = 0.3
 """Accord of the two classifiers below which they do not either."""
+
+SURELY = 1.0
+"""Standard errors by which the separability has to lie below `TOLD_APART`, or the accord below `IN_ACCORD`, for folds:
+one net on all rows then learns labels by heart and confirms what it guessed, or its classes run into each other
+(docs/experiments_form.md, "Features that tell little")."""
+
+KNOWN, CLEARLY_KEPT, PRECISE = 0.79, 0.6, 0.06
+"""Where the separability is as near to its bound as that, features do not tell the classes apart if fewer rows than the
+first share are known by likelihood; asked where classes keep their labels by the second margin, and the separability
+has no larger error than the third: with few rows one net has the benefit of the doubt."""
+
+LEAST = 1e-3
+"""Probabilities of the two classifiers are at least so large before they are put together."""
 
 MOST_ROWS = 5_000
 """Rows that classifiers are trained on, at most."""
@@ -64,6 +83,22 @@ class Separability(NamedTuple):
     """How often two classifiers predict the same class: 0 by chance, at most 1; NaN for one classifier."""
     accord_error: float = math.nan
     """Standard error of the accord."""
+    known: float = math.nan
+    """Share of the rows whose class the two together know, by likelihood: 0 by chance, at most 1."""
+    kept: float = math.nan
+    """By how much more of the labels of a class are its own than of any other class, in the mean: at most 1."""
+
+    @property
+    def tells(self) -> bool:
+        """Whether features may tell the classes apart: no figure lies surely below its bound."""
+        told = self.value + SURELY * self.error >= TOLD_APART
+        known = self.known >= KNOWN or not self.kept >= CLEARLY_KEPT  # NaN where it was not asked
+        return told and known and self.accord + SURELY * self.accord_error >= IN_ACCORD
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the separability leaves open if features tell the classes apart, though it is known well."""
+        return abs(self.value - TOLD_APART) <= SURELY * self.error <= SURELY * PRECISE
 
 
 def separability(x: Tensor, given: Tensor) -> Separability:
@@ -83,7 +118,11 @@ def separability(x: Tensor, given: Tensor) -> Separability:
     probs = [predict(x[rows], labels) for predict in (by_forest, by_linear_discriminant)]
     found = torch.tensor([of_predictions(prob, labels)[:4] for prob in probs]).mean(0)
     kappa, error = accord(*(prob.argmax(1) for prob in probs))
-    return Separability(*found.tolist())._replace(accord=kappa, accord_error=error)
+    asked = Separability(*found.tolist())._replace(accord=kappa, accord_error=error)
+    if not asked.is_open:
+        return asked
+    known, kept = by_likelihood(probs, labels)
+    return asked._replace(known=known, kept=kept)
 
 
 def of_predictions(prob: Tensor, labels: Tensor) -> Separability:
@@ -96,6 +135,21 @@ def of_predictions(prob: Tensor, labels: Tensor) -> Separability:
     spread, of_surest = agreement * (1 - agreement) / len(labels), among_surest * (1 - among_surest)
     error = (spread + value**2 * of_surest * float(weight.square().sum())) ** 0.5 / surely
     return Separability(agreement, among_surest, value, error)
+
+
+def by_likelihood(probs: list[Tensor], labels: Tensor) -> tuple[float, float]:
+    """What classifiers with probabilities (n, K) know together of rows with labels (n,), and by how much T keeps these.
+
+    The former is the expected share of rows that they are right in, less that by chance (0 to 1); the latter the mean
+    over classes, by their frequency, of the diagonal of T less the largest other number of the row.
+    """
+    together = torch.stack([prob.clamp_min(LEAST).log() for prob in probs]).mean(0).softmax(1)
+    found = averaged_posterior(together, labels)
+    frequency, T = found.guess.mean(0), found.transition
+    chance = frequency.square().sum()
+    others = T.clone().fill_diagonal_(0).amax(1)
+    known = (found.guess.amax(1).mean() - chance) / (1 - chance).clamp_min(1e-9)
+    return float(known), float(frequency @ (T.diagonal() - others))
 
 
 def accord(one: Tensor, other: Tensor) -> tuple[float, float]:

@@ -135,7 +135,8 @@ def test_a_class_of_one_row_and_labels_of_one_class():
     y[0] = 4
     assert separability(x, y).value > 0.85
     alone = separability(x, torch.zeros_like(y))
-    assert alone[2:] == (1.0, 0.0, 1.0, 0.0) and alone.agreement != alone.agreement  # NaN: it was not asked
+    assert alone[2:6] == (1.0, 0.0, 1.0, 0.0) and alone.tells and not alone.is_open
+    assert alone.agreement != alone.agreement and alone.known != alone.known  # NaN: it was not asked
 
 
 @pytest.mark.parametrize(("n", "is_asked"), [(59, False), (60, True)])
@@ -219,6 +220,46 @@ def test_rows_that_tell_little_have_folds():
     assert choose_n_folds(params, hard, len(y))[0] == 1  # without labels it cannot be told
     assert choose_n_folds(params, hard, 2**22, given=y)[0] == 1  # more numbers than folds are for
     assert choose_n_folds(params | {"n_folds": 1}, hard, len(y), given=y)[0] == 1
+
+
+@pytest.mark.parametrize(("distance", "n", "seed", "folds"), [(2.07, 1800, 3, 5), (2.15, 3000, 0, 1)])
+def test_where_the_surest_leave_it_open_all_rows_are_asked(monkeypatch, distance, n, seed, folds):
+    """Three labels in ten drawn anew: the separability is within its error of the bound on both sets."""
+    monkeypatch.setattr(rooms, "N_TREES", 200)  # as in any fit
+    x, y = blobs(distance, n=n, seed=seed)
+    given = with_noise(y, 0.3)
+    found = separability(x, given)
+    assert found.is_open and found.value + found.error >= TOLD_APART and found.kept > rooms.CLEARLY_KEPT
+    chosen, decision = choose_n_folds(FlywheelClassifier().get_params(deep=False), x, n, given=given)
+    assert chosen == folds and (found.known < rooms.KNOWN) is (folds > 1)
+    assert (f"by likelihood {found.known:.2f}" in decision.reason) is (folds > 1)
+
+
+def test_what_is_known_by_hand():
+    """Sure of every row, and three in ten labels of each of two classes are the other's; sure of none."""
+    y = torch.arange(2000) % 2
+    sure = torch.nn.functional.one_hot(y).double()
+    given = torch.where(torch.arange(2000) % 20 < 6, 1 - y, y)
+    assert rooms.by_likelihood([sure, sure], given) == pytest.approx((1.0, 0.4), abs=0.01)
+    assert rooms.by_likelihood([sure, sure], y) == pytest.approx((1.0, 1.0), abs=0.01)
+    assert rooms.by_likelihood([sure * 0 + 0.5] * 2, y)[0] == pytest.approx(0.0, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "known", "kept", "is_open", "tells"),
+    [
+        (0.77, 0.05, 0.78, 0.7, True, False),
+        (0.77, 0.05, 0.80, 0.7, True, True),
+        (0.77, 0.05, 0.50, 0.5, True, True),  # labels of a class are often of one other class
+        (0.77, 0.07, float("nan"), float("nan"), False, True),  # few rows
+        (0.83, 0.05, float("nan"), float("nan"), False, True),  # surely above the bound
+        (0.71, 0.05, float("nan"), float("nan"), False, False),
+    ],
+)
+def test_what_figures_say(value, error, known, kept, is_open, tells):
+    asked = rooms.Separability(0.7, 0.8, value, error, 0.7, 0.01, known, kept)
+    assert (asked.is_open, asked.tells) == (is_open, tells)
+    assert not asked._replace(accord=0.28).tells
 
 
 def test_the_fit_decides_by_its_labels():
