@@ -11,6 +11,7 @@ The figures of `noisyflywheel.estimator.auto.separability`, for digits and for t
 
 import argparse
 import json
+import math
 from pathlib import Path
 
 import core_bars
@@ -39,7 +40,8 @@ def rows(args):
 
 def told_apart(x, labels):
     found = separability(x, labels)
-    return {name: round(value, 3) for name, value in found._asdict().items()} | {"tells": found.tells}
+    figures = {name: None if math.isnan(value) else round(value, 3) for name, value in found._asdict().items()}
+    return figures | {"tells": found.tells}
 
 
 def quiet(x, labels):

@@ -143,13 +143,17 @@ def by_likelihood(probs: list[Tensor], labels: Tensor) -> tuple[float, float]:
     The former is the expected share of rows that they are right in, less that by chance (0 to 1); the latter the mean
     over classes, by their frequency, of the diagonal of T less the largest other number of the row.
     """
-    together = torch.stack([prob.clamp_min(LEAST).log() for prob in probs]).mean(0).softmax(1)
-    found = averaged_posterior(together, labels)
+    found = averaged_posterior(together(probs), labels)
     frequency, T = found.guess.mean(0), found.transition
     chance = frequency.square().sum()
     others = T.clone().fill_diagonal_(0).amax(1)
     known = (found.guess.amax(1).mean() - chance) / (1 - chance).clamp_min(1e-9)
     return float(known), float(frequency @ (T.diagonal() - others))
+
+
+def together(probs: list[Tensor]) -> Tensor:
+    """Geometric mean of probabilities (n, K), none of them below `LEAST`; rows sum to 1."""
+    return torch.stack([prob.clamp_min(LEAST).log() for prob in probs]).mean(0).softmax(1)
 
 
 def accord(one: Tensor, other: Tensor) -> tuple[float, float]:

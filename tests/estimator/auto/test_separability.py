@@ -245,6 +245,22 @@ def test_what_is_known_by_hand():
     assert rooms.by_likelihood([sure * 0 + 0.5] * 2, y)[0] == pytest.approx(0.0, abs=0.01)
 
 
+def test_labels_of_a_frequent_class_count_more():
+    """Three rows in four are of class 0, whose labels are right; two in five labels of class 1 are class 0."""
+    y = (torch.arange(2000) % 4 == 0).long()
+    sure = torch.nn.functional.one_hot(y).double()
+    given = torch.where(torch.arange(2000) % 20 < 8, 0, y)
+    assert rooms.by_likelihood([sure, sure], given) == pytest.approx((1.0, 0.75 + 0.25 * 0.2), abs=0.01)
+
+
+def test_two_classifiers_together_by_hand():
+    """Odds of 9 and 1 are 3 together, those of 1,000, the largest, and a tenth are 10."""
+    one, other = torch.tensor([[0.9, 0.1], [1.0, 0.0]]), torch.tensor([[0.5, 0.5], [1 / 11, 10 / 11]])
+    found = rooms.together([one.double(), other.double()])
+    odds = (1000 * 0.1) ** 0.5
+    torch.testing.assert_close(found, torch.tensor([[0.75, 0.25], [odds / (1 + odds), 1 / (1 + odds)]]).double())
+
+
 @pytest.mark.parametrize(
     ("value", "error", "known", "kept", "is_open", "tells"),
     [
