@@ -1,25 +1,11 @@
 import json
 
-import numpy as np
-import pandas as pd
-import pytest
-from issue_tables import issues_of
 from PIL import Image
 
 from noisyflywheel.audit import (
     review,
     write_report,
 )
-
-
-@pytest.fixture
-def table():
-    return pd.DataFrame({"text": list("pqrs"), "n": [1.0, np.nan, 3.0, 4.0], "kind": ["01", "NA", "x", "01"]})
-
-
-@pytest.fixture
-def issues(table):
-    return issues_of(table, [True, False, True, True], [0.3, 0.9, 0.1, 0.2], ["NA", "NA", "01", "x"])
 
 
 def test_review_in_a_notebook(table, issues, tmp_path):
