@@ -92,7 +92,7 @@ class Separability(NamedTuple):
     def tells(self) -> bool:
         """Whether features may tell the classes apart: no figure lies surely below its bound."""
         told = self.value + SURELY * self.error >= TOLD_APART
-        known = self.known >= KNOWN or not self.kept >= CLEARLY_KEPT  # NaN where it was not asked
+        known = not self.is_open or self.known >= KNOWN or self.kept < CLEARLY_KEPT
         return told and known and self.accord + SURELY * self.accord_error >= IN_ACCORD
 
     @property
@@ -101,7 +101,7 @@ class Separability(NamedTuple):
         return abs(self.value - TOLD_APART) <= SURELY * self.error <= SURELY * PRECISE
 
 
-def separability(x: Tensor, given: Tensor) -> Separability:
+def separability(x: Tensor, given: Tensor, ask_all: bool = False) -> Separability:
     """Separability by a forest and by a linear discriminant, the mean: what one of them misses the other may see.
 
     Parameters
@@ -110,6 +110,8 @@ def separability(x: Tensor, given: Tensor) -> Separability:
         Rows; drawn from where there are more than ``MOST_ROWS``.
     given : Tensor of shape (n,), int64
         Their given labels.
+    ask_all : bool
+        Whether all rows are asked also where the surest do not leave it open; what is decided is the same.
     """
     rows = some_rows(len(x), x.device, MOST_ROWS)
     classes, labels = given[rows].unique(return_inverse=True)
@@ -119,7 +121,7 @@ def separability(x: Tensor, given: Tensor) -> Separability:
     found = torch.tensor([of_predictions(prob, labels)[:4] for prob in probs]).mean(0)
     kappa, error = accord(*(prob.argmax(1) for prob in probs))
     asked = Separability(*found.tolist())._replace(accord=kappa, accord_error=error)
-    if not asked.is_open:
+    if not (asked.is_open or ask_all):
         return asked
     known, kept = by_likelihood(probs, labels)
     return asked._replace(known=known, kept=kept)

@@ -235,6 +235,13 @@ def test_where_the_surest_leave_it_open_all_rows_are_asked(monkeypatch, distance
     assert (f"by likelihood {found.known:.2f}" in decision.reason) is (folds > 1)
 
 
+def test_all_rows_are_asked_where_it_is_not_open_only_if_wanted():
+    x, y = blobs(6.0)
+    found, of_all = separability(x, y), separability(x, y, ask_all=True)
+    assert found.known != found.known and found.kept != found.kept  # NaN
+    assert of_all[:6] == found[:6] and of_all.known > 0.9 and of_all.kept > 0.9 and of_all.tells
+
+
 def test_what_is_known_by_hand():
     """Sure of every row, and three in ten labels of each of two classes are the other's; sure of none."""
     y = torch.arange(2000) % 2
@@ -269,7 +276,9 @@ def test_two_classifiers_together_by_hand():
         (0.77, 0.05, 0.50, 0.5, True, True),  # labels of a class are often of one other class
         (0.77, 0.07, float("nan"), float("nan"), False, True),  # few rows
         (0.83, 0.05, float("nan"), float("nan"), False, True),  # surely above the bound
+        (0.83, 0.05, 0.50, 0.9, False, True),  # also where all rows were asked
         (0.71, 0.05, float("nan"), float("nan"), False, False),
+        (0.71, 0.05, 0.90, 0.9, False, False),
     ],
 )
 def test_what_figures_say(value, error, known, kept, is_open, tells):
