@@ -20,7 +20,6 @@ from noisyflywheel.audit.changes.workspace import (
     csv_bytes,
     issues_name,
     relative,
-    replace_file,
     save_origin,
     sha256,
 )
@@ -31,6 +30,7 @@ from noisyflywheel.audit.scores.table import TableAudit
 from noisyflywheel.cli.audit_options import add_options, check_job, check_options, reading_of
 from noisyflywheel.cli.inputs import Job, folder_job, table_job
 from noisyflywheel.estimator.classifier import FlywheelClassifier
+from noisyflywheel.persistence.whole import replace_file, whole_file
 
 MAX_COLUMNS = 40
 CHECKPOINT = "checkpoint"
@@ -133,7 +133,8 @@ def write_all(job: Job, audit: TableAudit, arguments: argparse.Namespace, decisi
     listed = pd.concat([audit.issues.reset_index(drop=True), job.names.reset_index(drop=True)], axis=1)
     issues = replace_file(out / name, csv_bytes(listed.sort_values("label_quality", kind="stable")))
     save_origin(out, _origin(job, arguments, issues))
-    joblib.dump(audit.model, out / "model.joblib")
+    with whole_file(out / "model.joblib") as part:
+        joblib.dump(audit.model, part)
     settings = {"input": arguments.input.name, "label": job.label}
     settings |= {key: value for key in SETTINGS if (value := getattr(arguments, key)) is not None}
     settings |= {f"note {i + 1}": note for i, note in enumerate(job.notes)}
@@ -161,15 +162,15 @@ def _pictures(job: Job, arguments: argparse.Namespace) -> list[str] | None:
 
 def _origin(job: Job, arguments: argparse.Namespace, issues: Path) -> Origin:
     """Record of what was judged; the manifest of a folder is written first."""
-    path = job.file.path
-    if path == Path("manifest.csv"):
+    path, reading = job.file.path, reading_of(arguments)
+    is_ours = path == Path("manifest.csv")
+    if is_ours:
         path = replace_file(arguments.out / path, job.file.rendered({}))
-    reading = reading_of(arguments)
     return Origin(
         table=relative(path, arguments.out),
         label=job.label,
         delimiter=reading.delimiter,
-        encoding=reading.encoding,
+        encoding=None if is_ours else reading.encoding,
         missing=list(reading.missing),
         issues=issues.name,
         issues_sha256=sha256(issues),

@@ -163,9 +163,9 @@ def folder_job(folder: Path, reading: Reading) -> Job:
         For a folder without pictures or with one class.
     """
     label = reading.label or "label"
-    manifest = image_manifest(folder, label)
+    manifest = image_manifest(folder, label, reading.encoding)
     described = metadata_file(folder)
-    file = _manifest_file(manifest) if described is None else open_table(described)
+    file = _manifest_file(manifest) if described is None else open_table(described, encoding=reading.encoding)
     manifest = with_missing(manifest, reading.missing)
     labelled = manifest[is_label(manifest["label"])]
     readable, pixels, unreadable = load_folder(folder, reading.image_size, labelled)

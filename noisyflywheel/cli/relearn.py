@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 
 from noisyflywheel.audit.changes.decisions import check_decisions, known_labels
-from noisyflywheel.audit.changes.workspace import Origin, csv_bytes, load_origin, open_issues, replace_file
+from noisyflywheel.audit.changes.workspace import Origin, csv_bytes, load_origin, open_issues
 from noisyflywheel.audit.rows.matching import match_rows, read_issues
 from noisyflywheel.cli.audit import fit_and_judge, read_job, say, write_all
 from noisyflywheel.cli.inputs import Job
 from noisyflywheel.cli.parsers import add_files, folder_parser
+from noisyflywheel.persistence.whole import replace_file
 
 EXAMPLES = """examples:
   noisyflywheel audit orders.csv --label category --out audit

@@ -153,7 +153,8 @@ def as_pictures(X: Any, rows: Sequence[int], image_shape: tuple[int, ...] | None
     """
     chosen = [int(row) for row in rows]
     if is_paths(X):
-        return [thumbnail(list(X)[i]) for i in chosen]
+        paths = list(X)
+        return [thumbnail(paths[i]) for i in chosen]
     if not chosen:
         return []
     part = rows_of(X, chosen)

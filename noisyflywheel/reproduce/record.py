@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import platform
 import subprocess
 from importlib.metadata import version
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 
 from noisyflywheel import __version__
+from noisyflywheel.persistence.whole import replace_file
 
 FORMAT = "noisyflywheel-reproduce-1"
 
@@ -63,16 +63,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a file that is the old one or the new one, whole, also after a crash; NaN becomes null."""
     text = json.dumps(plain(content), indent=1, allow_nan=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}.part")
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    replace_file(path, text.encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:

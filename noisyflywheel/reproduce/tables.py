@@ -25,8 +25,7 @@ METRICS = {
     "median_cycle_seconds": "training, s per epoch",
     "median_inference_seconds": "inference, s",
 }
-WITHOUT = {"cr": "w/o CR", "aux": "w/o Aux.", "eps": "ε fixed", "cl": "w/o CL", None: "Full"}
-HUMAN = ("worse", "aggre", "random1", "random2", "random3", "human")
+WITHOUT = {"cr": "w/o CR", "aux": "w/o Aux.", "eps": "ε fixed", "cl": "w/o CL"}
 
 
 def read_results(folder: Path) -> tuple[list[Record], list[str]]:
@@ -73,7 +72,7 @@ def write_tables(records: Iterable[Record]) -> str:
             lines += _lines(cell, matching)
         if lines:
             parts.append(_table(title, lines))
-    others = [r for r in records if id(r) not in shown or r["setup"]["noise"] in HUMAN]
+    others = [r for r in records if id(r) not in shown]
     if others:
         lines = [_line(_label(group[0]["setup"]), LAST, None, group) for group in groups(others)]
         parts.append(_table("Not in the paper", lines))

@@ -431,3 +431,37 @@ def test_folds_that_cannot_be_are_refused_before_the_training(run, table, tmp_pa
         result = run(*command, *options)
         fails(result, *words)
         assert "training on" not in result[2]
+
+
+def test_a_folder_in_another_encoding(run, tmp_path):
+    rng = np.random.default_rng(0)
+    lines = []
+    for i in range(16):
+        pixels = np.clip(40 + 160 * (i % 2) + rng.normal(0, 20, (8, 8, 3)), 0, 255).astype(np.uint8)
+        name = f"{'grün' if i % 2 else 'blau'}/{i}.png"
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "in" / name)
+        lines.append(f"{name},{'нет' if i % 2 else 'при'}")
+    options = ("--out", tmp_path / "o", "--cycles", 1, "--image-size", 8, "--policy", "drop")
+    for encoding, names in (("latin-1", {"grün", "blau"}), ("cp1251", {"нет", "при"})):
+        code, _, err = run("audit", tmp_path / "in", *options, "--encoding", encoding, "--force")
+        assert code == 0, err
+        assert set(pd.read_csv(tmp_path / "o" / "issues.csv").given_label) == names
+        code, _, err = run("apply", tmp_path / "o", "--policy", "drop")
+        assert code == 0, err
+        described = "file_name,label\n" + "\n".join(lines).replace("grün", "gruen")
+        if encoding == "latin-1":
+            (tmp_path / "in" / "grün").rename(tmp_path / "in" / "gruen")
+            (tmp_path / "in" / "metadata.csv").write_bytes(described.encode("cp1251"))
+
+
+def test_short_rows_keep_their_place_when_flags_are_filled_anew(run, tmp_path):
+    rows = [f"{i % 2 + i / 100},{'ab'[i % 2]},False,0.5,{'ab'[i % 2]}" for i in range(20)]
+    rows[7] = "1.07,b"
+    data = "x,label,is_label_issue,label_quality,suggested_label\n" + "\n".join(rows)
+    (tmp_path / "t.csv").write_text(data)
+    code, _, err = run("audit", tmp_path / "t.csv", "--label", "label", "--out", tmp_path / "o", "--cycles", 1)
+    assert code == 0, err
+    cleaned = pd.read_csv(tmp_path / "o" / "cleaned.csv")
+    pd.testing.assert_frame_equal(cleaned[["x", "label"]], pd.read_csv(tmp_path / "t.csv")[["x", "label"]])
+    assert cleaned.notna().all(axis=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from dataclasses import dataclass
@@ -11,12 +12,21 @@ import pandas as pd
 
 from noisyflywheel.audit.changes.cleaned import cleaned_bytes, flagged_bytes
 from noisyflywheel.audit.changes.decisions import planned_changes
-from noisyflywheel.audit.changes.workspace import csv_bytes, load_origin, open_issues, open_origin, replace_file
+from noisyflywheel.audit.changes.workspace import (
+    Origin,
+    csv_bytes,
+    load_origin,
+    open_issues,
+    open_origin,
+)
 from noisyflywheel.audit.files.table_file import endings
 from noisyflywheel.audit.rows.matching import match_rows, read_issues
+from noisyflywheel.persistence.whole import replace_file
 
 LOG = "changes.csv"
 BACKUP = "undo"
+NAMES = "names.json"
+"""In a folder of `BACKUP`: which files `apply_folder` wrote; those that were there before lie beside it."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +109,11 @@ def _decisions(folder: Path, path: Path | None, policy: str) -> pd.DataFrame | N
 
 
 def _put_away(folder: Path, paths: list[Path]) -> None:
-    """Keep the present files in the next numbered folder below `undo`; an empty one says that there were none."""
+    """Keep the files that are about to be written, as far as they are there, in the next numbered folder."""
     number = max((int(path.name) for path in (folder / BACKUP).glob("[0-9]*")), default=0) + 1
     place = folder / BACKUP / f"{number:04d}"
     place.mkdir(parents=True)
+    (place / NAMES).write_text(json.dumps([path.name for path in paths]), encoding="utf-8")
     for path in paths:
         if path.exists():
             shutil.copy2(path, place / path.name)
@@ -125,11 +136,18 @@ def undo_folder(folder: Path) -> Path:
     last = max((folder / BACKUP).glob("[0-9]*"), default=None)
     if last is None:
         raise ValueError(f"nothing to undo in {folder}")
-    cleaned = folder / f"cleaned{''.join(endings(Path(origin.table)))}"
-    for path in (cleaned, folder / LOG):
+    written = [folder / name for name in _names(last, origin)]
+    for path in written:
         if (last / path.name).exists():
             os.replace(last / path.name, path)
         else:
             path.unlink(missing_ok=True)
     shutil.rmtree(last)
-    return cleaned
+    return written[0]
+
+
+def _names(place: Path, origin: Origin) -> list[str]:
+    """Files that were written when `place` was made, the cleaned one first; earlier versions did not note them."""
+    if (place / NAMES).is_file():
+        return [str(name) for name in json.loads((place / NAMES).read_text(encoding="utf-8"))]
+    return [f"cleaned{''.join(endings(Path(origin.table)))}", LOG]

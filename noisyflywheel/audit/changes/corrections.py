@@ -159,6 +159,8 @@ def apply_corrections(
     table = not isinstance(data, tuple | list)
     if table:
         check_frame(data)
+    elif len(data) != 2:
+        raise TypeError(f"data must be a DataFrame or a pair (X, y), not a {type(data).__name__} of {len(data)}")
     if table and label not in data.columns and (label is not None or policy == "refurbish" or decisions is not None):
         raise ValueError(f"changing the labels of a table needs its label column; {label!r} is not one")
     X, given = (data, None if label is None else data[label]) if table else data
@@ -188,7 +190,7 @@ def apply_corrections(
 
 
 def _like(labels: pd.Series, y: Any) -> Any:
-    """Labels as y holds them: a Series, one column, or an array of its type."""
+    """Labels as y holds them: a Series, one column, or an array of its type; of texts, of objects."""
     if isinstance(y, pd.DataFrame):
         return labels.to_frame().set_axis(y.columns, axis=1)
     if isinstance(y, pd.Series):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -155,7 +155,9 @@ def _decided_lines(issues: pd.DataFrame, decisions: pd.DataFrame | None) -> list
     if decisions is None:
         return []
     known = {int(row): place for place, row in enumerate(issues["row"])}
-    lines: list[Any] = list(check_decisions(decisions).itertuples())
+    table, classes = check_decisions(decisions), set(map(label_text, issues["given_label"]))
+    table["new_label"] = [_unguarded(label, classes) for label in table["new_label"]]
+    lines: list[Any] = list(table.itertuples())
     unknown = next((line.row for line in lines if line.row not in known), None)
     if unknown is not None:
         raise ValueError(f"a decision speaks of row {unknown}, which was not judged")
@@ -173,6 +175,11 @@ def _check_same_row(line: Any, judged: Issue) -> None:
         raise ValueError(f"row {row} is not the row that was decided on: its content is another one")
     if _given(line.given_label) and not same_label(line.given_label, judged["given_label"]):
         raise ValueError(f"row {row} was decided on with the label {line.given_label!r}, now {judged['given_label']!r}")
+
+
+def _unguarded(label: Any, classes: Collection[str]) -> Any:
+    """A label as people meant it: `read_issues` takes the apostrophe of `guard_cell` away, other readers leave it."""
+    return label if label_text(label) in classes else unguard_cell(label)
 
 
 def _given(value: Any) -> bool:
@@ -193,7 +200,7 @@ def _right_label(issue: Issue, line: Any) -> Any:
     suggested = issue["refurbished_label"]
     if line.decision == "accept" and (not _given(line.new_label) or same_label(line.new_label, suggested)):
         return suggested
-    return unguard_cell(line.new_label)
+    return line.new_label
 
 
 def _decided(issue: Issue, line: Any) -> dict[str, Any] | None:

@@ -49,7 +49,7 @@ def to_label_studio(
         choice = {"choices": [about["suggested_label"]]}
         result = {"from_name": from_name, "to_name": to_name, "type": "choices", "value": choice}
         prediction = {"model_version": AGENT, "score": _cell(line["refurbished_confidence"]), "result": [result]}
-        tasks.append({"data": _plain(data.iloc[place]) | about, "predictions": [prediction]})
+        tasks.append({"data": _plain(data, place) | about, "predictions": [prediction]})
     return tasks
 
 
@@ -109,7 +109,7 @@ def to_argilla(issues: pd.DataFrame, data: pd.DataFrame, question: str = "label"
     for place in _suspects(issues):
         about, score = _about(issues, place), _cell(issues["refurbished_confidence"].iloc[place])
         suggestion = {"value": about["suggested_label"], "score": score, "agent": AGENT}
-        fields = {name: "" if value is None else str(value) for name, value in _plain(data.iloc[place]).items()}
+        fields = {name: "" if value is None else str(value) for name, value in _plain(data, place).items()}
         records.append(
             {
                 "id": str(about["row"]),
@@ -182,9 +182,9 @@ def _about(issues: pd.DataFrame, place: int) -> dict[str, Any]:
     }
 
 
-def _plain(row: pd.Series) -> dict[str, Any]:
-    """Cells of a row as JSON has them."""
-    return {str(name): _cell(value) for name, value in row.items()}
+def _plain(data: pd.DataFrame, place: int) -> dict[str, Any]:
+    """Cells of a row as JSON has them, each of the type of its column."""
+    return {str(name): _cell(data.iat[place, number]) for number, name in enumerate(data.columns)}
 
 
 def _cell(value: Any) -> str | int | float | bool | list[Any] | dict[str, Any] | None:

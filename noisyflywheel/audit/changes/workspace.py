@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ import pandas as pd
 from noisyflywheel.audit.files.table_file import TableFile, first_line, guarded, open_table
 from noisyflywheel.audit.rows.matching import read_issues
 from noisyflywheel.data.encoder.encode import check_columns
+from noisyflywheel.persistence.whole import replace_file
 
 RECORD = "audit.json"
 VERSION = 1
@@ -32,7 +32,7 @@ class Origin:
         Its path, relative to the folder of the audit.
     label : str
         Column of the labels.
-    delimiter, encoding, quote : str or None
+    delimiter, encoding : str or None
         Options of reading.
     missing : sequence of str
         Markers of missing cells.
@@ -51,7 +51,6 @@ class Origin:
     label: str
     delimiter: str | None = None
     encoding: str | None = None
-    quote: str = '"'
     missing: Sequence[str] = ()
     issues: str = "issues.csv"
     issues_sha256: str = ""
@@ -88,6 +87,7 @@ def load_origin(folder: Path) -> Origin:
         raise ValueError(f"{path} cannot be read ({first_line(error)}): audit again") from error
     if record.get("version") != VERSION:
         raise ValueError(f"{path} has version {record.get('version')}, this package reads version {VERSION}")
+    record.pop("quote", None)  # of earlier versions, always the same
     try:
         return Origin(**record)
     except TypeError as error:
@@ -113,7 +113,7 @@ def open_origin(folder: Path, origin: Origin, path: Path | None = None) -> Table
     path = folder / origin.table if path is None else path
     if not path.is_file():
         raise ValueError(f"{path}, the file that was judged, is not there; name its place with --input")
-    file = open_table(path, delimiter=origin.delimiter, encoding=origin.encoding, quote=origin.quote)
+    file = open_table(path, delimiter=origin.delimiter, encoding=origin.encoding)
     try:
         check_columns(file.frame, [origin.label])
     except ValueError as error:
@@ -133,27 +133,6 @@ def open_issues(folder: Path, origin: Origin) -> pd.DataFrame:
     if not path.is_file():
         raise ValueError(f"{path} is not there")
     return read_issues(path)
-
-
-def replace_file(path: Path, data: bytes) -> Path:
-    """Write a file whole or not at all.
-
-    Raises
-    ------
-    OSError
-        That names it, not the temporary file beside it: on Windows also where it is open in another program.
-    """
-    part = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    except OSError as error:
-        locked = isinstance(error, PermissionError) and os.path.exists(path)
-        open_elsewhere = ", or it is open in another program" if locked else ""
-        raise OSError(error.errno, f"{error.strerror}{open_elsewhere}", str(path)) from error  # of the same subclass
-    finally:
-        part.unlink(missing_ok=True)
-    return path
 
 
 def issues_name(folder: Path, force: bool = False) -> str:

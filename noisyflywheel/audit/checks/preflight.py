@@ -41,7 +41,7 @@ class Finding:
 
     Attributes
     ----------
-    kind : {"missing labels", "rare class", "similar names", "contradiction", "leakage", "groups"}
+    kind : {"missing labels", "rare class", "similar names", "contradiction", "leakage", "groups", "splits"}
     text : str
         A sentence.
     rows : tuple of int
@@ -96,7 +96,7 @@ def preflight(
     found += rare_classes(labels, rows)
     found += similar_names(labels, rows)
     found += contradictions(table, label, plan, labels, rows, has)
-    found += leaking_columns(table[has], plan, labels, rows)
+    found += leaking_columns(table[has], plan, labels)
     return found + group_columns(table[has], label, groups)
 
 
@@ -165,9 +165,7 @@ def contradictions(
     return [Finding("contradiction", text, _tuple(both.sort_values(["mark", "row"])["row"]))]
 
 
-def leaking_columns(
-    table: pd.DataFrame, plan: Sequence[Column], labels: NDArray[Any], rows: NDArray[np.intp]
-) -> list[Finding]:
+def leaking_columns(table: pd.DataFrame, plan: Sequence[Column], labels: NDArray[Any]) -> list[Finding]:
     """Columns that alone give (nearly) every label: they may have been filled in from it."""
     n = len(labels)
     if n < 20:
@@ -178,7 +176,7 @@ def leaking_columns(
         return []
     found = []
     for column in plan:
-        share = _predicts(table[column.name].iloc[picked], column, codes)
+        share = _told(table[column.name].iloc[picked], column, codes)
         if share >= GIVES_AWAY:
             text = (
                 f"Column {str(column.name)!r} alone tells {share:.1%} of the labels: it may have been made from them."
@@ -187,23 +185,37 @@ def leaking_columns(
     return found
 
 
-def _predicts(column: pd.Series, planned: Column, codes: NDArray[np.intp]) -> float:
-    """Share of labels that one column tells, of rows that it was learnt from and of others, whichever is lower."""
+def _told(column: pd.Series, planned: Column, codes: NDArray[np.intp]) -> float:
+    """Share of the labels, as codes (n,), that one column tells."""
     if planned.kind == "category":
-        values = pd.factorize(column.astype(str))[0]
-        if values.max() + 1 > 0.2 * len(values):
-            return 0.0
-        best = pd.crosstab(values, codes).to_numpy().max(axis=1)
-        return float(best.sum() / len(codes))
-    if planned.kind not in ("number", "date"):
+        return _told_by_category(column, codes)
+    if planned.kind == "number":
+        numbers = read_numbers(column, planned.form)
+        below_all = -2 * (numbers.abs().max() or 1)
+        return _told_by_number(numbers.fillna(below_all), codes)
+    return _told_by_number(read_dates(column, planned.form).astype("int64"), codes) if planned.kind == "date" else 0.0
+
+
+def _told_by_category(column: pd.Series, codes: NDArray[np.intp]) -> float:
+    """Share of the labels that are the most frequent one of their category; 0 where categories have few rows."""
+    values = pd.factorize(column.astype(str))[0]
+    if values.max() + 1 > 0.2 * len(values):
         return 0.0
-    read = read_numbers(column, planned.form) if planned.kind == "number" else read_dates(column, planned.form)
-    numbers = read.astype("int64") if planned.kind == "date" else read.fillna(-2 * (read.abs().max() or 1))
-    if np.bincount(codes)[np.unique(codes)].min() < 3 or not np.isfinite(numbers).all():
+    best = pd.crosstab(values, codes).to_numpy().max(axis=1)
+    return float(best.sum() / len(codes))
+
+
+def _told_by_number(numbers: pd.Series, codes: NDArray[np.intp]) -> float:
+    """Share of the labels that a small tree tells, of rows that it learnt and of others, whichever is lower.
+
+    Classes of one or two rows, which cannot be parted into these, are left out.
+    """
+    often = np.bincount(codes)[codes] >= 3
+    x, codes = in_own_units(numbers.to_numpy(dtype=np.float64)[:, None]), codes[often]
+    if len(np.unique(codes)) < 2 or not np.isfinite(x).all():
         return 0.0
-    tree = DecisionTreeClassifier(max_leaf_nodes=2 * (int(codes.max()) + 1), random_state=0)
-    x = in_own_units(numbers.to_numpy(dtype=np.float64)[:, None])
-    x_train, x_test, train, test = train_test_split(x, codes, stratify=codes, random_state=0)
+    tree = DecisionTreeClassifier(max_leaf_nodes=2 * len(np.unique(codes)), random_state=0)
+    x_train, x_test, train, test = train_test_split(x[often], codes, stratify=codes, random_state=0)
     tree.fit(x_train, train)
     return float(min(tree.score(x_train, train), tree.score(x_test, test)))
 

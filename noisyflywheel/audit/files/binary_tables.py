@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from noisyflywheel.audit.files.rewritable import Cells, Columns, needs
 from noisyflywheel.audit.files.sheet_rows import check_rules, move_up
-from noisyflywheel.data.encoder.names import unique_names
+from noisyflywheel.data.encoder.names import OWN_COLUMNS, unique_names
 
 
 class ParquetFile:
@@ -54,7 +55,10 @@ class ParquetFile:
             values = table.column(column).to_pylist()
             for row, value in cells.items():
                 values[row] = value
-            table = table.set_column(place, field, pa.array(values, type=field.type))
+            filled = pa.array(values, type=None if column in OWN_COLUMNS else field.type)
+            table = table.set_column(place, field.with_type(filled.type), filled)
+            if filled.type != field.type:
+                table = table.replace_schema_metadata(_without_type(table.schema.metadata, column))
         for name, more in (added or {}).items():
             table = table.append_column(name, pa.array(list(more)))
         if dropped:
@@ -63,6 +67,15 @@ class ParquetFile:
         buffer = io.BytesIO()
         parquet.write_table(table, buffer, compression=self.compression.replace("uncompressed", "none"))
         return buffer.getvalue()
+
+
+def _without_type(metadata: Mapping[bytes, bytes] | None, column: str) -> dict[bytes, bytes] | None:
+    """Metadata of a schema in which pandas has not written down what the column was."""
+    if metadata is None or b"pandas" not in metadata:
+        return None if metadata is None else dict(metadata)
+    known = json.loads(metadata[b"pandas"])
+    known["columns"] = [line for line in known["columns"] if line.get("field_name") != column]
+    return {**metadata, b"pandas": json.dumps(known).encode()}
 
 
 class ExcelFile:

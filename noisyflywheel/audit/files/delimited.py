@@ -175,7 +175,7 @@ class DelimitedFile:
         text, gone = self.encoded.text, set(dropped)
         parts, at = [], 0
         if added:
-            parts, at = [text[: self.header.end], self._tail(self.header, list(added))], self.header.end
+            parts, at = [text[: self.header.end], self._joined(list(added))], self.header.end
         for row, record in enumerate(self.records):
             if row in gone:
                 parts.append(text[at : record.start])
@@ -184,20 +184,23 @@ class DelimitedFile:
             for start, end, cell in self._new_cells(row, record, changes):
                 parts += [text[at:start], cell]
                 at = end
-            if added:
-                tail = self._tail(record, [cells[row] for cells in added.values()])
+            if tail := self._tail(row, record, changes, added or {}):
                 parts += [text[at : self._last_end(record)], tail]
                 at = record.end
         return self.encoded.to_bytes("".join([*parts, text[at:]]))
 
     def _new_cells(self, row: int, record: Record, changes: Cells) -> list[tuple[int, int, str]]:
-        """Places and new text of the cells of a record that change, from left to right."""
+        """Places and new text of the cells of a record that change, from left to right; those that it has."""
         spans = []
-        for name, cells in changes.items():
-            if row in cells:
-                start, end = cell_span(self.encoded.text, record, self.names.index(name), self.dialect)
-                spans.append((start, end, self.dialect.written(str(cells[row]), self.encoded.text[start:end])))
+        for place, cell in self._changed(row, changes).items():
+            if place < len(record.cells):
+                start, end = cell_span(self.encoded.text, record, place, self.dialect)
+                spans.append((start, end, self.dialect.written(cell, self.encoded.text[start:end])))
         return sorted(spans)
+
+    def _changed(self, row: int, changes: Cells) -> dict[int, str]:
+        """New cells of a row by the number of their column."""
+        return {self.names.index(name): str(cells[row]) for name, cells in changes.items() if row in cells}
 
     def _last_end(self, record: Record) -> int:
         """Where the last cell of a record ends that has a column."""
@@ -208,11 +211,17 @@ class DelimitedFile:
             else cell_span(self.encoded.text, record, width - 1, self.dialect)[1]
         )
 
-    def _tail(self, record: Record, cells: Sequence[Any]) -> str:
-        """More cells for the end of a record; a short one is filled up first."""
-        missing = [""] * (len(self.header.cells) - len(record.cells))
-        written = [*missing, *(self.dialect.written(str(cell)) for cell in cells)]
-        return "".join(self.dialect.delimiter + cell for cell in written)
+    def _tail(self, row: int, record: Record, changes: Cells, added: Columns) -> str:
+        """What comes behind the cells of a record: new ones that it lacks, as a short one does, and added columns."""
+        there = len(record.cells)
+        lacking = {place: cell for place, cell in self._changed(row, changes).items() if place >= there and cell}
+        width = len(self.names) if added else max(lacking, default=-1) + 1
+        filled = [lacking.get(place, "") for place in range(there, width)]
+        return self._joined([*filled, *(cells[row] for cells in added.values())])
+
+    def _joined(self, cells: Sequence[Any]) -> str:
+        """Cells as they follow others in a record."""
+        return "".join(self.dialect.delimiter + self.dialect.written(str(cell)) for cell in cells)
 
 
 def _column_names(header: list[str], records: list[Record]) -> list[str]:

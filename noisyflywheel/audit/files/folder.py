@@ -17,7 +17,7 @@ SPLITS = TRAINING | {"val", "valid", "validation", "dev", "test", "testing"}
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 
-def image_manifest(folder: str | Path, label: str = "label") -> pd.DataFrame:
+def image_manifest(folder: str | Path, label: str = "label", encoding: str | None = None) -> pd.DataFrame:
     """Pictures of a folder with their labels.
 
     Parameters
@@ -28,6 +28,8 @@ def image_manifest(folder: str | Path, label: str = "label") -> pd.DataFrame:
         label, in the folder or in each split. Hidden files and folders are skipped.
     label : str, default "label"
         Column of the metadata that holds the label.
+    encoding : str, optional
+        Of the metadata; found by looking at it where not given.
 
     Returns
     -------
@@ -43,8 +45,8 @@ def image_manifest(folder: str | Path, label: str = "label") -> pd.DataFrame:
     root = Path(folder)
     splits = split_folders(root)
     if metadata_file(root) is not None or not splits:
-        return _one_folder(root, root, label)
-    parts = [_one_folder(split, root, label).assign(split=split.name) for split in splits]
+        return _one_folder(root, root, label, encoding)
+    parts = [_one_folder(split, root, label, encoding).assign(split=split.name) for split in splits]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -60,11 +62,11 @@ def metadata_file(folder: Path) -> Path | None:
     return next((path for name in METADATA if (path := folder / name).is_file()), None)
 
 
-def _one_folder(folder: Path, root: Path, label: str) -> pd.DataFrame:
+def _one_folder(folder: Path, root: Path, label: str, encoding: str | None) -> pd.DataFrame:
     """Manifest of one folder, by its metadata or its subfolders; paths are below `root`."""
     described = metadata_file(folder)
     if described is not None:
-        return _described(described, root, label)
+        return _described(described, root, label, encoding)
     rows = [
         (path.relative_to(root).as_posix(), path.relative_to(folder).parts[0])
         for path in in_order(folder.glob("*/**/*"))
@@ -78,9 +80,9 @@ def _one_folder(folder: Path, root: Path, label: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["path", "label"])
 
 
-def _described(path: Path, root: Path, label: str) -> pd.DataFrame:
+def _described(path: Path, root: Path, label: str, encoding: str | None) -> pd.DataFrame:
     """Manifest of the pictures that a metadata file names."""
-    table = open_table(path).frame
+    table = open_table(path, encoding=encoding).frame
     for name in ("file_name", label):
         if name not in table.columns:
             raise ValueError(f"{path} has no column {name!r}; the columns are {', '.join(map(str, table.columns))}")

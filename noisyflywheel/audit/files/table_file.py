@@ -63,16 +63,14 @@ def endings(path: Path) -> tuple[str, str]:
     return (Path(path.stem).suffix.lower(), last) if last in COMPRESSED else (last, "")
 
 
-def open_table(
-    path: str | Path, *, delimiter: str | None = None, encoding: str | None = None, quote: str = '"'
-) -> TableFile:
+def open_table(path: str | Path, *, delimiter: str | None = None, encoding: str | None = None) -> TableFile:
     """Read a table that can be written back exactly.
 
     Parameters
     ----------
     path : str or Path
         A .csv, .tsv, .txt, .json (a list of objects), .jsonl, .parquet or .xlsx file, also with .gz or .zst behind.
-    delimiter, encoding, quote : str, optional
+    delimiter, encoding : str, optional
         Of a text file; found by looking at it where not given.
 
     Raises
@@ -92,7 +90,7 @@ def open_table(
     if not data:
         raise ValueError(f"{path} is empty")
     try:
-        source = _parser(kind, delimiter, encoding, quote)(_decompress(data, path))
+        source = _parser(kind, delimiter, encoding)(_decompress(data, path))
     except (OSError, MemoryError, ImportError) as error:
         if isinstance(error, gzip.BadGzipFile):
             raise ValueError(f"{path} cannot be read: {first_line(error)}") from error
@@ -105,10 +103,10 @@ def open_table(
     return TableFile(path, source, frame)
 
 
-def _parser(kind: str, delimiter: str | None, encoding: str | None, quote: str) -> Callable[[bytes], Rewritable]:
+def _parser(kind: str, delimiter: str | None, encoding: str | None) -> Callable[[bytes], Rewritable]:
     """Reader of a format."""
     if kind in DELIMITED:
-        return lambda data: DelimitedFile(data, delimiter, encoding, quote)
+        return lambda data: DelimitedFile(data, delimiter, encoding)
     if kind in JSON:
         return lambda data: JsonFile(data, encoding)
     return ParquetFile if kind == ".parquet" else ExcelFile

@@ -49,13 +49,13 @@ def find_evidence(
     X : array-like of n rows, or None
         What is shown; columns with names become reasons.
     features : array-like of n rows, or None
-        Where nearness is measured.
+        Where nearness is measured; None for what the model learnt from, or X where it lacks some of that.
     pictures : bool
         Whether X holds pictures: then there are no reasons by columns.
     """
     encoder = _encoder(audit)
     if features is None:
-        features = encoder.transform(X) if encoder is not None and isinstance(X, pd.DataFrame) else X
+        features = encoder.transform(X) if _can_be_encoded(X, encoder) else X
     plan = None if encoder is None else encoder.plan_
     reasons = {} if pictures else feature_reasons(X, issues, rows, plan)
     nearest = nearest_sure(issues, features, list(rows))
@@ -82,6 +82,13 @@ def said_by_votes(votes: Mapping[Any, int]) -> list[str]:
 def rows_beside(evidence: Mapping[int, Evidence]) -> list[int]:
     """Positions of the rows to show beside others, each once, those of the first rows first."""
     return list(dict.fromkeys(place for part in evidence.values() for place in part.places))[:MAX_BESIDE]
+
+
+def _can_be_encoded(X: Any, encoder: Any) -> bool:
+    """Whether X is a table with all columns that were learnt from; fewer may be shown."""
+    if encoder is None or not isinstance(X, pd.DataFrame):
+        return False
+    return {str(column.name) for column in encoder.plan_ if column.kind != "left out"} <= set(map(str, X.columns))
 
 
 def _encoder(audit: Any) -> Any:

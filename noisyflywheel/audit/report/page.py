@@ -15,14 +15,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from sklearn.utils.validation import _num_samples
 
-from noisyflywheel.audit.changes.workspace import relative, replace_file
+from noisyflywheel.audit.changes.workspace import relative
 from noisyflywheel.audit.report.content import Content, fingerprint, is_paths, plain_value, show_rows
 from noisyflywheel.audit.report.evidence import find_evidence, rows_beside
 from noisyflywheel.audit.report.numbers import percent, report_numbers
 from noisyflywheel.audit.report.suspects import decided_rows, make_cards, review_data, suspect_rows
 from noisyflywheel.audit.rows.identity import label_text
-from noisyflywheel.audit.rows.matching import check_issue_columns, check_order
+from noisyflywheel.audit.rows.matching import NEEDED, check_issue_columns, check_order
 from noisyflywheel.audit.rows.truth import suspect_mask
+from noisyflywheel.audit.scores.held_out import last_step
+from noisyflywheel.persistence.whole import replace_file
 
 PACKAGES = ("noisyflywheel", "scikit-learn", "skorch", "torch", "numpy", "pandas")
 MAX_CONTENT = 5000
@@ -131,7 +133,7 @@ def _issues_of(audit: Any) -> pd.DataFrame:
             f"got {type(audit).__name__}{last}"
         )
     issues = audit if isinstance(audit, pd.DataFrame) else audit.get_label_issues()
-    check_issue_columns(issues)
+    check_issue_columns(issues, (*NEEDED, "predicted_label", "predicted_confidence"))
     if issues.empty:
         raise ValueError("the table of issues has no rows")
     return issues.assign(is_label_issue=suspect_mask(issues))
@@ -205,7 +207,7 @@ def _settings(audit: Any, extra: Mapping[str, Any] | None) -> list[tuple[str, st
     """Options of the caller and parameters of the estimator, as text."""
     pairs = dict(extra or {})
     if hasattr(audit, "get_params"):
-        pairs["estimator"] = type(audit).__name__
+        pairs["estimator"] = type(last_step(getattr(audit, "model", audit))).__name__
         pairs |= audit.get_params(deep=False)
     return [(str(name), plain_value(value)) for name, value in pairs.items()]
 

@@ -13,12 +13,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from noisyflywheel.audit.changes.decisions import planned_changes
-from noisyflywheel.audit.changes.workspace import load_origin, open_issues, replace_file
+from noisyflywheel.audit.changes.workspace import load_origin, open_issues
 from noisyflywheel.audit.files.table_file import first_line
 from noisyflywheel.audit.rows.matching import read_issues
+from noisyflywheel.persistence.whole import replace_file
 
 HOST = "127.0.0.1"
 MAX_BYTES = 64 * 2**20
@@ -143,7 +142,7 @@ class ReviewHandler(BaseHTTPRequestHandler):
         try:
             self.server.check(data)
             fresh = self.server.save(data, self.headers.get("If-Match"))
-        except (ValueError, KeyError, OSError, pd.errors.ParserError) as error:
+        except (ValueError, KeyError, OSError) as error:
             self._answer(HTTPStatus.BAD_REQUEST, str(error).splitlines()[0].encode())
             return
         if fresh:

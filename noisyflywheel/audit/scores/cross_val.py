@@ -216,13 +216,10 @@ def cross_val_audit(
     """
     labels, classes, given = read_labels(X, y)
     (X,) = indexable(X)
-    together = None if groups is None else _sortable(np.asarray(groups))
-    weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    for name, given_one, values in (("groups", groups, together), ("sample_weight", sample_weight, weights)):
-        if values is not None and values.shape != labels.shape:
-            raise ValueError(f"{name} has shape {values.shape}, y has {labels.shape}")
-        check_same_index(X, given_one, ("X", name))
-        check_same_index(y, given_one, ("y", name))
+    together = one_each("groups", groups, X, y)
+    together = None if together is None else _sortable(together)
+    weights = one_each("sample_weight", sample_weight, X, y)
+    weights = None if weights is None else weights.astype(np.float64)
     cv = 5 if cv is None else cv
     if isinstance(cv, Integral):
         folds = StratifiedKFold if together is None else StratifiedGroupKFold
@@ -230,6 +227,24 @@ def cross_val_audit(
     kept_in = None if fold_dir is None else Path(fold_dir)
     proba, T = _out_of_fold(estimator, X, labels, classes, cv, together, n_jobs, weights, kept_in)
     return audit_of(proba, labels, classes, given, T, index_of(y, X))
+
+
+def one_each(name: str, values: ArrayLike | None, X: Any, y: ArrayLike) -> NDArray[Any] | None:
+    """An argument that has one value for each row, as an array (n,), if it was given.
+
+    Raises
+    ------
+    ValueError
+        If it has another shape than y, or another index than X or y.
+    """
+    if values is None:
+        return None
+    found, n = np.asarray(values), np.shape(y)[0]
+    if found.shape != (n,):
+        raise ValueError(f"{name} has shape {found.shape}, y has {(n,)}")
+    check_same_index(X, values, ("X", name))
+    check_same_index(y, values, ("y", name))
+    return found
 
 
 def cross_val_label_issues(

@@ -21,6 +21,7 @@ from noisyflywheel.data import Source
 from noisyflywheel.estimator.inputs.rows import make_source, read_rows
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.loader import predict_plain
+from noisyflywheel.persistence.whole import replace_file
 
 Array = NDArray[np.float64]
 Fold = tuple[Array, Array | None]
@@ -166,15 +167,13 @@ def kept_fold(folder: Path | None, *parts: Any) -> Fold:
         return judge_fold(*parts)
     path = Path(folder) / f"fold-{fold_key(*parts)}.npz"
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as kept:
             return kept["proba"], kept["T"] if kept["T"].size else None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         pass
     proba, T = judge_fold(*parts)
     buffer = io.BytesIO()
     np.savez(buffer, proba=proba, T=np.empty(0) if T is None else T)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(buffer.getvalue())
-    part.replace(path)
+    replace_file(path, buffer.getvalue())
     return proba, T

@@ -46,6 +46,8 @@ def audit_probabilities(pred_proba: ArrayLike, y: ArrayLike, classes: ArrayLike 
 
     Raises
     ------
+    TypeError
+        For a table with names that is no DataFrame of pandas, if `classes` does not say which column is which.
     ValueError
         For probabilities of another shape, that are not finite or not in [0, 1], or whose rows do not sum to 1; for
         classes that are not K different ones or lack a label of y; for a DataFrame whose columns are named as some
@@ -142,6 +144,9 @@ def _column_classes(pred_proba: Any, n_columns: int, found: NDArray[Any], classe
     """Class of each column, of shape (K,); `found` are those of y."""
     if classes is not None:
         names = np.asarray(classes)
+    elif not isinstance(pred_proba, pd.DataFrame) and hasattr(pred_proba, "columns"):  # of polars, pyarrow ...
+        kind = f"{type(pred_proba).__module__.partition('.')[0]}.{type(pred_proba).__name__}"
+        raise TypeError(f"pred_proba is a {kind}: convert it, as its to_pandas() does, or give its classes")
     elif isinstance(pred_proba, pd.DataFrame) and (named := _named_columns(pred_proba.columns, found)) is not None:
         names = named
     elif found.dtype.kind in "iu" and found.size < n_columns and found[0] >= 0 and found[-1] < n_columns:

@@ -14,7 +14,7 @@ from sklearn.utils.validation import has_fit_parameter
 from noisyflywheel.audit.changes.corrections import relabelled
 from noisyflywheel.audit.changes.decisions import known_labels
 from noisyflywheel.audit.rows.matching import check_is_table, match_rows, with_labels_of
-from noisyflywheel.audit.scores.cross_val import CrossValAudit, cross_val_audit, index_of
+from noisyflywheel.audit.scores.cross_val import CrossValAudit, cross_val_audit, index_of, one_each
 from noisyflywheel.audit.scores.held_out import check_judges, fit_weighted, last_step
 from noisyflywheel.estimator.fitted.issues import lowest_quality, n_label_issues
 from noisyflywheel.estimator.inputs.labels import check_same_index, one_column
@@ -118,10 +118,11 @@ def judge_known(
 ) -> RelearntAudit:
     """`relearn` with what is known as `place` in y, `label` and `drop`, one line per decided row."""
     index, given = index_of(y, X), pd.Series(y).reset_index(drop=True)
+    groups = one_each("groups", groups, X, y)
     labels, decided, weights = _as_known(given, known, weight)
     kept = np.flatnonzero(weights > 0)
     if kept.size < len(labels):
-        X, groups = _safe_indexing(indexable(X)[0], kept), None if groups is None else np.asarray(groups)[kept]
+        X, groups = _safe_indexing(indexable(X)[0], kept), None if groups is None else groups[kept]
     counts = weights[kept] if has_fit_parameter(last_step(estimator), "sample_weight") else None
     learnt = labels.to_numpy()[kept]
     fit_weighted(estimator, X, learnt, counts)

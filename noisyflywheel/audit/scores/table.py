@@ -16,6 +16,7 @@ from noisyflywheel.audit.checks.preflight import Finding, preflight
 from noisyflywheel.audit.rows.identity import check_frame, is_label, label_text
 from noisyflywheel.audit.rows.matching import with_identity
 from noisyflywheel.audit.scores.estimates import audit_line
+from noisyflywheel.audit.scores.held_out import last_step
 from noisyflywheel.audit.scores.judging import judge_rows
 from noisyflywheel.data.encoder.encode import TableEncoder, check_columns
 from noisyflywheel.data.encoder.missing import with_missing
@@ -73,8 +74,7 @@ class TableAudit:
 
     def get_params(self, deep: bool = False) -> dict[str, Any]:
         """Parameters of the classifier."""
-        last = self.model.steps[-1][1] if hasattr(self.model, "steps") else self.model
-        return dict(last.get_params(deep=False))
+        return dict(last_step(self.model).get_params(deep=False))
 
 
 def class_labels(labels: pd.Series) -> pd.Series:
@@ -87,12 +87,13 @@ def class_labels(labels: pd.Series) -> pd.Series:
     """
     if isinstance(labels.dtype, pd.CategoricalDtype):
         labels = labels.astype(labels.cat.categories.dtype)
+    labels = labels.infer_objects()  # whole numbers or truth values that were kept beside missing cells
     kinds = {type(value) for value in labels}
     if not all(issubclass(kind, Hashable) for kind in kinds):
         raise ValueError(f"{str(labels.name)!r} holds lists or objects, not classes")
     if labels.dtype.kind == "f" and (labels % 1 == 0).all():
         labels = labels.astype(np.int64)
-    elif labels.dtype.kind not in "ib" and kinds != {str}:
+    elif labels.dtype.kind not in "iub" and kinds != {str}:
         labels = labels.map(label_text)
     check_labels(labels, str(labels.name))
     return labels

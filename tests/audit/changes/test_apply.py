@@ -1,6 +1,6 @@
+import gzip
 import io
 import json
-import os
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +14,6 @@ from noisyflywheel.audit.changes.workspace import (
     csv_bytes,
     issues_name,
     load_origin,
-    replace_file,
     save_origin,
     sha256,
 )
@@ -176,24 +175,37 @@ def test_issues_are_read_as_they_were(folder):
     assert read_issues(folder / "issues.csv").given_label.tolist() == ["NA", "ham", "NA", "ham"]
 
 
-def test_a_file_that_is_open_elsewhere_is_named(tmp_path, monkeypatch):
-    """Windows replaces no file that is open, in a spreadsheet say."""
-
-    def refuse(part, path):
-        raise PermissionError(13, "Access is denied", str(part), None, str(path))
-
-    monkeypatch.setattr(os, "replace", refuse)
-    (tmp_path / "issues.csv").write_bytes(b"old")
-    with pytest.raises(PermissionError, match="or it is open in another program") as caught:
-        replace_file(tmp_path / "issues.csv", b"new")
-    assert caught.value.filename == str(tmp_path / "issues.csv")
-    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+def test_undo_takes_back_what_was_written_and_nothing_else(folder):
+    """The file that was judged may be packed by now: what is written then ends in .csv.gz."""
+    decide(folder, "1,accept,,,")
+    (folder / "cleaned.csv").write_bytes(b"of the audit")
+    packed = folder.parent / "in" / "t.csv.gz"
+    packed.write_bytes(gzip.compress(DATA))
+    assert apply_folder(folder, table=packed).cleaned == folder / "cleaned.csv.gz"
+    assert undo_folder(folder) == folder / "cleaned.csv.gz"
+    assert not (folder / "cleaned.csv.gz").exists()
+    assert (folder / "cleaned.csv").read_bytes() == b"of the audit"
 
 
-def test_an_error_of_writing_names_the_file(tmp_path):
-    (tmp_path / "report.html").mkdir()
-    for path, kind in ((tmp_path / "gone" / "report.html", FileNotFoundError), (tmp_path / "report.html", OSError)):
-        with pytest.raises(kind) as caught:
-            replace_file(path, b"new")
-        assert (caught.value.filename, caught.value.filename2) == (str(path), None)
-    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+def test_an_undo_folder_of_an_earlier_version_has_no_names(folder):
+    decide(folder, "1,accept,,,")
+    apply_folder(folder)
+    (folder / "undo" / "0001" / "names.json").unlink()
+    assert undo_folder(folder) == folder / "cleaned.csv"
+    assert not (folder / "cleaned.csv").exists()
+
+
+def test_flags_of_a_table_that_has_the_columns_with_other_types(tmp_path):
+    own = {"is_label_issue": [0, 1], "label_quality": ["low", "high"], "suggested_label": [1.5, 2.5]}
+    table = pd.DataFrame({"kind": ["a", "b"], **own})
+    table.to_parquet(tmp_path / "t.parquet")
+    q = np.array([[0.2, 0.8], [0.1, 0.9]])
+    issues = label_issues_frame(table.kind, ["a", "b"], [0.1, 0.9], [0.25, 0.9], q, q).assign(row=[1, 2])
+    flagged = pd.read_parquet(io.BytesIO(flagged_bytes(open_table(tmp_path / "t.parquet"), "kind", issues)))
+    assert flagged.values.tolist() == [["a", True, 0.1, "b"], ["b", False, 0.9, "b"]]
+
+
+def test_records_of_earlier_versions_name_the_quote(folder):
+    record = json.loads((folder / "audit.json").read_text())
+    (folder / "audit.json").write_text(json.dumps(record | {"quote": '"'}))
+    assert load_origin(folder).label == "kind"

@@ -128,6 +128,8 @@ def test_what_is_refused(table, issues):
         apply_corrections(table, issues, "refurbish", label="nope")
     with pytest.raises(TypeError, match="must be a pandas DataFrame, got numpy.ndarray"):
         apply_corrections(table.to_numpy(), issues)
+    with pytest.raises(TypeError, match="a tuple of 3"):
+        apply_corrections((table, table.kind, None), issues)
 
 
 def test_what_has_issues_in_place_of_its_table_is_refused(table, issues):

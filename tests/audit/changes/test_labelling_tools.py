@@ -149,3 +149,10 @@ def test_an_audit_in_place_of_its_table_is_refused(table):
     for make in (to_label_studio, to_argilla):
         with pytest.raises(TypeError, match="issues must be a pandas DataFrame, got CrossValAudit: pass what its get_"):
             make(audit, table)
+
+
+def test_numbers_keep_their_type_beside_others(table, issues):
+    data = table[["n"]].assign(id=2**53 + 1 + np.arange(4))
+    tasks = to_label_studio(issues, data)
+    assert [task["data"]["id"] for task in tasks] == [2**53 + 3, 2**53 + 4, 2**53 + 1]
+    assert to_argilla(issues, data)[0]["fields"] == {"n": "3.0", "id": str(2**53 + 3)}

@@ -152,3 +152,13 @@ def test_a_column_that_tells_the_few_held_out_labels_only_gives_none_away():
     y = rng.integers(0, 2, 80)
     table = pd.DataFrame({"x": rng.normal(y, 0.4), "kind": np.where(y == 1, "ham", "spam")})
     assert preflight(table, "kind") == []  # no threshold tells more than 77 of the 80
+
+
+def test_a_class_of_one_row_hides_no_column_that_gives_the_others_away():
+    table = noise()
+    leaks = (table.kind == "ham") * 3.0 + np.random.default_rng(1).random(60)
+    typo = table.assign(kind=table.kind.where(np.arange(60) != 7, "Ham"))
+    assert "leakage" in kinds(look(typo.assign(score=leaks)))
+    assert "leakage" in kinds(look(typo.assign(seen=pd.Timestamp("2024-01-01") + pd.to_timedelta(leaks, unit="D"))))
+    alone = table.assign(kind=["ham"] * 58 + ["spam"] * 2, score=np.arange(60.0))
+    assert "leakage" not in kinds(look(alone))

@@ -177,3 +177,13 @@ def test_sniffing_prefers_what_parts_all_rows_alike():
     assert sniff("alone\nx\n").delimiter == ","
     assert sniff('a,b\n"p;q;r",1\n').delimiter == ","
     assert [r.cells for r in split_records("x,y\n", Dialect(","))] == [["x", "y"]]
+
+
+def test_cells_that_short_rows_lack_are_filled_in_their_own_row():
+    file = DelimitedFile(b'x,kind,flag,"q",s\n1,a\n2,b,True,0.1,a\n"3",a,\n4,b')
+    flags = {"flag": dict(enumerate("pqrs")), "q": dict(enumerate("wxyz")), "s": {1: "k", 2: "l,m", 3: ""}}
+    marked = file.rendered(flags)
+    assert marked == b'x,kind,flag,"q",s\n1,a,p,w\n2,b,q,x,k\n"3",a,r,y,"l,m"\n4,b,s,z'
+    assert file.rendered({"s": {0: "", 3: "k"}}) == b'x,kind,flag,"q",s\n1,a\n2,b,True,0.1,a\n"3",a,\n4,b,,,k'
+    both = file.rendered({"q": {0: "w"}}, [1, 2], {"t": [1, 2, 3, 4]})
+    assert both == b'x,kind,flag,"q",s,t\n1,a,,w,,1\n4,b,,,,4'

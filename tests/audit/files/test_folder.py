@@ -114,3 +114,10 @@ def test_metadata_in_each_split(tmp_path):
         "label": ["test", "train"],
         "split": ["test", "train"],
     }
+
+
+def test_metadata_in_another_encoding(tmp_path):
+    for name in ("a.png", "b.png"):
+        picture(tmp_path / name)
+    (tmp_path / "metadata.csv").write_bytes("file_name,label\na.png,нет\nb.png,при\n".encode("cp1251"))
+    assert image_manifest(tmp_path, encoding="cp1251").label.tolist() == ["нет", "при"]

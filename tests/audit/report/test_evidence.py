@@ -1,13 +1,17 @@
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from noisyflywheel.audit.report.evidence import find_evidence, rows_beside, said_by_votes
 from noisyflywheel.audit.report.neighbours import nearest_sure, suggestions, sure_rows
 from noisyflywheel.audit.report.reasons import feature_reasons
 from noisyflywheel.data.encoder.columns import plan_columns
+from noisyflywheel.data.encoder.encode import TableEncoder
 from noisyflywheel.estimator.fitted.issues import label_issues_frame
 
 
@@ -165,3 +169,13 @@ def test_many_suspects_take_seconds():
     start = time.perf_counter()
     find_evidence(None, issues, rows, X, X.to_numpy(), pictures=False)
     assert time.perf_counter() - start < 20
+
+
+def test_fewer_columns_may_be_shown_than_were_learnt_from(shop):
+    X, issues = shop
+    audit = SimpleNamespace(model=make_pipeline(TableEncoder().fit(X), LogisticRegression()))
+    whole = find_evidence(audit, issues, [0], X, None, False)[0]
+    part = find_evidence(audit, issues, [0], X[["price"]], None, False)[0]
+    assert len(whole.why) == 3
+    assert [why for why in part.why if "price" in why] == [why for why in whole.why if "price" in why]
+    assert part.near

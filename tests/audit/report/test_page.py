@@ -225,6 +225,8 @@ def test_tables_that_are_none_of_issues(audit, tmp_path):
     issues = audit.get_label_issues()
     with pytest.raises(ValueError, match="no column 'refurbished_label'"):
         write_report(tmp_path / "r.html", issues.drop(columns="refurbished_label"))
+    with pytest.raises(ValueError, match="no column 'predicted_label'"):
+        write_report(tmp_path / "r.html", issues.drop(columns="predicted_label"))
     with pytest.raises(ValueError, match="no rows"):
         write_report(tmp_path / "r.html", issues.iloc[:0])
 

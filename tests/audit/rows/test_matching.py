@@ -145,6 +145,20 @@ def test_what_was_accepted_counts_though_another_label_is_suggested_now(issues):
     assert known_labels(now, choice).label.tolist() == ["=z", "-x", "=q", "NA"]
 
 
+def test_a_class_that_begins_with_an_apostrophe_is_not_taken_for_a_guarded_one(table, issues):
+    """`read_issues` has taken one apostrophe away, other readers of the same file have not."""
+    named = table.assign(kind=["'=x", "NA", "-x", "'=x"])
+    judged = issues.drop(columns="fingerprint").assign(given_label=named.kind.to_numpy()[issues.row - 1])
+    for label in ("'=x", "''=x"):
+        choice = decided((2, "set", label), (3, "set", "'=new"))
+        assert list(apply_corrections(named, judged, label="kind", decisions=choice).kind) == [
+            "'=x",
+            "'=x",
+            "=new",
+            "'=x",
+        ]
+
+
 def test_flags_are_for_suspects_that_nobody_decided(table, issues):
     for kind in ("reject", "skip", "accept"):
         flagged = apply_corrections(table, issues, "flag", label="kind", decisions=decided((1, kind, "")))

@@ -309,3 +309,15 @@ def test_what_is_refused():
         cross_val_label_issues(LogisticRegression(), X, y, cv=2, groups=groups)
     with pytest.raises(ValueError, match="[Uu]nknown label type"):
         cross_val_label_issues(LogisticRegression(), X, np.linspace(0, 1, 6))
+
+
+@pytest.mark.parametrize("left", [b"", b"PK\x03\x04", b"no archive"])
+def test_a_fold_that_was_not_written_whole_is_judged_anew(digits, tmp_path, left):
+    X, y, *_ = digits
+    first = cross_val_audit(KNeighborsClassifier(), X[:40], y[:40] % 2, cv=2, fold_dir=tmp_path)
+    for path in tmp_path.glob("fold-*.npz"):
+        path.write_bytes(left)
+    again = cross_val_audit(KNeighborsClassifier(), X[:40], y[:40] % 2, cv=2, fold_dir=tmp_path)
+    pd.testing.assert_frame_equal(again.issues, first.issues)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".npz"}
+    assert all(path.stat().st_size > 100 for path in tmp_path.iterdir())

@@ -175,3 +175,14 @@ def test_what_is_refused(proba, y, classes, word):
 def test_arguments_in_the_order_of_cleanlab_are_named(y):
     with pytest.raises(ValueError, match=r"pred_proba, which comes before y, must have shape \(n, K\); got \(3,\)"):
         audit_probabilities(y, [[0.9, 0.1], [0.1, 0.9], [0.8, 0.2]])
+
+
+def test_tables_of_other_libraries_are_not_read_by_position():
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table({"b": [0.9, 0.8, 0.1], "a": [0.1, 0.2, 0.9]})
+    with pytest.raises(TypeError, match="pyarrow.Table: convert it"):
+        audit_probabilities(table, ["b", "b", "a"])
+    named = audit_probabilities(table.to_pandas(), ["b", "b", "a"])
+    assert named.issues.predicted_label.tolist() == ["b", "b", "a"]
+    given = audit_probabilities(table, ["b", "b", "a"], classes=["b", "a"])
+    pd.testing.assert_frame_equal(given.issues, named.issues)

@@ -191,3 +191,14 @@ def test_a_flywheel_learns_from_decisions():
     assert not left[worst].any()
     assert audit.model is model
     assert audit.get_class_summary().n_suspected.sum() == left.sum()
+
+
+@pytest.mark.parametrize("decision", ["reject", "drop"])
+def test_groups_that_do_not_match_are_refused_whatever_was_decided(decision):
+    X, decisions = pd.DataFrame({"x": np.arange(6.0)}), pd.DataFrame({"row": [1], "decision": [decision]})
+    for groups, words in (
+        (np.arange(8), "groups has shape"),
+        (pd.Series(range(6), range(6)[::-1]), "in another order"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            relearn(LogisticRegression(), X, GIVEN, issues(), decisions, cv=2, groups=groups)

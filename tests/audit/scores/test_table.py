@@ -51,6 +51,7 @@ def test_a_table_in_one_call(table, tmp_path):
     assert (clean.kind != table.kind).sum() <= audit.issues.is_label_issue.sum()
     report = write_report(tmp_path / "r.html", audit).read_text(encoding="utf-8")
     assert "2 rows have no label" in report
+    assert "<dt>estimator</dt><dd>LogisticRegression</dd>" in report
     assert pickle.loads(pickle.dumps(audit)).issues.equals(audit.issues)
     n = audit.issues.is_label_issue.sum()
     assert repr(audit) == f"<TableAudit: {n} of 88 labels suspect>"  # as a notebook shows it
@@ -113,10 +114,16 @@ def test_warnings_are_kept_and_still_given():
         (["a", 1, "a", 1.0], ["a", "1", "a", "1"]),
         (pd.Categorical(["x", "y", "x", "y"]), ["x", "y", "x", "y"]),
         ([0.5, 1.5, 0.5, 1.5], ["0.5", "1.5", "0.5", "1.5"]),
+        (np.array([2, 10, 2, 10], dtype=np.uint8), [2, 10, 2, 10]),
+        (np.array([2, 10, 2, 10], dtype=object), [2, 10, 2, 10]),
+        (np.array([True, False, True, False], dtype=object), [True, False, True, False]),
+        (np.array([True, 1, True, 1], dtype=object), ["True", "1", "True", "1"]),
     ],
 )
 def test_classes_stay_what_they_are(values, expected):
-    assert list(class_labels(pd.Series(values, name="b"))) == expected
+    found = list(class_labels(pd.Series(values, name="b")))
+    assert found == expected
+    assert [isinstance(label, str) for label in found] == [isinstance(label, str) for label in expected]
 
 
 @pytest.mark.parametrize(
