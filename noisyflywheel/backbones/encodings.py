@@ -8,6 +8,9 @@ from torch import Tensor, nn
 CLIP = 3.0
 """Where the smooth clip of `QuantileScale` levels off, in interquartile ranges."""
 
+FARTHEST = 1e9
+"""Values beyond so many interquartile ranges are as far away: their square would be infinite in float32."""
+
 N_BINS = 16
 """Bins of a column at most, where there are few rows or many columns."""
 
@@ -46,7 +49,7 @@ class QuantileScale(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode rows."""
-        z = (x - self.median) / self.width
+        z = ((x - self.median) / self.width).clamp(-FARTHEST, FARTHEST)
         return z * torch.rsqrt(1 + (z / CLIP).square())
 
 
@@ -138,11 +141,13 @@ def spread_edges(ordered: Tensor, n_bins: int) -> Tensor:
     if 2 * len(edges) > n_bins + 1:
         return edges
     edges, rest = ordered[:0], ordered
-    while len(rest) > 0:
+    while len(rest):
         cuts, counts = quantile_edges(rest, max(0, n_bins - len(edges)))
         shared = cuts[counts > 1]
-        edges = torch.cat([edges, shared if len(shared) else cuts])
-        rest = rest[~torch.isin(rest, shared)] if len(shared) else rest[:0]
+        if not len(shared):
+            edges = torch.cat([edges, cuts])
+            break
+        edges, rest = torch.cat([edges, shared]), rest[~torch.isin(rest, shared)]
     return edges.unique()
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -261,6 +263,16 @@ class FoldedMLP(nn.Module):
         self.temperature.fill_(temperature)
         self.kept_share.fill_(share)
         self.kept_division.copy_(torch.eye(len(self.kept_division)) if division is None else division)
+
+    @contextmanager
+    def alone(self, kept: bool) -> Iterator[None]:
+        """Inside, predictions are those of the kept members alone, or of the others alone, as sure as they are."""
+        before = self.kept_share.clone(), self.kept_division.clone(), self.temperature.clone()
+        self.mix_in_kept(float(kept))
+        try:
+            yield
+        finally:
+            self.mix_in_kept(*before)
 
     @torch.no_grad()
     def mix_in_trees(self, trees: Trees, share: float) -> None:

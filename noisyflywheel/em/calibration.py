@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -65,13 +67,14 @@ def calibrate(
     float
         In ``TEMPERATURES``; 1 leaves g as it is, above 1 flattens it.
     """
-    values = [
-        float(
-            objective(tempered_given(log_g, given, temperature).to(eps.dtype), gamma, eps, sample_weight=sample_weight)
-        )
-        for temperature in TEMPERATURES
-    ]
-    return TEMPERATURES[max(range(len(values)), key=values.__getitem__)]
+    tempered = (tempered_given(log_g, given, temperature).to(eps.dtype) for temperature in TEMPERATURES)
+    values = [objective(g_given, gamma, eps, sample_weight=sample_weight) for g_given in tempered]
+    return TEMPERATURES[likeliest(values)]
+
+
+def likeliest(values: Sequence[Tensor]) -> int:
+    """Place of the largest of some scalars, the first of equal ones."""
+    return int(torch.stack([*values]).argmax())  # sync: one scalar
 
 
 def calibrate_with_clean_rate(

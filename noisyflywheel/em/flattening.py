@@ -48,8 +48,8 @@ def temperature_through(
 
     Where there are very many rows some are asked.
     """
-    part = some_of(prob, given)
-    p, labels = prob[part].double(), given[part]
-    weight = torch.ones(len(p)).to(p) if sample_weight is None else sample_weight[part].to(p)
-    found = likelihoods(p, transition.to(p), labels, weight, temperatures)
+    weight = torch.ones_like(prob[:, 0]) if sample_weight is None else sample_weight
+    p, labels, weight = some_of(prob, given, weight)
+    p = p.double()
+    found = likelihoods(p, transition.to(p), labels, weight.to(p), temperatures)
     return temperatures[int(found.argmax())]  # sync: one scalar

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from noisyflywheel.em.main import at_least_single, weighted_average
+from noisyflywheel.em.main import PROB_MIN, at_least_single, weighted_average
 
 
 def given_label_likelihood(g_given: Tensor, gamma: Tensor | float, eps: Tensor | float) -> Tensor:
@@ -52,19 +52,17 @@ def objective(
     g_given: Tensor,
     gamma: Tensor | float,
     eps: Tensor | float,
-    floor: float = 1e-30,
     sample_weight: Tensor | None = None,
 ) -> Tensor:
     """Mean log-likelihood of the given labels, up to the constant ``mean log p_data(x)``.
 
-    Eq. (3), Sec. 3.1, without the manifold constraint: ``mean_i log(gamma g(x_i)[y~_i] + (1 - gamma) eps_i)``.
+    Eq. (3), Sec. 3.1, without the manifold constraint: ``mean_i log(gamma g(x_i)[y~_i] + (1 - gamma) eps_i)``. A label
+    that is impossible costs a finite amount, ``-log PROB_MIN``.
 
     Parameters
     ----------
     g_given, gamma, eps
         As in `given_label_likelihood`.
-    floor : float, default=1e-30
-        Least probability of a label: one that is impossible costs a finite amount.
     sample_weight : Tensor of shape (N,), optional
         At least 0; the mean is weighted by them.
 
@@ -72,5 +70,5 @@ def objective(
     -------
     scalar Tensor, at most 0
     """
-    log_p = torch.log(given_label_likelihood(at_least_single(g_given), gamma, eps).clamp_min(floor))
+    log_p = torch.log(given_label_likelihood(at_least_single(g_given), gamma, eps).clamp_min(PROB_MIN))
     return weighted_average(log_p, sample_weight)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from noisyflywheel.em.auxiliary import posterior_through
-from noisyflywheel.em.calibration import TEMPERATURES
+from noisyflywheel.em.calibration import TEMPERATURES, likeliest
 from noisyflywheel.em.counts import class_counts
 from noisyflywheel.em.division import anchor_transitions, divided_at, divided_out, scaled, tempered
 from noisyflywheel.em.likely import evidence_of, likely_transition, weighted_sum
@@ -106,9 +106,8 @@ def posterior_and_division(
     """
     p = prob.double().clamp_min(1e-12)
     p = p / p.sum(1, keepdim=True)
-    part = some_of(p, given)
     weight = torch.ones_like(p[:, 0]) if sample_weight is None else sample_weight.to(p.dtype)
-    tried = (p[part], given[part], weight[part])
+    tried = some_of(p, given, weight)
     found = [*at_temperatures(*tried), *divided(*tried, temperatures), untold(*tried)]
     share = torch.softmax(torch.stack([explanation.score for explanation in found]), 0)
     refurbished, guess = torch.zeros_like(p), torch.zeros_like(p)
@@ -125,12 +124,19 @@ def posterior_and_division(
     return AveragedPosterior(refurbished, torch.einsum("t,tij->ij", share, matrices), guess), division
 
 
-def some_of(p: Tensor, given: Tensor) -> slice | Tensor:
-    """Rows of ``p`` (N, K), of `MOST_NUMBERS` probabilities or fewer: evenly spaced, drawn where classes take turns."""
+def some_of(p: Tensor, given: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Some rows of ``p`` (N, K), of labels and of weights (N,), with `MOST_NUMBERS` probabilities or fewer.
+
+    Those of weight above 0, evenly spaced, or drawn where classes take turns in the rows.
+    """
+    counts = weight > 0
+    if not bool(counts.all()):  # sync: one scalar
+        p, given, weight = p[counts], given[counts], weight[counts]
     step = max(1, -(-p.numel() // MOST_NUMBERS))
+    part: slice | Tensor = slice(None, None, step)
     if step > 1 and takes_turns(given, step, p.shape[1]):
-        return some_rows(len(p), p.device, len(p) // step)
-    return slice(None, None, step)
+        part = some_rows(len(p), p.device, len(p) // step)
+    return p[part], given[part], weight[part]
 
 
 def takes_turns(given: Tensor, step: int, n_classes: int) -> bool:
@@ -169,7 +175,7 @@ def divided(p: Tensor, given: Tensor, weight: Tensor, temperatures: Sequence[flo
     """Predictions (n, K) from which a share of T is divided out, the likeliest of `possible_transitions`."""
     without = partial(divided_by, p, given=given, weight=weight, temperatures=temperatures)
     wholes = [without(T) for T in possible_transitions(p, given, weight, temperatures)]
-    whole = wholes[int(torch.stack([explanation.score for explanation in wholes]).argmax())]  # sync: one scalar
+    whole = wholes[likeliest([explanation.score for explanation in wholes])]
     kept = torch.eye(p.shape[1], dtype=p.dtype, device=p.device)
     for share in SHARES:
         yield whole if share == 1 else without(torch.lerp(kept, whole.transition, share), share=share)

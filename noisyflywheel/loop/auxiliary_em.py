@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from noisyflywheel import em
 from noisyflywheel.em.counts import class_counts
+from noisyflywheel.em.division import tempered
 from noisyflywheel.em.losses import contrastive_loss, soft_target_cross_entropy
+from noisyflywheel.em.main import PROB_MIN
 from noisyflywheel.loop.loader import ViewLoader
 from noisyflywheel.loop.steps import weights_of
 from noisyflywheel.nets.parallel.shares import WHOLE, Shares
@@ -142,6 +144,4 @@ def resample(q: Tensor, given: Tensor, f_prob: Tensor, how: str) -> Tensor:
 
 def sharpen(prob: Tensor, temperature: float) -> Tensor:
     """``p^(1/T)``, renormalised; T = 1 leaves it as it is. ``prob`` has shape (B, K)."""
-    if temperature == 1.0:
-        return prob
-    return torch.softmax(prob.clamp_min(1e-30).log() / temperature, 1)  # the power itself may be 0 for every class
+    return prob if temperature == 1.0 else tempered(prob.clamp_min(PROB_MIN), temperature)

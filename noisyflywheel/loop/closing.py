@@ -68,14 +68,14 @@ def close_cycles(state: FlywheelState, sample_weight: Tensor | None = None) -> C
         confidence=confidence,
         refurbished=refurbished,
         quality=(s.quality_sum / s.n_scored.clamp_min(1)).clamp(0, 1),
-        posterior=clean_posterior(s, refurbished, T),
+        posterior=label_posterior(s, refurbished, T),
         transition=T,
         corruption=em.corruption_matrix(s.q, s.f_prob * weights[:, None].to(s.f_prob.dtype), s.given),
         clean_rate=float(s.gamma),
     )
 
 
-def clean_posterior(state: FlywheelState, refurbished: Tensor, T: Tensor) -> Tensor:
+def label_posterior(state: FlywheelState, refurbished: Tensor, T: Tensor) -> Tensor:
     """Probability that each given label is the true class: (N,), float64.
 
     A mean of two: Eq. (11) at the given label, averaged over the later cycles, and Bayes' rule with f and T.

@@ -40,7 +40,7 @@ class Flywheel(WarmUpSteps):
         self._start_again_if_due()
         self._schedule_learning_rates()
         self._set_view_strength()
-        rows = self._draw_rows()
+        rows = self._draw_rows(self.all_rows)
         self._e_step_main(rows)
         clock.lap("main_e_seconds")
         self._e_step_auxiliary(rows)
@@ -160,8 +160,9 @@ class Flywheel(WarmUpSteps):
         """The closing E-step (Eqs. 4, 11) on every row: q with the last g, f unsharpened on the rows as they are."""
         every = torch.arange(len(self.given), device=self.given.device)
         predicts = self.aux if self.settings.refurbish else self.main
-        if len(every) > len(self.all_rows):
-            self._join_rows(every[~torch.isin(every, self.all_rows)])
+        stale = every if self.settings.cycle_size is not None else every[~torch.isin(every, self.all_rows)]
+        if len(stale):
+            self._join_rows(stale)
         self._e_step_main(every)
         self._keep_prediction(predicts, every)
         for trainer in self.trainers:
@@ -174,7 +175,7 @@ class Flywheel(WarmUpSteps):
         return close_cycles(self.state, self.sample_weight)
 
     def _join_rows(self, rows: Tensor) -> None:
-        """f's guess and eps (Eq. 14) of rows that took no part in the cycles, for the closing E-step."""
+        """f's guess and eps (Eq. 14) of rows that took no part in the last cycle, for the closing E-step."""
         self._keep_guess(rows, align=False)
         if self.settings.refurbish:
             self._set_eps(rows)

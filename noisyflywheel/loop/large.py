@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from noisyflywheel import em
-from noisyflywheel.em.calibration import TEMPERATURES
+from noisyflywheel.em.calibration import TEMPERATURES, likeliest
 from noisyflywheel.em.corruption import row_normalised
 from noisyflywheel.em.counts import class_counts
 from noisyflywheel.loop import main_em
-from noisyflywheel.loop.closing import Closing, clean_posterior
+from noisyflywheel.loop.closing import Closing, label_posterior
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.state import FlywheelState
 from noisyflywheel.nets.trainer import Trainer
@@ -99,9 +99,8 @@ class LargeFlywheel(Flywheel):
         return found
 
     def _is_overconfident(self, found: OfGiven) -> bool:
-        """That of `main_em`; where rounding differs between ranks the first one decides."""
-        overconfidence = float(found.confidence.mean() - found.agrees.double().mean())
-        return self.loader.ranks.of_first(lambda: overconfidence > main_em.OVERCONFIDENT)
+        """That of `main_em`."""
+        return float(found.confidence.mean() - found.agrees.double().mean()) > main_em.OVERCONFIDENT
 
     def _tempered(self, rows: Tensor, gamma: Tensor) -> tuple[float, Tensor]:
         """Temperature of g (see `em.calibrate`), and its probability of each given label at it (B,)."""
@@ -110,8 +109,7 @@ class LargeFlywheel(Flywheel):
             for of_rows, t in zip(table, TEMPERATURES, strict=True):
                 of_rows[at] = em.tempered_given(log_g, self.given[rows[at]], t)
         eps, weights = self.state.eps[rows], self._weights_of(rows)
-        values = [float(em.objective(row.to(eps.dtype), gamma, eps, sample_weight=weights)) for row in table]
-        best = max(range(len(values)), key=values.__getitem__)
+        best = likeliest([em.objective(row.to(eps.dtype), gamma, eps, sample_weight=weights) for row in table])
         return TEMPERATURES[best], table[best]
 
     # ---- f's prediction
@@ -180,7 +178,7 @@ class LargeFlywheel(Flywheel):
             confidence[block], predicted[block] = f_prob.max(1)
             q_y = em.refurbish(part.q, part.given, f_prob)
             q_y /= q_y.sum(1, keepdim=True)
-            posterior[block] = clean_posterior(part, q_y, T)
+            posterior[block] = label_posterior(part, q_y, T)
             s.f_prob[block] = q_y.to(self.storage)
         quality = (s.quality_sum / s.n_scored.clamp_min(1)).clamp(0, 1)
         return Closing(predicted, confidence, s.f_prob, quality, posterior, T, T_c, float(s.gamma))

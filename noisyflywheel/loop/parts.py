@@ -87,12 +87,12 @@ class FlywheelParts(FlywheelPlans):
 
     # ---- rows
 
-    def _draw_rows(self) -> Tensor:
-        """The rows of this cycle: all, or ``cycle_size`` class-balanced ones."""
+    def _draw_rows(self, among: Tensor) -> Tensor:
+        """The rows of a cycle or a warm-up epoch: all rows ``among`` (m,), or ``cycle_size`` class-balanced ones."""
         size = self.settings.cycle_size
         if size is None:
-            return self.all_rows
-        return self.all_rows[balanced_rows(self.given[self.all_rows], self.n_classes, size, self.loader.order)]
+            return among
+        return among[balanced_rows(self.given[among], self.n_classes, size, self.loader.order)]
 
     def _weights_of(self, rows: Tensor) -> Tensor | None:
         return None if self.sample_weight is None else self.sample_weight[rows]
@@ -113,8 +113,7 @@ class FlywheelParts(FlywheelPlans):
         """Set how strong the views of this cycle are, by f's agreement with the given labels after the last one."""
         s, unseen = self.state, self._strength_reference()
         if unseen is not None:
-            settled = self.n_since_start >= self.settings.cr_ramp
-            found = partial(next_strength, s.view_strength, s.agreement, unseen, settled)
+            found = partial(next_strength, s.view_strength, s.agreement, unseen, self.has_ramped)
             s.view_strength = self.loader.views.strength = self.loader.ranks.of_first(found)
 
     def _record_decisions(self) -> None:

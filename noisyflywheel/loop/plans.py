@@ -43,6 +43,16 @@ class FlywheelPlans:
         """Cycles over which lambda grows."""
         return self.second_start.ramp(self.settings.cr_ramp)
 
+    @property
+    def has_ramped(self) -> bool:
+        """Whether the nets have trained for as many cycles as lambda takes to its full weight."""
+        return self.n_since_start >= self._ramp
+
+    @property
+    def had_ramped(self) -> bool:
+        """`has_ramped` as it was in the cycle that just ended."""
+        return self.n_since_start > self._ramp
+
     def cr_weight(self) -> float:
         """lambda of this cycle."""
         return cr_weight_of_cycle(self._n_in_all, self.settings.cr_weight, self._ramp)
@@ -63,10 +73,13 @@ class FlywheelPlans:
         return settings.calibrate == "auto" and settings.refurbish and self._n_in_all < self._ramp
 
     def _calibrates(self, is_overconfident: Callable[[], bool]) -> bool:
-        """Whether g gets a temperature in this cycle: always, never, or by "auto" where it is overconfident."""
+        """Whether g gets a temperature in this cycle: always, never, or by "auto" where it is overconfident.
+
+        Where rounding differs between ranks the first one decides.
+        """
         if self.settings.calibrate != "auto":
             return bool(self.settings.calibrate)
-        return self._has_settled() and is_overconfident()
+        return self._has_settled() and self.loader.ranks.of_first(is_overconfident)
 
     def _has_settled(self) -> bool:
         """Whether g's agreement with f already says how sure g may be, so that "auto" can go by it.
@@ -75,8 +88,7 @@ class FlywheelPlans:
         regularizer has its full weight.
         """
         settings = self.settings
-        settled = settings.average_epochs > 0 or self.n_since_start >= self._ramp
-        return settings.refurbish and settled
+        return settings.refurbish and (settings.average_epochs > 0 or self.has_ramped)
 
     @property
     def _aligns(self) -> bool:

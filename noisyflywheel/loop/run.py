@@ -165,11 +165,10 @@ class FlywheelRun:
     def _end_cycle(self, row: dict[str, float], measured: dict[str, float]) -> None:
         """Record a cycle; where the guard complains about it, go back to the state before it."""
         flywheel = self.flywheel
-        after_ramp = flywheel.n_since_start > flywheel.settings.cr_ramp
-        y_hat = flywheel.state.y_hat[flywheel.all_rows]
-        complaint = self.guard and self.ranks.of_first(partial(self.guard.complaint, y_hat, row["gamma"], after_ramp))
-        if complaint:
-            self._go_back(complaint)
+        y_hat, had_ramped = flywheel.state.y_hat[flywheel.all_rows], flywheel.had_ramped
+        complaint = self.guard and self.ranks.of_first(partial(self.guard.complaint, y_hat, row["gamma"], had_ramped))
+        if self.guard and complaint:
+            self._go_back(self.guard, complaint)
         self.history.append(row | measured | {"undone": bool(complaint)})
         self.n_cycles_done += 1
         if self.n_cycles_done == self.n_cycles_planned:
@@ -187,13 +186,14 @@ class FlywheelRun:
             self.n_cycles_planned += flywheel.n_cycles_of_round
             self.progress.more(flywheel.n_cycles_of_round)
 
-    def _go_back(self, complaint: str) -> None:
+    def _go_back(self, guard: Guard, complaint: str) -> None:
         """Undo the last cycle, which still counts; go on with cautious settings, or stop the second time."""
-        flywheel, guard = self.flywheel, self.guard
+        flywheel, before = self.flywheel, self.last_good_state
         cycle = flywheel.state.cycle
-        flywheel.go_back_to(self.last_good_state or {})
+        assert before is not None  # since `start`
+        flywheel.go_back_to(before)
         flywheel.second_start.cancel()
-        if guard is None or guard.has_gone_back:
+        if guard.has_gone_back:
             self.stopped, self.given_up = True, f"{complaint} in cycle {cycle} again"
             return
         guard.has_gone_back = True

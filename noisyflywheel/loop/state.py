@@ -69,7 +69,8 @@ class FlywheelState:
     agreement : float
         Share of the given labels that f predicted after the last cycle; NaN before the first one.
     view_strength : float
-        How strong views are, in units of their own noise, where the loop may change it (`loop.view_strength`).
+        How strong views are, in units of their own noise, where the loop may change it
+        (`loop.decisions.view_strength`).
     """
 
     given: Tensor

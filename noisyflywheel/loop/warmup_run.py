@@ -61,7 +61,8 @@ class WarmUp:
         self.epoch += 1
         check_number("The loss", loss, f"warm-up epoch {self.epoch}")
         if self.held_out is not None:
-            self.records.append(self.flywheel.held_out_record(self.held_out, self.records).cpu())
+            self.records.append(self.flywheel.held_out_record(self.held_out).cpu())
+            self.flywheel.keep_best(self.records)
         return loss
 
     def try_views(self) -> Unseen | None:
@@ -83,7 +84,7 @@ class WarmUp:
         flywheel.loader.views.strength = strength
         for _ in range(view_strength.TRIED_EPOCHS):
             flywheel.warm_up_epoch(held_out)
-        record = flywheel.held_out_record(held_out, []).cpu()
+        record = flywheel.held_out_record(held_out).cpu()
         flywheel.load_state_dict(before)
         return record
 

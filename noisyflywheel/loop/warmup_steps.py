@@ -29,9 +29,8 @@ class WarmUpSteps(FlywheelParts):
         """
         loss = 0.0
         for i, trainer in enumerate(self.trainers):
-            rows = self._draw_rows()
-            if held_out:
-                rows = rows[~torch.isin(rows, held_out[i])]
+            among = self.all_rows[~torch.isin(self.all_rows, held_out[i])] if held_out else self.all_rows
+            rows = self._draw_rows(among)
             loss = trainer.epoch(self.warm_up_steps(trainer, rows))
         return loss
 
@@ -52,7 +51,10 @@ class WarmUpSteps(FlywheelParts):
         """Whether what the nets learn has stopped carrying over to the rows they leave out."""
         return warmup.is_over(records)
 
-    def held_out_record(self, held_out: list[Tensor], earlier: list[Tensor]) -> Tensor:
+    def held_out_record(self, held_out: list[Tensor]) -> Tensor:
         """Whether each net predicts the given labels of the rows it left out: bool, (m,)."""
         parts = zip(self.trainers, held_out, strict=True)
         return torch.cat([self.loader.predict(t, rows).argmax(1) == self.given[rows] for t, rows in parts])
+
+    def keep_best(self, records: list[Tensor]) -> None:
+        """What is kept of the last epoch, by what was recorded of all so far: nothing, the nets go on as they are."""

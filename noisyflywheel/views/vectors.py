@@ -19,6 +19,9 @@ tables of mixed units."""
 BEYOND_NEIGHBOUR = 1.3
 """How far noise moves a row, in distances to its 5th neighbour."""
 
+QUERIES, NEIGHBOUR = 2000, 5
+"""Rows whose neighbours are looked up, at most, and which neighbour's distance counts."""
+
 DISTANCES, FEWEST = 200_000_000, 200
 """Most distances that `neighbour_noise` looks at, unless that were for fewer queries than these."""
 
@@ -42,9 +45,7 @@ def feature_scale(x: Tensor) -> tuple[Tensor, Tensor]:
     mean, scale : Tensor of shape (d,), float32
         ``scale`` is positive.
     """
-    x = x.double()
-    mean, variance = x.mean(0), x.var(0, correction=0)
-    varying = vary(mean, variance)
+    mean, variance, varying = moments(x)
     if not bool(varying.any()):
         return mean.float(), torch.ones_like(mean).float()
     if share_a_unit(variance[varying]):
@@ -57,17 +58,18 @@ def feature_scale(x: Tensor) -> tuple[Tensor, Tensor]:
 def heavy_tails(x: Tensor) -> float:
     """`tail_knee` of rows (n, d) whose features share a unit, 0 of others."""
     x = x.double()
-    variance = x.var(0, correction=0)
-    varying = vary(x.mean(0), variance)
+    _, variance, varying = moments(x)
     return tail_knee(x) if bool(varying.any()) and share_a_unit(variance[varying]) else 0.0
 
 
-def vary(mean: Tensor, variance: Tensor) -> Tensor:
-    """Which features of these means and variances (d,) vary, but for errors of arithmetic: bool (d,).
+def moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Means and variances of the features of rows (n, d), float64, and which vary but for errors of arithmetic: (d,).
 
     Beside features of size 1 one of size 1e-6 is taken for an error; where all are small (volts of an EEG) they vary.
     """
-    return variance > 1e-12 * (variance.max().clamp_max(1) + mean.square())
+    x = x.double()
+    mean, variance = x.mean(0), x.var(0, correction=0)
+    return mean, variance, variance > 1e-12 * (variance.max().clamp_max(1) + mean.square())
 
 
 def share_a_unit(variances: Tensor) -> bool:
@@ -75,20 +77,17 @@ def share_a_unit(variances: Tensor) -> bool:
     return bool(variances.max() <= LOUDEST * variances.median())
 
 
-def neighbour_noise(z: Tensor, queries: int = 2000, neighbour: int = 5) -> float:
+def neighbour_noise(z: Tensor) -> float:
     """Strength of noise that moves a row somewhat farther than its near neighbours are.
 
     `BEYOND_NEIGHBOUR` times the median distance to the 5th neighbour, divided by the root of the number of features
-    that vary: a view then stays among rows that are likely to share its class. Duplicate rows do not count.
+    that vary: a view then stays among rows that are likely to share its class. Duplicate rows do not count. Up to
+    `QUERIES` rows, evenly spaced, are looked up; fewer where n is beyond 100,000, see `DISTANCES`.
 
     Parameters
     ----------
     z : Tensor of shape (n, d)
         Scaled rows.
-    queries : int
-        Rows, evenly spaced, whose neighbours are looked up; fewer where n is beyond 100,000, see `DISTANCES`.
-    neighbour : int
-        Which neighbour's distance counts.
 
     Returns
     -------
@@ -96,9 +95,9 @@ def neighbour_noise(z: Tensor, queries: int = 2000, neighbour: int = 5) -> float
     """
     n = len(z)
     varying = max(1, int((z.var(0, correction=0) > 1e-12).sum()))
-    queries = min(n, queries, max(FEWEST, DISTANCES // n))
+    queries = min(n, QUERIES, max(FEWEST, DISTANCES // n))
     index = torch.linspace(0, n - 1, queries, dtype=torch.float64).long()
-    distance = neighbour_distance(z[index], z, min(neighbour, max(1, n - 1)), 1e-3 * varying**0.5)
+    distance = neighbour_distance(z[index], z, min(NEIGHBOUR, max(1, n - 1)), 1e-3 * varying**0.5)
     finite = distance[torch.isfinite(distance)]  # sync: once a fit
     if not len(finite):
         return 0.05

@@ -32,6 +32,14 @@ def test_quantile_scale_by_hand():
     assert scale(torch.tensor([[1e9]])).item() < 3.0001
 
 
+def test_numbers_that_stand_for_missing_ones_are_far_away():
+    """NetCDF's 9.97e36 and float32's largest: their square is infinite."""
+    scale = QuantileScale(1)
+    scale.adapt(torch.arange(9.0)[:, None])
+    far = torch.tensor([1e19, 9.96921e36, 3e38, -3e38])[:, None]
+    assert_close(scale(far)[:, 0], torch.tensor([3.0, 3.0, 3.0, -3.0]))
+
+
 def test_columns_whose_quartiles_meet_are_scaled_by_their_other_values_and_constant_ones_are_0():
     """A flag of 0 and 5; mostly 3, and 1, 4, 5 and 999 once each: 2, 1, 2 and 996 from 3; a constant column."""
     scale = QuantileScale(3)

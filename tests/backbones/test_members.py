@@ -2,6 +2,7 @@
 
 import pickle
 
+import pytest
 import torch
 from torch.nn import functional as F
 from torch.testing import assert_close
@@ -254,3 +255,26 @@ def test_with_plain_numbers_for_what_it_asks_it_is_a_graph():
     module.kept_share, module.divides, module.trees.n_levels = share, lambda: divides, levels
     module.temperature = 2.0
     assert_close(torch.export.export(module, (x,), strict=True).module()(x), expected)
+
+
+def test_kept_members_alone_for_a_while():
+    module, x = made().eval(), torch.randn(7, D)
+    module.keep(0), module.keep(1)
+    with torch.no_grad():
+        for parameter in module.families.parameters():
+            parameter.add_(0.1)
+    module.keep_of(module)
+    module.mix_in_kept(0.3, torch.eye(K) * 0.7 + 0.3 * torch.eye(K).roll(1, 1), 2.0)
+    whole = module(x)
+    found = {}
+    for kept in (False, True):
+        with module.alone(kept):
+            found[kept] = module(x).exp()
+    with pytest.raises(RuntimeError), module.alone(True):
+        raise RuntimeError
+    assert torch.equal(module(x), whole)
+    encoded = module.encodings(x)
+    members = [family(part) for family, part in zip(module.families, encoded, strict=True)]
+    assert_close(found[False], torch.cat(members).softmax(-1).mean(0))
+    members = [family(part) for family, part in zip(module.kept, encoded * 2, strict=True)]
+    assert_close(found[True], torch.cat(members).softmax(-1).mean(0))

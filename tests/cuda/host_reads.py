@@ -26,7 +26,7 @@ READS = {
     "loop/watch/history:history_row": 3,  # agreement, largest class, entropy
     "loop/flywheel:step_after_resampling": 1,  # gamma
     "em/calibration:overconfidence": 1,  # whether g is calibrated
-    "em/calibration:calibrate": 25,  # the likelihood of each temperature, in cycles where it is
+    "em/calibration:likeliest": 1,  # the most likely temperature, in cycles where it is
     "em/calibration:calibrate_with_clean_rate": 1,  # the most likely temperature and clean rate, with folds
     "loop/watch/guard:complaint": 2,  # how far the classes' shares moved, against both references
 }

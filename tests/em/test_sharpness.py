@@ -173,9 +173,26 @@ def test_a_part_of_many_rows_has_all_classes_where_these_take_turns(monkeypatch)
     prob, given = (truth[y].log() + 0.2 * error).softmax(1), drawn(truth[y])
     for numbers, evenly in ((4000, True), (6000, False)):
         monkeypatch.setattr(sharpness, "MOST_NUMBERS", numbers)
-        part = sharpness.some_of(prob, given)
-        assert isinstance(part, slice) == evenly and len(prob[part]) == numbers / 2
+        some, labels, _ = sharpness.some_of(prob, given, torch.ones(6000))
+        step = 12_000 // numbers
+        assert len(some) == len(labels) == numbers / 2
+        assert torch.equal(some, prob[::step]) == evenly
         assert_close(em.averaged_posterior(prob, given).transition, truth, atol=0.08, rtol=0)
+
+
+@pytest.mark.parametrize("unseen", [0, 1])
+def test_rows_without_weight_take_no_room_among_the_rows_that_are_asked(unseen, monkeypatch):
+    """Every second row counts: evenly spaced rows alone might all be of those that do not."""
+    truth, y = double([0.7, 0.3], [0.3, 0.7]), (torch.arange(6000) // 2) % 2
+    error = torch.randn(6000, 2, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    prob, given = (truth[y].log() + 0.2 * error).softmax(1), drawn(truth[y])
+    weight = (torch.arange(6000) % 2 != unseen).double()
+    monkeypatch.setattr(sharpness, "MOST_NUMBERS", 3000)
+    counts = weight > 0
+    found, alone = em.averaged_posterior(prob, given, weight), em.averaged_posterior(prob[counts], given[counts])
+    assert_close(found.transition, alone.transition)
+    assert_close(found.refurbished[counts], alone.refurbished)
+    assert em.flattening(prob, given, truth, weight) == em.flattening(prob[counts], given[counts], truth)
 
 
 @pytest.mark.parametrize("first", [0, 1])

@@ -175,8 +175,8 @@ def test_a_collapse_is_undone_and_the_run_goes_on_with_care(ten_rows_are_enough)
     undone = []
     original = made._go_back
 
-    def go_back(complaint):
-        original(complaint)
+    def go_back(guard, complaint):
+        original(guard, complaint)
         undone.append((wheel.state.state_dict(), logits_of(wheel.aux).clone()))
 
     made._go_back = go_back

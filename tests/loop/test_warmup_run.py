@@ -45,7 +45,7 @@ def watched(monkeypatch, agreement, **changes):
     left_out, wheel = [], made.flywheel
     original = wheel.warm_up_epoch
     wheel.warm_up_epoch = lambda held_out=None: left_out.append(held_out) or original(held_out)
-    wheel.held_out_record = lambda held_out, earlier: torch.arange(40) < agreement[len(left_out) - 1]
+    wheel.held_out_record = lambda held_out: torch.arange(40) < agreement[len(left_out) - 1]
     return made, left_out
 
 
@@ -101,7 +101,7 @@ def test_a_saved_warm_up_knows_what_nets_leave_out(asked, held_out):
     made, other = (flywheel(n_warmup_epochs=asked) for _ in range(2))
     made.hold_out = lambda: held_out
     other.hold_out = lambda: [torch.tensor([1])]
-    made.held_out_record = lambda held_out, earlier: torch.arange(3.0)
+    made.held_out_record = lambda held_out: torch.arange(3.0)
     first = WarmUp(made, ALONE)
     first.train_epoch()
     saved = first.state_dict()

@@ -15,16 +15,16 @@ from noisyflywheel.loop.decisions.second_start import cycles_before
 from noisyflywheel.loop.large import LARGE
 from noisyflywheel.loop.state import Settings
 from noisyflywheel.loop.with_folds.rounds import MOST_ROUNDS
-from noisyflywheel.views.vectors import share_a_unit, vary
+from noisyflywheel.views.vectors import moments, share_a_unit
 
 AUTO = {"mixup_alpha": 0.0, "contrastive_weight": 0.0, "distribution_alignment": 0.0}
-AUTO_VECTORS = AUTO | {"average_epochs": 0.0, "cr_ramp": 0.1, "n_cycles": 100, "distribution_alignment": 0.3}
-AUTO_IMAGES = AUTO | {"average_epochs": 5.0, "cr_ramp": 0.4, "n_cycles": 100, "distribution_alignment": 0.3}
-AUTO_FOLDS = AUTO | {"average_epochs": 0.0, "cr_ramp": 0.5, "n_cycles": 16}
-"""What "auto" stands for, without folds and with them; ``cr_ramp`` as a share of the cycles. In the tens of epochs that
-a default fit has, MixUp and the contrastive loss cost more than they give: f stays behind g, on tables and embeddings
-as on pictures. Small convolutional nets underfit, want a long ramp and their weights averaged. Which class is labelled
-as which is settled in the first cycles, where f's guess is aligned."""
+AUTO_VECTORS = AUTO | {"average_epochs": 0.0, "ramp_share": 0.1, "n_cycles": 100, "distribution_alignment": 0.3}
+AUTO_IMAGES = AUTO | {"average_epochs": 5.0, "ramp_share": 0.4, "n_cycles": 100, "distribution_alignment": 0.3}
+AUTO_FOLDS = AUTO | {"average_epochs": 0.0, "ramp_share": 0.5, "n_cycles": 16}
+"""What "auto" stands for, without folds and with them; ``cr_ramp`` is ``ramp_share`` of the cycles. In the tens of
+epochs that a default fit has, MixUp and the contrastive loss cost more than they give: f stays behind g, on tables and
+embeddings as on pictures. Small convolutional nets underfit, want a long ramp and their weights averaged. Which class
+is labelled as which is settled in the first cycles, where f's guess is aligned."""
 
 FEWER_CYCLES = 0.5
 """Share of the cycles beyond ``MANY_ROWS`` rows, where each has many steps, and with nets of the user's own."""
@@ -49,9 +49,9 @@ def make_settings(params: dict[str, Any], image: bool, n_folds: int = 1, n_rows:
     usual = int(auto["n_cycles"] * FEWER_CYCLES) if own_nets or n_rows > MANY_ROWS else auto["n_cycles"]
     n_cycles = usual if params["n_cycles"] == "auto" else params["n_cycles"]
     longest = n_cycles if image or n_folds > 1 else LONGEST_RAMP
-    ramp = max(1, min(int(n_cycles * auto["cr_ramp"]), longest))
+    ramp = max(1, min(int(n_cycles * auto["ramp_share"]), longest))
     for name, value in (auto | {"n_cycles": n_cycles, "cr_ramp": ramp}).items():
-        if isinstance(values[name], str):
+        if name in values and isinstance(values[name], str):  # "auto"
             values[name] = value
     has_rounds = n_folds > 1 and params["n_cycles"] == "auto" and n_rows <= SMALL_TABLE
     twice = starts_twice(params, own_nets, n_folds, n_rows)
@@ -190,8 +190,7 @@ def _folds_of_one_unit(sample: Tensor, n_rows: int, n_folds: int, given: Tensor 
 
 def is_of_one_unit(sample: Tensor) -> bool:
     """Whether the features of rows (m, d) that vary share a unit: variances are alike, few are flags."""
-    variance = sample.double().var(0, correction=0)
-    varies = vary(sample.double().mean(0), variance)
+    _, variance, varies = moments(sample)
     if not varies.any():
         return False
     return share_a_unit(variance[varies]) and share_of_flags(sample[:, varies]) < MANY_FLAGS

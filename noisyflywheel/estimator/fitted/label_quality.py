@@ -16,7 +16,7 @@ def calibrated(
     """Clean probabilities in the order of a ranking score, with the mean of a posterior.
 
     By isotonic regression of ``posterior`` on ``quality``, which keeps the mean of the posterior and so the expected
-    number of wrong labels. A small share of the rank keeps rows apart that the regression ties.
+    number of wrong labels, but for one in 2,000: a small share of the rank keeps rows apart that the regression ties.
 
     Parameters
     ----------

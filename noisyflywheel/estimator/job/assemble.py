@@ -124,7 +124,8 @@ def assemble(
         If nets, views, rows and classes do not fit each other.
     """
     source = make_source(data.rows, nets.home, worker_options(main_net=nets.main, aux_net=nets.aux))
-    settings = make_settings(params, sample.ndim > 2, nets.n_folds, len(source))
+    taking_part = len(source) if data.weights is None else int((data.weights > 0).sum())
+    settings = make_settings(params, sample.ndim > 2, nets.n_folds, taking_part)
     views = ViewAdapter(default_views(params["views"], sample, nets.n_folds), sample)
     trainers = make_trainers(params, nets, sample, views, n_classes, seeds, ranks)
     state_device = float64_device(nets.home)
@@ -157,7 +158,7 @@ def sample_of(data: WeightedRows, first: Tensor, options: dict[str, Any] | None 
     rows = torch.arange(len(source)) if data.weights is None else torch.from_numpy(data.weights).nonzero().squeeze(1)
     most = max(100, SAMPLE_NUMBERS // first.numel())
     if len(rows) > most:
-        rows = rows[torch.linspace(0, len(rows) - 1, most).long()]
+        rows = rows[torch.linspace(0, len(rows) - 1, most, dtype=torch.float64).long()]
     return Sample(read_some(source, rows), torch.from_numpy(data.codes)[rows])
 
 
@@ -243,4 +244,4 @@ def widths(sample: Tensor, n_classes: int, n_folds: int) -> dict[str, int]:
     found = {"n_features": sample[0].numel(), "n_classes": n_classes}
     if sample.ndim > 2:
         return found | {"in_channels": sample.shape[1]}
-    return found | ({"n_encoded": count_bins(sample)} if n_folds > 1 else {})
+    return found | ({"n_encoded": count_bins(sample.float())} if n_folds > 1 else {})

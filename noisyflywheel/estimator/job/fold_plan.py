@@ -56,6 +56,6 @@ def cycles_at_most(job: FitJob, plan: FoldPlan) -> int:
     n = 0
     for n_folds in (plan.n_folds, plan.n_folds_instead):
         if n_folds is not None:
-            settings = make_settings(job.params, job.sample.x.ndim > 2, n_folds, len(job.trained.codes))
+            settings = make_settings(job.params, job.sample.x.ndim > 2, n_folds, job.n_taking_part)
             n += most_cycles(settings.n_cycles, settings.n_rounds)
     return n

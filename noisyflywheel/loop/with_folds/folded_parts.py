@@ -21,18 +21,16 @@ from noisyflywheel.nets.trainer import Trainer
 class FoldedParts(FlywheelParts):
     """Parts of a `noisyflywheel.loop.with_folds.out_of_fold.OutOfFoldFlywheel`, whose nets are stacks of members."""
 
-    hold = 0.0
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.n_warm_up_epochs, self.learnt_epochs = 0, 0.0  # the latter of f, see `OutOfFoldFlywheel`
         self.rounds = Rounds()
         module: Any = self.main.net.module_
         drawn = Folds.draw(self.given, self.all_rows, module.n_folds, len(module.families), self.loader.order)
-        self._leave_out(drawn)
+        self._set_folds(drawn)
         self.weighed = self._weigh_columns()
 
-    def _leave_out(self, folds: Folds) -> None:
+    def _set_folds(self, folds: Folds) -> None:
         """Train each member on the rows outside its own fold."""
         self.folds, weights = folds, folds.trains
         self.training_weights = weights if self.sample_weight is None else weights * self.sample_weight.float()
@@ -64,7 +62,7 @@ class FoldedParts(FlywheelParts):
         """Go to where the flywheel was when `state_dict` was called."""
         super().load_state_dict(saved)
         self.n_warm_up_epochs, self.learnt_epochs = saved["n_warm_up_epochs"], saved["learnt_epochs"]
-        self._leave_out(Folds(saved["fold"].to(self.given.device), self.folds.n_folds))
+        self._set_folds(Folds(saved["fold"].to(self.given.device), self.folds.n_folds))
         if "weighed" in saved:
             self.weighed = Decision(**saved["weighed"])
         if "rounds" in saved:
@@ -119,8 +117,5 @@ class FoldedParts(FlywheelParts):
     def _of_all(self, trainer: Trainer, rows: Tensor, kept: bool) -> Tensor:
         """Probabilities of some rows (n,) by all members together, or by all kept ones: (n, K)."""
         module: Any = trainer.net.module_
-        before = module.kept_share.clone(), module.kept_division.clone(), module.temperature.clone()
-        module.mix_in_kept(float(kept))
-        found = self.loader.predict(trainer, rows).exp()
-        module.mix_in_kept(*before)
-        return found
+        with module.alone(kept):
+            return self.loader.predict(trainer, rows).exp()

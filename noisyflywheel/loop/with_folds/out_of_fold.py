@@ -54,24 +54,25 @@ class OutOfFoldFlywheel(FoldedParts, Flywheel):
         """No rows beside the members' own folds."""
         return []
 
-    def held_out_record(self, held_out: list[Tensor], earlier: list[Tensor]) -> Tensor:
-        """Mean loss of given labels of unseen rows, of up to `MANY_ROWS`, for each net and family: (nets, families).
-
-        Members whose loss, over two epochs, is the least so far are kept; ``learnt_epochs`` is how long f learnt up to
-        these, in epochs at the nets' own rate, the mean over the families.
-        """
+    def held_out_record(self, held_out: list[Tensor]) -> Tensor:
+        """Mean loss of given labels of unseen rows, of up to `MANY_ROWS`, for each net and family: (nets, families)."""
         given = self.given[self.judged_rows]
         losses = []
         for trainer in self.trainers:
             prob = self.loader.predict_unseen(trainer, self.judged_folds)[:, self.judged_rows]
             losses.append(folded_warmup.losses_of_families(prob, given))
-        record = torch.tensor(losses)
-        best = folded_warmup.best_epochs([*earlier, record])  # (nets, families)
+        return torch.tensor(losses)
+
+    def keep_best(self, records: list[Tensor]) -> None:
+        """Keep members whose loss, over two epochs, is the least so far.
+
+        ``learnt_epochs`` is how long f learnt up to these, in epochs at the nets' own rate, the mean over the families.
+        """
+        best = folded_warmup.best_epochs(records)  # (nets, families)
         self.learnt_epochs = folded_warmup.epochs_learnt(best[-1])
-        for trainer, keeps in zip(self.trainers, (best == len(earlier)).tolist(), strict=True):
+        for trainer, keeps in zip(self.trainers, (best == len(records) - 1).tolist(), strict=True):
             for family in [i for i, keep in enumerate(keeps) if keep]:
                 trainer.net.module_.keep(family)
-        return record
 
     def warm_up_is_over(self, records: list[Tensor]) -> bool:
         """Whether no net's and no family's loss has become better in the last ``PATIENCE`` epochs."""
@@ -121,7 +122,7 @@ class OutOfFoldFlywheel(FoldedParts, Flywheel):
         learnt = self.learnt_epochs / (earlier + self.settings.n_cycles)
         rate = min(MOST_RATE, 2 * learnt) if learnt > 0 else 1.0
         in_all = self.n_cycles_of_round + (earlier if self.n_rounds == 1 else 0)
-        share = learning_rate_share(self.state.cycle - self.rounds.start, in_all, self.hold)
+        share = learning_rate_share(self.state.cycle - self.rounds.start, in_all, hold=0.0)
         for trainer in self.trainers:
             trainer.scale_lr(rate * share)
 

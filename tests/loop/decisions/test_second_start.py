@@ -138,7 +138,7 @@ def test_only_default_nets_that_are_asked_for_nothing_else_begin_again():
         return make_settings(params | changes, image, n_folds, n_rows).n_first_cycles
 
     assert first() == 0.3 * AUTO_VECTORS["n_cycles"] == 30
-    assert first(image=True) == AUTO_IMAGES["cr_ramp"] * AUTO_IMAGES["n_cycles"] == 40, "lambda's ramp"
+    assert first(image=True) == AUTO_IMAGES["ramp_share"] * AUTO_IMAGES["n_cycles"] == 40, "lambda's ramp"
     assert first(cr_ramp=50) == 50 and first(cr_ramp=51) == 0, "at least half of the cycles follow"
     assert first(n_folds=5) == first(n_rows=30_001) == first(image=True, n_rows=30_001) == 0
     others = {"n_cycles": 100, "main_net": object(), "aux_net": object(), "cycle_size": 5}
@@ -260,7 +260,7 @@ def test_a_run_that_was_held_back_does_not_begin_again(nearly):
     made = run(n_cycles=ALL, n_first_cycles=FIRST, lr=1.0)
     made.start()
     with pytest.warns(match="went back"):
-        made._go_back("a class takes over")
+        made._go_back(made.guard, "a class takes over")
     assert made.flywheel.second_start.beginning is None
     made.run_cycles(Task())
     assert made.flywheel.second_start.at == 0

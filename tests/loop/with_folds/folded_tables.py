@@ -32,7 +32,8 @@ class Tables(nn.Module):
         kept = self.kept[:, x[:, 0].long()].softmax(-1).mean(0)
         return torch.lerp(logits.softmax(-1).mean(0), self.of_kept(kept), self.kept_share).log()
 
-    of_kept, divides, mix_in_kept = FoldedMLP.of_kept, FoldedMLP.divides, FoldedMLP.mix_in_kept
+    of_kept, divides = FoldedMLP.of_kept, FoldedMLP.divides
+    mix_in_kept, alone = FoldedMLP.mix_in_kept, FoldedMLP.alone
 
     def apart(self, x, kept=False):
         index = x[..., 0].long()

@@ -28,7 +28,7 @@ def test_members_train_without_their_folds_and_with_the_weights_of_the_rows():
     assert (made.folds.trains.unique() == torch.tensor([0.0, 2.0])).all()
     weighted = out_of_fold(sample_weight=WEIGHTS)
     assert_close(weighted.training_weights, weighted.folds.trains * WEIGHTS.float())
-    assert made.hold_out() == [] and not made.is_guarded and made.hold == 0.0
+    assert made.hold_out() == [] and not made.is_guarded
 
 
 @pytest.mark.parametrize("most", [N, 6])
@@ -94,7 +94,7 @@ def test_rows_of_weight_zero_are_predicted_by_all_members():
 
 def test_folds_are_part_of_a_saved_state():
     made, other = at_first_cycle(sample_weight=WEIGHTS), at_first_cycle(sample_weight=WEIGHTS)
-    other._leave_out(Folds(1 - made.folds.fold, FOLDS))
+    other._set_folds(Folds(1 - made.folds.fold, FOLDS))
     assert not torch.equal(other.training_weights, made.training_weights)
     other.load_state_dict(made.state_dict())
     assert torch.equal(other.folds.own, made.folds.own)

@@ -47,12 +47,14 @@ def test_records_are_losses_on_unseen_rows_and_the_best_members_are_kept():
     kept = []
     for i, trainer in enumerate(made.trainers):
         trainer.net.module_.keep = lambda family, i=i: kept.append((i, family))
-    first = made.held_out_record([], [])
+    first = made.held_out_record([])
     assert_close(first, losses_by_hand(made))
+    assert kept == []
+    made.keep_best([first])
     assert kept == [(0, 0), (0, 1), (1, 0), (1, 1)]
     kept.clear()
     worse_before = first + torch.tensor([[1.0, -1.0], [1.0, -1.0]])
-    made.held_out_record([], [worse_before])
+    made.keep_best([worse_before, first])
     assert kept == [(0, 0), (1, 0)]  # the second families were better before
 
 
@@ -61,28 +63,29 @@ def test_some_of_many_rows_tell_when_the_warm_up_ends(monkeypatch):
     some = torch.arange(0, N, 2)
     monkeypatch.setattr("noisyflywheel.loop.with_folds.folded_parts.some_rows", lambda n, device: some)
     assert made.judged_folds is made.folds and torch.equal(made.judged_rows, ROWS)
-    made._leave_out(made.folds)
+    made._set_folds(made.folds)
     assert torch.equal(made.judged_rows, some) and int(made.judged_folds.counts.sum()) == 2 * len(some)
     expected = [
         -unseen(made, tables_of(trainer))[:, some, GIVEN[some]].clamp_min(1e-6).log().mean(1)
         for trainer in made.trainers
     ]
-    assert_close(made.held_out_record([], []), torch.stack(expected))
+    assert_close(made.held_out_record([]), torch.stack(expected))
 
 
 def test_impossible_labels_of_unseen_rows_cost_a_finite_loss():
     made = out_of_fold()
     for trainer in made.trainers:
         trainer.net.module_.logits.data = -1e3 * nn.functional.one_hot(GIVEN, K).float().expand(M, N, K)
-    assert_close(made.held_out_record([], []), torch.full((2, 2), 13.815511))  # -log 1e-6
+    assert_close(made.held_out_record([]), torch.full((2, 2), 13.815511))  # -log 1e-6
 
 
 def test_epochs_that_f_learnt_are_those_of_its_kept_members():
     made = out_of_fold()
-    now = made.held_out_record([], [])
+    now = made.held_out_record([])
+    made.keep_best([now])
     assert made.learnt_epochs == 1
     earlier = [now + torch.tensor([[0.0, 0.0], of_f]) for of_f in ([9.0, 0.0], [9.0, -4.0], [0.0, 9.0])]
-    made.held_out_record([], earlier)  # smoothed, beside now: [9, 9, 4.5, 0] and [0, -2, 2.5, 4.5]
+    made.keep_best([*earlier, now])  # smoothed, beside now: [9, 9, 4.5, 0] and [0, -2, 2.5, 4.5]
     by_hand = [1 + 7 / 6 + 8 / 6 + 9 / 6, 1 + 7 / 6]  # rates of four and of two epochs
     assert made.learnt_epochs == pytest.approx(sum(by_hand) / 2)
 
