@@ -6,7 +6,7 @@ import itertools
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -64,9 +64,12 @@ def _first_output(trainer: Trainer, x: Tensor) -> Any:
     module, errors = trainer.net.module_, list[Exception]()
     precisions = (True, False) if trainer.amp else (False,)
     layouts = (True, False) if is_channels_last(module) else (False,)
-    for trainer.amp, last in itertools.product(precisions, layouts):
-        if errors:
-            module.to(memory_format=torch.channels_last) if last else to_usual_order(module)
+    for amp, last in itertools.product(precisions, layouts):
+        trainer.amp = amp
+        if errors and last:
+            module.to(memory_format=torch.channels_last)
+        elif errors:
+            to_usual_order(module)
         try:
             return _output(trainer, x)
         except (RuntimeError, TypeError) as error:
@@ -76,13 +79,10 @@ def _first_output(trainer: Trainer, x: Tensor) -> Any:
 
 def _output(trainer: Trainer, x: Tensor) -> Any:
     """What the module returns for views (B, ...), without bf16 from now on where that does not suit it."""
-    narrow = list[nn.Module]()
-    if trainer.amp and trainer.device.type == "cpu":  # elsewhere hooks would compile a net from torch.compile twice
-        with trainer.autocast(), narrow_convolutions(trainer.net.module_) as narrow:
-            output = trainer.net.infer(trainer.laid_out(x))
-    else:
-        with trainer.autocast():
-            output = trainer.net.infer(trainer.laid_out(x))
+    asks = trainer.amp and trainer.device.type == "cpu"  # elsewhere hooks would compile a net from torch.compile twice
+    watch = narrow_convolutions(trainer.net.module_) if asks else nullcontext(list[nn.Module]())
+    with trainer.autocast(), watch as narrow:
+        output = trainer.net.infer(trainer.laid_out(x))
     if trainer.amp and (narrow or _is_coarse(output, trainer.kind)):
         trainer.amp = False
         return _output(trainer, x)

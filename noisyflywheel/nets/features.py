@@ -33,17 +33,16 @@ class Features:
         self.module, self.name = module, layer
         self.forward = module if forward is None or module is not given else forward
         self.layer: nn.Module | None = None
+        self.reads_input = layer == "auto"
         self.has_method = layer == "auto" and hasattr(module, "forward_features")
-        if layer == "auto" and not self.has_method:
-            linears = [m for m in module.modules() if isinstance(m, nn.Linear)]
-            self.layer = linears[-1] if linears else None
-            self.reads_input = True
-        elif layer != "auto":
+        if layer != "auto":
             named = dict(module.named_modules())
             if layer not in named:
                 raise ValueError(f"feature_layer={layer!r} is no submodule of {type(module).__name__}.")
             self.layer = named[layer]
-            self.reads_input = False
+        elif not self.has_method:
+            linears = [m for m in module.modules() if isinstance(m, nn.Linear)]
+            self.layer = linears[-1] if linears else None
 
     def __call__(self, x: Tensor) -> Tensor:
         """Features of views: (B, ...) -> (B, d), float32; ValueError if the module has none, or no tensor there."""

@@ -139,8 +139,9 @@ def _content(value: Any) -> Any:
         return vars(value) if getattr(value, "__dict__", None) else _ADDRESS.sub("", repr(value))
     if isinstance(made, str):
         return made
-    make, args, state, *items = [*made, None][: max(3, len(made))]
-    if make is copyreg.__newobj__ and len(args) == 1 and items.count(None) == len(items):  # type: ignore[attr-defined]
+    make, args, state, *items = made if len(made) > 2 else (*made, None)
+    is_new = make is copyreg.__newobj__ and len(args) == 1  # type: ignore[attr-defined]
+    if is_new and all(part is None for part in items):
         return state or {}
     return [make, args, state, *(list(part or ()) for part in items[:2])]
 

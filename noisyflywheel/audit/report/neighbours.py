@@ -110,12 +110,9 @@ def nearest_sure(issues: pd.DataFrame, features: Any, rows: list[int]) -> Neares
         near.extend(_first(of_class, N_NEAREST))
         votes.extend(codes[_first(distances, N_ASKED)])
     counted = [Counter(line.tolist()).most_common() for line in votes]
-    n_of_class = np.bincount(codes, minlength=len(names))
+    n_of_class = np.append(np.bincount(codes, minlength=len(names)), 0)  # the last one of no class, -1
     return Nearest(
-        {
-            row: pool[line[: n_of_class[k] if k >= 0 else 0]].tolist()
-            for row, line, k in zip(rows, near, wanted, strict=True)
-        },
+        {row: pool[line[: n_of_class[k]]].tolist() for row, line, k in zip(rows, near, wanted, strict=True)},
         {row: {names[k]: n for k, n in line} for row, line in zip(rows, counted, strict=True)},
     )
 

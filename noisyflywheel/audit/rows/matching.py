@@ -179,14 +179,16 @@ def check_order(issues: pd.DataFrame, **paired: Any) -> None:
     in_order = not numbered or issues["row"].is_monotonic_increasing
     for name, rows in paired.items():
         index = rows.index if isinstance(rows, pd.DataFrame | pd.Series) else None
-        if index is not None and issues.index.equals(index) and not index.equals(plain):
-            continue  # put into this order by whoever sorted the issues
-        if rows is not None and not in_order:
+        were_sorted_together = index is not None and issues.index.equals(index) and not index.equals(plain)
+        if rows is None or were_sorted_together:
+            continue
+        if not in_order:
             raise ValueError(
                 f"the lines of issues are not in the order of their rows, and those of {name} may be others: "
                 "sort both by row, as issues.sort_values('row') does"
             )
-        if index is not None and not numbered and not issues.index.equals(plain) and {*index} == {*issues.index}:
+        has_names = index is not None and not numbered and not issues.index.equals(plain)
+        if has_names and {*rows.index} == {*issues.index}:
             check_same_index(rows, issues, (name, "issues"))
 
 

@@ -130,20 +130,13 @@ def _log_odds(p: Array) -> Array:
     return np.log(p + TINY) - np.log(1 - p + TINY)
 
 
-def _verdicts(proba: Array, given: NDArray[np.int64], T: Array | None) -> tuple[Array, Array, Array, Array]:
-    """Quality (n,), p(true | x), p(true | x, given), T: of a model that knows its T, or of any classifier.
+def _quality(own: Array, through_T: Array, own_share: float) -> Array:
+    """Ranking score (n,) of labels by their probabilities (n,) without T and with it: a mean in log odds.
 
-    The quality is the mean, in log odds, of the probability of the given label without and with T: a T that few wrong
-    labels have taught ranks worse than none, a good one better. A T found here counts less than one that is known.
+    A T that few wrong labels have taught ranks worse than none, a good one better. ``own_share`` is what the
+    probability without T counts, where that with it counts 1.
     """
-    own, share = np.arange(given.size), 1.0
-    if T is None:
-        share = OWN_SHARE
-        clean, posterior, T = noisy_class_posterior(proba, given)
-    else:
-        clean, posterior = posterior_of_known(proba, given, T)
-    odds = share * _log_odds(proba[own, given]) + _log_odds(posterior[own, given])
-    return expit(odds / (share + 1)), clean, posterior, T
+    return np.asarray(expit((own_share * _log_odds(own) + _log_odds(through_T)) / (own_share + 1)))
 
 
 def audit_of(
@@ -155,8 +148,13 @@ def audit_of(
     index: pd.Index | None = None,
 ) -> CrossValAudit:
     """Audit from probabilities (n, K) of rows that their models never saw; T (K, K) if the models know it."""
-    quality, clean, posterior, T = _verdicts(proba, given, T)
-    clean_proba = calibrated(quality, posterior[np.arange(given.size), given])
+    if T is None:  # one that is found here counts less than one that the models know
+        (clean, posterior, T), own_share = noisy_class_posterior(proba, given), OWN_SHARE
+    else:
+        (clean, posterior), own_share = posterior_of_known(proba, given, T), 1.0
+    rows = np.arange(given.size)
+    quality = _quality(proba[rows, given], posterior[rows, given], own_share)
+    clean_proba = calibrated(quality, posterior[rows, given])
     issues = label_issues_frame(labels, classes, quality, clean_proba, clean, posterior, index)
     return CrossValAudit(classes, clean_proba, posterior, T, issues)
 

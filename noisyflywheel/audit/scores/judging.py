@@ -42,26 +42,37 @@ def judge_rows(
         Warnings of the fits, each once; they are still given.
     """
     check_judges(classifier, cv)
-    with warnings.catch_warnings(record=True) as caught:
+    shown = contextlib.nullcontext() if progress is False else counted(classifier, 1 + n_folds(cv), progress)
+    with warnings.catch_warnings(record=True) as caught, shown:
         warnings.simplefilter("always")
-        judged: Any
-        with contextlib.nullcontext() if progress is False else counted(classifier, 1 + n_folds(cv), progress):
-            if known is not None:
-                judged = judge_known(classifier, X, labels, known, cv=cv, groups=groups, random_state=random_state)
-            else:
-                with checkpoints_in(classifier, checkpoint):
-                    judged = last_step(classifier.fit(X, labels))
-                if cv is not None:
-                    quiet = clone(classifier)
-                    if "verbose" in last_step(quiet).get_params(deep=False):  # of a pipeline it has to be a bool
-                        last_step(quiet).set_params(verbose=0)
-                    judged = cross_val_audit(
-                        quiet, X, labels, cv=cv, groups=groups, random_state=random_state, fold_dir=checkpoint
-                    )
+        judged = _judged(X, labels, classifier, cv, groups, random_state, known, checkpoint)
     for warning in caught:
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     told = [warning for warning in caught if issubclass(warning.category, UserWarning | RuntimeWarning)]
     return judged, list(dict.fromkeys(" ".join(str(warning.message).split()) for warning in told))
+
+
+def _judged(
+    X: NDArray[Any],
+    labels: pd.Series,
+    classifier: Any,
+    cv: Any,
+    groups: ArrayLike | None,
+    random_state: int | None,
+    known: pd.DataFrame | None,
+    checkpoint: Path | None,
+) -> Any:
+    """The first of what `judge_rows` returns."""
+    if known is not None:
+        return judge_known(classifier, X, labels, known, cv=cv, groups=groups, random_state=random_state)
+    with checkpoints_in(classifier, checkpoint):
+        fitted = last_step(classifier.fit(X, labels))
+    if cv is None:
+        return fitted
+    quiet = clone(classifier)
+    if "verbose" in last_step(quiet).get_params(deep=False):  # of a pipeline it has to be a bool
+        last_step(quiet).set_params(verbose=0)
+    return cross_val_audit(quiet, X, labels, cv=cv, groups=groups, random_state=random_state, fold_dir=checkpoint)
 
 
 def n_folds(cv: Any) -> int:

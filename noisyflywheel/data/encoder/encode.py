@@ -153,11 +153,16 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         table = self._table(X)
         gone = [name for name in self._used if name not in table.columns]
         if gone:
-            named = hasattr(self, "feature_names_in_")
-            fit_on = "a DataFrame" if named else "an array, whose columns have no names"
-            why = f": X is a {type(X).__name__}, the fit was on {fit_on}" * (named != isinstance(X, pd.DataFrame))
-            raise ValueError(f"the column {gone[0]!r} that was learnt from is not there{why}")
+            raise ValueError(f"the column {gone[0]!r} that was learnt from is not there{self._why_gone(X)}")
         return np.asarray(self._columns.transform(table[self._used]), dtype=np.float32)
+
+    def _why_gone(self, X: Any) -> str:
+        """The end of an error about missing columns, where only one of this X and that of the fit has names."""
+        named = hasattr(self, "feature_names_in_")
+        if named == isinstance(X, pd.DataFrame):
+            return ""
+        fit_on = "a DataFrame" if named else "an array, whose columns have no names"
+        return f": X is a {type(X).__name__}, the fit was on {fit_on}"
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
         """Names of the features, of shape (n_features_out,)."""

@@ -21,7 +21,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from noisyflywheel import FlywheelClassifier
-from noisyflywheel.audit.scores.cross_val import _verdicts, cross_val_audit, cross_val_label_issues
+from noisyflywheel.audit.scores.cross_val import audit_of, cross_val_audit, cross_val_label_issues
 from noisyflywheel.audit.scores.held_out import aligned, judge_fold
 from noisyflywheel.audit.scores.judging import n_folds
 from noisyflywheel.audit.scores.relearn import relearn
@@ -137,12 +137,12 @@ def test_a_model_that_knows_its_transition_matrix_is_believed():
 
 def test_quality_by_hand():
     """Without T the odds are 4, with T those of `clean` times .9 / .2: the quality has their geometric mean."""
-    quality, clean, posterior, _ = _verdicts(
-        np.array([[0.8, 0.2]] * 4), np.array([0, 0, 0, 0]), np.array([[0.9, 0.1], [0.2, 0.8]])
-    )
-    odds = clean[0, 0] / clean[0, 1] * 0.9 / 0.2
-    assert posterior[0, 0] == pytest.approx(odds / (1 + odds))
-    assert quality[0] == pytest.approx(np.sqrt(4 * odds) / (1 + np.sqrt(4 * odds)))
+    proba, T, codes = np.array([[0.8, 0.2]] * 4), np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 0, 0, 0])
+    audit = audit_of(proba, np.array(list("aaaa")), np.array(["a", "b"]), codes, T)
+    clean = audit.issues.predicted_confidence[0]
+    odds = clean / (1 - clean) * 0.9 / 0.2
+    assert audit.refurbished_proba_[0, 0] == pytest.approx(odds / (1 + odds))
+    assert audit.issues.label_quality[0] == pytest.approx(np.sqrt(4 * odds) / (1 + np.sqrt(4 * odds)))
 
 
 QUICK = {"n_warmup_epochs": 1, "n_cycles": 3, "n_folds": 1, "random_state": 0, "device": "cpu"}
