@@ -94,7 +94,8 @@ class Flywheel(WarmUpSteps):
     def _e_step_auxiliary(self, rows: Tensor) -> None:
         """Step 2: f's guess of the true class (Eq. 11).
 
-        Where every row takes part in every cycle it is the guess of the last step 4: f has not changed since.
+        Where every row takes part in every cycle it is the guess of the last step 4: f has not changed since. After a
+        second start it is what `start_cycles` kept, the prediction of rows as they are.
         """
         known = self.settings.cycle_size is None and self.state.cycle > 0
         if self.settings.refurbish and not known:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 from noisyflywheel.audit.changes.decisions import DECISION_COLUMNS
 from noisyflywheel.audit.rows.identity import label_text
 from noisyflywheel.audit.rows.matching import check_is_table, check_issue_columns, check_order
-from noisyflywheel.audit.rows.truth import suspect_mask
+from noisyflywheel.audit.rows.truth import suspect_rows
 
 AGENT = "noisyflywheel"
 
@@ -44,7 +44,7 @@ def to_label_studio(
     """
     issues = _numbered(issues, data)
     tasks = []
-    for place in _suspects(issues):
+    for place in suspect_rows(issues):
         line, about = issues.iloc[place], _about(issues, place)
         choice = {"choices": [about["suggested_label"]]}
         result = {"from_name": from_name, "to_name": to_name, "type": "choices", "value": choice}
@@ -106,7 +106,7 @@ def to_argilla(issues: pd.DataFrame, data: pd.DataFrame, question: str = "label"
     """
     issues = _numbered(issues, data)
     records = []
-    for place in _suspects(issues):
+    for place in suspect_rows(issues):
         about, score = _about(issues, place), _cell(issues["refurbished_confidence"].iloc[place])
         suggestion = {"value": about["suggested_label"], "score": score, "agent": AGENT}
         fields = {name: "" if value is None else str(value) for name, value in _plain(data, place).items()}
@@ -163,12 +163,6 @@ def _numbered(issues: pd.DataFrame, data: pd.DataFrame) -> pd.DataFrame:
     if not issues.index.is_monotonic_increasing:
         raise ValueError("issues have no column 'row' and their index does not rise: they may have been sorted")
     return issues.assign(row=range(1, len(issues) + 1))
-
-
-def _suspects(issues: pd.DataFrame) -> Sequence[int]:
-    """Positions of the suspects, the most doubtful first."""
-    order = np.argsort(issues["label_quality"].to_numpy(), kind="stable")
-    return [int(place) for place in order[suspect_mask(issues)[order]]]
 
 
 def _about(issues: pd.DataFrame, place: int) -> dict[str, Any]:

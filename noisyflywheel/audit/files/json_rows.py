@@ -103,11 +103,14 @@ class JsonFile:
         A changed cell that a row does not have is added to it.
         """
         text, gone = self.encoded.text, set(dropped)
+        last = max((row for row in range(len(self.items)) if row not in gone), default=None)
         parts: list[str] = []
         at = 0
         for row, item in enumerate(self.items):
             if row in gone:
-                at = self._cut(parts, text, at, row, gone)
+                start, end = self._dropped_span(row, last)
+                parts.append(text[at:start])
+                at = end
                 continue
             new = {name: cells[row] for name, cells in changes.items() if row in cells}
             for (start, end), value in sorted((item.spans[name], new[name]) for name in new.keys() & item.spans.keys()):
@@ -121,19 +124,16 @@ class JsonFile:
                 at = item.end
         return self.encoded.to_bytes("".join([*parts, text[at:]]))
 
-    def _cut(self, parts: list[str], text: str, at: int, row: int, gone: set[int]) -> int:
-        """Copy up to a dropped row; where the copying goes on."""
-        item = self.items[row]
+    def _dropped_span(self, row: int, last: int | None) -> tuple[int, int]:
+        """Where a dropped row begins and ends with what parts it from others; ``last`` is the last row that stays.
+
+        A row of a list behind that one goes with the comma before it.
+        """
+        item, is_at_the_end = self.items[row], last is not None and row > last
+        start = self.items[row - 1].end if self.listed and is_at_the_end else item.start
         if row + 1 < len(self.items):
-            parts.append(text[at : item.start])
-            return self.items[row + 1].start
-        before = max((r for r in range(row) if r not in gone), default=None)
-        if before is None or not self.listed:
-            parts.append(text[at : item.start])
-            return item.end if self.listed else _skip(text, item.end)
-        kept = "".join([*parts, text[at : item.start]]).rstrip()
-        parts[:] = [kept.removesuffix(",")]
-        return item.end
+            return start, self.items[row + 1].start
+        return start, item.end if self.listed else _skip(self.encoded.text, item.end)
 
     def _added(self, value: Any) -> str:
         """A new name or value as JSON; letters beyond ASCII stay where the file has such, and can hold all."""

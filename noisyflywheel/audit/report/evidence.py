@@ -11,6 +11,7 @@ import pandas as pd
 from noisyflywheel.audit.report.neighbours import nearest_sure
 from noisyflywheel.audit.report.reasons import feature_reasons
 from noisyflywheel.audit.rows.identity import label_text
+from noisyflywheel.audit.rows.truth import row_numbers
 
 MAX_BESIDE = 2000
 """Rows whose content is in the page only to be shown beside suspects."""
@@ -59,7 +60,7 @@ def find_evidence(
     plan = None if encoder is None else encoder.plan_
     reasons = {} if pictures else feature_reasons(X, issues, rows, plan)
     nearest = nearest_sure(issues, features, list(rows))
-    numbers = issues["row"].to_numpy() if "row" in issues.columns else range(1, len(issues) + 1)
+    numbers = row_numbers(issues)
     found = {}
     for row in rows:
         places = tuple(nearest.rows.get(row, ()))

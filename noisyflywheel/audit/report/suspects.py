@@ -15,20 +15,13 @@ from noisyflywheel.audit.report.content import Content, fingerprint
 from noisyflywheel.audit.report.evidence import Evidence
 from noisyflywheel.audit.report.neighbours import suggestions
 from noisyflywheel.audit.rows.identity import label_text
-from noisyflywheel.audit.rows.truth import suspect_mask
+from noisyflywheel.audit.rows.truth import row_numbers
 
 ADDRESS = re.compile(r"(https?|file)://")
 """How a file begins that is an address."""
 
 DRIVE = re.compile(r"[A-Za-z]:/")
 """How a file begins that lies on a drive of Windows."""
-
-
-def suspect_rows(issues: pd.DataFrame, most: int | None = None) -> list[int]:
-    """Positions of the suspects, the most doubtful first."""
-    order = np.argsort(issues["label_quality"].to_numpy(), kind="stable")
-    suspect = suspect_mask(issues)
-    return [int(place) for place in order if suspect[place]][:most]
 
 
 def make_cards(
@@ -43,6 +36,7 @@ def make_cards(
     differs (then `perhaps`), else None; `confidence` in [0, 1] is that of the suggestion, None where it is not known.
     """
     columns = {name: issues[name].to_numpy() for name in issues.columns}
+    columns["row"] = row_numbers(issues)
     columns["suggested"], columns["confidence"] = suggestions(issues)
     known = evidence or {}
     return [
@@ -59,7 +53,7 @@ def _card(
     changed = bool(columns["refurbished_label"][place] != given)
     perhaps = suggested is not None and not changed
     return {
-        "row": row_number(columns, place),
+        "row": int(columns["row"][place]),
         "name": str(name),
         "fingerprint": str(columns["fingerprint"][place]) if "fingerprint" in columns else "",
         "given": label_text(given),
@@ -71,11 +65,6 @@ def _card(
         "content": content,
         **named_file(files, place),
     }
-
-
-def row_number(columns: Mapping[str, Any], place: int) -> int:
-    """1-based number of a row."""
-    return int(columns["row"][place]) if "row" in columns else place + 1
 
 
 def named_file(files: Sequence[str] | None, place: int) -> dict[str, str | None]:
@@ -93,8 +82,8 @@ def decided_rows(issues: pd.DataFrame, decisions: pd.DataFrame | None) -> list[i
     """Positions of the rows that decisions are about."""
     if decisions is None:
         return []
-    numbers = issues["row"].to_numpy() if "row" in issues.columns else np.arange(len(issues)) + 1
-    return [int(place) for place in np.flatnonzero(np.isin(numbers, check_decisions(decisions)["row"]))]
+    decided = np.isin(row_numbers(issues), check_decisions(decisions)["row"])
+    return [int(place) for place in np.flatnonzero(decided)]
 
 
 def made_decisions(decisions: pd.DataFrame | None) -> dict[str, dict[str, str]]:
@@ -121,7 +110,7 @@ def review_data(
     if classes is None:
         classes = sorted(pd.unique(issues[["given_label", "refurbished_label"]].astype(object).to_numpy().ravel()))
     names = [label_text(name) for name in classes]
-    columns = {"row": issues["row"].to_numpy()} if "row" in issues.columns else {}
+    numbers = row_numbers(issues)
     marks = issues["fingerprint"] if "fingerprint" in issues.columns else issues.index.to_flat_index().astype(str)
     return {
         "key": fingerprint(
@@ -131,7 +120,7 @@ def review_data(
         "decisions": made_decisions(decisions),
         "rows": [_line(card) for card in cards],
         "beside": {
-            row_number(columns, place): _filled(_shown(content) | named_file(files, place))
+            int(numbers[place]): _filled(_shown(content) | named_file(files, place))
             for place, content in (beside or {}).items()
         },
     }

@@ -25,6 +25,11 @@ def check_frame(table: Any) -> None:
         raise TypeError(f"the table must be a pandas DataFrame, got {kind}: convert it, as its to_pandas() does")
 
 
+def index_of(*tables: Any) -> pd.Index | None:
+    """Index of the first argument that has one."""
+    return next((t.index for t in tables if isinstance(t, pd.DataFrame | pd.Series)), None)
+
+
 def label_text(value: Any) -> str:
     """A label as text: a whole float without its point, everything else as `str` writes it."""
     if isinstance(value, float | np.floating) and float(value).is_integer():

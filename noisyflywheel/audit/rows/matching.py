@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pandas.api.types import is_float_dtype
 
 from noisyflywheel.audit.files.table_file import unguard_cell
-from noisyflywheel.audit.rows.identity import label_text, row_fingerprints
-from noisyflywheel.audit.rows.truth import suspect_mask
+from noisyflywheel.audit.rows.identity import index_of, label_text, row_fingerprints
+from noisyflywheel.audit.rows.truth import row_numbers, suspect_mask
 from noisyflywheel.estimator.inputs.labels import check_same_index, kind_of
 
 LABEL_COLUMNS = ("given_label", "predicted_label", "refurbished_label", "new_label")
@@ -94,7 +94,7 @@ def _numbers(table: pd.DataFrame, name: str) -> pd.Series:
     numbers = pd.to_numeric(table[name], errors="coerce").astype(np.float64)
     wrong = np.flatnonzero(numbers.isna() & ~table[name].astype(str).str.strip().isin(["", "nan"]))
     if wrong.size:
-        row = table["row"].iloc[wrong[0]] if "row" in table.columns else wrong[0] + 1
+        row = row_numbers(table)[wrong[0]]
         cell = table[name].iloc[wrong[0]]
         raise ValueError(f"row {row}: {name} must be a number with a decimal point, not {cell!r}")
     return numbers
@@ -154,8 +154,7 @@ def match_rows(issues: pd.DataFrame, data: Any, labels: Any, label: Any = None) 
                 label = labels.name
             _check_fingerprints(issues, data, label, positions)
     else:
-        index = next((part.index for part in (labels, data) if isinstance(part, pd.DataFrame | pd.Series)), None)
-        positions = _by_index(issues, n, index)
+        positions = _by_index(issues, n, index_of(labels, data))
     if labels is not None and "given_label" in issues.columns:
         _check_labels(issues, labels, positions)
     return positions

@@ -1,4 +1,4 @@
-"""Truth values as people and spreadsheets write them."""
+"""Which lines of a table of issues are suspects, however people and spreadsheets write it, and which rows they are."""
 
 from __future__ import annotations
 
@@ -31,9 +31,20 @@ def suspect_mask(issues: pd.DataFrame) -> NDArray[np.bool_]:
     mask = [_truth_of(cell) for cell in cells]
     if None in mask:
         place = mask.index(None)
-        row = issues["row"].iloc[place] if "row" in issues.columns else place + 1
+        row = row_numbers(issues)[place]
         raise ValueError(f"row {row}: is_label_issue must be True or False, not {cells[place]!r}")
     return np.array(mask, dtype=bool)
+
+
+def suspect_rows(issues: pd.DataFrame, most: int | None = None) -> list[int]:
+    """Positions of the suspects, the most doubtful first, at most `most`."""
+    order = np.argsort(issues["label_quality"].to_numpy(), kind="stable")
+    return [int(place) for place in order[suspect_mask(issues)[order]][:most]]
+
+
+def row_numbers(issues: pd.DataFrame) -> NDArray[Any]:
+    """Number of the row that each line is about, of shape (n,): the column `row`, else 1, 2, …"""
+    return issues["row"].to_numpy() if "row" in issues.columns else np.arange(len(issues)) + 1
 
 
 def _truth_of(cell: Any) -> bool | None:

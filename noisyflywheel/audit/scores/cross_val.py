@@ -16,6 +16,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check
 from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
 
+from noisyflywheel.audit.rows.identity import index_of
 from noisyflywheel.audit.scores.estimates import audit_line
 from noisyflywheel.audit.scores.held_out import kept_fold
 from noisyflywheel.audit.scores.posterior import TINY, Array, noisy_class_posterior, posterior_of_known
@@ -112,11 +113,6 @@ def _out_of_fold(
         raise ValueError("predict_proba must be finite")
     known = [T for _, T in judged if T is not None]
     return proba, np.mean(known, axis=0) if known else None
-
-
-def index_of(*tables: Any) -> pd.Index | None:
-    """Index of the first argument that has one."""
-    return next((t.index for t in tables if isinstance(t, pd.DataFrame | pd.Series)), None)
 
 
 def _sortable(groups: NDArray[Any]) -> NDArray[Any]:

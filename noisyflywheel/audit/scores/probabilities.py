@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from noisyflywheel.audit.rows.identity import label_text
-from noisyflywheel.audit.scores.cross_val import CrossValAudit, audit_of, index_of
+from noisyflywheel.audit.rows.identity import index_of, label_text
+from noisyflywheel.audit.scores.cross_val import CrossValAudit, audit_of
 from noisyflywheel.estimator.inputs.labels import read_labels
 from noisyflywheel.exceptions import FlywheelWarning
 

@@ -13,8 +13,9 @@ from sklearn.utils.validation import has_fit_parameter
 
 from noisyflywheel.audit.changes.corrections import relabelled
 from noisyflywheel.audit.changes.decisions import known_labels
+from noisyflywheel.audit.rows.identity import index_of
 from noisyflywheel.audit.rows.matching import check_is_table, match_rows, with_labels_of
-from noisyflywheel.audit.scores.cross_val import CrossValAudit, cross_val_audit, index_of, one_each
+from noisyflywheel.audit.scores.cross_val import CrossValAudit, cross_val_audit, one_each
 from noisyflywheel.audit.scores.held_out import check_judges, fit_weighted, last_step
 from noisyflywheel.estimator.fitted.issues import lowest_quality, n_label_issues
 from noisyflywheel.estimator.inputs.labels import check_same_index, one_column
