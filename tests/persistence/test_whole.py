@@ -1,3 +1,4 @@
+import errno
 import os
 
 import pytest
@@ -5,18 +6,33 @@ import pytest
 from noisyflywheel.persistence.whole import replace_file, whole_file
 
 
-def test_a_file_that_is_open_elsewhere_is_named(tmp_path, monkeypatch):
+def refuse(number):
+    """`os.replace` with an error of the operating system."""
+
+    def replace(part, path):
+        raise OSError(number, "Access is denied", str(part), None, str(path))
+
+    return replace
+
+
+@pytest.mark.parametrize(
+    ("number", "is_there", "expected"),
+    [
+        (errno.EACCES, True, "Access is denied, or it is open in another program"),
+        (errno.EACCES, False, "Access is denied"),
+        (errno.ENOSPC, True, "Access is denied"),
+    ],
+)
+def test_a_file_that_is_open_elsewhere_is_named(tmp_path, monkeypatch, number, is_there, expected):
     """Windows replaces no file that is open, in a spreadsheet say."""
-
-    def refuse(part, path):
-        raise PermissionError(13, "Access is denied", str(part), None, str(path))
-
-    monkeypatch.setattr(os, "replace", refuse)
-    (tmp_path / "issues.csv").write_bytes(b"old")
-    with pytest.raises(PermissionError, match="or it is open in another program") as caught:
+    monkeypatch.setattr(os, "replace", refuse(number))
+    if is_there:
+        (tmp_path / "issues.csv").write_bytes(b"old")
+    with pytest.raises(OSError, match="Access is denied") as caught:
         replace_file(tmp_path / "issues.csv", b"new")
-    assert caught.value.filename == str(tmp_path / "issues.csv")
-    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+    assert caught.value.errno == number
+    assert (caught.value.filename, caught.value.strerror) == (str(tmp_path / "issues.csv"), expected)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"] * is_there
 
 
 def test_an_error_of_writing_names_the_file(tmp_path):
@@ -30,7 +46,7 @@ def test_an_error_of_writing_names_the_file(tmp_path):
 
 def test_what_is_written_in_parts_is_whole_or_not_there(tmp_path):
     path = tmp_path / "model"
-    replace_file(path, b"old")
+    assert replace_file(str(path), b"old") == path
     with pytest.raises(RuntimeError), whole_file(path) as part:
         part.write_bytes(b"hal")
         raise RuntimeError
@@ -39,3 +55,17 @@ def test_what_is_written_in_parts_is_whole_or_not_there(tmp_path):
         part.write_bytes(b"new")
         assert path.read_bytes() == b"old"
     assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"new"]
+
+
+def test_it_is_on_the_disk_before_it_takes_its_place(tmp_path, monkeypatch):
+    done, fsync, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: done.append(os.fstat(file).st_size) or fsync(file))
+    monkeypatch.setattr(os, "replace", lambda *paths: done.append("replaced") or replace(*paths))
+    replace_file(tmp_path / "model", b"seven b")
+    assert done == [7, "replaced"]
+
+
+def test_two_that_write_at_once_do_not_meet(tmp_path):
+    with whole_file(tmp_path / "model") as one, whole_file(tmp_path / "model") as other:
+        one.write_bytes(b"one"), other.write_bytes(b"other")
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"one"]
