@@ -98,7 +98,8 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
         Where the contrastive loss reads the features of f's module: "auto" is its ``forward_features``, else the input
         of its last Linear; otherwise the name of a submodule, whose output is read.
     warm_start : bool, default=False
-        Whether ``fit`` on the same rows goes on for ``n_cycles`` further cycles.
+        Whether ``fit`` on the same rows goes on for ``n_cycles`` further cycles, from a fit that had it True too:
+        others keep nothing to go on from.
     checkpoint_dir : path-like or None, default=None
         Where to keep checkpoints. A fit that died goes on from its last one when ``fit`` is called again with the
         same directory, data and parameters, and ends bit by bit as if it had not (on a CPU); one that ended is

@@ -77,7 +77,7 @@ def fit_by_plan(job: FitJob, plan: FoldPlan, task: FitTask) -> str | None:
     """
     params, sample, ranks = job.params, job.sample.x, job.ranks
     nets = choose_nets(params, sample.ndim > 2, job.n_taking_part, plan.n_folds, distributed=not ranks.alone)
-    check_ranks(ranks, params, nets, job.trained, job.data.classes)
+    check_ranks(ranks, params, nets, job.trained, job.data.classes, job.earlier)
     threads = 1 if nets.are_default and sample.ndim == 2 and job.n_taking_part <= FEW_ROWS else None
     n_before = len(job.earlier["history"]) if job.earlier else 0
     checkpointing = fit_checkpoints(params, job.fingerprint, job.seeds, n_before, ranks)
@@ -92,7 +92,7 @@ def fit_by_plan(job: FitJob, plan: FoldPlan, task: FitTask) -> str | None:
                 warn_of_giving_up(run.given_up, plan.n_folds_instead)
             if run.given_up and plan.n_folds_instead:
                 return run.given_up
-            publish(job, run)
+            publish_whole(job, run)
     return None
 
 
@@ -118,6 +118,20 @@ def train(job: FitJob, run: FlywheelRun, task: FitTask) -> None:
         raise
     else:
         end_training(run)
+
+
+def publish_whole(job: FitJob, run: FlywheelRun) -> None:
+    """The fitted attributes; after Ctrl-C once more from the beginning, and KeyboardInterrupt goes on."""
+    decisions = list(run.flywheel.decisions)
+    try:
+        publish(job, run)
+    except KeyboardInterrupt as error:
+        run.ranks.leave(error)
+        run.flywheel.loader.source.close()  # as in `train`
+        run.flywheel.decisions[:] = decisions
+        run.back_to_good()
+        publish(job, run)
+        raise
 
 
 def publish_cycles_so_far(job: FitJob, run: FlywheelRun) -> None:

@@ -208,14 +208,14 @@ class LargeFlywheel(Flywheel):
         f_prob, self._source = self.state.f_prob, saved["source"]
         self._source_aligned = saved.get("source_aligned", False)
         super().load_state_dict(saved)
-        if not self._can_predict_again:
+        if len(self.state.f_prob) > 0:  # they were saved
             return
         self.state.f_prob = f_prob
         if isinstance(self._source, str):
             self._keep_prediction(self.aux, self.all_rows)
         elif self._source is not None:
             now = self.loader.augment.get_state()
-            self.loader.augment.set_state(self._source)
+            self.loader.set_augment(self._source)
             self._keep_guess(self.all_rows, self._source_aligned)
             self.loader.augment.set_state(now)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator
 
 import torch
@@ -129,7 +130,14 @@ class ViewLoader:
     def load_state_dict(self, saved: dict[str, Tensor]) -> None:
         """Put back what `state_dict` returned."""
         self.order.set_state(saved["order"])
-        self.augment.set_state(saved["augment"])
+        self.set_augment(saved["augment"])
+
+    def set_augment(self, state: Tensor) -> None:
+        """Put the generator of views where ``state`` was taken; on another kind of device at a seed made from it."""
+        if state.numel() == self.augment.get_state().numel():
+            self.augment.set_state(state)
+        else:
+            self.augment.manual_seed(zlib.crc32(state.numpy().tobytes()))
 
 
 def predict_plain(trainer: Trainer, source: Source, plain: Callable[[Tensor], Tensor]) -> Tensor:

@@ -19,6 +19,7 @@ from noisyflywheel.loop.plans import FlywheelPlans
 from noisyflywheel.loop.state import FlywheelState, Settings
 from noisyflywheel.nets.average import WeightAverage
 from noisyflywheel.nets.features import make_head
+from noisyflywheel.nets.stopping import count_anew
 from noisyflywheel.nets.trainer import Trainer
 
 
@@ -214,6 +215,8 @@ class FlywheelParts(FlywheelPlans):
                 f"warm_start=True goes on with the nets of the last fit, but these have other weights or callbacks "
                 f"({' '.join(str(error).split())}): set them back, or set warm_start=False to fit anew."
             ) from error
+        for trainer in self.trainers:
+            count_anew(trainer.net)
         self.first_cycle, self.second_start = self.state.cycle, SecondStart()
 
     def _check_parts(self, saved: dict[str, Any]) -> None:

@@ -203,9 +203,10 @@ class FlywheelRun:
             warn_of_turning(f"{complaint} in cycle {cycle}: went back to the state before it and on with care")
 
     def back_to_good(self) -> None:
-        """Undo a cycle that was interrupted."""
+        """Undo a cycle that was interrupted; its row of the history, if it had one by then, goes too."""
         if self.last_good_state is not None:
             self.flywheel.load_state_dict(self.last_good_state)
+            del self.history[self.last_good_state["state"]["cycle"] :]
 
     # ---- checkpoints
 

@@ -97,5 +97,6 @@ class WarmUp:
         """Go to where `state_dict` was called."""
         flywheel, device = self.flywheel, self.flywheel.given.device
         flywheel.load_state_dict(saved["snapshot"])
-        self._leave_out(saved["held_out"] and [rows.to(device) for rows in saved["held_out"]])
+        held_out = saved["held_out"]
+        self._leave_out(None if held_out is None else [rows.to(device) for rows in held_out])
         self.epoch, self.records = saved["epoch"], [record.cpu() for record in saved["agreement"]]

@@ -6,7 +6,7 @@ import traceback
 import warnings
 
 from skorch import NeuralNet
-from skorch.callbacks import EpochScoring
+from skorch.callbacks import EarlyStopping, EpochScoring
 
 from noisyflywheel.exceptions import FlywheelWarning
 
@@ -36,6 +36,16 @@ def check_monitors(net: NeuralNet, name: str) -> None:
             continue
         if monitor in scores or monitor.startswith("valid_") or monitor.endswith("_best"):
             raise ValueError(f"{name} has the callback {label} with monitor={monitor!r}, but {MONITORED}.")
+
+
+def count_anew(net: NeuralNet) -> None:
+    """Let early stopping count from here, as in skorch's ``partial_fit``: one that has stopped would never do it again.
+
+    It stops where its count is its patience, not beyond.
+    """
+    for _, callback in net.callbacks_:
+        if isinstance(callback, EarlyStopping):
+            callback.on_train_begin(net)
 
 
 def stopping_callbacks(net: NeuralNet, stop: BaseException) -> str:

@@ -174,3 +174,10 @@ def test_a_parameter_that_cannot_change_before_a_warm_started_fit_is_named(befor
 def test_other_parameters_may_change_before_a_warm_started_fit(after):
     clf = classifier(warm_start=True, n_cycles=1, average_epochs=2, contrastive_weight=0.1).fit(X, Y)
     assert clf.set_params(**after).fit(X, Y).n_iter_ == 2
+
+
+def test_a_net_that_stopped_early_stops_again_when_it_goes_on():
+    clf = classifier(impatient(3), n_cycles=9, warm_start=True).fit(X, Y)
+    first = clf.n_iter_
+    clf.fit(X, Y)
+    assert first < 9 and first < clf.n_iter_ < first + 9

@@ -341,3 +341,23 @@ def test_without_checkpoint_dir_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     FlywheelClassifier(**QUICK).fit(X, Y)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_while_all_rows_are_judged_at_the_end_loses_nothing(monkeypatch):
+    with monkeypatch.context() as patch:
+        crash_at(patch, "close", 1, KeyboardInterrupt)
+        clf = FlywheelClassifier(**QUICK)
+        with pytest.raises(KeyboardInterrupt):
+            clf.fit(X, Y)
+    assert_same(clf, quick_fit())
+    assert clf.decisions_["decision"].is_unique
+
+
+def test_ctrl_c_after_a_cycle_has_its_row_takes_the_row_back(monkeypatch):
+    with monkeypatch.context() as patch:
+        crash_at(patch, "begin_round", 1, KeyboardInterrupt)
+        clf = FlywheelClassifier(**QUICK, warm_start=True)
+        with pytest.raises(KeyboardInterrupt):
+            clf.fit(X, Y)
+    assert clf.n_iter_ == 2 and list(clf.history_["cycle"]) == [1, 2]
+    assert list(clf.fit(X, Y).history_["cycle"]) == [1, 2, 3, 4, 5]

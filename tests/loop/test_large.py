@@ -176,3 +176,11 @@ def test_large_predictions_are_those_of_small_ones(monkeypatch):
     whole = clf.predict_proba(X)
     monkeypatch.setattr("noisyflywheel.estimator.fitted.result.LARGE", 0)
     np.testing.assert_array_equal(clf.predict_proba(X), whole)
+
+
+def test_a_warm_start_may_draw_rows_from_then_on(in_blocks):
+    clf = fit(warm_start=True)
+    clf.set_params(cycle_size=150).fit(X, Y)
+    assert clf.n_iter_ == 6 and np.isfinite(clf.clean_proba_).all()
+    clf.set_params(cycle_size=None).fit(X, Y)
+    assert clf.n_iter_ == 9 and np.isfinite(clf.clean_proba_).all()

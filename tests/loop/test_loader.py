@@ -166,3 +166,12 @@ def test_views_draw_from_a_generator_of_their_own_where_they_want_it():
     expected = X + torch.rand(1, generator=torch.Generator().manual_seed(5))
     assert_close(made.weak(X), expected)
     assert torch.equal(torch.randperm(5, generator=made.order), torch.randperm(5, generator=loader(seed=5).order))
+
+
+def test_views_go_on_from_the_state_of_another_kind_of_device():
+    """The generator of a CUDA device has a state of 16 bytes: other noise is drawn next, the same each time."""
+    made, drawn = loader(), []
+    for state in (torch.arange(16, dtype=torch.uint8), torch.arange(16, dtype=torch.uint8), torch.zeros(16).byte()):
+        made.load_state_dict(made.state_dict() | {"augment": state})
+        drawn.append(torch.rand(3, generator=made.augment).tolist())
+    assert drawn[0] == drawn[1] != drawn[2]

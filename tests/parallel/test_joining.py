@@ -13,8 +13,11 @@ from thread_ranks import on_ranks
 from torch import nn
 
 from noisyflywheel import FlywheelClassifier
+from noisyflywheel.estimator.inputs.labelled_rows import labelled_rows
 from noisyflywheel.estimator.inputs.sample_weight import weighted_rows
 from noisyflywheel.estimator.job.assemble import choose_nets, resolve_device
+from noisyflywheel.estimator.job.fit_job import FitJob
+from noisyflywheel.estimator.job.random_states import draw_seeds
 from noisyflywheel.estimator.job.ranks import check_ranks
 from noisyflywheel.exceptions import RanksError
 from noisyflywheel.nets.parallel import Ranks, join, joined
@@ -164,3 +167,32 @@ def test_errors_of_collectives_become_ours_and_others_stay():
         raise RuntimeError(broken)
     with pytest.raises(RuntimeError, match=other), Ranks().watched("a step"):
         raise RuntimeError(other)
+
+
+def test_ranks_go_on_from_the_same_fit_or_none_does():
+    params = FlywheelClassifier().get_params(deep=False)
+    data = weighted_rows(torch.eye(3), np.array([0, 1, 1]), None)
+    nets = choose_nets(params, False, 3)
+    kept = {"snapshot": {"state": {"q": torch.ones(3)}, "nets": []}}
+
+    def task(ranks):
+        with pytest.raises(ValueError, match="the fit that warm_start goes on from on rank 1 is not that on rank 0"):
+            check_ranks(ranks, params, nets, data, np.array(["a", "b"]), None if ranks.rank else kept)
+
+    on_ranks(2, task)
+
+
+def test_a_random_state_goes_on_alike_on_every_rank():
+    """Also where ranks have states of their own: seeds are those of rank 0."""
+    first = draw_seeds(np.random.RandomState(0))  # noqa: NPY002
+
+    def task(ranks):
+        state, later = (np.random.RandomState(ranks.rank) for _ in range(2))  # noqa: NPY002
+        clf = FlywheelClassifier(random_state=state)
+        data = labelled_rows(clf, np.eye(3, dtype=np.float32), np.array([0, 1, 1]), None)
+        ranks.of_first = lambda make, what: ranks.everyones(make() if ranks.rank == 0 else None)[0]
+        assert FitJob.of(clf, data, ranks).seeds == first
+        draw_seeds(later)
+        assert state.randint(1000) == later.randint(1000)
+
+    on_ranks(2, task)

@@ -10,8 +10,10 @@ from typing import Any
 
 import joblib
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
@@ -21,6 +23,7 @@ from noisyflywheel.data import Source
 from noisyflywheel.estimator.inputs.rows import make_source, read_rows
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.loader import predict_plain
+from noisyflywheel.persistence.contents import described
 from noisyflywheel.persistence.whole import replace_file
 
 Array = NDArray[np.float64]
@@ -45,10 +48,16 @@ class CycleMean:
         self.model, self.X = model, X
         self.inner = last_step(model).on_cycle
         self.total, self.n = torch.zeros(()), 0
+        self._flywheel: Flywheel | None = None
         self._source: Source | None = None
 
     def __call__(self, flywheel: Flywheel, row: dict[str, float]) -> dict[str, float] | None:
-        """Predict after one cycle; returns what the caller's own ``on_cycle`` returns."""
+        """Predict after one cycle; returns what the caller's own ``on_cycle`` returns.
+
+        A fit that begins again, with another flywheel, is counted from there.
+        """
+        if flywheel is not self._flywheel:
+            self._flywheel, self.total, self.n = flywheel, torch.zeros(()), 0
         if self._source is None:
             first = isinstance(self.model, Pipeline) and len(self.model) > 1
             rows = read_rows(last_step(self.model), self.model[:-1].transform(self.X) if first else self.X, reset=False)
@@ -155,7 +164,12 @@ def fold_key(estimator: Any, *data: Any) -> str:
     last = last_step(estimator)
     steps = [*estimator.steps[:-1], last.__class__.__name__] if last is not estimator else type(last).__name__
     params = {name: value for name, value in last.get_params(deep=False).items() if name not in UNRELATED}
-    return str(joblib.hash([steps, params, *data]))
+    return str(joblib.hash([described([steps, params]), *map(_described, data)]))
+
+
+def _described(part: Any) -> Any:
+    """What is hashed of the data: all there is, of tensors and what holds them without the places in memory."""
+    return part if isinstance(part, np.ndarray | pd.DataFrame | pd.Series) or issparse(part) else described(part)
 
 
 def kept_fold(folder: Path | None, *parts: Any) -> Fold:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
 from noisyflywheel.estimator.inputs.labelled_rows import LabelledRows
@@ -41,7 +40,8 @@ class FitJob(NamedTuple):
     @classmethod
     def of(cls, estimator: Any, data: LabelledRows, ranks: Ranks) -> FitJob:
         """The job of fitting ``estimator`` on ``data``; ValueError if it cannot go on from its last fit."""
-        seeds = ranks.of_first(partial(draw_seeds, estimator.random_state), "drawing seeds")
+        own_seeds = draw_seeds(estimator.random_state)  # on every rank: a RandomState goes on alike
+        seeds = ranks.of_first(lambda: own_seeds, "drawing seeds")
         trained = weighted_rows(data.rows, data.codes, data.weights)
         n = len(trained.codes) if trained.weights is None else int((trained.weights > 0).sum())
         params, earlier = parameters_of(estimator), earlier_fit(estimator, data)

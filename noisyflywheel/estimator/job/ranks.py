@@ -14,7 +14,7 @@ from noisyflywheel.data import ArraySource, opened
 from noisyflywheel.estimator.inputs.rows import make_source
 from noisyflywheel.estimator.inputs.sample_weight import WeightedRows
 from noisyflywheel.estimator.job.assemble import Nets
-from noisyflywheel.estimator.job.warm_start import hashes_of_nets
+from noisyflywheel.estimator.job.warm_start import end_fingerprint, hashes_of_nets
 from noisyflywheel.nets.parallel.ranks import Ranks
 from noisyflywheel.nets.workers import options_of_sample
 
@@ -29,8 +29,18 @@ TRAINING = ("lr", "optimizer", "criterion")
 """Parts of the caller's nets that ranks have in common; weights may differ at first, and callbacks."""
 
 
-def check_ranks(ranks: Ranks, params: dict[str, Any], nets: Nets, data: WeightedRows, classes: NDArray[Any]) -> None:
-    """Raise ValueError on every rank if X, y or parameters differ between ranks, or there are fewer rows than ranks."""
+def check_ranks(
+    ranks: Ranks,
+    params: dict[str, Any],
+    nets: Nets,
+    data: WeightedRows,
+    classes: NDArray[Any],
+    earlier: dict[str, Any] | None = None,
+) -> None:
+    """Raise ValueError on every rank if ranks differ in X, y, parameters or the fit that ``warm_start`` goes on from.
+
+    Also where there are fewer rows than ranks.
+    """
     if ranks.alone:
         return
     compared: dict[str, Any] = {name: repr(value) for name, value in params.items() if name not in OWN}
@@ -38,6 +48,7 @@ def check_ranks(ranks: Ranks, params: dict[str, Any], nets: Nets, data: Weighted
     compared |= {"n_folds": nets.n_folds, "sample_weight": joblib.hash(data.weights)}
     labels = joblib.hash([data.codes, classes.dtype.kind, classes.tolist()])
     compared |= hashes_of_nets(params, TRAINING)
+    compared |= {"the fit that warm_start goes on from": earlier and end_fingerprint(earlier)}
     of_rows = digest(data.rows, options_of_sample(nets.main, nets.aux))
     ranks.check_same(X=of_rows, y=labels, **compared)
     if len(data.codes) < ranks.size:

@@ -1,5 +1,10 @@
+import ast
+import copy
 import io
 import pickle
+import subprocess
+import sys
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.audit import audit_table, cross_val_audit
 from noisyflywheel.audit.scores import progress
+from noisyflywheel.audit.scores.held_out import CycleMean
 from noisyflywheel.audit.scores.progress import FitsProgress, Uncounted, counted, duration, has_bar
 
 pytestmark = pytest.mark.usefixtures("quick_folds")
@@ -143,3 +149,43 @@ def test_a_flywheel_keeps_its_folds_and_forgets_the_folder(table, tmp_path):
     assert model.checkpoint_dir is None
     plain = audit_table(table, "y", estimator=clone(model), cv=2)
     pd.testing.assert_frame_equal(first.issues, plain.issues)
+
+
+KEY = """
+import numpy as np, torch
+from skorch import NeuralNetClassifier
+from skorch.helper import SliceDataset
+from torch import nn
+from torch.utils.data import TensorDataset
+from noisyflywheel import FlywheelClassifier
+from noisyflywheel.audit.scores.held_out import fold_key
+
+filler = [torch.randn(100) for _ in range({n})]
+torch.manual_seed(0)
+net = NeuralNetClassifier(nn.Linear(3, 2), criterion=nn.CrossEntropyLoss, criterion__weight=torch.ones(2))
+own = NeuralNetClassifier(lambda: nn.Linear(3, 2), criterion=nn.CrossEntropyLoss)
+rows = SliceDataset(TensorDataset(torch.eye(3), torch.zeros(3)))
+print([fold_key(FlywheelClassifier(n), X, np.arange(3)) for n in (net, own) for X in (np.eye(3), rows)])
+"""
+
+
+def test_folds_of_nets_and_datasets_are_known_in_another_process():
+    run = partial(subprocess.run, capture_output=True, text=True, check=True)
+    first, second = (run([sys.executable, "-c", KEY.replace("{n}", str(n))]).stdout for n in (0, 7))
+    assert first == second and len(set(ast.literal_eval(first))) == 4
+
+
+def test_cycles_of_a_fit_that_began_again_do_not_count():
+    """The guard may give one net up: the mean is that of the flywheel that was kept."""
+    model = FlywheelClassifier(n_cycles=2, n_warmup_epochs=1, n_folds=1, random_state=0, device="cpu")
+    X = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+    seen = []
+    model.set_params(on_cycle=lambda flywheel, row: seen.append(flywheel)).fit(X, np.arange(40) % 2)
+    other = copy.copy(seen[0])
+    model.set_params(on_cycle=None)
+    mean, alone = CycleMean(model, X), CycleMean(model, X)
+    for flywheel in (other, other, seen[0]):
+        mean(flywheel, {})
+    alone(seen[0], {})
+    assert mean.n == alone.n == 2
+    np.testing.assert_array_equal(mean.proba, alone.proba)
