@@ -212,7 +212,7 @@ def to_tensor(x: np.ndarray) -> Tensor:
     if x.dtype not in (np.float32, np.uint8):
         x = x.astype(np.float32)
     if any(stride < 0 or stride % x.itemsize for stride in x.strides):
-        x = np.ascontiguousarray(x)
+        x = x.copy()  # `ascontiguousarray` leaves the stride of an axis of one row
     with warnings.catch_warnings():  # nothing here writes to rows
         warnings.filterwarnings("ignore", message=".*not writable.*", category=UserWarning)
         return torch.from_numpy(x)

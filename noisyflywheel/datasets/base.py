@@ -179,7 +179,7 @@ def report(problems: Sequence[Problem], on_error: str, left: int) -> None:
     if problems and (on_error == "raise" or left == 0):
         raise BadImagesError(_listing(problems), problems)
     if problems:
-        warnings.warn(f"left out {_listing(problems)}", BadImagesWarning, stacklevel=4)
+        warnings.warn(f"left out {_listing(problems)}", BadImagesWarning, stacklevel=5)
     if left == 0:
         raise ValueError("there are no pictures")
 

@@ -49,11 +49,20 @@ def as_column(y: Any, name: str = "y") -> NDArray[Any]:
         missing = np.asarray(y.isna())
     else:
         missing = np.ma.getmaskarray(y) if np.ma.isMaskedArray(y) else np.zeros(len(column), dtype=bool)
-        if column.dtype.kind in "fOMm":
-            missing = missing | np.array([v is None or v != v for v in column])
+        values = column if hasattr(y, "dtype") else np.asarray(y, dtype=object)  # numpy makes "nan" of NaN beside texts
+        if values.dtype.kind in "fOMmT":
+            missing = missing | np.array([_is_missing(value) for value in values])
     if missing.any():
         raise ValueError(f"{name} has a missing label in row {int(missing.argmax())}")
     return column
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a value is None, differs from itself, or as pandas' NA does not say whether it does."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:
+        return True
 
 
 def sorted_classes(*columns: NDArray[Any]) -> NDArray[Any]:

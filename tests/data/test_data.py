@@ -95,6 +95,10 @@ def test_to_tensor_takes_read_only_and_reversed_memory():
     x.setflags(write=False)
     torch.testing.assert_close(to_tensor(x), torch.arange(6.0))
     torch.testing.assert_close(to_tensor(x[::-1]), torch.arange(5.0, -1.0, -1.0))
+    rows = np.arange(6, dtype=np.float32).reshape(3, 2)
+    torch.testing.assert_close(to_tensor(rows[::-1][:1]), torch.tensor([[4.0, 5.0]]))
+    packed = np.array([(1, 2.5)], dtype=[("a", "u1"), ("x", "f4")])
+    torch.testing.assert_close(to_tensor(packed["x"]), torch.tensor([2.5]))
 
 
 @pytest.mark.parametrize(

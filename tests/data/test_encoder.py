@@ -298,3 +298,67 @@ def test_arrays_have_markers_too():
     encoder = TableEncoder(missing="?").fit(rows)
     assert encoder.columns_.share_missing.tolist() == [0.25, 0.25]
     assert encoder.transform(rows[:1]).tolist() == encoder.transform([["a", None]]).tolist()
+
+
+@pytest.mark.parametrize("cells", [["1-5", "6-10", "11-12"], ["1/5", "4/5", "3/5"], ["12/24", "11/23", "1/20"]])
+def test_ranges_ratings_and_halves_of_dates_are_categories(cells):
+    assert plan_column(pd.Series(cells * 9), "x").kind == "category"
+
+
+@pytest.mark.parametrize("cells", [["2024-05", "2023-11"], ["31.12.2024", "1.1.2024"], ["1/2/24", "3/4/24"]])
+def test_whole_dates_and_months_are_dates(cells):
+    assert plan_column(pd.Series(cells * 9), "x").kind == "date"
+
+
+def test_cells_far_down_count_for_what_a_column_is():
+    cells = [str(i) for i in range(6000)] + [f"x{i % 5}" for i in range(6000)]
+    for column in (cells, cells[::-1]):
+        assert plan_column(pd.Series(column), "code").kind == "category"
+
+
+def test_cells_that_cannot_be_read_are_missing():
+    columns = (
+        TableEncoder()
+        .fit(
+            pd.DataFrame(
+                {
+                    "n": [*map(str, range(38)), "x", None],
+                    "inf": [*np.arange(39.0), np.inf],
+                    "day": ["2024-01-31"] * 38 + ["2024-02-28", "soon"],
+                }
+            )
+        )
+        .columns_
+    )
+    assert columns["taken_as"].tolist() == ["number", "number", "date"]
+    assert columns["share_missing"].tolist() == [2 / 40, 1 / 40, 1 / 40]
+
+
+def test_dates_are_what_the_clocks_of_their_zone_say():
+    naive = pd.to_datetime(pd.Series(["2024-01-01 00:30", "2024-07-01 09:00"]))
+    for zone in ("Asia/Tokyo", "Europe/Berlin"):
+        assert read_dates(naive.dt.tz_localize(zone)).tolist() == naive.tolist()
+    mixed = pd.Series(["2024-01-01 00:30+09:00", "2024-07-01 09:00+02:00"])
+    assert read_dates(mixed).dt.hour.tolist() == [15, 7]
+
+
+def test_names_to_leave_out_are_columns():
+    table = pd.DataFrame({"label": ["a", "b"], "x": [1.0, 2.0]})
+    with pytest.raises(ValueError, match="labels"):
+        TableEncoder(leave_out=["labels"]).fit(table)
+    assert TableEncoder(leave_out=["label"]).fit(table).get_feature_names_out().tolist() == ["x"]
+
+
+def test_numbers_of_other_machines():
+    table = pd.DataFrame({"x": np.array([1.5, 2.5, 4.0]), "c": ["a", "b", "a"]})
+    other = table.assign(x=table["x"].to_numpy().astype(">f8"))
+    encoder = TableEncoder().fit(other)
+    np.testing.assert_array_equal(encoder.transform(table), TableEncoder().fit(table).transform(other))
+    with pytest.raises(ValueError, match="Complex data not supported: column 'x'"):
+        encoder.fit(table.assign(x=[1j, 2, 3]))
+
+
+def test_signs_alone_are_no_text():
+    table = pd.DataFrame({"t": [f"! ? {'-' * i} …" for i in range(1, 13)], "x": np.arange(12.0) ** 2})
+    assert plan_column(table["t"], "t").kind != "text"
+    assert np.isfinite(TableEncoder().fit_transform(table)).all()

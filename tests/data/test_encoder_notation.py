@@ -1,5 +1,7 @@
 """Numbers as people write them."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +16,10 @@ from noisyflywheel.data.encoder.notation import number_form, read_number
     + [("TRUE", "truth", 1), (" false", "truth", 0), ("1", "truth", 1), (True, "truth", 1), (False, "", 0)]
     + [("\u22121.5", "", -1.5), ("\u22121,5 €", "comma", -1.5), ("1e\u22122", "", 0.01), ("\u2212", "", np.nan)]
     + [("1.234 €", "thousands", 1234), ("567", "thousands", 567), ("-1.234,5", "thousands", -1234.5)]
-    + [("0.500", "comma", np.nan), ("0,500", "", np.nan)],
+    + [("0.500", "comma", np.nan), ("0,500", "", np.nan)]
+    + [("1 234 567", "", 1234567), ("- 5", "", -5), ("€ 1\u202f234,5", "comma", 1234.5), ("12 345.5", "", 12345.5)]
+    + [("5'11", "", np.nan), ("1 2", "", np.nan), ("12 34", "", np.nan), ("1 2345", "", np.nan), ("5'", "", 5)]
+    + [(10**400, "", np.nan), (Decimal("sNaN"), "", np.nan), (Decimal("1.5"), "", 1.5)],
 )
 def test_numbers_by_hand(cell, form, number):
     assert read_number(cell, form) == pytest.approx(number, nan_ok=True)

@@ -55,3 +55,8 @@ def test_with_a_model(monkeypatch):
     monkeypatch.setitem(sys.modules, "sentence_transformers", module)
     X = SentenceEmbedder("m").fit_transform(["ab", None])
     np.testing.assert_array_equal(X, [[2, 1], [0, 1]])
+
+
+def test_one_word_says_nothing():
+    with pytest.raises(ValueError, match="the column 'note' holds one word only"):
+        TextEmbedder(4, name="note").fit(["yes", "yes", None])

@@ -43,8 +43,9 @@ def test_image_folder_mixed_sizes(folder):
     save(folder / "dog" / "0.png", (9, 8))
     with pytest.raises(BadImagesError, match="0.png is 9x8 pixels, the others are 8x8"):
         load_image_folder(folder)
-    with pytest.warns(BadImagesWarning, match="0.png"):
+    with pytest.warns(BadImagesWarning, match="0.png") as caught:
         assert load_image_folder(folder, on_error="skip").y.tolist() == [0, 0, 0, 1]
+    assert caught[0].filename == __file__
     assert load_image_folder(folder, size=8).X.shape == (5, 8, 8, 3)
 
 
@@ -118,8 +119,9 @@ def test_tiny_imagenet_missing_class_and_bad_picture(tiny):
     bad.write_bytes(bad.read_bytes()[:100])
     with pytest.raises(BadImagesError, match="n01_0.JPEG cannot be read"):
         load_tiny_imagenet(tiny)
-    with pytest.warns(BadImagesWarning, match="n01_0.JPEG"):
+    with pytest.warns(BadImagesWarning, match="n01_0.JPEG") as caught:
         assert load_tiny_imagenet(tiny, on_error="skip").y.tolist() == [0, 1, 1]
+    assert caught[0].filename == __file__
     (tiny / "wnids.txt").write_text("n01\nn07\n")
     with pytest.raises(FileNotFoundError, match="n07"):
         load_tiny_imagenet(tiny)

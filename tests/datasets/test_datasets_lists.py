@@ -58,8 +58,9 @@ def test_clothing1m_bad_pictures(clothing):
     (root / KEYS[1]).unlink()
     with pytest.raises(BadImagesError, match="b.jpg is missing"):
         load_clothing1m(root)
-    with pytest.warns(BadImagesWarning, match="b.jpg is missing"):
+    with pytest.warns(BadImagesWarning, match="b.jpg is missing") as caught:
         data = load_clothing1m(root, on_error="skip")
+    assert caught[0].filename == __file__
     assert data.y.tolist() == [0, 12] and len(data.X) == 2
     assert len(load_clothing1m(root, verify=False).X) == 3
 

@@ -366,6 +366,18 @@ def test_a_column_of_labels_is_flattened_with_a_warning():
     assert clf.refurbished_labels_.shape == (N,)
 
 
+@pytest.mark.parametrize("dtype", ["Int64", "boolean", "int64", "int64[pyarrow]"])
+def test_a_table_of_labels_keeps_their_type(dtype):
+    if "pyarrow" in dtype:
+        pytest.importorskip("pyarrow")
+    y = pd.DataFrame({"y": pd.Series(Y % 2 if dtype == "boolean" else Y + 2**53).astype(dtype)})
+    with pytest.warns(DataConversionWarning, match="column-vector y"):
+        clf = FlywheelClassifier(**QUICK).fit(X, y)
+    plain = y["y"].astype("bool" if dtype == "boolean" else "int64").to_numpy()
+    assert clf.classes_.dtype == plain.dtype
+    np.testing.assert_array_equal(clf.classes_, np.unique(plain))
+
+
 @pytest.mark.parametrize("labels", [tuple, lambda y: np.array(y, dtype=object)[:, None]], ids=["tuple", "column"])
 def test_a_missing_label_is_named_in_every_form(labels):
     given = [None if i == 3 else str(label) for i, label in enumerate(Y)]

@@ -53,6 +53,10 @@ def test_classes_become_categories(kind):
         np.ma.masked_array([0, np.nan, 2], mask=False),
         np.array(["2020-01-01", "NaT", "2020-01-02"], dtype="M8[D]"),
         pd.Index([1.0, None, 2.0]),
+        ["a", np.nan, "b"],
+        ["a", pd.NA, "b"],
+        np.array(["a", pd.NA, "b"], dtype=object),
+        np.array(["a", np.nan, "b"], dtype=np.dtypes.StringDType(na_object=np.nan)),
     ],
 )
 def test_masked_labels_and_dates_that_are_none_are_missing(y):

@@ -81,6 +81,10 @@ def test_other_rows_and_truths_are_refused(audit):
         CleanProbaDisplay.from_estimator(audit, y_true=[0, 1, 0, 0])
     with pytest.raises(ValueError, match=r"shape \(3,\)"):
         CleanProbaDisplay.from_estimator(audit, y_true=TRUE[:3])
+    for missing in (None, pd.NA, np.nan):
+        for display in (TransitionMatrixDisplay, CleanProbaDisplay):
+            with pytest.raises(ValueError, match="y_true has a missing label in row 2"):
+                display.from_estimator(audit, y_true=[*TRUE[:2], missing, TRUE[3]])
     with pytest.raises(ValueError, match="X has 3 rows, the audit has 4"):
         LabelIssuesDisplay.from_estimator(audit, np.zeros((3, 6, 6), np.uint8))
 

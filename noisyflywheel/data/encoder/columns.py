@@ -23,10 +23,12 @@ ROW_NAMES = ("row names", "(row names)", "index", "unnamed: 0", "row", "rowid")
 ID_NAME = re.compile(r"(^|[\W_])(id|key|uuid|guid)$|[a-z]I[dD]$")
 CODE = re.compile(r"0\d+")
 DATE = re.compile(
-    r"\d{1,4}[-/.]\d{1,2}(?:[-/.]\d{1,4})?(?:[ T].*)?"
+    r"\d{4}[-/.]\d{1,2}(?:[ T].*)?"
+    r"|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[ T].*)?"
     r"|\d{1,2}\.? ?[A-Za-zäé]{3,9}\.? \d{4}.*"
     r"|[A-Za-z]{3,9}\.? \d{1,2},? \d{4}.*"
 )
+WORD = re.compile(r"\w")
 REMARKS = {"comma": "decimal comma", "thousands": "points mark thousands", "truth": ""}
 
 
@@ -88,8 +90,9 @@ def plan_column(column: pd.Series, name: Hashable, wanted: bool = False, text: b
     if n_values == 1 and not gone.any():
         return Column(name, "left out", share, reason="one value only")
     kind, form = kind_of_values(seen)
-    if kind in ("number", "date") and not _is_typed(seen):
-        share = float((gone | column.astype(str).str.strip().str.lower().isin(EMPTY)).mean())
+    if kind in ("number", "date") and not (_is_typed(seen) and seen.dtype.kind != "f"):
+        read = read_numbers if kind == "number" else read_dates
+        share = float(read(column, form).isna().mean())
     if not wanted and (reason := _identifies(column, seen, n_values, name, kind)):
         return Column(name, "left out", share, reason=reason)
     if kind == "category" and n_values > max(10, 0.5 * len(seen)) and reads_like_text(seen):
@@ -106,7 +109,7 @@ def kind_of_values(seen: pd.Series) -> tuple[Kind, str]:
         return "number", "truth"
     if _is_typed(seen):
         return ("date" if types.is_datetime64_any_dtype(seen.dtype) else "number"), ""
-    cells = pd.Series([decoded(cell) for cell in seen.head(SAMPLE).astype(object)], dtype=object)
+    cells = pd.Series([decoded(cell) for cell in some_cells(seen).astype(object)], dtype=object)
     if all(isinstance(cell, (*NUMBERS, *DURATIONS)) for cell in cells):
         return "number", "truth" if all(isinstance(cell, bool) for cell in cells) else ""
     texts = cells.astype(str).str.strip()
@@ -135,9 +138,14 @@ def _is_duration(dtype: Any) -> bool:
 
 
 def reads_like_text(seen: pd.Series) -> bool:
-    """Whether cells are phrases rather than names: three words and more on average."""
-    words = [len(str(cell).split()) for cell in seen.head(SAMPLE)]
-    return bool(np.mean(words) >= 3)
+    """Whether cells are phrases rather than names: three words and more on average, and not signs alone."""
+    texts = [str(cell) for cell in some_cells(seen)]
+    return bool(np.mean([len(text.split()) for text in texts]) >= 3) and any(map(WORD.search, texts))
+
+
+def some_cells(seen: pd.Series) -> pd.Series:
+    """Up to `SAMPLE` cells of a column, evenly spaced."""
+    return seen.iloc[:: max(1, -(-len(seen) // SAMPLE))]
 
 
 def _identifies(column: pd.Series, seen: pd.Series, n_values: int, name: Hashable, kind: str) -> str:
@@ -177,7 +185,12 @@ def date_form(texts: pd.Series) -> str:
 
 
 def read_dates(column: pd.Series, form: str = "") -> pd.Series:
-    """Dates without a zone, of periods their first; what cannot be read, and a number, becomes missing."""
+    """Dates without a zone, of periods their first; what cannot be read, and a number, becomes missing.
+
+    Those of a column with one zone are what its clocks say, others are in UTC.
+    """
+    if getattr(getattr(column.dtype, "pyarrow_dtype", column.dtype), "tz", None) is not None:
+        column = column.dt.tz_localize(None)
     if column.dtype.kind != "M" and not isinstance(column.dtype, pd.StringDtype):
         column = column.astype(object).map(_date_of_cell)
     dates = pd.to_datetime(column, errors="coerce", format="mixed", utc=True, dayfirst=form == "day first")

@@ -120,8 +120,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             raise ValueError(f"Found a table of shape {table.shape} while at least 1 row and 1 column are required.")
         features = None if self.features is None else _names(self.features)
         text = _names(self.text)
-        check_columns(table, [*(features or ()), *text])
-        self.plan_ = plan = plan_columns(table, features, text, _names(self.leave_out))
+        leave_out = _names(self.leave_out)
+        check_columns(table, [*(features or ()), *text, *leave_out])
+        self.plan_ = plan = plan_columns(table, features, text, leave_out)
         self.columns_ = plan_table(plan)
         self._used = [column.name for column in plan if column.kind != "left out"]
         if not self._used:
@@ -184,7 +185,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     def _table(self, X: Any) -> pd.DataFrame:
         """X as a table with a name for each column."""
         if isinstance(X, pd.DataFrame):
-            table = X.set_axis(_names(X.columns), axis=1)
+            table = _native(X.set_axis(_names(X.columns), axis=1))
             _check_once(table.columns)
             return with_missing(table, self.missing) if len(self.missing) else table
         values = np.asarray(without_mask(X))
@@ -212,6 +213,16 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         ]
         parts = [part for part in parts if part[2] != []]
         return ColumnTransformer(parts, sparse_threshold=0.0, verbose_feature_names_out=False)
+
+
+def _native(table: pd.DataFrame) -> pd.DataFrame:
+    """A table whose numbers are in this machine's order of bytes; ValueError for complex ones."""
+    for place, dtype in enumerate(table.dtypes):
+        if dtype.kind == "c":
+            raise ValueError(f"Complex data not supported: column {table.columns[place]!r} of X.")
+        if isinstance(dtype, np.dtype) and not dtype.isnative:  # from a file of another machine
+            table.isetitem(place, table.iloc[:, place].to_numpy().astype(dtype.newbyteorder("=")))
+    return table
 
 
 def _names(names: Iterable[Hashable]) -> list[str]:

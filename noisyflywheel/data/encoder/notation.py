@@ -14,7 +14,9 @@ NUMBERS = (int, float, np.number, Decimal)
 DURATIONS = (timedelta, np.timedelta64)
 TRUTH = {"true": 1.0, "false": 0.0}
 MINUS = "\u2212"
-UNITS = re.compile(r"[\s\u00a0\u202f'’%€$£¥₹]|\b(?:EUR|USD|GBP|CHF|JPY)\b")
+UNITS = re.compile(r"[%€$£¥₹]|\b(?:EUR|USD|GBP|CHF|JPY)\b")
+BLANKS = re.compile(r"(?<!\d){0}|{0}(?!\d)|(?<=\d){0}(?=\d{{3}}(?!\d))".format(r"[\s\u00a0\u202f'’]"))
+"""Blanks and apostrophes that are no part of a number, or mark its thousands; 5'11 is no number."""
 POINT = re.compile(r"[+-]?(?:[1-9]\d{0,2}(?:,\d{3})+|\d*)(?:\.\d*)?(?:[eE][+-]?\d+)?")
 COMMA = re.compile(r"[+-]?(?:[1-9]\d{0,2}(?:\.\d{3})+|\d*)(?:,\d*)?(?:[eE][+-]?\d+)?")
 BELOW_1000, BELOW_MILLION = re.compile(r"[+-]?\d{1,3}"), re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
@@ -29,8 +31,8 @@ def decoded(cell: Any) -> Any:
 
 
 def bare_number(cell: str) -> str:
-    """A cell without units, currencies and blanks, its minus that of ASCII."""
-    return UNITS.sub("", cell).replace(MINUS, "-")
+    """A cell without units, currencies and marks of thousands but points and commas, its minus that of ASCII."""
+    return BLANKS.sub("", UNITS.sub("", cell)).replace(MINUS, "-")
 
 
 def number_form(texts: pd.Series) -> str:
@@ -85,7 +87,10 @@ def read_number(cell: Any, form: str) -> float:
     if isinstance(cell, DURATIONS):
         return pd.Timedelta(cell).total_seconds()
     if not isinstance(cell, str):
-        return float(cell) if isinstance(cell, NUMBERS) else np.nan
+        try:
+            return float(cell) if isinstance(cell, NUMBERS) else np.nan
+        except (OverflowError, ValueError):  # 10 ** 400, a signalling NaN
+            return np.nan
     if form == "truth" and cell.strip().lower() in TRUTH:
         return TRUTH[cell.strip().lower()]
     bare, has_comma = bare_number(cell), form in ("comma", "thousands")

@@ -57,6 +57,8 @@ class TextEmbedder(TransformerMixin, BaseEstimator):
             counts = self.words_.fit_transform(texts)
         except ValueError as error:
             raise ValueError(f"the column {self.name!r} holds no words") from error
+        if counts.shape[1] < 2:
+            raise ValueError(f"the column {self.name!r} holds one word only")
         self.n_components_ = max(1, min(self.n_components, min(counts.shape) - 1))
         self.svd_ = TruncatedSVD(self.n_components_, random_state=0)
         return normalize(self.svd_.fit_transform(counts))

@@ -102,6 +102,8 @@ def _plain_labels(y: Any) -> Any:
 
     scikit-learn would make floats of them. None of them may be missing.
     """
+    if isinstance(y, pd.DataFrame) and y.shape[1] == 1:
+        return np.asarray(_plain_labels(y.iloc[:, 0]))[:, None]
     dtype = getattr(y, "dtype", None)
     kind = dtype.categories.dtype.kind if isinstance(dtype, pd.CategoricalDtype) else kind_of(y)
     return np.asarray(y) if isinstance(dtype, ExtensionDtype) and kind in "biu" else y
