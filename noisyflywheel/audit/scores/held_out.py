@@ -169,7 +169,10 @@ def fold_key(estimator: Any, *data: Any) -> str:
 
 def _described(part: Any) -> Any:
     """What is hashed of the data: all there is, of tensors and what holds them without the places in memory."""
-    return part if isinstance(part, np.ndarray | pd.DataFrame | pd.Series) or issparse(part) else described(part)
+    if isinstance(part, np.ndarray | pd.DataFrame | pd.Series) or issparse(part):
+        return part
+    on_disk = hasattr(part, "__array__") and not isinstance(part, torch.Tensor)  # h5py, zarr
+    return np.asarray(part) if on_disk else described(part)
 
 
 def kept_fold(folder: Path | None, *parts: Any) -> Fold:

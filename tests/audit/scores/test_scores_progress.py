@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.audit import audit_table, cross_val_audit
 from noisyflywheel.audit.scores import progress
-from noisyflywheel.audit.scores.held_out import CycleMean
+from noisyflywheel.audit.scores.held_out import CycleMean, fold_key
 from noisyflywheel.audit.scores.progress import FitsProgress, Uncounted, counted, duration, has_bar
 
 pytestmark = pytest.mark.usefixtures("quick_folds")
@@ -189,3 +189,13 @@ def test_cycles_of_a_fit_that_began_again_do_not_count():
     alone(seen[0], {})
     assert mean.n == alone.n == 2
     np.testing.assert_array_equal(mean.proba, alone.proba)
+
+
+def test_the_content_of_arrays_on_disk_decides(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    keys = []
+    for value in (0, 1, 0):
+        with h5py.File(tmp_path / "x.h5", "w") as file:
+            file["x"] = np.full((4, 2), value)
+            keys.append(fold_key(LogisticRegression(), file["x"], np.arange(4)))
+    assert keys[0] == keys[2] != keys[1]
