@@ -168,13 +168,6 @@ def fit(table, part, seed):
     return found if right.all() else found | {"auroc": float(roc_auc_score(right, clf.label_quality_))}
 
 
-def load(folder, name, noise, seed, rows):
-    """A table with at most so many training rows."""
-    table = table_data.load(name, noise, seed, folder)
-    kept = np.random.default_rng(0).permutation(len(table.y))[:rows]
-    return table._replace(X=table.X[kept], y=table.y[kept], given=table.given[kept])
-
-
 def against_defaults(rows):
     """For each part: means of what is lost without it, their standard errors, and in how many fits that is much."""
     frame = pd.DataFrame(rows).set_index(["table", "noise", "seed"])
@@ -218,7 +211,7 @@ def main():
         if args.tables and name not in args.tables.split(","):
             continue
         for noise in KINDS[position % 2]:
-            table = load(args.data, name, noise, args.seed, args.rows)
+            table = table_data.cut(table_data.load(name, noise, args.seed, args.data), args.rows)
             for part in asked:
                 if (name, noise, args.seed, part) in done:
                     continue

@@ -22,7 +22,6 @@ from functools import partial
 from pathlib import Path
 from unittest import mock
 
-import numpy as np
 import pandas as pd
 import table_data
 import torch
@@ -210,13 +209,6 @@ def fit(table, form, change, seed=0):
     return found | {"calibration": calibration_error(clf.clean_proba_, right)}
 
 
-def load(folder, name, position, rows, seed=0):
-    """A table with at most so many training rows."""
-    table = table_data.load(name, ("sym30", "asym30")[position % 2], seed, folder)
-    kept = np.random.default_rng(0).permutation(len(table.y))[:rows]
-    return table._replace(X=table.X[kept], y=table.y[kept], given=table.given[kept])
-
-
 def show(rows):
     """Mean change against the defaults over the sets, with its standard error, and the worst set."""
     for form, frame in pd.DataFrame(rows).groupby("form", sort=False):
@@ -253,7 +245,8 @@ def main():
     for position, name in enumerate([] if args.show else table_data.names(args.data)):
         if args.tables and name not in args.tables.split(","):
             continue
-        table = load(args.data, name, position, args.rows, args.seed)
+        noise = ("sym30", "asym30")[position % 2]
+        table = table_data.cut(table_data.load(name, noise, args.seed, args.data), args.rows)
         for (constant, how), change in variants(args.form).items():
             asked = args.constants is None or constant in ("defaults", *args.constants.split(","))
             if not asked or (args.form, name, constant, how) in done:

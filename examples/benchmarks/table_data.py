@@ -91,6 +91,12 @@ def load(name, noise, seed, folder=None):
     return Table(X, y, X_test, y_test, given)
 
 
+def cut(table, rows):
+    """The table with at most so many training rows, drawn once for all."""
+    kept = np.random.default_rng(0).permutation(len(table.y))[:rows]
+    return table._replace(X=table.X[kept], y=table.y[kept], given=table.given[kept])
+
+
 def inject(X, y, noise, seed):
     n, n_classes, rng = len(y), y.max() + 1, np.random.default_rng(seed + 100)
     given, rows = y.copy(), rng.permutation(n)[: int(0.3 * n)]

@@ -12,13 +12,7 @@ import pandas as pd
 
 from noisyflywheel.audit.changes.cleaned import cleaned_bytes, flagged_bytes
 from noisyflywheel.audit.changes.decisions import planned_changes
-from noisyflywheel.audit.changes.workspace import (
-    Origin,
-    csv_bytes,
-    load_origin,
-    open_issues,
-    open_origin,
-)
+from noisyflywheel.audit.changes.workspace import Origin, csv_bytes, load_origin, open_issues, open_origin
 from noisyflywheel.audit.files.table_file import endings
 from noisyflywheel.audit.rows.matching import match_rows, read_issues
 from noisyflywheel.persistence.whole import replace_file
