@@ -42,14 +42,15 @@ class Nearest:
 def suggestions(issues: pd.DataFrame) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Suggested label of each row (n,), None where there is no other one, and its confidence in [0, 1] or NaN.
 
-    It is the refurbished label where that differs from the given one, else the predicted one where that differs.
+    It is the refurbished label where that differs from the given one, else the predicted one where that differs: its
+    confidence is then what the given label, the likeliest, leaves to it, at most.
     """
     given, better, seen = (issues[f"{kind}_label"].to_numpy(object) for kind in ("given", "refurbished", "predicted"))
     changed, perhaps = better != given, seen != given
     label = np.where(changed, better, seen)
     label[~changed & ~perhaps] = None
-    sure = [issues[f"{kind}_confidence"].to_numpy(np.float64) for kind in ("refurbished", "predicted")]
-    return label, np.where(changed, sure[0], np.where(perhaps, sure[1], np.nan))
+    sure = issues["refurbished_confidence"].to_numpy(np.float64)
+    return label, np.where(changed, sure, np.where(perhaps, 1 - sure, np.nan))
 
 
 def sure_rows(issues: pd.DataFrame, most: int = MAX_SURE) -> NDArray[np.intp]:

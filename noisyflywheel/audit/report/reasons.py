@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from noisyflywheel.audit.report.content import shorten
 from noisyflywheel.audit.report.neighbours import suggestions, sure_rows
+from noisyflywheel.audit.report.numbers import percent
 from noisyflywheel.audit.rows.identity import label_text
 from noisyflywheel.data.encoder.columns import Column, is_missing, plan_columns, read_dates, read_numbers
 from noisyflywheel.data.encoder.readers import days_since_1970
@@ -147,8 +148,8 @@ def _by_share(column: pd.Series, planned: Column, pairs: Pairs) -> tuple[NDArray
         value = values[cell[i]]
         shown = "missing" if value is None or pd.isna(value) else shorten(value, 40)
         return (
-            f"{planned.name} is {shown}: so are {share[a, cell[i]]:.0%} of {pairs.names[a]} "
-            f"and {share[b, cell[i]]:.0%} of {pairs.names[b]}."
+            f"{planned.name} is {shown}: so are {percent(share[a, cell[i]])} of {pairs.names[a]} "
+            f"and {percent(share[b, cell[i]])} of {pairs.names[b]}."
         )
 
     return odds, say

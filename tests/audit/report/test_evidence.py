@@ -48,9 +48,10 @@ def shop():
 
 def test_the_confidence_is_that_of_the_suggestion():
     given, seen, better = ["a", "a", "a"], ["b", "b", "a"], ["c", "a", "a"]
-    label, sure = suggestions(frame(given, seen, better, [0.1] * 3, [True] * 3))
+    issues = frame(given, seen, better, [0.1] * 3, [True] * 3).assign(refurbished_confidence=[0.7, 0.55, 0.8])
+    label, sure = suggestions(issues)
     assert label.tolist() == ["c", "b", None]
-    np.testing.assert_allclose(sure, [0.0, 0.9, np.nan])
+    np.testing.assert_allclose(sure, [0.7, 0.45, np.nan])  # b is not likelier than what the given label a leaves
 
 
 def test_sure_rows_are_the_agreed_upper_half_of_each_class():
@@ -93,7 +94,7 @@ def test_reasons_name_the_columns_that_speak_for_it(shop):
     assert feature_reasons(X, issues, [0]) == {
         0: [
             "price is 10: shirt has mostly about 10.9, coat about 101.",
-            "color is red: so are 100% of shirt and 0% of coat.",
+            "color is red: so are 100 % of shirt and 0 % of coat.",
         ]
     }
 
@@ -113,7 +114,7 @@ def test_missing_cells_and_other_notations(shop):
     X.loc[5, "price"] = None
     (reasons,) = feature_reasons(X, issues, [0], plan_columns(X)).values()
     assert reasons[0] == "price is 10: shirt has mostly about 10.8, coat about 101."
-    assert reasons[1] == "color is missing: so are 100% of shirt and 0% of coat."
+    assert reasons[1] == "color is missing: so are 100 % of shirt and 0 % of coat."
 
 
 def test_dates_are_reasons_too(shop):
@@ -137,7 +138,7 @@ def test_columns_called_by_numbers(shop):
     numbered = X.set_axis([0, 1, 2], axis=1)
     expected = [
         "0 is 10: shirt has mostly about 10.9, coat about 101.",
-        "1 is red: so are 100% of shirt and 0% of coat.",
+        "1 is red: so are 100 % of shirt and 0 % of coat.",
     ]
     for plan in (None, plan_columns(numbered), plan_columns(numbered.rename(columns=str))):
         assert feature_reasons(numbered, issues, [0], plan) == {0: expected}

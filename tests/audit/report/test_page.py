@@ -95,7 +95,7 @@ def test_every_suspect_has_what_is_needed_to_decide(audit, tmp_path):
         elif row["other"] is not None:
             assert row["perhaps"]
             assert row["other"] == line.predicted_label
-            assert row["confidence"] == pytest.approx(line.predicted_confidence, abs=1e-4)
+            assert row["confidence"] == pytest.approx(1 - line.refurbished_confidence, abs=1e-4)
 
 
 def test_findings_columns_and_warnings_are_shown(audit, tmp_path):

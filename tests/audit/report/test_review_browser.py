@@ -254,10 +254,10 @@ def test_what_speaks_for_a_suggestion_and_digits_as_keys(browser, tmp_path):
     browser.find_element("id", "start").send_keys("\ue007")
     row = browser.find_element("css selector", "#suspects tr[aria-current]")
     assert "x is " in row.text
-    assert "size is L: so are 100% of 7 and 0% of 4." in row.text
+    assert "size is L: so are 100 % of 7 and 0 % of 4." in row.text
     assert "Sure rows of 7 that are most like it" in row.text
     near = row.find_elements("css selector", ".near th[scope=col]")
-    assert [cell.text for cell in near][0] == f"row {marked(browser)}"
+    assert [cell.text for cell in near][0] == "this row"
     assert len(near) == 4
     near[2].click()  # inside the table that is inside the row
     assert marked(browser) == row.get_attribute("data-row")
