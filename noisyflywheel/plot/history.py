@@ -11,14 +11,16 @@ from noisyflywheel.plot.style import ACCENT, INK, MUTED, RIGHT, WRONG, axes_of, 
 Curve = tuple[str, str, str]
 PANELS: tuple[tuple[str, tuple[Curve, ...]], ...] = (
     ("Clean rate", (("gamma", "γ", INK), ("agreement", "f agrees", RIGHT))),
-    ("Loss", (("main_loss", "main g", WRONG), ("auxiliary_loss", "auxiliary f", RIGHT))),
+    ("Loss of g", (("main_loss", "main g", WRONG),)),
+    ("Loss of f", (("auxiliary_loss", "auxiliary f", RIGHT),)),
     ("Clean selection, AUROC", (("selection_auroc", "AUROC", INK),)),
     (
         "Accuracy",
         (("refurbishment_accuracy", "refurbished", RIGHT), ("test_accuracy", "test", ACCENT)),
     ),
 )
-"""Title, and (column of the history, name, colour) of each curve; a panel without columns is left out."""
+"""Title, and (column of the history, name, colour) of each curve; a panel without columns is left out. The confidence
+regularizer takes g's loss far below 0, so f's has a panel of its own."""
 
 
 class HistoryDisplay:

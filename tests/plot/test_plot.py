@@ -92,11 +92,12 @@ def test_other_rows_and_truths_are_refused(audit):
 def test_history_draws_what_is_known():
     history = pd.DataFrame({"cycle": [1, 2, 3], "gamma": [0.4, 0.5, 0.6], "main_loss": [1.0, np.nan, 0.5]})
     display = HistoryDisplay(history, true_clean_rate=0.6).plot()
-    assert [ax.get_title(loc="left") for ax in display.axes_] == ["Clean rate", "Loss"]
+    assert [ax.get_title(loc="left") for ax in display.axes_] == ["Clean rate", "Loss of g"]
     assert sorted(texts(display.axes_[0])) == ["truth", "γ"]
-    full = history.assign(selection_auroc=0.9, refurbishment_accuracy=0.8, test_accuracy=0.7, agreement=0.5)
+    full = history.assign(auxiliary_loss=0.3, selection_auroc=0.9, refurbishment_accuracy=0.8, test_accuracy=0.7)
+    full["agreement"] = 0.5
     display = HistoryDisplay.from_estimator(type("Fitted", (), {"history_": full}))
-    assert len(display.axes_) == 4
+    assert [len(ax.lines) for ax in display.axes_] == [2, 1, 1, 1, 2]
     display.figure_.canvas.draw()
     with pytest.raises(ValueError, match="none of the columns"):
         HistoryDisplay(history[["cycle"]]).plot()
