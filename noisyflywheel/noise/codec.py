@@ -150,6 +150,10 @@ def holding(dtype: np.dtype[Any], classes: NDArray[Any]) -> np.dtype[Any]:
     """The dtype of labels that are among `classes` (K,), or a wider one where it does not hold every class."""
     if dtype.kind in "SU":
         return np.result_type(dtype, classes.dtype)
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            fits = (classes.astype(dtype) == classes).all()
+        return dtype if fits else np.result_type(dtype, classes.dtype)
     fits = dtype.kind not in "iub" or (classes.astype(dtype) == classes).all()
     return dtype if fits else classes.dtype
 
