@@ -13,7 +13,14 @@ from noisyflywheel.loop.decisions.decide import Decision
 from noisyflywheel.loop.folds import Folds
 from noisyflywheel.loop.parts import FlywheelParts
 from noisyflywheel.loop.with_folds.columns import JUDGED_ROWS, weigh_columns
-from noisyflywheel.loop.with_folds.forests import MOST_NUMBERS, MOST_ROWS, forests_of_members, weigh_forests
+from noisyflywheel.loop.with_folds.forests import (
+    MOST_NUMBERS,
+    MOST_ROWS,
+    forests_of_members,
+    forests_of_refurbished,
+    ranked_with,
+    weigh_forests,
+)
 from noisyflywheel.loop.with_folds.rounds import Rounds
 from noisyflywheel.nets.trainer import Trainer
 
@@ -86,24 +93,38 @@ class FoldedParts(FlywheelParts):
     def _early_guess_with_forests(self) -> tuple[Tensor, list[Decision]]:
         """`_early_guess`, with forests beside these members as far as they agree better with labels of unseen rows.
 
-        They are not asked where the length of the warm-up was, nor of more than `MOST_ROWS` rows or `MOST_NUMBERS`.
+        They are not asked where the length of the warm-up was.
         """
         module: Any = self.aux.net.module_
         module.mix_in_trees(Trees(self.n_classes), 0.0)
         early = self._early_guess()
-        n = len(self.given)
-        too_many = n > MOST_ROWS or n * self.loader.row_numbers > MOST_NUMBERS
-        if too_many or self.settings.n_warmup_epochs != "auto":
+        if self.is_too_large_for_forests or self.settings.n_warmup_epochs != "auto":
             return early, []
-        every = torch.arange(n, device=self.given.device)
-        x = self.loader.plain(self.loader.source.take(every))
         weights: Any = self.training_weights
-        trees, prob = forests_of_members(x, self.given, weights, self.n_classes)
+        trees, prob = forests_of_members(self._plain_rows(), self.given, weights, self.n_classes)
         prob, rows = prob.to(early), self.all_rows
         decision = weigh_forests(prob[rows], early[rows], self.given[rows])
         if decision.share:
             module.mix_in_trees(trees, decision.share)
         return torch.lerp(early, prob, decision.share), [decision]
+
+    def _ranked_with_forests(self, quality: Tensor, refurbished: Tensor) -> Tensor:
+        """A ranking score (N,) in which forests of the refurbished labels (N, K) have a say; one for each fold."""
+        if self.is_too_large_for_forests:
+            return quality
+        weights: Any = self.training_weights
+        prob = forests_of_refurbished(self._plain_rows(), refurbished, weights[-self.folds.n_folds :])
+        return ranked_with(quality, prob, self.given)
+
+    @property
+    def is_too_large_for_forests(self) -> bool:
+        """Whether there are more than `MOST_ROWS` rows, or `MOST_NUMBERS` numbers in them."""
+        n = len(self.given)
+        return n > MOST_ROWS or n * self.loader.row_numbers > MOST_NUMBERS
+
+    def _plain_rows(self) -> Tensor:
+        """All rows, as nets see them without views: (N, d)."""
+        return self.loader.plain(self.loader.source.take(torch.arange(len(self.given), device=self.given.device)))
 
     def _unseen(self, trainer: Trainer, kept: bool = False) -> Tensor:
         """Probabilities of every row by members that have not seen it: (families, N, K)."""

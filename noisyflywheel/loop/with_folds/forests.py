@@ -1,15 +1,18 @@
-"""Forests beside the members of the warm-up: asked of rows that they have not seen, they say whether they are needed.
+"""Forests beside the members: of the given labels beside the warm-up, of the refurbished labels in the ranking score.
 
 On few rows, and where it matters exactly where a number lies, trees still do better than perceptrons. The labels of
-unseen rows tell where.
+unseen rows tell where. In the order of the labels another kind of classifier always has a say: what trees and
+perceptrons get wrong differs.
 """
 
 from __future__ import annotations
 
 import torch
+from sklearn.ensemble import RandomForestClassifier
 from torch import Tensor
 
-from noisyflywheel.backbones.trees import Trees, grow
+from noisyflywheel.backbones.trees import N_TREES, Trees, grow
+from noisyflywheel.loop.closing import log_odds
 from noisyflywheel.loop.decisions.decide import Decision, compare
 
 NEEDS = 0.0
@@ -23,6 +26,12 @@ ROWS_A_CALL = 1024
 
 LEAST_SHARE = 0.05
 """Forests with a share below this are left out."""
+
+LEAST_PROB = 0.02
+"""Refurbished classes with a probability below this are not learnt: a row would be learnt once for each class."""
+
+SAY = 1 / 3
+"""Weight of the forests of refurbished labels in the ranking score."""
 
 
 def forests_of_members(x: Tensor, given: Tensor, weights: Tensor, n_classes: int) -> tuple[Trees, Tensor]:
@@ -46,7 +55,16 @@ def forests_of_members(x: Tensor, given: Tensor, weights: Tensor, n_classes: int
     prob : Tensor of shape (n, K)
         Class shares by the forests that have not seen a row.
     """
-    forests = [grow(x, given, own, n_classes) for own in weights]
+    return of_unseen([grow(x, given, own, n_classes) for own in weights], x, weights, n_classes)
+
+
+def of_unseen(
+    forests: list[RandomForestClassifier], x: Tensor, weights: Tensor, n_classes: int
+) -> tuple[Trees, Tensor]:
+    """Forests as trees on the device of ``x`` (n, d), and the class shares (n, K) by those that have not seen a row.
+
+    A forest has seen the rows above 0 in its line of ``weights`` (M, n).
+    """
     trees = Trees(n_classes)
     trees.plant([forest.estimators_ for forest in forests], [forest.classes_ for forest in forests])
     trees.to(x.device)
@@ -61,3 +79,28 @@ def weigh_forests(prob: Tensor, early: Tensor, given: Tensor) -> Decision:
     """How much forests count beside the kept members, both predictions (n, K) of unseen rows with labels (n,)."""
     decision = compare("beside the warm-up", "forests", "none", prob, early, given, needs=NEEDS)
     return decision if decision.share > LEAST_SHARE else decision._replace(share=0.0)
+
+
+def forests_of_refurbished(x: Tensor, refurbished: Tensor, weights: Tensor) -> Tensor:
+    """What forests of the refurbished labels say of rows that they have not seen: class shares (n, K).
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+        Rows.
+    refurbished : Tensor of shape (n, K)
+        Distribution of their true labels: a row is learnt once for each class, and counts as much as that is likely.
+    weights : Tensor of shape (M, n)
+        What a row counts for each forest; 0 where it is left out.
+    """
+    row, label = (refurbished > LEAST_PROB).nonzero(as_tuple=True)
+    weights = weights.to(x.device)
+    share, learnt, n_classes = refurbished[row, label].to(weights), x[row], refurbished.shape[1]
+    grown = [grow(learnt, label, own[row] * share, n_classes) for own in weights]
+    return of_unseen(grown, x, weights, n_classes)[1]
+
+
+def ranked_with(quality: Tensor, prob: Tensor, given: Tensor) -> Tensor:
+    """A ranking score (n,) mixed, in log odds, with the probability of the given labels (n,) in ``prob`` (n, K)."""
+    said = prob.gather(1, given[:, None]).squeeze(1).to(quality).clamp(1 / N_TREES / 2, 1 - 1 / N_TREES / 2)
+    return torch.sigmoid(torch.lerp(log_odds(quality), log_odds(said), SAY))

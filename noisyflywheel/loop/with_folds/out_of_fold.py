@@ -195,7 +195,8 @@ class OutOfFoldFlywheel(FoldedParts, Flywheel):
         of unseen rows is divided out of what they say, and to be compared with them what the cycles say goes through
         it. The cycles replace them in prediction where they agree clearly better. In judging labels both count half
         where they agree equally: where classes are easy to tell apart no agreement is left to win, but only the cycles
-        know which class is labelled as which. What both predict together is made flatter where it is too sure.
+        know which class is labelled as which. What both predict together is made flatter where it is too sure. Forests
+        of the refurbished labels have a say in the order of the labels.
         """
         aux: Any = self.aux.net.module_
         f_prob, early, forests = self._guess(), *self._early_guess_with_forests()
@@ -212,4 +213,5 @@ class OutOfFoldFlywheel(FoldedParts, Flywheel):
         sure = Decision("temperature of predictions", f"{flat:.3g}", "likelihood of labels of unseen rows, through T")
         self.decisions.extend([self.weighed, *self.rounds.decisions, *forests, prediction, sure, labels])
         aux.temperature.fill_(flat)
-        return found._replace(confidence=scaled(together, flat).amax(1))
+        quality = self._ranked_with_forests(found.quality, found.refurbished)
+        return found._replace(confidence=scaled(together, flat).amax(1), quality=quality)

@@ -10,7 +10,12 @@ from sklearn.datasets import load_iris
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.loop.folds import Folds
-from noisyflywheel.loop.with_folds.forests import forests_of_members, weigh_forests
+from noisyflywheel.loop.with_folds.forests import (
+    forests_of_members,
+    forests_of_refurbished,
+    ranked_with,
+    weigh_forests,
+)
 
 
 def folds_of(given, n_folds=3, n_families=2):
@@ -57,6 +62,33 @@ def test_where_they_are_clearly_worse_there_are_none():
     worse[:4] = 1 - sure  # z = -2, Phi = .023
     decision = weigh_forests(worse, sure.repeat(100, 1), given)
     assert decision.share == 0 and decision.chosen == "none" and decision.z == -2
+
+
+def test_forests_of_refurbished_labels_learn_what_is_likely_of_unseen_rows():
+    """Every label of iris is said to be the next class's with .3."""
+    X, y = load_iris(return_X_y=True)
+    x, true = torch.from_numpy(X).float(), torch.from_numpy(y)
+    trains = folds_of(true, n_families=1).trains
+    T = 0.7 * torch.eye(3) + 0.3 * torch.eye(3).roll(1, 1)
+    refurbished = T[true].double()
+    prob = forests_of_refurbished(x, refurbished, trains)
+    torch.testing.assert_close(prob.sum(1), torch.ones(150))
+    torch.testing.assert_close(prob[true == 0].mean(0), T[0], atol=0.02, rtol=0)  # the other two overlap
+    other = refurbished.clone()
+    other[7] = torch.tensor([0.0, 0.0, 1.0])
+    changed = forests_of_refurbished(x, other, trains)
+    assert torch.equal(changed[7], prob[7]) and not torch.equal(changed, prob)
+    hardly = torch.where(refurbished == 0, 0.015, refurbished)  # no class that is as unlikely is learnt
+    assert torch.equal(forests_of_refurbished(x, hardly, trains), prob)
+
+
+def test_they_are_a_third_of_the_ranking_score():
+    """Log odds 0 and log 3 have the mean log(3) / 3; shares of 0 and 1 count as half a tree of fifty."""
+    quality, given = torch.tensor([0.5, 0.5, 0.5], dtype=torch.float64), torch.tensor([1, 0, 1])
+    prob = torch.tensor([[0.25, 0.75], [0.0, 1.0], [0.0, 1.0]])
+    odds = torch.logit(ranked_with(quality, prob, given))
+    expected = torch.tensor([3.0, 1 / 99, 99.0], dtype=torch.float64).log() / 3
+    torch.testing.assert_close(odds, expected)
 
 
 def stripes(n, seed):
@@ -114,4 +146,5 @@ def test_who_says_how_long_the_warm_up_is_or_asks_for_one_net_has_none(params):
 @pytest.mark.parametrize("bound", ["MOST_ROWS", "MOST_NUMBERS"])
 def test_of_many_rows_they_are_not_asked(monkeypatch, bound):
     monkeypatch.setattr(f"noisyflywheel.loop.with_folds.folded_parts.{bound}", 199)
+    monkeypatch.setattr("noisyflywheel.loop.with_folds.forests.grow", None)
     assert rows_of_decision(FlywheelClassifier(random_state=0, n_cycles=1).fit(*stripes(200, 0))).empty

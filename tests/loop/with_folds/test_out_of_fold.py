@@ -15,6 +15,7 @@ from noisyflywheel.em.division import divided_out
 from noisyflywheel.loop import closing
 from noisyflywheel.loop.closing import close_unseen, mixed
 from noisyflywheel.loop.decisions.decide import compare
+from noisyflywheel.loop.with_folds.forests import forests_of_refurbished, ranked_with
 
 pytestmark = pytest.mark.usefixtures("quick_folds")
 
@@ -255,7 +256,11 @@ def test_the_end_mixes_cycles_and_warm_up_as_sure_as_unseen_labels_are(sample_we
     for one, other in zip(asked[0], (together, GIVEN, expected.transition, sample_weight), strict=True):
         assert_close(one, other) if other is not None else None
     flat = together.sqrt() / together.sqrt().sum(1, keepdim=True)
-    for one, other in zip(found, expected._replace(confidence=flat.amax(1)), strict=True):
+    last = made.training_weights[-made.folds.n_folds :]
+    forests = forests_of_refurbished(made.loader.source.take(ROWS), expected.refurbished, last)
+    quality = ranked_with(expected.quality, forests, GIVEN)
+    assert not torch.allclose(quality, expected.quality)
+    for one, other in zip(found, expected._replace(confidence=flat.amax(1), quality=quality), strict=True):
         assert_close(one, other)
 
 
