@@ -20,6 +20,7 @@ from noisyflywheel.data.encoder.missing import with_missing
 from noisyflywheel.data.encoder.names import unique_names
 from noisyflywheel.data.encoder.readers import CategoryReader, DateReader, NumberReader
 from noisyflywheel.data.encoder.text import make_embedder
+from noisyflywheel.data.frames import in_pandas
 from noisyflywheel.data.masked import without_mask
 
 
@@ -115,6 +116,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         ValueError
             As `fit`.
         """
+        X = in_pandas(X)
         table = self._table(X)
         if table.empty:
             raise ValueError(f"Found a table of shape {table.shape} while at least 1 row and 1 column are required.")
@@ -151,6 +153,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             If a column that was learnt from is not there.
         """
         check_is_fitted(self)
+        X = in_pandas(X)
         table = self._table(X)
         gone = [name for name in self._used if name not in table.columns]
         if gone:

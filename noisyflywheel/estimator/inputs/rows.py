@@ -31,12 +31,13 @@ from noisyflywheel.data import (
 )
 from noisyflywheel.data.arrow import row_names, table_rows
 from noisyflywheel.data.centring import Centring, learn_centring, to_float32
+from noisyflywheel.data.frames import has_other_kinds
 from noisyflywheel.data.lazy import LazyRows, is_large_map, lazy_rows
 from noisyflywheel.data.pictures import SUFFIXES, is_paths, stacked_pictures
 from noisyflywheel.estimator.inputs.labels import kind_of
 from noisyflywheel.estimator.inputs.pixel_range import check_scale
 from noisyflywheel.estimator.inputs.sparse import dense_rows
-from noisyflywheel.estimator.inputs.tables import has_to_be_encoded, read_missing, read_table, refuse_on_disk
+from noisyflywheel.estimator.inputs.tables import read_missing, read_table, refuse_on_disk
 
 NUMBERS = (np.float64, np.float32, np.float16, *(np.dtype(code).type for code in np.typecodes["AllInteger"]), np.bool_)
 """Types of numbers in 2-D rows that stay as they are until rows become float32; others become float64 first."""
@@ -95,7 +96,7 @@ def read_rows(estimator: Any, X: Any, *, reset: bool) -> Tensor | Dataset:
     if reset:
         estimator.input_offset_ = estimator.input_scale_ = None
         estimator.encoder_ = estimator.input_features_ = estimator.input_medians_ = estimator.input_projection_ = None
-    is_encoded = has_to_be_encoded(X) if reset else getattr(estimator, "encoder_", None) is not None
+    is_encoded = has_other_kinds(X) if reset else getattr(estimator, "encoder_", None) is not None
     if is_encoded:
         return read_table(estimator, X, reset=reset)
     lazy = table_rows(X)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pandas.api.types import is_float_dtype, is_numeric_dtype
+from pandas.api.types import is_float_dtype
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import validate_data
 from torch import Tensor
@@ -19,11 +19,7 @@ from noisyflywheel.data import to_tensor
 from noisyflywheel.data.centring import row_blocks, to_float32
 from noisyflywheel.data.encoder.encode import TableEncoder
 from noisyflywheel.data.encoder.numbers import encode_numbers, fill_missing, has_missing, learn_features, medians
-
-
-def has_to_be_encoded(X: Any) -> bool:
-    """Whether X is a DataFrame with a column that holds no numbers."""
-    return isinstance(X, pd.DataFrame) and not all(map(is_numeric_dtype, X.dtypes))
+from noisyflywheel.data.frames import in_pandas
 
 
 def refuse_on_disk(estimator: Any, X: Any) -> None:
@@ -35,7 +31,7 @@ def refuse_on_disk(estimator: Any, X: Any) -> None:
 
 
 def read_table(estimator: Any, X: Any, *, reset: bool) -> Tensor:
-    """Rows of a DataFrame as float32; in fit ``encoder_`` is set and learnt, afterwards it is applied.
+    """Rows of a table as float32; in fit ``encoder_`` is set and learnt, afterwards it is applied.
 
     Raises
     ------
@@ -44,6 +40,7 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Tensor:
     TypeError
         If the fit was on a DataFrame that had to be encoded, and X is none.
     """
+    X = in_pandas(X)
     if not isinstance(X, pd.DataFrame):
         raise TypeError(
             f"X is a {type(X).__name__}, but the fit was on a pandas DataFrame whose columns had to be encoded."
