@@ -133,7 +133,7 @@ PARTS = {
     "prior of the share of wrong labels": [(sharpness, "MOST_WRONG", float("inf"))],
     "T in the ranking score": [(out_of_fold, "close_unseen", score_by_prediction)],
     "warm-up whole in the ranking score": [(out_of_fold, "mixed", one_score)],
-    "forests in the ranking score": [(forests, "SAY", 0.0)],
+    "forests in the ranking score": [(closing, "SAY", 0.0)],
 }
 """What is set to what, module or class, name and value, for a fit without each part."""
 

@@ -124,14 +124,17 @@ def float32_at_most(values: np.ndarray) -> np.ndarray:
     return np.where(near > values, np.nextafter(near, np.float32(-np.inf)), near)
 
 
-def grow(x: Tensor, given: Tensor, sample_weight: Tensor, n_classes: int) -> RandomForestClassifier:
+def grow(
+    x: Tensor, given: Tensor, sample_weight: Tensor, n_classes: int, least: int = LEAST_A_LEAF
+) -> RandomForestClassifier:
     """A fitted forest on the rows ``x`` (n, d) of weight above 0, for their given labels (n,), int64.
 
-    It is grown on as many threads as torch has, and is the same for any number of them.
+    Leaves have ``least`` rows or more. It is grown on as many threads as torch has, and is the same for any number of
+    them.
     """
     n = int((sample_weight > 0).sum())
     most_leaves = max(1, min(MOST_LEAVES, NUMBERS_A_TREE // n_classes))
-    least = max(LEAST_A_LEAF, math.ceil(n / most_leaves))
+    least = max(least, math.ceil(n / most_leaves))
     threads = torch.get_num_threads()
     forest = RandomForestClassifier(N_TREES, min_samples_leaf=least, n_jobs=threads, random_state=0)
     return fit_forest(forest, x, given, sample_weight)

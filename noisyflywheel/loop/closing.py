@@ -19,6 +19,9 @@ TEMPERATURES = (0.4, 0.6, 0.8, 1.0, 1.25)
 """Tried for predictions that a T was divided out of: members are a little less sure than they are right, and of errors
 that a T explains Richardson's iteration leaves some."""
 
+SAY = 1 / 3
+"""Weight of a judge of another kind, neighbours or forests, in the ranking score."""
+
 
 class Closing(NamedTuple):
     """The end of a fit, from which the fitted attributes are made."""
@@ -159,6 +162,15 @@ def mixed(after: Closing, before: Closing, share: float, f_prob: Tensor) -> Clos
         corruption=torch.lerp(before.corruption, after.corruption, share),
         clean_rate=share * after.clean_rate + (1 - share) * before.clean_rate,
     )
+
+
+def ranked_with(quality: Tensor, said: Tensor, n_votes: int) -> Tensor:
+    """A ranking score mixed, in log odds, with that of another judge: both (N,) in [0, 1], so is the mixture.
+
+    The judge is a mean of votes, trees of a forest or neighbours: shares of 0 and 1 stand for half a vote.
+    """
+    said = said.to(quality).clamp(0.5 / n_votes, 1 - 0.5 / n_votes)
+    return torch.sigmoid(torch.lerp(log_odds(quality), log_odds(said), SAY))
 
 
 def log_odds(p: Tensor) -> Tensor:

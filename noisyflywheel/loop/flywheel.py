@@ -10,8 +10,9 @@ from torch import Tensor
 
 from noisyflywheel import em
 from noisyflywheel.loop import auxiliary_em, main_em
-from noisyflywheel.loop.closing import Closing, close_cycles
+from noisyflywheel.loop.closing import Closing, close_cycles, ranked_with
 from noisyflywheel.loop.decisions.second_start import rival_frequency
+from noisyflywheel.loop.neighbours import n_neighbours, said_by_neighbours
 from noisyflywheel.loop.state import FlywheelState
 from noisyflywheel.loop.warmup_steps import WarmUpSteps
 from noisyflywheel.loop.watch.history import Clock, history_row
@@ -170,7 +171,15 @@ class Flywheel(WarmUpSteps):
             if trainer.average is not None:
                 trainer.average.copy_to_module()
         self._record_decisions()
-        return self._closing()
+        return self._ranked_with_neighbours(self._closing())
+
+    def _ranked_with_neighbours(self, end: Closing) -> Closing:
+        """An end in whose ranking score the neighbours of vectors have a say; not with ``calibrate=False``."""
+        is_asked = self.loader.vectors and self.settings.calibrate is not False and self.settings.refurbish
+        if not is_asked or self.are_many_rows:
+            return end
+        said = said_by_neighbours(self._plain_rows(), end.refurbished, self.given)
+        return end._replace(quality=ranked_with(end.quality, said, n_neighbours(len(said))))
 
     def _closing(self) -> Closing:
         return close_cycles(self.state, self.sample_weight)

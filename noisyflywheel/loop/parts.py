@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from noisyflywheel.data import balanced_rows, rows_a_batch
-from noisyflywheel.loop.decisions.decide import Decision
 from noisyflywheel.loop.decisions.second_start import SecondStart
-from noisyflywheel.loop.decisions.view_strength import Unseen, last_strength, next_strength
+from noisyflywheel.loop.decisions.view_strength import Unseen
 from noisyflywheel.loop.loader import ViewLoader
 from noisyflywheel.loop.plans import FlywheelPlans
 from noisyflywheel.loop.state import FlywheelState, Settings
@@ -21,6 +19,10 @@ from noisyflywheel.nets.average import WeightAverage
 from noisyflywheel.nets.features import make_head
 from noisyflywheel.nets.stopping import count_anew
 from noisyflywheel.nets.trainer import Trainer
+
+MOST_ROWS, MOST_NUMBERS = 30_000, 50_000_000
+"""Forests and neighbours are asked of so many rows at most, which are all in memory then, and of so many numbers in
+them."""
 
 
 class FlywheelParts(FlywheelPlans):
@@ -79,8 +81,7 @@ class FlywheelParts(FlywheelPlans):
         self.training_weights = sample_weight
         self.first_cycle, self.has_held_out = 0, False
         self.second_start = SecondStart(settings.n_first_cycles)
-        self.decisions: list[Decision] = []
-        self.unseen: Unseen | None = None
+        self.decisions, self.unseen = [], None
         self.all_rows = rows_above_zero(given, sample_weight)
         self.state = FlywheelState.start(given, n_classes, 1.0 / n_classes, self._first_f_prob())
         self.head = self._projection_head()
@@ -98,32 +99,15 @@ class FlywheelParts(FlywheelPlans):
     def _weights_of(self, rows: Tensor) -> Tensor | None:
         return None if self.sample_weight is None else self.sample_weight[rows]
 
-    # ---- views
-
     @property
-    def sets_view_strength(self) -> bool:
-        """Whether the loop sets the strength of the views: not with ``cycle_size``, without f, or of views without."""
-        decides = self.settings.cycle_size is None and self.settings.refurbish
-        return decides and self.loader.views.strength is not None
+    def are_many_rows(self) -> bool:
+        """Whether there are too many rows to look at all of them at once: `MOST_ROWS`, `MOST_NUMBERS`."""
+        n = len(self.given)
+        return n > MOST_ROWS or n * self.loader.row_numbers > MOST_NUMBERS
 
-    def _strength_reference(self) -> Unseen | None:
-        """What the warm-up says of the strength of the views; None where the loop leaves it alone."""
-        return self.unseen if self.sets_view_strength else None
-
-    def _set_view_strength(self) -> None:
-        """Set how strong the views of this cycle are, by f's agreement with the given labels after the last one."""
-        s, unseen = self.state, self._strength_reference()
-        if unseen is not None:
-            found = partial(next_strength, s.view_strength, s.agreement, unseen, self.has_ramped)
-            s.view_strength = self.loader.views.strength = self.loader.ranks.of_first(found)
-
-    def _record_decisions(self) -> None:
-        """Rows of ``decisions_``: the last strength, and both agreements that it came from; the second start."""
-        unseen, second = self._strength_reference(), self.second_start.decision()
-        if unseen is not None:
-            self.decisions.append(last_strength(self.state.view_strength, self.state.agreement, unseen))
-        if second is not None:
-            self.decisions.append(second)
+    def _plain_rows(self) -> Tensor:
+        """All rows as nets see them without views: (N, ...)."""
+        return self.loader.plain(self.loader.source.take(torch.arange(len(self.given), device=self.given.device)))
 
     # ---- parts
 

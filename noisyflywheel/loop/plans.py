@@ -1,10 +1,13 @@
-"""What changes from cycle to cycle by plan: learning rates, lambda, how g is calibrated and whether f is aligned."""
+"""What changes from cycle to cycle: learning rates, lambda, how g is calibrated, whether f is aligned, views."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
+from noisyflywheel.loop.decisions.decide import Decision
 from noisyflywheel.loop.decisions.second_start import SecondStart
+from noisyflywheel.loop.decisions.view_strength import Unseen, last_strength, next_strength
 from noisyflywheel.loop.loader import ViewLoader
 from noisyflywheel.loop.schedules import HOLD, cr_weight_of_cycle, learning_rate_share
 from noisyflywheel.loop.state import FlywheelState, Settings
@@ -22,6 +25,8 @@ class FlywheelPlans:
     loader: ViewLoader
     first_cycle: int
     second_start: SecondStart
+    decisions: list[Decision]
+    unseen: Unseen | None
 
     @property
     def _n_in_all(self) -> int:
@@ -94,3 +99,30 @@ class FlywheelPlans:
     def _aligns(self) -> bool:
         """Whether f's guess is aligned with the shares of the given labels in this cycle."""
         return self._n_in_all < self.settings.distribution_alignment * self._planned_in_all
+
+    # ---- views
+
+    @property
+    def sets_view_strength(self) -> bool:
+        """Whether the loop sets the strength of the views: not with ``cycle_size``, without f, or of views without."""
+        decides = self.settings.cycle_size is None and self.settings.refurbish
+        return decides and self.loader.views.strength is not None
+
+    def _strength_reference(self) -> Unseen | None:
+        """What the warm-up says of the strength of the views; None where the loop leaves it alone."""
+        return self.unseen if self.sets_view_strength else None
+
+    def _set_view_strength(self) -> None:
+        """Set how strong the views of this cycle are, by f's agreement with the given labels after the last one."""
+        s, unseen = self.state, self._strength_reference()
+        if unseen is not None:
+            found = partial(next_strength, s.view_strength, s.agreement, unseen, self.has_ramped)
+            s.view_strength = self.loader.views.strength = self.loader.ranks.of_first(found)
+
+    def _record_decisions(self) -> None:
+        """Rows of ``decisions_``: the last strength, and both agreements that it came from; the second start."""
+        unseen, second = self._strength_reference(), self.second_start.decision()
+        if unseen is not None:
+            self.decisions.append(last_strength(self.state.view_strength, self.state.agreement, unseen))
+        if second is not None:
+            self.decisions.append(second)

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from noisyflywheel import em
-from noisyflywheel.loop.closing import TEMPERATURES, Closing, close_cycles, close_unseen, log_odds, mixed
+from noisyflywheel.loop.closing import TEMPERATURES, Closing, close_cycles, close_unseen, log_odds, mixed, ranked_with
 from noisyflywheel.loop.state import FlywheelState
 
 GIVEN = torch.tensor([0, 1, 1])
@@ -158,3 +158,12 @@ def test_mixed_by_hand():
 
 def test_log_odds_are_finite():
     assert_close(log_odds(double(0.0, 0.5, 0.75, 1.0)), double(math.log(1e-9), 0, math.log(3), -math.log(1e-9)))
+
+
+def test_another_judge_is_a_third_of_the_ranking_score():
+    """Log odds 0 and log 3 have the mean log(3) / 3; shares of 0 and 1 stand for half a vote of fifty."""
+    quality, said = torch.tensor([0.5, 0.5, 0.5], dtype=torch.float64), torch.tensor([0.75, 0.0, 1.0])
+    odds = torch.logit(ranked_with(quality, said, 50))
+    torch.testing.assert_close(odds, torch.tensor([3.0, 1 / 99, 99.0], dtype=torch.float64).log() / 3)
+    of_itself = ranked_with(torch.tensor([0.2, 0.7]), torch.tensor([0.2, 0.7]), 50)
+    torch.testing.assert_close(of_itself, torch.tensor([0.2, 0.7]))

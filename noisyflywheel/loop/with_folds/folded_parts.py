@@ -7,20 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from noisyflywheel.backbones.trees import Trees
+from noisyflywheel.backbones.trees import N_TREES, Trees
 from noisyflywheel.em.some_rows import some_rows
+from noisyflywheel.loop.closing import ranked_with
 from noisyflywheel.loop.decisions.decide import Decision
 from noisyflywheel.loop.folds import Folds
 from noisyflywheel.loop.parts import FlywheelParts
 from noisyflywheel.loop.with_folds.columns import JUDGED_ROWS, weigh_columns
-from noisyflywheel.loop.with_folds.forests import (
-    MOST_NUMBERS,
-    MOST_ROWS,
-    forests_of_members,
-    forests_of_refurbished,
-    ranked_with,
-    weigh_forests,
-)
+from noisyflywheel.loop.with_folds.forests import forests_of_members, forests_of_refurbished, weigh_forests
 from noisyflywheel.loop.with_folds.rounds import Rounds
 from noisyflywheel.nets.trainer import Trainer
 
@@ -98,7 +92,7 @@ class FoldedParts(FlywheelParts):
         module: Any = self.aux.net.module_
         module.mix_in_trees(Trees(self.n_classes), 0.0)
         early = self._early_guess()
-        if self.is_too_large_for_forests or self.settings.n_warmup_epochs != "auto":
+        if self.are_many_rows or self.settings.n_warmup_epochs != "auto":
             return early, []
         weights: Any = self.training_weights
         trees, prob = forests_of_members(self._plain_rows(), self.given, weights, self.n_classes)
@@ -110,21 +104,11 @@ class FoldedParts(FlywheelParts):
 
     def _ranked_with_forests(self, quality: Tensor, refurbished: Tensor) -> Tensor:
         """A ranking score (N,) in which forests of the refurbished labels (N, K) have a say; one for each fold."""
-        if self.is_too_large_for_forests:
+        if self.are_many_rows:
             return quality
         weights: Any = self.training_weights
         prob = forests_of_refurbished(self._plain_rows(), refurbished, weights[-self.folds.n_folds :])
-        return ranked_with(quality, prob, self.given)
-
-    @property
-    def is_too_large_for_forests(self) -> bool:
-        """Whether there are more than `MOST_ROWS` rows, or `MOST_NUMBERS` numbers in them."""
-        n = len(self.given)
-        return n > MOST_ROWS or n * self.loader.row_numbers > MOST_NUMBERS
-
-    def _plain_rows(self) -> Tensor:
-        """All rows, as nets see them without views: (N, d)."""
-        return self.loader.plain(self.loader.source.take(torch.arange(len(self.given), device=self.given.device)))
+        return ranked_with(quality, prob.gather(1, self.given[:, None]).squeeze(1), N_TREES)
 
     def _unseen(self, trainer: Trainer, kept: bool = False) -> Tensor:
         """Probabilities of every row by members that have not seen it: (families, N, K)."""

@@ -11,15 +11,11 @@ import torch
 from sklearn.ensemble import RandomForestClassifier
 from torch import Tensor
 
-from noisyflywheel.backbones.trees import N_TREES, Trees, grow
-from noisyflywheel.loop.closing import log_odds
+from noisyflywheel.backbones.trees import Trees, grow
 from noisyflywheel.loop.decisions.decide import Decision, compare
 
 NEEDS = 0.0
 """Standard deviations of chance by which forests have to win to count half: as many rows won as lost are enough."""
-
-MOST_ROWS, MOST_NUMBERS = 30_000, 50_000_000
-"""Forests are asked of so many rows at most, which are all in memory then, and of so many numbers in them."""
 
 ROWS_A_CALL = 1024
 """Rows that a forest is asked for at once."""
@@ -30,8 +26,8 @@ LEAST_SHARE = 0.05
 LEAST_PROB = 0.02
 """Refurbished classes with a probability below this are not learnt: a row would be learnt once for each class."""
 
-SAY = 1 / 3
-"""Weight of the forests of refurbished labels in the ranking score."""
+LEAST_OF_REFURBISHED = 4
+"""Rows a leaf of forests of refurbished labels, or more: smaller leaves repeat what the members say of single rows."""
 
 
 def forests_of_members(x: Tensor, given: Tensor, weights: Tensor, n_classes: int) -> tuple[Trees, Tensor]:
@@ -96,11 +92,5 @@ def forests_of_refurbished(x: Tensor, refurbished: Tensor, weights: Tensor) -> T
     row, label = (refurbished > LEAST_PROB).nonzero(as_tuple=True)
     weights = weights.to(x.device)
     share, learnt, n_classes = refurbished[row, label].to(weights), x[row], refurbished.shape[1]
-    grown = [grow(learnt, label, own[row] * share, n_classes) for own in weights]
+    grown = [grow(learnt, label, own[row] * share, n_classes, LEAST_OF_REFURBISHED) for own in weights]
     return of_unseen(grown, x, weights, n_classes)[1]
-
-
-def ranked_with(quality: Tensor, prob: Tensor, given: Tensor) -> Tensor:
-    """A ranking score (n,) mixed, in log odds, with the probability of the given labels (n,) in ``prob`` (n, K)."""
-    said = prob.gather(1, given[:, None]).squeeze(1).to(quality).clamp(1 / N_TREES / 2, 1 - 1 / N_TREES / 2)
-    return torch.sigmoid(torch.lerp(log_odds(quality), log_odds(said), SAY))

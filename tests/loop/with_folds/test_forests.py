@@ -10,12 +10,7 @@ from sklearn.datasets import load_iris
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.loop.folds import Folds
-from noisyflywheel.loop.with_folds.forests import (
-    forests_of_members,
-    forests_of_refurbished,
-    ranked_with,
-    weigh_forests,
-)
+from noisyflywheel.loop.with_folds.forests import forests_of_members, forests_of_refurbished, weigh_forests
 
 
 def folds_of(given, n_folds=3, n_families=2):
@@ -82,15 +77,6 @@ def test_forests_of_refurbished_labels_learn_what_is_likely_of_unseen_rows():
     assert torch.equal(forests_of_refurbished(x, hardly, trains), prob)
 
 
-def test_they_are_a_third_of_the_ranking_score():
-    """Log odds 0 and log 3 have the mean log(3) / 3; shares of 0 and 1 count as half a tree of fifty."""
-    quality, given = torch.tensor([0.5, 0.5, 0.5], dtype=torch.float64), torch.tensor([1, 0, 1])
-    prob = torch.tensor([[0.25, 0.75], [0.0, 1.0], [0.0, 1.0]])
-    odds = torch.logit(ranked_with(quality, prob, given))
-    expected = torch.tensor([3.0, 1 / 99, 99.0], dtype=torch.float64).log() / 3
-    torch.testing.assert_close(odds, expected)
-
-
 def stripes(n, seed):
     """Thirty stripes of one column, of one class and the other in turn, too narrow for the nets."""
     x = np.random.default_rng(seed).random((n, 1))
@@ -145,6 +131,6 @@ def test_who_says_how_long_the_warm_up_is_or_asks_for_one_net_has_none(params):
 
 @pytest.mark.parametrize("bound", ["MOST_ROWS", "MOST_NUMBERS"])
 def test_of_many_rows_they_are_not_asked(monkeypatch, bound):
-    monkeypatch.setattr(f"noisyflywheel.loop.with_folds.folded_parts.{bound}", 199)
+    monkeypatch.setattr(f"noisyflywheel.loop.parts.{bound}", 199)
     monkeypatch.setattr("noisyflywheel.loop.with_folds.forests.grow", None)
     assert rows_of_decision(FlywheelClassifier(random_state=0, n_cycles=1).fit(*stripes(200, 0))).empty

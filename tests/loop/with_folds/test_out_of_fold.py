@@ -11,11 +11,12 @@ from torch import nn
 from torch.testing import assert_close
 
 from noisyflywheel import em
+from noisyflywheel.backbones.trees import N_TREES
 from noisyflywheel.em.division import divided_out
 from noisyflywheel.loop import closing
-from noisyflywheel.loop.closing import close_unseen, mixed
+from noisyflywheel.loop.closing import close_unseen, mixed, ranked_with
 from noisyflywheel.loop.decisions.decide import compare
-from noisyflywheel.loop.with_folds.forests import forests_of_refurbished, ranked_with
+from noisyflywheel.loop.with_folds.forests import forests_of_refurbished
 
 pytestmark = pytest.mark.usefixtures("quick_folds")
 
@@ -258,7 +259,7 @@ def test_the_end_mixes_cycles_and_warm_up_as_sure_as_unseen_labels_are(sample_we
     flat = together.sqrt() / together.sqrt().sum(1, keepdim=True)
     last = made.training_weights[-made.folds.n_folds :]
     forests = forests_of_refurbished(made.loader.source.take(ROWS), expected.refurbished, last)
-    quality = ranked_with(expected.quality, forests, GIVEN)
+    quality = ranked_with(expected.quality, forests.gather(1, GIVEN[:, None]).squeeze(1), N_TREES)
     assert not torch.allclose(quality, expected.quality)
     for one, other in zip(found, expected._replace(confidence=flat.amax(1), quality=quality), strict=True):
         assert_close(one, other)
