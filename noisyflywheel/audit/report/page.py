@@ -21,7 +21,8 @@ from noisyflywheel.audit.report.evidence import find_evidence, rows_beside
 from noisyflywheel.audit.report.numbers import percent, report_numbers
 from noisyflywheel.audit.report.suspects import decided_rows, make_cards, review_data
 from noisyflywheel.audit.rows.identity import label_text
-from noisyflywheel.audit.rows.matching import NEEDED, check_issue_columns, check_order
+from noisyflywheel.audit.rows.matching import NEEDED, check_issue_columns
+from noisyflywheel.audit.rows.order import check_order
 from noisyflywheel.audit.rows.truth import suspect_mask, suspect_rows
 from noisyflywheel.audit.scores.held_out import last_step
 from noisyflywheel.persistence.whole import replace_file

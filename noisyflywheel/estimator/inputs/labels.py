@@ -131,6 +131,34 @@ def check_same_index(X: Any, y: Any, names: tuple[str, str] = ("X", "y")) -> Non
     )
 
 
+def check_judged_order(judged: pd.Index, owner: str, **paired: Any) -> None:
+    """Raise ValueError if rows that are paired by position with those of an audit have its index in another order.
+
+    An index of other labels says nothing: such rows are taken as they come.
+
+    Parameters
+    ----------
+    judged : Index of length n
+        Of the rows that were judged.
+    owner : str
+        What the message calls the audit or fitted classifier.
+    **paired : array-like of n rows, or None
+        By the name that the message calls them.
+    """
+    for name, rows in paired.items():
+        if isinstance(rows, _PANDAS) and is_reordered(rows.index, judged):
+            raise ValueError(
+                f"{name} and {owner} have the same index labels in another order, but rows are paired by position: "
+                f"pass {name}.loc[{owner}.get_label_issues().index], or {name}.reset_index(drop=True) if it is in the "
+                f"order of {owner}."
+            )
+
+
+def is_reordered(index: pd.Index, other: pd.Index) -> bool:
+    """Whether two indices hold the same labels in another order."""
+    return not index.equals(other) and {*index} == {*other}
+
+
 def kind_of(values: Any) -> str:
     """numpy's letter for the type of an array or Series, "?" of anything else."""
     return getattr(getattr(values, "dtype", None), "kind", "?")

@@ -276,8 +276,12 @@ def test_issues_in_another_order_than_the_rows_are_refused(audit, tmp_path):
     with pytest.raises(ValueError, match=r"another order, .*: pass issues.loc\[X.index\]"):
         write_report(tmp_path / "r.html", worst.drop(columns="row"), X)
     write_report(tmp_path / "r.html", worst.drop(columns="row"), X.loc[worst.index])
-    for plain in (audit, audit.issues.reset_index(drop=True)):  # an index that says nothing
-        write_report(tmp_path / "r.html", plain, X[::-1])
+    plain = audit.issues.reset_index(drop=True)
+    for judged, rows in ((audit, X[::-1]), (plain, X[::-1].set_axis(range(60, 120)))):  # an index that says nothing
+        write_report(tmp_path / "r.html", judged, rows)
+    for judged in (plain, issues):
+        with pytest.raises(ValueError, match=r"X and issues have the same index labels in another order"):
+            write_report(tmp_path / "r.html", judged, X[::-1])
     levels = X.set_axis(pd.MultiIndex.from_arrays([[1] * 60, range(60)]))
     write_report(tmp_path / "r.html", audit.issues, levels)
 
