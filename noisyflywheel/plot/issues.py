@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.utils.validation import _num_samples
 
 from noisyflywheel.data.pictures import as_pictures
+from noisyflywheel.estimator.inputs.labels import check_judged_order
 from noisyflywheel.plot.style import INK, MUTED, RIGHT, WRONG, plain_text, shorten
 
 
@@ -62,11 +63,12 @@ class LabelIssuesDisplay:
         Raises
         ------
         ValueError
-            If X has another number of rows than the audit.
+            If X has another number of rows than the audit, or another order.
         """
         issues = estimator.get_label_issues()
         if (n_rows := _num_samples(X)) != len(issues):
             raise ValueError(f"X has {n_rows} rows, the audit has {len(issues)}")
+        check_judged_order(issues.index, "estimator", X=X)
         worst = np.argsort(issues["label_quality"].to_numpy(), kind="stable")[:n_worst]
         return cls(as_pictures(X, list(worst), image_shape), issues.iloc[worst]).plot(columns=columns)
 

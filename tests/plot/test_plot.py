@@ -121,6 +121,17 @@ def test_true_labels_in_another_order_are_refused(audit, display):
     display.from_estimator(audit, y_true=true.set_axis([3, 1, 2, 0]))  # the audit was of an array
 
 
+@pytest.mark.parametrize("index", [list("pqrs"), range(4), [7, 3, 9, 1]])
+def test_pictures_in_another_order_are_refused(audit, index):
+    audit.issues.index = pd.Index(index)
+    X = pd.DataFrame(np.repeat(np.arange(4, dtype=np.uint8)[:, None], 16, 1), index=index)
+    shown = LabelIssuesDisplay.from_estimator(audit, X, n_worst=1, image_shape=(4, 4))
+    assert (shown.pictures[0] == 2).all()
+    with pytest.raises(ValueError, match=r"X and estimator have the same index labels in another order"):
+        LabelIssuesDisplay.from_estimator(audit, X[::-1], image_shape=(4, 4))
+    LabelIssuesDisplay.from_estimator(audit, X[::-1].set_axis(range(20, 24)), image_shape=(4, 4))  # it says nothing
+
+
 def test_names_of_curves_keep_apart():
     _, ax = plt.subplots()
     ax.set_ylim(0, 1)
