@@ -72,7 +72,8 @@ class CrossValAudit:
 
     def get_class_summary(self) -> pd.DataFrame:
         """The table of classes, the worst noise rate first; columns as of `class_summary`."""
-        return class_summary(self.issues, self.classes_, self.transition_matrix_, self.clean_proba_)
+        clean_proba = pd.Series(self.clean_proba_, self.issues.index)
+        return class_summary(self.issues, self.classes_, self.transition_matrix_, clean_proba)
 
 
 def _folds(cv: Any, X: Any, y: NDArray[Any], groups: Any) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:

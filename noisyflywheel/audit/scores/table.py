@@ -70,7 +70,8 @@ class TableAudit:
 
     def get_class_summary(self) -> pd.DataFrame:
         """Table of classes."""
-        return class_summary(self.issues, self.classes_, self.transition_matrix_, self.clean_proba_)
+        clean_proba = pd.Series(self.clean_proba_, self.issues.index)
+        return class_summary(self.issues, self.classes_, self.transition_matrix_, clean_proba)
 
     def get_params(self, deep: bool = False) -> dict[str, Any]:
         """Parameters of the classifier."""
