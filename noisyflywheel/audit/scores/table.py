@@ -170,8 +170,8 @@ def audit_table(
     TypeError
         If the table is no pandas DataFrame, `missing` holds other than texts, or the estimator needs `cv`.
     ValueError
-        For names that are no columns, labels without a name, groups that are the labels, labels that are no classes, or
-        no column to learn from.
+        For names that are no columns, labels without a name, groups that are the labels or fewer than folds, labels
+        that are no classes, or no column to learn from.
     """
     check_frame(table)
     check_columns(table, [label, *([groups] if groups is not None else [])])

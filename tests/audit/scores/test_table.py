@@ -90,6 +90,17 @@ def test_groups_are_held_out_together(table):
         cross_val_label_issues(LogisticRegression(), X, table.kind.to_numpy(), groups=groups[:5])
 
 
+def test_fewer_groups_than_folds_are_refused_before_the_training(table):
+    class Never(LogisticRegression):
+        def fit(self, X, y):
+            raise AssertionError
+
+    table["patient"] = np.arange(90) % 3
+    for cv, folds in ((None, 5), (4, 4)):
+        with pytest.raises(ValueError, match=f"cv asks for {folds} folds, and groups has 3 groups: pass cv=3 or fewer"):
+            audit_table(table, "kind", groups="patient", cv=cv, estimator=Never())
+
+
 def test_warnings_are_kept_and_still_given():
     class Warns(LogisticRegression):
         def fit(self, X, y):
