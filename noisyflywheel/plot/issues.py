@@ -11,6 +11,7 @@ from sklearn.utils.validation import _num_samples
 
 from noisyflywheel.data.pictures import as_pictures
 from noisyflywheel.estimator.inputs.labels import check_judged_order
+from noisyflywheel.plot.fitted import check_has
 from noisyflywheel.plot.style import INK, MUTED, RIGHT, WRONG, plain_text, shorten
 
 
@@ -62,9 +63,14 @@ class LabelIssuesDisplay:
 
         Raises
         ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If it has no table of issues.
         ValueError
             If X has another number of rows than the audit, or another order.
         """
+        check_has(estimator, cls.__name__, "get_label_issues")
         issues = estimator.get_label_issues()
         if (n_rows := _num_samples(X)) != len(issues):
             raise ValueError(f"X has {n_rows} rows, the audit has {len(issues)}")
