@@ -44,6 +44,7 @@ def read_labels(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     ValueError
         If lengths or indices differ, labels are missing, y is no classification target, or there is one class only.
     """
+    is_array = hasattr(y, "astype")
     y = without_mask(on_host(y))
     check_consistent_length(X, y)
     check_same_index(X, y)
@@ -56,7 +57,7 @@ def read_labels(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
         row = int(np.flatnonzero(~np.isfinite(labels))[0])
         raise ValueError(f"Input y contains NaN or infinity (first in row {row}).")
-    _check_one_type(labels)
+    _check_one_type(labels, is_array)
     check_classification_targets(labels)
     classes, codes = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
@@ -79,8 +80,11 @@ def one_column(y: Any) -> Any:
     return y.iloc[:, 0] if isinstance(y, pd.DataFrame) else y[:, 0]
 
 
-def _check_one_type(labels: np.ndarray) -> None:
-    """Raise ValueError if labels (n,) of dtype object are no texts: scikit-learn sorts and scores no others."""
+def _check_one_type(labels: np.ndarray, is_array: bool) -> None:
+    """Raise ValueError if labels (n,) of dtype object are no texts: scikit-learn sorts and scores no others.
+
+    ``is_array`` says whether the caller's y has a method `astype`, which the advice may name.
+    """
     if labels.dtype != object:
         return
     found = {type(label): row for row, label in reversed(list(enumerate(labels)))}
@@ -88,13 +92,23 @@ def _check_one_type(labels: np.ndarray) -> None:
         return
     kinds = sorted(found, key=found.__getitem__)[:3]
     names = " and ".join(kind.__name__ for kind in kinds)
+    texts = "y.astype(str)" if is_array else "[str(label) for label in y]"
     if len(found) > 1:
         rows = ", ".join(str(found[kind]) for kind in kinds)
-        what = f"labels of several types, {names} (first in rows {rows}): make them one, as y.astype(str) does"
+        what = f"labels of several types, {names} (first in rows {rows}): make them one, as {texts} does"
+    elif kinds[0] is int and not _fit_int64(labels):
+        what = f"labels of type {names}, some beyond 64 bits: pass {texts}"
+    elif is_array and (kinds[0] in (bool, int, float) or issubclass(kinds[0], np.generic)):
+        what = f"labels of type {names}: pass y.astype({names!r})"
     else:
-        plain = names if issubclass(kinds[0], (bool, int, float, np.generic)) else "str"
-        what = f"labels of type {names}: pass y.astype({plain!r})"
+        what = f"labels of type {names}: pass {texts}"
     raise ValueError(f"Unknown label type: y has dtype object and holds {what}.")
+
+
+def _fit_int64(labels: np.ndarray) -> bool:
+    """Whether int64 holds all of some whole numbers (n,)."""
+    limits = np.iinfo(np.int64)
+    return bool(limits.min <= min(labels) and max(labels) <= limits.max)
 
 
 def _plain_labels(y: Any) -> Any:
