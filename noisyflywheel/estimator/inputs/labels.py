@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.extensions import ExtensionDtype
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_consistent_length, column_or_1d
+from sklearn.utils.validation import _num_samples, check_consistent_length, column_or_1d
 
 from noisyflywheel.data import map_items, on_host, without_mask
 
@@ -41,9 +41,12 @@ def read_labels(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     Raises
     ------
+    TypeError
+        If X is a list of several arrays of all rows.
     ValueError
         If lengths or indices differ, labels are missing, y is no classification target, or there is one class only.
     """
+    check_one_input(X, y)
     is_array = hasattr(y, "astype")
     y = without_mask(on_host(y))
     check_consistent_length(X, y)
@@ -63,6 +66,19 @@ def read_labels(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if len(classes) < 2:
         raise ValueError(f"y has one class only ({classes.tolist()[0]!r}): the classifier needs at least 2 classes.")
     return labels, classes, codes.astype(np.int64)
+
+
+def check_one_input(X: Any, y: Any) -> None:
+    """Raise TypeError for a list of arrays each of which has a row for each label: nets of several inputs in skorch."""
+    if not isinstance(X, list | tuple) or len(X) < 2 or not all(getattr(part, "shape", ()) for part in X[:2]):
+        return
+    n = _num_samples(y)
+    shapes = [getattr(part, "shape", ()) for part in X]
+    if len(X) != n and all(shape[:1] == (n,) for shape in shapes) and any(len(shape) > 1 for shape in shapes):
+        raise TypeError(
+            f"X is a {type(X).__name__} of {len(X)} arrays of {n} rows, but rows are one array: join the parts, and "
+            "let the module take them apart."
+        )
 
 
 def one_column(y: Any) -> Any:

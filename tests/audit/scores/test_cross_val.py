@@ -329,3 +329,9 @@ def test_fewer_groups_than_folds_are_named(digits, cv, n, advice):
     X, given = digits[0][:60], digits[1][:60]
     with pytest.raises(ValueError, match=f"cv asks for 5 folds, and groups has {advice}"):
         cross_val_label_issues(KNeighborsClassifier(1), X, given, cv=cv, groups=np.arange(60) % n)
+
+
+def test_several_inputs_are_refused_as_that(digits):
+    X, given = digits[0][:60], digits[1][:60]
+    with pytest.raises(TypeError, match="X is a tuple of 2 arrays of 60 rows, but rows are one array"):
+        cross_val_label_issues(KNeighborsClassifier(1), (X, X), given)
