@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from noisyflywheel.audit.changes.apply import apply_folder, undo_folder
@@ -55,8 +56,30 @@ def run(arguments: argparse.Namespace) -> int:
     counts = applied.changes["action"].value_counts()
     changed, dropped = counts.get("set", 0), counts.get("drop", 0)
     print(f"{number_of(changed, 'label')} changed, {number_of(dropped, 'row')} dropped.")
-    print(f"{applied.cleaned}; each change is in {applied.log}")
+    notes = (overruled_note(applied.overruled), new_classes_note(applied.new_classes))
+    print(*filter(None, notes), f"{applied.cleaned}; each change is in {applied.log}", sep="\n")
     return 0
+
+
+def overruled_note(rows: Sequence[int]) -> str:
+    """A line about rows with several decisions that differ, or nothing."""
+    if not rows:
+        return ""
+    names = ", ".join(map(str, rows[:5])) + ", …" * (len(rows) > 5)
+    return f"Decided more than once, and not alike (the last line counts): row{'s' * (len(rows) > 1)} {names}."
+
+
+def new_classes_note(counts: Mapping[str, int]) -> str:
+    """A line about labels that the file did not have, or nothing."""
+    if not counts:
+        return ""
+    several = len(counts) > 1
+    names = ", ".join(map(repr, list(counts)[:5])) + ", …" * (len(counts) > 5)
+    labels = f"{number_of(sum(counts.values()), 'label')} of {'classes' if several else 'a class'}"
+    return (
+        f"{labels} that the file did not have: {names}. If {'one' if several else 'it'} is mistyped, correct the "
+        "decisions and apply them again."
+    )
 
 
 def number_of(count: int, what: str) -> str:

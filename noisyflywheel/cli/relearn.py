@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from noisyflywheel.audit.changes.decisions import check_decisions, known_labels
+from noisyflywheel.audit.changes.decisions import check_decisions, known_labels, overruled_rows
 from noisyflywheel.audit.changes.workspace import Origin, csv_bytes, load_origin, open_issues
 from noisyflywheel.audit.rows.matching import match_rows, read_issues
+from noisyflywheel.cli.apply import overruled_note
 from noisyflywheel.cli.audit import fit_and_judge, read_job, say, write_all
 from noisyflywheel.cli.inputs import Job
 from noisyflywheel.cli.parsers import add_files, folder_parser
@@ -79,7 +80,11 @@ def all_decisions(folder: Path, more: Path | None) -> pd.DataFrame:
     paths = [path for path in (own if own.is_file() else None, more) if path is not None]
     if not paths:
         raise ValueError(f"{folder} has no decisions.csv: `noisyflywheel review` first, or name --decisions FILE")
-    return check_decisions(pd.concat([check_decisions(read_issues(path)) for path in paths], ignore_index=True))
+    made = [read_issues(path) for path in paths]
+    for path, lines in zip(paths, made, strict=True):
+        if note := overruled_note(overruled_rows(lines)):
+            say(f"{path}: {note}")
+    return check_decisions(pd.concat([check_decisions(lines) for lines in made], ignore_index=True))
 
 
 def options_of(origin: Origin, arguments: argparse.Namespace) -> argparse.Namespace:

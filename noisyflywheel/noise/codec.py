@@ -57,6 +57,16 @@ def as_column(y: Any, name: str = "y") -> NDArray[Any]:
     return column
 
 
+def check_indices(first: Any, second: Any, names: tuple[str, str]) -> None:
+    """Raise ValueError if two pandas objects, which are paired by position, have different indices."""
+    if hasattr(first, "iloc") and hasattr(second, "iloc") and not first.index.equals(second.index):
+        a, b = names
+        raise ValueError(
+            f"{a} and {b} have different indices; align them first, as {b}.loc[{a}.index] does, or reset both with "
+            "reset_index(drop=True)"
+        )
+
+
 def _is_missing(value: Any) -> bool:
     """Whether a value is None, differs from itself, or as pandas' NA does not say whether it does."""
     try:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from noisyflywheel.noise.codec import Codes, check_generator, check_rate, codes_and_classes, finish
+from noisyflywheel.noise.codec import Codes, check_generator, check_indices, check_rate, codes_and_classes, finish
 
 Floats = NDArray[np.float64]
 _BLOCK_BYTES = 64 * 2**20
@@ -56,8 +56,8 @@ def instance_dependent(
     Raises
     ------
     TypeError, ValueError
-        For a bad rate, variant or `rate_std`, lengths that differ, features that are not finite, missing or
-        unknown labels, or fewer than two classes.
+        For a bad rate, variant or `rate_std`, lengths or pandas indices that differ, features that are not finite,
+        missing or unknown labels, or fewer than two classes.
 
     References
     ----------
@@ -69,6 +69,7 @@ def instance_dependent(
         raise ValueError(f"variant must be 'part' or 'cores', got {variant!r}")
     codes, classes = codes_and_classes(y, labels)
     features = _flat(X, len(codes))
+    check_indices(X, y, ("X", "y"))
     rng = check_generator(random_state)
     q = truncated_normal(rate, rate_std, len(codes), rng)
     noisy, T = _draw(features, codes, q, len(classes), variant, rng)

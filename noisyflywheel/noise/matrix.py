@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from noisyflywheel.noise.codec import Codes, as_column, class_list, encode, sorted_classes
+from noisyflywheel.noise.codec import Codes, as_column, check_indices, class_list, encode, sorted_classes
 
 Matrix = NDArray[np.float64]
 
@@ -37,8 +37,7 @@ def transition_matrix(y_true: Any, y_noisy: Any, *, labels: Sequence[Any] | None
     true, noisy = as_column(y_true, "y_true"), as_column(y_noisy, "y_noisy")
     if len(true) != len(noisy):
         raise ValueError(f"y_true has {len(true)} rows, y_noisy {len(noisy)}")
-    if hasattr(y_true, "iloc") and hasattr(y_noisy, "iloc") and not y_true.index.equals(y_noisy.index):
-        raise ValueError("y_true and y_noisy have different indices; align them first")
+    check_indices(y_true, y_noisy, ("y_true", "y_noisy"))
     classes = sorted_classes(true, noisy) if labels is None else class_list(labels)
     k = len(classes)
     pairs = encode(true, classes, "y_true") * k + encode(noisy, classes, "y_noisy")

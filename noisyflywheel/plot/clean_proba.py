@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from noisyflywheel.plot.fitted import check_has
 from noisyflywheel.plot.style import INK, MUTED, RIGHT, WRONG, axes_of, tidy
 from noisyflywheel.plot.truth import given_and_true
 
@@ -53,9 +54,14 @@ class CleanProbaDisplay:
 
         Raises
         ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If it has no `clean_proba_`.
         ValueError
             If y_true has another length or order than the labels, or holds none of the classes.
         """
+        check_has(estimator, cls.__name__, "clean_proba_", "clean_rate_")
         is_right = None
         if y_true is not None:
             given, true = given_and_true(estimator, y_true)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from noisyflywheel.plot.fitted import check_has
 from noisyflywheel.plot.style import ACCENT, INK, MUTED, RIGHT, WRONG, axes_of, end_label, tidy
 
 Curve = tuple[str, str, str]
@@ -58,7 +59,15 @@ class HistoryDisplay:
             Share of right labels where the truth is known.
         ax : sequence of matplotlib Axes, optional
             One per panel.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If it has no history, as cross-validated audits.
         """
+        check_has(estimator, cls.__name__, "history_")
         return cls(estimator.history_, true_clean_rate=true_clean_rate).plot(ax=ax)
 
     def plot(self, *, ax: Any = None) -> HistoryDisplay:

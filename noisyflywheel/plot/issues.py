@@ -10,6 +10,8 @@ import pandas as pd
 from sklearn.utils.validation import _num_samples
 
 from noisyflywheel.data.pictures import as_pictures
+from noisyflywheel.estimator.inputs.labels import check_judged_order
+from noisyflywheel.plot.fitted import check_has
 from noisyflywheel.plot.style import INK, MUTED, RIGHT, WRONG, plain_text, shorten
 
 
@@ -61,12 +63,18 @@ class LabelIssuesDisplay:
 
         Raises
         ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If it has no table of issues.
         ValueError
-            If X has another number of rows than the audit.
+            If X has another number of rows than the audit, or another order.
         """
+        check_has(estimator, cls.__name__, "get_label_issues")
         issues = estimator.get_label_issues()
         if (n_rows := _num_samples(X)) != len(issues):
             raise ValueError(f"X has {n_rows} rows, the audit has {len(issues)}")
+        check_judged_order(issues.index, "estimator", X=X)
         worst = np.argsort(issues["label_quality"].to_numpy(), kind="stable")[:n_worst]
         return cls(as_pictures(X, list(worst), image_shape), issues.iloc[worst]).plot(columns=columns)
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from noisyflywheel.noise import transition_matrix as measured_matrix
+from noisyflywheel.plot.fitted import check_has
 from noisyflywheel.plot.style import INK, axes_of, heat_map, plain_text, shorten, tidy
 from noisyflywheel.plot.truth import given_and_true
 
@@ -54,7 +55,17 @@ class TransitionMatrixDisplay:
         y_true : array-like of shape (n,), optional
             True labels of the training rows; adds a second heat map with the truth.
         ax : matplotlib Axes or two of them, optional
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If it estimates no T.
+        ValueError
+            If y_true has a missing label or another order than the labels.
         """
+        check_has(estimator, cls.__name__, "transition_matrix_", "classes_")
         true_matrix = None
         if y_true is not None:
             given, true = given_and_true(estimator, y_true)

@@ -293,6 +293,8 @@ def test_from_audit_to_the_cleaned_file(run, table, tmp_path):
     code, said, err = run("apply", out)
     assert code == 0, err
     assert "1 label changed, 0 rows dropped." in said
+    assert "1 label of a class that the file did not have: 'egg'. If it is mistyped, correct the decisions" in said
+    assert "more than once" not in said
     before, after = ((p).read_text().splitlines() for p in (tmp_path / "t.csv", out / "cleaned.csv"))
     assert [i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b] == [row]
     assert after[row] == before[row].rsplit(",", 1)[0] + ",egg"

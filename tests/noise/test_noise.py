@@ -191,6 +191,18 @@ def test_instance_dependent_in_blocks_is_the_same(monkeypatch):
     np.testing.assert_array_equal(whole, noise.instance_dependent(X, Y10, 0.4, random_state=3))
 
 
+def test_instance_dependent_pairs_rows_of_one_index():
+    index = [f"r{i}" for i in range(40)]
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 3)), index=index)
+    y = pd.Series(np.arange(40) % 3, index=index)
+    noisy = noise.instance_dependent(X, y, 0.4, random_state=0)
+    assert list(noisy.index) == index
+    np.testing.assert_array_equal(noisy, noise.instance_dependent(X, y.to_numpy(), 0.4, random_state=0))
+    for other in (y[::-1], y.reset_index(drop=True)):
+        with pytest.raises(ValueError, match=r"X and y have different indices; align them first, as y.loc\[X.index\]"):
+            noise.instance_dependent(X, other, 0.4, random_state=0)
+
+
 def test_instance_dependent_errors():
     X = np.zeros((2, 3))
     with pytest.raises(ValueError, match="variant must be"):

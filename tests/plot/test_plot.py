@@ -6,7 +6,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
+from noisyflywheel import FlywheelClassifier
 from noisyflywheel.audit.scores.cross_val import CrossValAudit
 from noisyflywheel.estimator.fitted.issues import label_issues_frame
 from noisyflywheel.plot import CleanProbaDisplay, HistoryDisplay, LabelIssuesDisplay, TransitionMatrixDisplay
@@ -119,6 +123,38 @@ def test_true_labels_in_another_order_are_refused(audit, display):
     display.from_estimator(audit, y_true=true.set_axis(range(4)))  # by position, as an array
     audit.issues.index = range(4)
     display.from_estimator(audit, y_true=true.set_axis([3, 1, 2, 0]))  # the audit was of an array
+
+
+@pytest.mark.parametrize("index", [list("pqrs"), range(4), [7, 3, 9, 1]])
+def test_pictures_in_another_order_are_refused(audit, index):
+    audit.issues.index = pd.Index(index)
+    X = pd.DataFrame(np.repeat(np.arange(4, dtype=np.uint8)[:, None], 16, 1), index=index)
+    shown = LabelIssuesDisplay.from_estimator(audit, X, n_worst=1, image_shape=(4, 4))
+    assert (shown.pictures[0] == 2).all()
+    with pytest.raises(ValueError, match=r"X and estimator have the same index labels in another order"):
+        LabelIssuesDisplay.from_estimator(audit, X[::-1], image_shape=(4, 4))
+    LabelIssuesDisplay.from_estimator(audit, X[::-1].set_axis(range(20, 24)), image_shape=(4, 4))  # it says nothing
+
+
+@pytest.mark.parametrize(
+    ("display", "more"),
+    [(TransitionMatrixDisplay, {}), (TransitionMatrixDisplay, {"y_true": TRUE}), (CleanProbaDisplay, {})]
+    + [(HistoryDisplay, {}), (LabelIssuesDisplay, {"X": np.zeros((4, 6, 6), np.uint8)})],
+)
+def test_what_has_nothing_to_show_is_refused(display, more):
+    for unfitted in (FlywheelClassifier(), LogisticRegression(), make_pipeline(FlywheelClassifier())):
+        with pytest.raises(NotFittedError, match="not fitted yet"):
+            display.from_estimator(unfitted, **more)
+    other = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+    with pytest.raises(TypeError, match=rf"{display.__name__} shows \w+, which a LogisticRegression does not have"):
+        display.from_estimator(other, **more)
+    with pytest.raises(TypeError, match=r"which a Pipeline does not have: pass its last step, \[-1\]"):
+        display.from_estimator(make_pipeline(other), **more)
+
+
+def test_an_audit_by_cross_validation_has_no_history(audit):
+    with pytest.raises(TypeError, match="HistoryDisplay shows history_, which a CrossValAudit does not have: pass"):
+        HistoryDisplay.from_estimator(audit)
 
 
 def test_names_of_curves_keep_apart():

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from noisyflywheel.audit.changes.cleaned import cleaned_bytes, flagged_bytes
-from noisyflywheel.audit.changes.decisions import planned_changes
+from noisyflywheel.audit.changes.cleaned import cleaned_bytes, flagged_bytes, new_classes
+from noisyflywheel.audit.changes.decisions import overruled_rows, planned_changes
 from noisyflywheel.audit.changes.workspace import Origin, csv_bytes, load_origin, open_issues, open_origin
 from noisyflywheel.audit.files.table_file import endings
 from noisyflywheel.audit.rows.matching import match_rows, read_issues
@@ -32,11 +33,17 @@ class Applied:
     cleaned, log : Path
     changes : DataFrame
         As `planned_changes` returns them.
+    new_classes : dict
+        Number of changed labels of each class that the file did not have: mistyped ones too.
+    overruled : list of int
+        Rows with several decisions that differ; the last line counts.
     """
 
     cleaned: Path
     log: Path
     changes: pd.DataFrame
+    new_classes: Mapping[str, int]
+    overruled: Sequence[int]
 
 
 def apply_folder(
@@ -86,7 +93,8 @@ def apply_folder(
     _put_away(folder, [cleaned, folder / LOG])
     replace_file(cleaned, data)
     log = replace_file(folder / LOG, csv_bytes(changes))
-    return Applied(cleaned, log, changes)
+    overruled = [] if made is None else overruled_rows(made)
+    return Applied(cleaned, log, changes, new_classes(file, origin.label, changes), overruled)
 
 
 def _decisions(folder: Path, path: Path | None, policy: str) -> pd.DataFrame | None:

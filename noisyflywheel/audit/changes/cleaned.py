@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 from noisyflywheel.audit.changes.corrections import typed_labels
 from noisyflywheel.audit.changes.decisions import undecided_suspects
 from noisyflywheel.audit.files.table_file import TableFile
+from noisyflywheel.audit.rows.identity import label_text
 from noisyflywheel.data.encoder.names import OWN_COLUMNS
 
 
@@ -30,6 +32,22 @@ def cleaned_bytes(file: TableFile, label: str, changes: pd.DataFrame) -> bytes:
     dropped = changes.loc[changes["action"] == "drop", "row"].to_numpy(dtype=np.intp) - 1
     new = {int(at): value for at, value in zip(positions, values, strict=True)}
     return file.rendered({label: new} if new else {}, [int(at) for at in dropped])
+
+
+def new_classes(file: TableFile, label: str, changes: pd.DataFrame) -> dict[str, int]:
+    """Number of changes to each class that the labels of a file do not have, the most frequent first.
+
+    Parameters
+    ----------
+    file : TableFile
+    label : str
+        Column of the labels.
+    changes : DataFrame
+        As `planned_changes` returns it.
+    """
+    known = {label_text(value) for value in file.frame[label].dropna().unique()}
+    set_to = _labels_of(file, label, changes.loc[changes["action"] == "set", "to"])
+    return dict(Counter(text for text in map(label_text, set_to) if text not in known).most_common())
 
 
 def check_flags(label: str) -> None:

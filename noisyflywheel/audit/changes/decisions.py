@@ -33,6 +33,23 @@ def check_decisions(decisions: pd.DataFrame) -> pd.DataFrame:
     ValueError
         For a missing column, an unknown decision, a row that is no whole number, or "set" without a label.
     """
+    table = _decision_lines(decisions).drop_duplicates("row", keep="last")
+    empty = table["new_label"].isna() | (table["new_label"].astype(str).str.strip() == "")
+    if (empty & (table["decision"] == "set")).any():
+        raise ValueError(f"row {table.loc[empty & (table['decision'] == 'set'), 'row'].iloc[0]}: 'set' needs new_label")
+    return table.reset_index(drop=True)
+
+
+def overruled_rows(decisions: pd.DataFrame) -> list[int]:
+    """Numbers of the rows that an earlier line decides otherwise than a later one, in the order of the lines."""
+    table = _decision_lines(decisions)
+    texts = table["new_label"].astype(object).fillna("").map(label_text)
+    different = table.assign(new_label=texts).drop_duplicates(["row", "decision", "new_label"])["row"]
+    return [int(row) for row in different[different.duplicated()].unique()]
+
+
+def _decision_lines(decisions: pd.DataFrame) -> pd.DataFrame:
+    """Every line that decides something, with every column; checked but for the labels of "set"."""
     check_is_table("decisions", decisions)
     for name in ("row", "decision"):
         if name not in decisions.columns:
@@ -46,11 +63,7 @@ def check_decisions(decisions: pd.DataFrame) -> pd.DataFrame:
     if len(unknown):
         raise ValueError(f"unknown decision {unknown.iloc[0]!r}; expected one of {', '.join(DECISIONS)}")
     table = table[table["decision"] != ""]
-    table = table.assign(row=_row_numbers(table["row"])).drop_duplicates("row", keep="last")
-    empty = table["new_label"].isna() | (table["new_label"].astype(str) == "")
-    if (empty & (table["decision"] == "set")).any():
-        raise ValueError(f"row {table.loc[empty & (table['decision'] == 'set'), 'row'].iloc[0]}: 'set' needs new_label")
-    return table.reset_index(drop=True)
+    return table.assign(row=_row_numbers(table["row"]))
 
 
 def _row_numbers(cells: pd.Series) -> pd.Series:
@@ -156,7 +169,7 @@ def _decided_lines(issues: pd.DataFrame, decisions: pd.DataFrame | None) -> list
         return []
     known = {int(row): place for place, row in enumerate(issues["row"])}
     table, classes = check_decisions(decisions), set(map(label_text, issues["given_label"]))
-    table["new_label"] = [_unguarded(label, classes) for label in table["new_label"]]
+    table["new_label"] = [_as_meant(label, classes) for label in table["new_label"]]
     lines: list[Any] = list(table.itertuples())
     unknown = next((line.row for line in lines if line.row not in known), None)
     if unknown is not None:
@@ -177,9 +190,15 @@ def _check_same_row(line: Any, judged: Issue) -> None:
         raise ValueError(f"row {row} was decided on with the label {line.given_label!r}, now {judged['given_label']!r}")
 
 
-def _unguarded(label: Any, classes: Collection[str]) -> Any:
-    """A label as people meant it: `read_issues` takes the apostrophe of `guard_cell` away, other readers leave it."""
-    return label if label_text(label) in classes else unguard_cell(label)
+def _as_meant(label: Any, classes: Collection[str]) -> Any:
+    """A label as people meant it: without the apostrophe of `guard_cell`, and without blanks around a known class.
+
+    `read_issues` takes the apostrophe away, other readers leave it.
+    """
+    if label_text(label) in classes:
+        return label
+    plain = unguard_cell(label)
+    return plain.strip() if isinstance(plain, str) and plain.strip() in classes else plain
 
 
 def _given(value: Any) -> bool:

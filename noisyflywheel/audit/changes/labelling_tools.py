@@ -11,7 +11,8 @@ import pandas as pd
 
 from noisyflywheel.audit.changes.decisions import DECISION_COLUMNS
 from noisyflywheel.audit.rows.identity import label_text
-from noisyflywheel.audit.rows.matching import check_is_table, check_issue_columns, check_order
+from noisyflywheel.audit.rows.matching import check_is_table, check_issue_columns
+from noisyflywheel.audit.rows.order import check_order
 from noisyflywheel.audit.rows.truth import suspect_rows
 
 AGENT = "noisyflywheel"
@@ -25,7 +26,8 @@ def to_label_studio(
     Parameters
     ----------
     issues : DataFrame of n rows
-        Where they have no column `row`, as those of `get_label_issues`, rows are numbered from 1.
+        Where they have no column `row`, as those of `get_label_issues`, rows are numbered from 1: they must be of all
+        rows, with the index 0, 1, …. Give others a column `row` before any are left out.
     data : DataFrame of n rows
         What the annotator sees, for example a column `text` or `image`.
     from_name, to_name : str
@@ -40,7 +42,7 @@ def to_label_studio(
     ------
     ValueError
         If the data has another number of rows than the issues, or another order, if a column of issues is not there,
-        or if rows to be numbered have an index that does not rise: they may have been sorted.
+        or if rows to be numbered have another index than 0, 1, …: they may have been sorted or left out.
     """
     issues = _numbered(issues, data)
     tasks = []
@@ -87,7 +89,8 @@ def to_argilla(issues: pd.DataFrame, data: pd.DataFrame, question: str = "label"
     Parameters
     ----------
     issues : DataFrame of n rows
-        Where they have no column `row`, as those of `get_label_issues`, rows are numbered from 1.
+        Where they have no column `row`, as those of `get_label_issues`, rows are numbered from 1: they must be of all
+        rows, with the index 0, 1, …. Give others a column `row` before any are left out.
     data : DataFrame of n rows
         The fields of a record, as texts; a missing cell is an empty one.
     question : str, default "label"
@@ -102,7 +105,7 @@ def to_argilla(issues: pd.DataFrame, data: pd.DataFrame, question: str = "label"
     ------
     ValueError
         If the data has another number of rows than the issues, or another order, if a column of issues is not there,
-        or if rows to be numbered have an index that does not rise: they may have been sorted.
+        or if rows to be numbered have another index than 0, 1, …: they may have been sorted or left out.
     """
     issues = _numbered(issues, data)
     records = []
@@ -160,8 +163,13 @@ def _numbered(issues: pd.DataFrame, data: pd.DataFrame) -> pd.DataFrame:
     check_order(issues, data=data)
     if "row" in issues:
         return issues
-    if not issues.index.is_monotonic_increasing:
-        raise ValueError("issues have no column 'row' and their index does not rise: they may have been sorted")
+    if not issues.index.equals(pd.RangeIndex(len(issues))):
+        rises = issues.index.is_monotonic_increasing
+        why = "is not 0, 1, …: rows may have been left out" if rises else "does not rise: they may have been sorted"
+        raise ValueError(
+            f"issues have no column 'row' and their index {why}. Number the table of all rows first, by "
+            "issues.assign(row=range(1, len(issues) + 1)), then sort it or choose from it"
+        )
     return issues.assign(row=range(1, len(issues) + 1))
 
 

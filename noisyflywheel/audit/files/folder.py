@@ -70,7 +70,7 @@ def _one_folder(folder: Path, root: Path, label: str, encoding: str | None) -> p
     rows = [
         (path.relative_to(root).as_posix(), path.relative_to(folder).parts[0])
         for path in in_order(folder.glob("*/**/*"))
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not _hidden(path.relative_to(folder))
+        if path.suffix.lower() in SUFFIXES and _is_named(path) and not _hidden(path.relative_to(folder))
     ]
     if not rows:
         raise ValueError(f"{folder} has no subfolders with pictures; one subfolder per class is expected")
@@ -98,6 +98,11 @@ def _is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _is_named(path: Path) -> bool:
+    """Whether a path is a file, or a link to one that is gone: that is listed as unreadable."""
+    return path.is_file() or (path.is_symlink() and not path.exists())
 
 
 def _hidden(path: Path) -> bool:

@@ -21,9 +21,11 @@ from noisyflywheel.audit.report.evidence import find_evidence, rows_beside
 from noisyflywheel.audit.report.numbers import percent, report_numbers
 from noisyflywheel.audit.report.suspects import decided_rows, make_cards, review_data
 from noisyflywheel.audit.rows.identity import label_text
-from noisyflywheel.audit.rows.matching import NEEDED, check_issue_columns, check_order
+from noisyflywheel.audit.rows.matching import NEEDED, check_issue_columns
+from noisyflywheel.audit.rows.order import check_order
 from noisyflywheel.audit.rows.truth import suspect_mask, suspect_rows
 from noisyflywheel.audit.scores.held_out import last_step
+from noisyflywheel.estimator.inputs.labels import check_judged_order
 from noisyflywheel.persistence.whole import replace_file
 
 PACKAGES = ("noisyflywheel", "scikit-learn", "skorch", "torch", "numpy", "pandas")
@@ -92,13 +94,17 @@ def write_report(
         a column.
     """
     issues = _issues_of(audit)
-    _check_lengths(issues, X=X, texts=texts, files=files, features=features)
+    paired = {"X": X, "texts": texts, "files": files, "features": features}
+    _check_lengths(issues, **paired)
     if isinstance(audit, pd.DataFrame):
-        check_order(issues, X=X, texts=texts, files=files, features=features)
+        check_order(issues, **paired)
+    else:
+        check_judged_order(issues.index, "audit", **paired)
     suspects = suspect_rows(issues, max_rows)
     shown = list(dict.fromkeys([*suspects, *decided_rows(issues, decisions)]))
     if files is None and is_paths(X):
         files = [relative(Path(name), Path(path).parent) for name in X]
+    files = None if files is None else list(files)  # those of a Series are asked for by position
     seen = show_rows(X, shown[:MAX_CONTENT], texts=texts, image_shape=image_shape)
     content = {row: seen.get(row, Content()) for row in shown}
     is_picture = any(c.image for c in seen.values())

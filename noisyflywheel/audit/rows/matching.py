@@ -14,7 +14,7 @@ from pandas.api.types import is_float_dtype
 from noisyflywheel.audit.files.table_file import unguard_cell
 from noisyflywheel.audit.rows.identity import index_of, label_text, row_fingerprints
 from noisyflywheel.audit.rows.truth import row_numbers, suspect_mask
-from noisyflywheel.estimator.inputs.labels import check_same_index, kind_of
+from noisyflywheel.estimator.inputs.labels import kind_of
 
 LABEL_COLUMNS = ("given_label", "predicted_label", "refurbished_label", "new_label")
 NUMBER_COLUMNS = ("label_quality", "predicted_confidence", "refurbished_confidence")
@@ -158,37 +158,6 @@ def match_rows(issues: pd.DataFrame, data: Any, labels: Any, label: Any = None) 
     if labels is not None and "given_label" in issues.columns:
         _check_labels(issues, labels, positions)
     return positions
-
-
-def check_order(issues: pd.DataFrame, **paired: Any) -> None:
-    """Refuse rows that are paired by position with the lines of `issues`, and stand in another order than these.
-
-    Parameters
-    ----------
-    issues : DataFrame of n rows
-        Sorted, as `issues.csv` is, its lines are not in the order of the data.
-    **paired : array-like of n rows, or None
-        By the name that an error calls them.
-
-    Raises
-    ------
-    ValueError
-    """
-    numbered, plain = "row" in issues.columns, pd.RangeIndex(len(issues))
-    in_order = not numbered or issues["row"].is_monotonic_increasing
-    for name, rows in paired.items():
-        index = rows.index if isinstance(rows, pd.DataFrame | pd.Series) else None
-        were_sorted_together = index is not None and issues.index.equals(index) and not index.equals(plain)
-        if rows is None or were_sorted_together:
-            continue
-        if not in_order:
-            raise ValueError(
-                f"the lines of issues are not in the order of their rows, and those of {name} may be others: "
-                "sort both by row, as issues.sort_values('row') does"
-            )
-        has_names = index is not None and not numbered and not issues.index.equals(plain)
-        if has_names and {*rows.index} == {*issues.index}:
-            check_same_index(rows, issues, (name, "issues"))
 
 
 def with_labels_of(issues: pd.DataFrame, labels: Any) -> pd.DataFrame:

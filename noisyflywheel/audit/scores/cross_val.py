@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, StratifiedKFold, check_cv
 from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -72,11 +72,13 @@ class CrossValAudit:
 
     def get_class_summary(self) -> pd.DataFrame:
         """The table of classes, the worst noise rate first; columns as of `class_summary`."""
-        return class_summary(self.issues, self.classes_, self.transition_matrix_, self.clean_proba_)
+        clean_proba = pd.Series(self.clean_proba_, self.issues.index)
+        return class_summary(self.issues, self.classes_, self.transition_matrix_, clean_proba)
 
 
 def _folds(cv: Any, X: Any, y: NDArray[Any], groups: Any) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Rows to train on and rows to judge of each fold; a class too rare for stratified ones is named."""
+    check_groups(cv, groups)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # in scikit-learn's own terms
         folds = list(cv.split(X, y, groups))
@@ -88,6 +90,16 @@ def _folds(cv: Any, X: Any, y: NDArray[Any], groups: Any) -> list[tuple[NDArray[
         what = f"Class {name!r} has {size} row{'s' * (size > 1)}, fewer than the {len(folds)} folds"
         warnings.warn(f"{what}: look at its labels by hand.", FlywheelWarning, stacklevel=4)
     return folds
+
+
+def check_groups(cv: Any, groups: ArrayLike | None) -> None:
+    """Raise ValueError if there are fewer groups than folds: scikit-learn speaks of n_splits, which nobody gave."""
+    n_folds = cv.n_splits if isinstance(cv, (GroupKFold, StratifiedGroupKFold)) else cv
+    if groups is None or not isinstance(n_folds, Integral):
+        return
+    if (n := len(pd.unique(np.asarray(groups)))) < int(n_folds):
+        advice = f"pass cv={n} or fewer" if n > 1 else "at least two groups are needed to hold one out"
+        raise ValueError(f"cv asks for {n_folds} folds, and groups has {n} group{'s' * (n > 1)}: {advice}")
 
 
 def _out_of_fold(
@@ -200,8 +212,9 @@ def cross_val_audit(
     Raises
     ------
     ValueError
-        If X and y, groups or weights differ in length or index, y has fewer than two classes or a missing label, a row
-        is not held out once, or a fold leaves one class only to a model that needs two.
+        If X and y, groups or weights differ in length or index, y has fewer than two classes or a missing label, there
+        are fewer groups than folds, a row is not held out once, or a fold leaves one class only to a model that needs
+        two.
 
     Warns
     -----

@@ -56,7 +56,7 @@ def estimate_wrong_labels(clean_proba: ArrayLike, level: float = 0.9) -> WrongLa
     Raises
     ------
     ValueError
-        For probabilities that are not in [0, 1], NaN too, or a level that is not between 0 and 1.
+        For probabilities that are not of shape (n,) or not in [0, 1], NaN too, or a level that is not between 0 and 1.
 
     Examples
     --------
@@ -65,6 +65,8 @@ def estimate_wrong_labels(clean_proba: ArrayLike, level: float = 0.9) -> WrongLa
     WrongLabels(expected=50.0, low=42, high=58, level=0.9)
     """
     p = 1.0 - np.asarray(clean_proba, dtype=np.float64)
+    if p.ndim != 1:
+        raise ValueError(f"clean_proba must hold one probability a row, of shape (n,); got shape {p.shape}")
     if bad := np.flatnonzero(~((p >= -ROUNDING) & (p <= 1 + ROUNDING))).tolist():
         raise ValueError(f"clean_proba must hold probabilities in [0, 1]; row {bad[0]} does not")
     if not 0 < level < 1:

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
-from noisyflywheel.audit.scores.cross_val import cross_val_audit
+from noisyflywheel.audit.scores.cross_val import check_groups, cross_val_audit
 from noisyflywheel.audit.scores.held_out import check_judges, last_step
 from noisyflywheel.audit.scores.progress import counted
 from noisyflywheel.audit.scores.relearn import judge_known
@@ -42,6 +42,7 @@ def judge_rows(
         Warnings of the fits, each once; they are still given.
     """
     check_judges(classifier, cv)
+    check_groups(cv, groups)
     shown = contextlib.nullcontext() if progress is False else counted(classifier, 1 + n_folds(cv), progress)
     with warnings.catch_warnings(record=True) as caught, shown:
         warnings.simplefilter("always")

@@ -70,7 +70,8 @@ class TableAudit:
 
     def get_class_summary(self) -> pd.DataFrame:
         """Table of classes."""
-        return class_summary(self.issues, self.classes_, self.transition_matrix_, self.clean_proba_)
+        clean_proba = pd.Series(self.clean_proba_, self.issues.index)
+        return class_summary(self.issues, self.classes_, self.transition_matrix_, clean_proba)
 
     def get_params(self, deep: bool = False) -> dict[str, Any]:
         """Parameters of the classifier."""
@@ -78,7 +79,7 @@ class TableAudit:
 
 
 def class_labels(labels: pd.Series) -> pd.Series:
-    """Labels as one type: whole numbers, truth values and text stay, a mixture becomes text.
+    """Labels as one type: whole numbers, truth values and text stay, a mixture and floats beyond int64 become text.
 
     Raises
     ------
@@ -91,7 +92,7 @@ def class_labels(labels: pd.Series) -> pd.Series:
     kinds = {type(value) for value in labels}
     if not all(issubclass(kind, Hashable) for kind in kinds):
         raise ValueError(f"{str(labels.name)!r} holds lists or objects, not classes")
-    if labels.dtype.kind == "f" and (labels % 1 == 0).all():
+    if labels.dtype.kind == "f" and (labels % 1 == 0).all() and (labels.abs() < 2**63).all():
         labels = labels.astype(np.int64)
     elif labels.dtype.kind not in "iub" and kinds != {str}:
         labels = labels.map(label_text)
@@ -169,11 +170,13 @@ def audit_table(
     TypeError
         If the table is no pandas DataFrame, `missing` holds other than texts, or the estimator needs `cv`.
     ValueError
-        For names that are no columns, groups that are the labels, labels that are no classes, or no column to learn
-        from.
+        For names that are no columns, labels without a name, groups that are the labels or fewer than folds, labels
+        that are no classes, or no column to learn from.
     """
     check_frame(table)
     check_columns(table, [label, *([groups] if groups is not None else [])])
+    if label is None:
+        raise ValueError("label=None: the column of the labels needs a name: give it one in table.columns")
     if groups == label:
         raise ValueError(f"groups={groups!r} is the column of the labels")
     whole = with_missing(table, missing)

@@ -146,6 +146,27 @@ def _check_classes(labels: pd.Series, classes: NDArray[Any]) -> None:
         raise ValueError(f"no {labels.name} is among the classes {classes.tolist()[:5]}; they are {labels.iloc[0]!r} …")
 
 
+def _beside(issues: pd.DataFrame, clean_proba: Any) -> pd.Series:
+    """Probabilities (n,) in the order of the lines of issues; ValueError where it cannot be known."""
+    index = issues.index
+    if not isinstance(clean_proba, pd.Series):
+        proba = np.asarray(clean_proba, dtype=np.float64)
+        if proba.shape != index.shape:
+            raise ValueError(f"clean_proba has shape {proba.shape}, issues {len(index)} rows")
+        order = issues.get("row", index)
+        if order.is_unique and not order.is_monotonic_increasing:
+            raise ValueError(
+                "issues may have been sorted, and clean_proba has no index: pass it as a Series with the index of the "
+                "table that the audit made, pd.Series(clean_proba, audit.get_label_issues().index)"
+            )
+        return pd.Series(proba, index)
+    if clean_proba.index.equals(index):
+        return clean_proba.astype(np.float64)
+    if not index.is_unique or not clean_proba.index.is_unique or not index.isin(clean_proba.index).all():
+        raise ValueError("clean_proba has another index than issues: give both that of the table that the audit made")
+    return clean_proba.astype(np.float64).reindex(index)
+
+
 def _per_class(values: pd.Series, given: pd.Series, classes: NDArray[Any], how: str) -> NDArray[Any]:
     """Aggregate `values` by given label in the order of `classes`; NaN for a class nobody was given."""
     return np.asarray(values.groupby(given.to_numpy()).agg(how).reindex(classes))
@@ -193,7 +214,9 @@ def class_summary(
     transition_matrix : array-like of shape (K, K)
         T, rows = true class, columns = given class, rows sum to 1.
     clean_proba : array-like of shape (n,), optional
-        Refines the noise rate to the mean of `1 - clean_proba`; without it the share of suspects is taken.
+        Refines the noise rate to the mean of `1 - clean_proba`; without it the share of suspects is taken. A Series is
+        joined by the index of `issues`, anything else by position where the lines stand as the audit made them: with
+        an index (a column `row` where there is one) that rises, or that names rows twice.
 
     Returns
     -------
@@ -206,13 +229,14 @@ def class_summary(
     Raises
     ------
     ValueError
-        If no given label is among the classes, as where `read_issues` has read numbers, which it gives as text.
+        If no given label is among the classes, as where `read_issues` has read numbers, which it gives as text, or
+        clean_proba has another index or length than issues, or no index beside lines that may have been sorted.
     """
     k, T = np.asarray(classes), np.asarray(transition_matrix, dtype=np.float64)
     given = issues["given_label"]
     _check_classes(given, k)
     suspected = issues["is_label_issue"].astype(np.float64)
-    wrong = suspected if clean_proba is None else pd.Series(1.0 - np.asarray(clean_proba), index=issues.index)
+    wrong = suspected if clean_proba is None else 1.0 - _beside(issues, clean_proba)
     label, rate = top_confusion(k, T)
     table = pd.DataFrame(
         {

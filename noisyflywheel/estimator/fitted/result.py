@@ -136,7 +136,9 @@ class FittedMixin:
         NotFittedError
             If the estimator is not fitted.
         """
-        return class_summary(self.get_label_issues(), self.classes_, self.transition_matrix_, self.clean_proba_)
+        issues = self.get_label_issues()
+        clean_proba = pd.Series(self.clean_proba_, issues.index)
+        return class_summary(issues, self.classes_, self.transition_matrix_, clean_proba)
 
     def _rows_to_predict(self, X: Any) -> Any:
         check_is_fitted(self)

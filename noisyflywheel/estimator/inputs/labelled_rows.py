@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from noisyflywheel.estimator.inputs.labels import check_same_index, read_labels
+from noisyflywheel.estimator.inputs.labels import check_one_input, check_same_index, read_labels
 from noisyflywheel.estimator.inputs.rows import read_rows
 from noisyflywheel.estimator.inputs.sample_weight import check_sample_weight
 from noisyflywheel.persistence import data_fingerprint
@@ -48,11 +48,13 @@ def labelled_rows(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Labelle
     Raises
     ------
     TypeError, ValueError
-        If y is None, or for what `read_rows`, `read_labels`, `check_sample_weight` and `check_same_index` refuse.
+        If y is None, or for what `check_one_input`, `read_rows`, `read_labels`, `check_sample_weight` and
+        `check_same_index` refuse.
     """
     if y is None:
         name = type(estimator).__name__
         raise ValueError(f"{name} requires y to be passed, but the target y is None: labels are what it audits.")
+    check_one_input(X, y)
     rows = read_rows(estimator, X, reset=True)
     labels, classes, codes = read_labels(X if hasattr(X, "shape") or hasattr(X, "__len__") else rows, y)
     row_names = next((data.index for data in (X, y) if isinstance(data, (pd.DataFrame, pd.Series))), None)

@@ -33,7 +33,7 @@ from noisyflywheel.data.arrow import row_names, table_rows
 from noisyflywheel.data.centring import Centring, learn_centring, to_float32
 from noisyflywheel.data.frames import has_other_kinds
 from noisyflywheel.data.lazy import LazyRows, is_large_map, lazy_rows
-from noisyflywheel.data.pictures import SUFFIXES, is_paths, stacked_pictures
+from noisyflywheel.data.pictures import SUFFIXES, is_paths, lists_pictures, stacked_pictures
 from noisyflywheel.estimator.inputs.labels import kind_of
 from noisyflywheel.estimator.inputs.pixel_range import check_scale
 from noisyflywheel.estimator.inputs.sparse import dense_rows
@@ -59,7 +59,10 @@ def check_container(X: Any) -> None:
         raise TypeError(f"X is a {kind}, but rows are one array: join the parts, and let the module take them apart.")
     if isinstance(X, (list, tuple)) and X and isinstance(X[0], Mapping):
         raise TypeError(f"X is a {kind} of {type(X[0]).__name__}s: pass pd.DataFrame(X), or the pictures in them.")
-    if is_paths(X) and Path(next(iter(X))).suffix.lower() in SUFFIXES:
+    column = X.iloc[:, 0] if isinstance(X, pd.DataFrame) and X.shape[1] == 1 else X
+    if column is not X and lists_pictures(column):
+        raise TypeError(f"X is a {kind} of pictures: pass its column, X[{column.name!r}].")
+    if is_paths(column) and Path(next(iter(column))).suffix.lower() in SUFFIXES:
         raise TypeError(
             f"X is a {kind} of file names: pass a Dataset that reads them, such as "
             f"noisyflywheel.datasets.ImageFiles, or the pictures in them."

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from noisyflywheel.audit.changes.apply import apply_folder, undo_folder
-from noisyflywheel.audit.changes.cleaned import flagged_bytes
+from noisyflywheel.audit.changes.cleaned import flagged_bytes, new_classes
 from noisyflywheel.audit.changes.workspace import (
     Origin,
     csv_bytes,
@@ -59,6 +59,35 @@ def test_decisions_change_their_cells_only(folder):
         [2, "drop", "ham", "", "decision: drop", "Ada", "2024-05-02"],
         [3, "set", "NA", "e;gg", "decision: set", "Bob", "2024-05-03"],
     ]
+
+
+def test_classes_that_the_file_did_not_have_are_counted(folder):
+    decide(folder, "1,set,hm,,", "2,set,NA,,", "3,set,hm,,", "4,set,egg,,")
+    applied = apply_folder(folder)
+    assert applied.new_classes == {"hm": 2, "egg": 1}
+    decide(folder, "1,set, ham ,,", "2,accept,,,", "3,set,''ham,,")
+    applied = apply_folder(folder)
+    assert applied.changes.to.tolist() == ["ham", "NA", "''ham"]  # blanks around a class of the file do not count
+    assert applied.new_classes == {"''ham": 1}
+    (folder / "decisions.csv").unlink()
+    assert apply_folder(folder, "refurbish").new_classes == {}
+
+
+@pytest.mark.parametrize(("labels", "new", "classes"), [([2, 3], "2.0", {}), ([2, 3], "4", {"4": 1})])
+def test_new_classes_are_told_by_the_type_of_the_labels(tmp_path, labels, new, classes):
+    table = pd.DataFrame({"x": [1.5, 2.5], "kind": labels})
+    table.to_parquet(tmp_path / "t.parquet")
+    changes = pd.DataFrame({"row": [2], "action": ["set"], "to": [new]})
+    assert new_classes(open_table(tmp_path / "t.parquet"), "kind", changes) == classes
+
+
+def test_rows_that_are_decided_twice_and_not_alike_are_named(folder):
+    decide(folder, "1,set,ham,,", "2,drop,,,", "1,set,egg,,", "2,drop,,Ada,", "3,reject,,,", "3.0,skip,,,")
+    applied = apply_folder(folder)
+    assert applied.overruled == [1, 3]
+    assert applied.changes.to.tolist() == ["egg", ""]
+    (folder / "decisions.csv").unlink()
+    assert apply_folder(folder, "drop").overruled == []
 
 
 @pytest.mark.parametrize("labels", [[2, 3, None], [True, False, None], ["a", "b", None]])

@@ -130,11 +130,41 @@ def test_issues_of_an_estimator_are_numbered(table, issues, to_tool):
         return [item["data" if to_tool is to_label_studio else "metadata"]["row"] for item in items]
 
     assert rows_of(to_tool(alike, table)) == [3, 4, 1]
-    assert rows_of(to_tool(alike.set_axis([2, 5, 6, 9]), table)) == [3, 4, 1]
+    numbered = alike.assign(row=range(1, 5)).set_axis([2, 5, 6, 9])
+    assert rows_of(to_tool(numbered, table)) == [3, 4, 1]
+    assert rows_of(to_tool(numbered[2:], table[2:])) == [3, 4]
     with pytest.raises(ValueError, match="no column 'row' and their index does not rise"):
         to_tool(alike.sort_values("label_quality"), table.loc[alike.sort_values("label_quality").index])
     with pytest.raises(ValueError, match="no column 'refurbished_confidence'"):
         to_tool(alike.drop(columns="refurbished_confidence"), table)
+
+
+@pytest.mark.parametrize("to_tool", [to_label_studio, to_argilla])
+@pytest.mark.parametrize("index", [range(4), range(1, 5), [2, 5, 6, 9], list("abcd")])
+def test_issues_without_row_numbers_are_not_numbered_after_some_are_left_out(table, issues, to_tool, index):
+    """Of a whole table with another index than 0, 1, … nothing tells it from one in which rows were left out."""
+    alike, data = issues.drop(columns=["row", "fingerprint"]).set_axis(index), table.set_axis(index)
+    suspects = alike[alike["is_label_issue"]]
+    pairs = [(suspects, data.loc[suspects.index])] + ([] if index == range(4) else [(alike, data)])
+    for some, rows in pairs:
+        with pytest.raises(ValueError, match=r"no column 'row' and their index is not 0, 1, .*assign\(row=range"):
+            to_tool(some, rows)
+    alike.insert(0, "row", range(1, len(alike) + 1))
+    made = to_tool(alike[alike["is_label_issue"]], data.loc[suspects.index])
+    assert made == to_tool(alike, data)
+
+
+@pytest.mark.parametrize("to_tool", [to_label_studio, to_argilla])
+def test_data_whose_numbered_rows_are_in_another_order_is_refused(table, issues, to_tool):
+    for found in (issues, issues.drop(columns=["row", "fingerprint"])):
+        with pytest.raises(ValueError, match=r"data and issues have the same index labels in another order"):
+            to_tool(found, table.sort_values("n", ascending=False))
+        assert to_tool(found, table.set_axis([9, 4, 7, 1])) == to_tool(found, table)  # of a split: it says nothing
+        assert to_tool(found, table[::-1].set_axis(range(4))) != to_tool(found, table)
+    named, data = issues.set_axis(list("pqrs")), table.set_axis(list("pqrs"))
+    assert to_tool(named, data) == to_tool(issues, table)
+    with pytest.raises(ValueError, match=r"pass issues.loc\[data.index\] or data.loc\[issues.index\]"):
+        to_tool(named, data[::-1])
 
 
 def test_decisions_on_issues_of_an_estimator_come_back(table, issues):

@@ -70,6 +70,20 @@ def picture(path, grey=10):
     Image.new("RGB", (9, 9), (grey, grey, grey)).save(path)
 
 
+def test_links_to_files_that_are_gone_are_listed(tmp_path):
+    picture(tmp_path / "cat" / "a.png")
+    (tmp_path / "cat" / "b.png").symlink_to("a.png")
+    (tmp_path / "dog").mkdir()
+    for name, target in (("gone.png", "nothing.png"), ("loop.png", "loop.png"), ("folder.png", "../cat")):
+        (tmp_path / "dog" / name).symlink_to(target)
+    manifest, pixels, unreadable = load_folder(tmp_path, 8)
+    assert manifest.path.tolist() == ["cat/a.png", "cat/b.png"]
+    assert len(pixels) == 2
+    assert [name for name, _ in unreadable] == ["dog/gone.png", "dog/loop.png"]
+    assert unreadable[0][1] == "is missing"
+    assert unreadable[1][1].startswith("cannot be read: OSError: ")
+
+
 def test_splits_are_no_classes(tmp_path):
     for split in ("train", "val", "test"):
         for label in ("cat", "dog"):

@@ -276,10 +276,46 @@ def test_issues_in_another_order_than_the_rows_are_refused(audit, tmp_path):
     with pytest.raises(ValueError, match=r"another order, .*: pass issues.loc\[X.index\]"):
         write_report(tmp_path / "r.html", worst.drop(columns="row"), X)
     write_report(tmp_path / "r.html", worst.drop(columns="row"), X.loc[worst.index])
-    for plain in (audit, audit.issues.reset_index(drop=True)):  # an index that says nothing
-        write_report(tmp_path / "r.html", plain, X[::-1])
+    plain = audit.issues.reset_index(drop=True)
+    for judged, rows in ((audit, X[::-1]), (plain, X[::-1].set_axis(range(60, 120)))):  # an index that says nothing
+        write_report(tmp_path / "r.html", judged, rows)
+    for judged in (plain, issues):
+        with pytest.raises(ValueError, match=r"X and issues have the same index labels in another order"):
+            write_report(tmp_path / "r.html", judged, X[::-1])
     levels = X.set_axis(pd.MultiIndex.from_arrays([[1] * 60, range(60)]))
     write_report(tmp_path / "r.html", audit.issues, levels)
+
+
+def shown_order(audit, tmp_path, **paired):
+    write_report(tmp_path / "r.html", audit, **paired)
+    data = re.search('id="data">(.*?)</script>', (tmp_path / "r.html").read_text(encoding="utf-8"))[1]
+    return [line["row"] for line in json.loads(data)["rows"]]
+
+
+@pytest.mark.parametrize("name", ["X", "texts", "files", "features"])
+@pytest.mark.parametrize("index", [None, [f"row{i}" for i in range(60)], range(60, 120)])
+def test_rows_in_another_order_than_those_of_an_audit_are_refused(audit, tmp_path, name, index):
+    index = range(60) if index is None else index
+    audit.issues.index = pd.Index(index)
+    rows = pd.Series([f"text {i}" for i in range(60)], index=index)
+    rows = rows.map(len).to_frame() if name in ("X", "features") else rows
+    with pytest.raises(
+        ValueError, match=rf"{name} and audit have .*another order.*pass {name}.loc\[audit.get_label_issues\(\).index\]"
+    ):
+        write_report(tmp_path / "r.html", audit, **{name: rows[::-1]})
+    assert shown_order(audit, tmp_path, **{name: rows[::-1].loc[audit.get_label_issues().index]})
+    assert shown_order(audit, tmp_path, **{name: rows[::-1].set_axis(range(1000, 1060))})  # it says nothing
+
+
+@pytest.mark.parametrize("order", [slice(None, None, -1), np.random.default_rng(0).permutation(40)])
+def test_rows_in_another_order_than_those_of_a_fit_or_a_table_are_refused(tmp_path, order):
+    table = pd.DataFrame({"x": np.arange(40.0), "y": np.arange(40) % 7, "kind": ["a", "b"] * 20})
+    table.index = np.random.default_rng(1).permutation(40)
+    fitted = FlywheelClassifier(n_warmup_epochs=1, n_cycles=1, random_state=0).fit(table[["x", "y"]], table["kind"])
+    for judged in (fitted, audit_table(table, "kind", estimator=LogisticRegression(), cv=2)):
+        with pytest.raises(ValueError, match="X and audit have the same index labels in another order"):
+            write_report(tmp_path / "r.html", judged, table.iloc[order])
+        write_report(tmp_path / "r.html", judged, table)
 
 
 @pytest.mark.parametrize(

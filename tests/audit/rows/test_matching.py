@@ -194,6 +194,7 @@ def test_the_log_of_changes(issues):
         ([(9, "accept", "")], "row 9, which was not judged"),
         ([(1, "maybe", "")], "unknown decision 'maybe'"),
         ([(1, "set", "")], "row 1: 'set' needs new_label"),
+        ([(1, "set", " ")], "row 1: 'set' needs new_label"),
     ],
 )
 def test_decisions_that_are_refused(issues, lines, message):

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import KFold, RepeatedKFold, ShuffleSplit
+from sklearn.model_selection import GroupKFold, KFold, RepeatedKFold, ShuffleSplit, StratifiedGroupKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -321,3 +321,17 @@ def test_a_fold_that_was_not_written_whole_is_judged_anew(digits, tmp_path, left
     pd.testing.assert_frame_equal(again.issues, first.issues)
     assert {path.suffix for path in tmp_path.iterdir()} == {".npz"}
     assert all(path.stat().st_size > 100 for path in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("cv", [5, StratifiedGroupKFold(5), GroupKFold(5), None])
+@pytest.mark.parametrize(("n", "advice"), [(1, "1 group: at least two groups"), (3, "3 groups: pass cv=3 or")])
+def test_fewer_groups_than_folds_are_named(digits, cv, n, advice):
+    X, given = digits[0][:60], digits[1][:60]
+    with pytest.raises(ValueError, match=f"cv asks for 5 folds, and groups has {advice}"):
+        cross_val_label_issues(KNeighborsClassifier(1), X, given, cv=cv, groups=np.arange(60) % n)
+
+
+def test_several_inputs_are_refused_as_that(digits):
+    X, given = digits[0][:60], digits[1][:60]
+    with pytest.raises(TypeError, match="X is a tuple of 2 arrays of 60 rows, but rows are one array"):
+        cross_val_label_issues(KNeighborsClassifier(1), (X, X), given)

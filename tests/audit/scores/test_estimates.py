@@ -67,3 +67,9 @@ def test_what_is_no_probability_is_refused(clean):
         estimate_wrong_labels(clean)
     with pytest.raises(ValueError, match="level"):
         estimate_wrong_labels([0.1], level=90)
+
+
+@pytest.mark.parametrize("clean", [0.5, [[0.5, 0.6]], np.zeros((3, 1))])
+def test_one_probability_a_row_is_needed(clean):
+    with pytest.raises(ValueError, match=r"clean_proba must hold one probability a row, of shape \(n,\); got shape \("):
+        estimate_wrong_labels(clean)

@@ -90,6 +90,17 @@ def test_groups_are_held_out_together(table):
         cross_val_label_issues(LogisticRegression(), X, table.kind.to_numpy(), groups=groups[:5])
 
 
+def test_fewer_groups_than_folds_are_refused_before_the_training(table):
+    class Never(LogisticRegression):
+        def fit(self, X, y):
+            raise AssertionError
+
+    table["patient"] = np.arange(90) % 3
+    for cv, folds in ((None, 5), (4, 4)):
+        with pytest.raises(ValueError, match=f"cv asks for {folds} folds, and groups has 3 groups: pass cv=3 or fewer"):
+            audit_table(table, "kind", groups="patient", cv=cv, estimator=Never())
+
+
 def test_warnings_are_kept_and_still_given():
     class Warns(LogisticRegression):
         def fit(self, X, y):
@@ -124,6 +135,25 @@ def test_classes_stay_what_they_are(values, expected):
     found = list(class_labels(pd.Series(values, name="b")))
     assert found == expected
     assert [isinstance(label, str) for label in found] == [isinstance(label, str) for label in expected]
+
+
+def test_classes_beyond_int64_are_not_merged(table):
+    found = class_labels(pd.Series([1e19, 2e19, 2.0**63, 5.0] * 3, name="b"))
+    assert found.nunique() == 4
+    assert found[0] == "10000000000000000000"
+    assert class_labels(pd.Series([2.0**62, -(2.0**62)] * 3, name="b")).dtype == np.int64
+    large = table.assign(kind=np.where(table.kind == table.kind.iloc[0], 1e19, 2e19))
+    audit = audit_table(large, "kind", estimator=LogisticRegression(), cv=3)
+    assert sorted(audit.get_class_summary().n_given) == sorted(table.kind.value_counts())
+    mended = apply_corrections(large, audit.issues, "refurbish", label="kind")
+    assert set(mended.kind) == {1e19, 2e19}
+
+
+def test_a_column_of_labels_without_a_name_is_refused(table):
+    with pytest.raises(ValueError, match="label=None: the column of the labels needs a name"):
+        audit_table(table.rename(columns={"kind": None}), None, estimator=LogisticRegression(), cv=3)
+    with pytest.raises(ValueError, match="no column None; the columns are"):
+        audit_table(table, None, estimator=LogisticRegression(), cv=3)
 
 
 @pytest.mark.parametrize(

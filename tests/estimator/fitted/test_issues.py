@@ -82,6 +82,31 @@ def test_class_summary_with_probabilities_and_an_empty_class(issues):
     assert np.isnan(table.noise_rate["owl"])
 
 
+@pytest.mark.parametrize("index", [range(4), list("pqrs"), list("sprq")])
+def test_class_summary_of_sorted_issues_takes_a_series_by_its_index(issues, index):
+    named, proba = issues.set_axis(index), pd.Series(CLEAN, index=index)
+    table = class_summary(issues, CLASSES, T, CLEAN)  # a name is there twice: by position
+    worst = named.sort_values("label_quality")
+    for lines, beside in ((named, proba), (worst, proba), (worst, proba[::-1]), (named, proba[::-1])):
+        pd.testing.assert_frame_equal(class_summary(lines, CLASSES, T, beside), table)
+    three = class_summary(worst[:3], CLASSES, T, proba[worst.index[:3]])
+    pd.testing.assert_frame_equal(class_summary(worst[:3], CLASSES, T, proba), three)
+
+
+def test_class_summary_refuses_probabilities_that_it_cannot_pair(issues):
+    issues = issues.reset_index(drop=True)
+    worst = issues.sort_values("label_quality")
+    for lines in (worst, issues.assign(row=[4, 2, 1, 3])):
+        with pytest.raises(ValueError, match=r"issues may have been sorted, .*pass it as a Series with the index"):
+            class_summary(lines, CLASSES, T, CLEAN)
+    with pytest.raises(ValueError, match=r"clean_proba has shape \(3,\), issues 4 rows"):
+        class_summary(issues, CLASSES, T, CLEAN[:3])
+    for index in (list("pqrs"), [0, 1, 2, 2]):
+        with pytest.raises(ValueError, match="clean_proba has another index than issues"):
+            class_summary(issues, CLASSES, T, pd.Series(CLEAN, index=index))
+    assert len(class_summary(worst.assign(row=[1, 2, 3, 4]), CLASSES, T, CLEAN)) == 3
+
+
 def test_top_confusion_of_one_class():
     label, rate = top_confusion(["a"], [[1.0]])
     assert label[0] is None

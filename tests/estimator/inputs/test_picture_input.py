@@ -1,6 +1,7 @@
 """Pictures as callers have them: every layout and kind gives the same result, or an error that says what to do."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -126,6 +127,27 @@ def test_file_names_say_what_to_pass(kind, pictures):
     y = pictures[1]
     with pytest.raises(TypeError, match="of file names: pass a Dataset that reads them, such as .*ImageFiles"):
         fit(kind([f"{i}.JPG" for i in range(len(y))]), y)
+
+
+@pytest.mark.parametrize("cells", [list, lambda X: [Image.fromarray(x) for x in X]])
+def test_a_table_of_pictures_says_what_to_pass(cells, pictures):
+    X, y = pictures
+    table = pd.DataFrame({"im": cells(X)})
+    with pytest.raises(TypeError, match=r"X is a DataFrame of pictures: pass its column, X\['im'\]"):
+        fit(table, y)
+    assert fit(table["im"], y).score(table["im"], y) >= 0
+
+
+def test_a_table_of_file_names_says_what_to_pass(pictures):
+    y = pictures[1]
+    for wrap in (str, Path):
+        with pytest.raises(TypeError, match="X is a DataFrame of file names: pass a Dataset that reads them, such as"):
+            fit(pd.DataFrame({"path": [wrap(f"{i}.png") for i in range(len(y))]}), y)
+
+
+def test_a_list_of_two_square_pictures_is_no_list_of_inputs():
+    X = list(np.random.default_rng(0).integers(0, 256, (2, 2, 2), dtype=np.uint8))
+    assert fit(X, [0, 1]).predict(X).shape == (2,)
 
 
 def test_a_module_for_other_classes_says_how_to_set_them(pictures):
