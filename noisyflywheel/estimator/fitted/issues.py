@@ -153,11 +153,10 @@ def _beside(issues: pd.DataFrame, clean_proba: Any) -> pd.Series:
         proba = np.asarray(clean_proba, dtype=np.float64)
         if proba.shape != index.shape:
             raise ValueError(f"clean_proba has shape {proba.shape}, issues {len(index)} rows")
-        order = issues.get("row", index)
-        if order.is_unique and not order.is_monotonic_increasing:
+        if issues["label_quality"].is_monotonic_increasing and not issues.get("row", index).is_monotonic_increasing:
             raise ValueError(
-                "issues may have been sorted, and clean_proba has no index: pass it as a Series with the index of the "
-                "table that the audit made, pd.Series(clean_proba, audit.get_label_issues().index)"
+                "issues are sorted by label_quality, and clean_proba has no index: pass it as a Series with the index "
+                "of the table that the audit made, pd.Series(clean_proba, audit.get_label_issues().index)"
             )
         return pd.Series(proba, index)
     if clean_proba.index.equals(index):
@@ -215,8 +214,7 @@ def class_summary(
         T, rows = true class, columns = given class, rows sum to 1.
     clean_proba : array-like of shape (n,), optional
         Refines the noise rate to the mean of `1 - clean_proba`; without it the share of suspects is taken. A Series is
-        joined by the index of `issues`, anything else by position where the lines stand as the audit made them: with
-        an index (a column `row` where there is one) that rises, or that names rows twice.
+        joined by the index of `issues`, anything else by position.
 
     Returns
     -------
@@ -230,7 +228,7 @@ def class_summary(
     ------
     ValueError
         If no given label is among the classes, as where `read_issues` has read numbers, which it gives as text, or
-        clean_proba has another index or length than issues, or no index beside lines that may have been sorted.
+        clean_proba has another index or length than issues, or no index beside lines sorted by label quality.
     """
     k, T = np.asarray(classes), np.asarray(transition_matrix, dtype=np.float64)
     given = issues["given_label"]
