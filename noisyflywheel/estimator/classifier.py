@@ -86,7 +86,8 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
         False is the E-step of g as the paper has it (Eqs. 4 and 6). True takes the gamma of Eq. 4 from the share of
         given labels that f predicts, and gives g the temperature at which the given labels are most likely
         (`noisyflywheel.em.calibrate`). "auto" does the first as long as lambda grows, and both in cycles in which g is
-        surer of its classes than its agreement with f warrants (`noisyflywheel.em.overconfidence`).
+        surer of its classes than its agreement with f warrants (`noisyflywheel.em.overconfidence`). Unless False,
+        the neighbours of vectors have a say in the order of the labels (`noisyflywheel.loop.neighbours`).
     guard : bool, default=True
         Whether to stop a loop that replaces labels by worse guesses, with a `FlywheelWarning`: the first time it goes
         back and on with care, the second time the fit begins again with folds if "auto" had chosen one net for vectors,
