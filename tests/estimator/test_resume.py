@@ -249,6 +249,48 @@ def folder_of(root):
     return folder
 
 
+def net_of(module, **params):
+    return NeuralNetClassifier(
+        module, criterion=nn.CrossEntropyLoss, optimizer=torch.optim.Adam, lr=0.01, train_split=None, **params
+    )
+
+
+def nets_of_one_name(kind):
+    """Two nets, which differ by the code of what has the same name."""
+    if kind == "schedule":
+        schedules = [LRScheduler("LambdaLR", lr_lambda=by) for by in (lambda e: 0.9**e, lambda e: 0.1**e)]
+        return [net_of(MLP, callbacks=[("lr", schedule)]) for schedule in schedules]
+    if kind == "lambda":
+        return [net_of(lambda: nn.Linear(64, 10)), net_of(lambda: nn.Sequential(nn.Tanh(), nn.Linear(64, 10)))]
+    if kind == "loop":
+        return [
+            net_of(functools.partial(lambda act: nn.Sequential(act(), nn.Linear(64, 10)), act))
+            for act in (nn.ReLU, nn.Tanh)
+        ]
+    made = []
+    for forward in (lambda self, x: self.head(x), lambda self, x: self.head(x.tanh())):
+
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.head = nn.Linear(64, 10)
+
+        Net.forward = forward
+        made.append(net_of(Net))
+    return made
+
+
+@pytest.mark.parametrize("kind", ["class", "lambda", "loop", "schedule"])
+def test_nets_of_other_code_under_the_same_name_start_anew(tmp_path, kind):
+    cycles = []
+    for net in nets_of_one_name(kind):
+        params = QUICK | {"main_net": net, "on_cycle": lambda flywheel, row: cycles.append(row["cycle"])}
+        clf = FlywheelClassifier(**params, checkpoint_dir=tmp_path).fit(X, Y)
+        assert_same(clf, FlywheelClassifier(**params, checkpoint_dir=tmp_path).fit(X, Y))
+    assert cycles == [1, 2, 3, 1, 2, 3]
+    assert len([folder for folder in tmp_path.iterdir() if folder.is_dir()]) == 2
+
+
 def test_a_checkpoint_in_a_wrong_folder_is_refused(tmp_path):
     FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path / "a").fit(X, Y)
     FlywheelClassifier(**QUICK, checkpoint_dir=tmp_path / "b").fit(X + 1, Y)
