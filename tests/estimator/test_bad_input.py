@@ -292,6 +292,27 @@ def test_nets_and_views_of_vectors_refuse_pictures(no_training):
         FlywheelClassifier(views=VectorViews(), **QUICK).fit(PICTURES, Y)
 
 
+class Noise:
+    """Views that look at no scale, and return numpy's float64."""
+
+    def weak(self, x):
+        return x + torch.from_numpy(np.random.default_rng(0).normal(size=x.shape))
+
+    strong = weak
+
+
+def test_views_of_8_bit_pictures_that_divide_nothing_are_refused(no_training):
+    with pytest.raises(ValueError, match=r"views: weak returns numbers up to 2\d\d for 8-bit .* Divide by 255"):
+        FlywheelClassifier(views=Noise(), **QUICK).fit(PICTURES, Y)
+
+
+@pytest.mark.parametrize("rows", [X, PICTURES / np.float32(255)], ids=["rows", "pictures"])
+@pytest.mark.parametrize("n_folds", ["auto", 1])
+def test_views_that_return_float64_are_fine(rows, n_folds):
+    clf = FlywheelClassifier(views=Noise(), n_folds=n_folds, **QUICK).fit(rows, Y)
+    assert np.isfinite(clf.predict_proba(rows)).all()
+
+
 def test_softmax_with_a_criterion_for_logits_warns():
     with pytest.warns(UserWarning, match="net returns rows that sum to 1 but its criterion CrossEntropyLoss"):
         FlywheelClassifier(main_net=net(lambda z: torch.softmax(z, 1)), **QUICK).fit(X, Y)
