@@ -106,8 +106,8 @@ class ViewAdapter:
                 of_plain = "plain returns" if hasattr(self.views, "plain") else "predict takes, divided by 255,"
                 raise ValueError(
                     f"views: {name} returns numbers up to {made:.3g} for 8-bit pictures, of which {of_plain} numbers "
-                    f"up to {plain:.3g}: all must have one scale. Divide by 255 in weak and strong (x.float() / 255), or "
-                    "give the views a method plain(x) that returns pictures on the scale of weak and strong."
+                    f"up to {plain:.3g}: all must have one scale. Divide by 255 in weak and strong (x.float() / 255), "
+                    "or give the views a method plain(x) that returns pictures on the scale of weak and strong."
                 )
 
 
