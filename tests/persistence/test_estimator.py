@@ -1,6 +1,7 @@
 """Saved estimators: our format, pickle, joblib, copies and skops; nothing is executed on the way in."""
 
 import copy
+import functools
 import os
 import pickle
 import random
@@ -132,6 +133,37 @@ def test_nets_of_the_users_have_to_be_handed_in(tmp_path):
     wrong = NeuralNetClassifier(nn.Linear, module__in_features=4, module__out_features=3, train_split=None)
     with pytest.raises(CheckpointError, match="does not belong to this estimator"):
         FlywheelClassifier.load(tmp_path, main_net=wrong)
+
+
+def thirds(z):
+    return (z / 3).softmax(1)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"criterion": nn.NLLLoss}, "main_net was fitted with criterion CrossEntropyLoss, and this one has NLLLoss"),
+        ({"predict_nonlinearity": None}, "main_net was fitted with predict_nonlinearity auto, .* has None"),
+        ({"predict_nonlinearity": thirds}, "main_net was fitted with predict_nonlinearity auto, .* has thirds"),
+    ],
+)
+def test_nets_whose_output_is_read_otherwise_are_refused(tmp_path, given, words):
+    """Weights alone fit, and the probabilities were wrong."""
+    FlywheelClassifier(user_net(), **SHORT).fit(X, Y).save(tmp_path)
+    net = user_net().set_params(**given)
+    with pytest.raises(CheckpointError, match=words):
+        FlywheelClassifier.load(tmp_path, main_net=net)
+    signed(tmp_path, lambda state: [state["fitted"]["nets"][name].pop("reading") for name in ("main_net_", "aux_net_")])
+    FlywheelClassifier.load(tmp_path, main_net=net)  # an earlier version wrote no such names
+
+
+@pytest.mark.parametrize(
+    "nonlinearity", [thirds, lambda z: (z / 2).softmax(1), functools.partial(torch.softmax, dim=1)]
+)
+def test_nets_whose_output_is_read_in_a_way_of_their_own_are_taken(tmp_path, nonlinearity):
+    clf = FlywheelClassifier(user_net(predict_nonlinearity=nonlinearity), **SHORT).fit(X, Y)
+    clf.save(tmp_path)
+    assert_same(clf, FlywheelClassifier.load(tmp_path, main_net=user_net(predict_nonlinearity=nonlinearity)))
 
 
 @pytest.mark.parametrize("n_features", [None, (4, 1)])
