@@ -15,6 +15,7 @@ from torch import Tensor
 
 from noisyflywheel.nets.criterion import reading_of
 from noisyflywheel.nets.layout import is_channels_last, to_usual_order
+from noisyflywheel.nets.netstate import put_buffers, unsaved_buffers
 from noisyflywheel.nets.prepare import default_net, prepare_net
 from noisyflywheel.views import ImageViews, VectorViews
 from noisyflywheel.views.adapter import ViewAdapter
@@ -132,15 +133,17 @@ def _is_unfitted(owner: type, name: str) -> bool:
 
 
 def _net_state(net: NeuralNet) -> dict[str, Any]:
-    """Weights of a net's modules and criteria, its history, and how its output is read."""
-    parts = {name: getattr(net, f"{name}_").state_dict() for name in (*net._modules, *net._criteria)}
+    """Weights and buffers of a net's modules and criteria, its history, and how its output is read."""
+    modules = {name: getattr(net, f"{name}_") for name in (*net._modules, *net._criteria)}
+    parts = {name: module.state_dict() for name, module in modules.items()}
+    buffers = {name: found for name, module in modules.items() if (found := unsaved_buffers(module))}
     params = net.get_params(deep=False)
     found = {name: params.get(f"module__{name}") for name in WIDTHS}  # a user's may be anything
     widths = {name: int(width) for name, width in found.items() if isinstance(width, Integral)}
     usual_order = not is_channels_last(net.module_)
     history = [dict(row) for row in net.history]
-    found = {"parts": parts, "history": history, "widths": widths, "usual_order": usual_order}
-    return found | {"reading": reading_of(net)}
+    weights: dict[str, Any] = {"parts": parts, "buffers": buffers, "history": history}
+    return weights | {"widths": widths, "usual_order": usual_order, "reading": reading_of(net)}
 
 
 def _restore_net(estimator: Any, name: str, state: dict[str, Any], device: str) -> NeuralNet:
@@ -156,6 +159,7 @@ def _restore_net(estimator: Any, name: str, state: dict[str, Any], device: str) 
         to_usual_order(net.module_)
     for part in (*net._modules, *net._criteria):
         getattr(net, f"{part}_").load_state_dict(state["parts"][part])
+        put_buffers(getattr(net, f"{part}_"), state.get("buffers", {}).get(part, {}))
     net.history[:] = state["history"]
     net._set_training(False)
     return net

@@ -166,6 +166,26 @@ def test_nets_whose_output_is_read_in_a_way_of_their_own_are_taken(tmp_path, non
     assert_same(clf, FlywheelClassifier.load(tmp_path, main_net=user_net(predict_nonlinearity=nonlinearity)))
 
 
+class Scaled(UserModule):
+    """What it learns beside the weights is in a buffer that its state_dict leaves out."""
+
+    def __init__(self, n_features, n_classes):
+        super().__init__(n_features, n_classes)
+        self.register_buffer("seen", torch.zeros(1), persistent=False)
+
+    def forward(self, x):
+        if self.training:
+            self.seen += 1
+        return super().forward(x) * (1 + self.seen / 10)
+
+
+def test_buffers_that_no_state_dict_has_are_saved(tmp_path):
+    net = user_net().set_params(module=Scaled)
+    clf = FlywheelClassifier(net, **SHORT).fit(X, Y)
+    clf.save(tmp_path)
+    assert_same(clf, FlywheelClassifier.load(tmp_path, main_net=net))
+
+
 @pytest.mark.parametrize("n_features", [None, (4, 1)])
 def test_widths_of_the_users_may_be_anything(tmp_path, n_features):
     net = user_net(module__n_features=n_features)
