@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from noisyflywheel.data.paths import user_path
 
 
 class BodyAndHead(nn.Module):
@@ -116,6 +117,6 @@ def inception_resnet_v2(n_classes: int = 10, in_channels: int = 3, weights: str 
 
 def _state_dict(path: str | PathLike[str], names: tuple[str, ...]) -> dict[str, Tensor]:
     """Read a state-dict file without running code from it; ValueError where there is no such file."""
-    if not Path(path).is_file():
+    if not user_path(path).is_file():
         raise ValueError(f"weights must be None, one of {names} or a state-dict file, got {str(path)!r}")
-    return torch.load(path, map_location="cpu", weights_only=True)
+    return torch.load(user_path(path), map_location="cpu", weights_only=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from noisyflywheel.data.paths import user_path
 from noisyflywheel.datasets.base import NoisyData
 from noisyflywheel.datasets.labelfiles import load_label_file
 
@@ -73,9 +73,9 @@ def _load(
     """Read one of torchvision's CIFAR classes and put given labels beside the true ones."""
     if member is not None and label_file is None:
         raise ValueError(f"member={member!r} needs the label_file that has it")
-    folder = Path(root) / kind.base_folder
+    folder = user_path(root) / kind.base_folder
     try:
-        data = kind(os.fspath(root), train=train, download=download)
+        data = kind(os.fspath(user_path(root)), train=train, download=download)
     except RuntimeError as error:
         what = "is missing" if not folder.is_dir() else "lacks a file, or one is damaged"
         raise FileNotFoundError(f"{folder} {what}; download=True fetches it") from error

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from noisyflywheel.data.paths import user_path
 from noisyflywheel.data.pictures import SUFFIXES, in_order
 from noisyflywheel.datasets.base import NoisyData, load_files
 from noisyflywheel.datasets.listfiles import inside, need, read_lines, read_pairs
@@ -45,7 +46,7 @@ def load_image_folder(
         For a folder that is missing or holds no class folders; BadImagesError (a ValueError) for bad
         pictures.
     """
-    folder = need(Path(root), "a folder with one sub-folder per class", Path.is_dir)
+    folder = need(user_path(root), "a folder with one sub-folder per class", Path.is_dir)
     names = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not names:
         raise ValueError(f"{folder} holds no class folders")
@@ -86,7 +87,7 @@ def load_tiny_imagenet(
     FileNotFoundError, ValueError
         For a missing or malformed list, or bad pictures; the message names the file.
     """
-    folder = Path(root)
+    folder = user_path(root)
     wnids = sorted({line.strip() for line in read_lines(folder / "wnids.txt", "Tiny-ImageNet's classes")})
     number = {wnid: k for k, wnid in enumerate(wnids)}
     files = _tiny_train(folder, wnids) if train else _tiny_val(folder, number)

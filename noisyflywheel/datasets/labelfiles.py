@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from noisyflywheel.data.paths import user_path
 from noisyflywheel.datasets.listfiles import need
 
 # CIFAR-10N's .pt files hold plain NumPy arrays; these rebuild them and nothing else.  The names under
@@ -57,7 +58,7 @@ def load_label_file(path: str | os.PathLike[str], member: str | None = None) -> 
         For a missing or unreadable file, one that needs pickle, a missing member, or an array that is not a
         column of whole numbers that int64 holds; the message names the file.
     """
-    path = need(Path(path), "a file of labels")
+    path = need(user_path(path), "a file of labels")
     readers = {".pt": _read_pt, ".npy": _read_npy, ".npz": read_npz}
     if path.suffix not in readers:
         raise ValueError(f"{path}: label files end in one of {sorted(readers)}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from noisyflywheel.data.paths import user_path
 from noisyflywheel.datasets.base import NoisyData, load_files
 from noisyflywheel.datasets.listfiles import inside, read_lines, read_pairs
 
@@ -54,7 +55,7 @@ def load_clothing1m(
     """
     if split not in _CLOTHING1M_SPLITS:
         raise ValueError(f"split must be one of {sorted(_CLOTHING1M_SPLITS)}, got {split!r}")
-    folder = Path(root)
+    folder = user_path(root)
     lists = folder / "annotations" if (folder / "annotations").is_dir() else folder
     keys_name, labels_name = _CLOTHING1M_SPLITS[split]
     keys_path, labels_path = lists / keys_name, lists / labels_name
@@ -104,7 +105,7 @@ def load_webvision(
     FileNotFoundError, ValueError
         For a missing or malformed list, or bad pictures; the message names the file.
     """
-    folder = Path(root)
+    folder = user_path(root)
     name, above = ("train_filelist_google.txt", "") if train else ("val_filelist.txt", "val_images_256")
     path = folder / "info" / name
     pairs = read_pairs(path, "WebVision's list of pictures")

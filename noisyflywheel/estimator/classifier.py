@@ -104,9 +104,10 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
     checkpoint_dir : path-like or None, default=None
         Where to keep checkpoints. A fit that died goes on from its last one when ``fit`` is called again with the
         same directory, data and parameters, and ends bit by bit as if it had not (on a CPU); one that ended is
-        loaded, not trained again. Each fit has a folder of its own there, named by data and parameters, so that
-        fits in parallel never meet. Written after every warm-up epoch and cycle, and inside cycles of more than a
-        minute; less often where writing would take more than 3 % of the time.
+        loaded, not trained again. Each fit has a folder of its own there, named by data and parameters (nets, views
+        and functions of your own by their code), so that fits in parallel never meet. Written after every warm-up
+        epoch and cycle, and inside cycles of more than a minute; less often where writing would take more than 3 % of
+        the time.
     on_cycle : callable or None, default=None
         Called as ``on_cycle(flywheel, row)`` after each cycle; a dict that it returns joins ``history_``.
     device : str, default="auto"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from noisyflywheel.data import ArraySource, Source, batches
 from noisyflywheel.loop.folds import Folds
+from noisyflywheel.nets.attributes import ChangedAttributes, is_own
 from noisyflywheel.nets.parallel.ranks import ALONE, Ranks
 from noisyflywheel.nets.parallel.shares import WHOLE, Shares, Split
 from noisyflywheel.nets.trainer import Trainer
@@ -46,6 +48,7 @@ class ViewLoader:
         self.order = torch.Generator().manual_seed(seed)
         self.augment = torch.Generator(device=views.generator_device(source.device)).manual_seed(seed)
         self.own = torch.Generator(device=self.augment.device)  # of one pass and rank
+        self.view_attributes = ChangedAttributes({"views": views.views} if is_own(views.views) else {})
         first = source.take(torch.zeros(1, dtype=torch.int64))
         self.vectors = first.ndim == 2
         self.row_numbers = max(1, first.numel())
@@ -123,14 +126,17 @@ class ViewLoader:
         stacks = log_p.exp().split(len(folds.own))
         return torch.cat([folds.mean_by_row(prob, len(self.source)) for prob in stacks])
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """Both generators' states."""
-        return {"order": self.order.get_state(), "augment": self.augment.get_state()}
+    def state_dict(self) -> dict[str, Any]:
+        """Both generators' states, and what the caller's views count."""
+        states = {"order": self.order.get_state(), "augment": self.augment.get_state()}
+        return states | {"view_attributes": self.view_attributes.state_dict()}
 
-    def load_state_dict(self, saved: dict[str, Tensor]) -> None:
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Put back what `state_dict` returned."""
         self.order.set_state(saved["order"])
         self.set_augment(saved["augment"])
+        if "view_attributes" in saved:  # files of earlier versions have none
+            self.view_attributes.load_state_dict(saved["view_attributes"])
 
     def set_augment(self, state: Tensor) -> None:
         """Put the generator of views where ``state`` was taken; on another kind of device at a seed made from it."""

@@ -192,8 +192,9 @@ class FlywheelParts(FlywheelPlans):
     def go_on_from(self, saved: dict[str, Any]) -> None:
         """Begin where another fit ended, whose `state_dict` is ``saved``; ValueError if it had other parts."""
         self._check_parts(saved)
+        of_nets = {"nets": [Trainer.of_another_fit(net) for net in saved["nets"]]}
         try:
-            self.load_state_dict(saved)
+            self.load_state_dict({name: part for name, part in saved.items() if name != "view_attributes"} | of_nets)
         except (KeyError, RuntimeError) as error:  # torch and skorch compare weights and callbacks by name
             raise ValueError(
                 f"warm_start=True goes on with the nets of the last fit, but these have other weights or callbacks "

@@ -44,6 +44,15 @@ def output_kind(net: NeuralNet) -> str:
     return "logits" if isinstance(criterion, nn.CrossEntropyLoss) else "custom"
 
 
+def reading_of(net: NeuralNet) -> dict[str, str]:
+    """How the output of an initialised net is read, by names: its kind, and what decides it."""
+    nonlinearity = net.predict_nonlinearity  # a word, None or a function
+    is_word = nonlinearity is None or isinstance(nonlinearity, str)
+    name = str(nonlinearity) if is_word else getattr(nonlinearity, "__name__", type(nonlinearity).__name__)
+    criterion = type(plain_criterion(net)).__name__
+    return {"criterion": criterion, "predict_nonlinearity": name, "output": output_kind(net)}
+
+
 def warm_up_loss(net: NeuralNet) -> Callable[..., Tensor]:
     """Cross-entropy on the given labels: from log-probabilities (B, K) and ``target`` (B,) to a scalar.
 

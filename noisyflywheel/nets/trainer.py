@@ -11,12 +11,13 @@ from skorch import NeuralNet
 from skorch.utils import TeeGenerator
 from torch import Tensor, nn
 
+from noisyflywheel.nets.attributes import ChangedAttributes
 from noisyflywheel.nets.average import WeightAverage
 from noisyflywheel.nets.criterion import output_kind, warm_up_loss
 from noisyflywheel.nets.devices import net_device
 from noisyflywheel.nets.features import Features
 from noisyflywheel.nets.memory import naming_batch_size
-from noisyflywheel.nets.netstate import copied, net_state, restore_net
+from noisyflywheel.nets.netstate import OF_ONE_FIT, copied, net_state, own_attributes, restore_net
 from noisyflywheel.nets.parallel.gradients import gather
 from noisyflywheel.nets.parallel.ranks import ALONE, Ranks
 from noisyflywheel.nets.parallel.shares import WHOLE, Shares
@@ -74,6 +75,7 @@ class Trainer(Predicting):
         self.scheduled = scheduled
         self.average: WeightAverage | None = None
         self.images_seen = 0
+        self.attributes: ChangedAttributes | None = None
         self._stop: StopTraining | None = None
         self.device = net_device(net)
         self.kind = output_kind(net)
@@ -101,13 +103,22 @@ class Trainer(Predicting):
         return {
             "net": copied(net_state(self.net)),
             "average": None if self.average is None else self.average.state_dict(),
+            "attributes": {} if self.attributes is None else self.attributes.state_dict(),
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Put back what `state_dict` returned."""
+        if self.attributes is not None and "attributes" in saved:  # files of earlier versions have none
+            self.attributes.load_state_dict(saved["attributes"])
         restore_net(self.net, saved["net"])
         if self.average is not None:
             self.average.load_state_dict(saved["average"])
+
+    @staticmethod
+    def of_another_fit(saved: dict[str, Any]) -> dict[str, Any]:
+        """What `state_dict` returned without what a fit sets by its own parameters, which may be others."""
+        net = {name: part for name, part in saved["net"].items() if name not in OF_ONE_FIT}
+        return {name: part for name, part in saved.items() if name != "attributes"} | {"net": net}
 
     def epoch(self, steps: Iterable[Batch]) -> float:
         """Train on the batches of one epoch and return the mean loss (one host sync, at the end)."""
@@ -228,6 +239,7 @@ class Trainer(Predicting):
     def begin(self) -> None:
         """Tell the net's callbacks that training begins."""
         self._notify_within("on_train_begin", X=None, y=None)
+        self.attributes = own_attributes(self.net)
         self._stop_together("the beginning of the training")
 
     def end(self) -> None:

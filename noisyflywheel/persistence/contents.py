@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import copyreg
 import functools
 import inspect
 import re
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import joblib
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils.hooks import RemovableHandle
 
 from noisyflywheel.data.workers import OPTIONS
+from noisyflywheel.persistence.code import counts_by_code, parts_of_class, parts_of_function
 
 CHUNK = 1 << 24
 """Bytes that are copied at a time."""
@@ -38,9 +41,9 @@ _OF_EVERY_MODULE = vars(nn.Module()).keys()
 def described(value: Any) -> Any:
     """Nested lists and plain values that differ where ``value`` does.
 
-    Of an object counts what a copy of it is made from, of a scikit-learn estimator or skorch net its parameters, of a
-    module types, attributes, weights and what is frozen. Classes and functions count by name, functions made in others
-    also by what they hold.
+    Of an object counts what a copy of it is made from, of a scikit-learn estimator or skorch net that is cloned its
+    parameters, of a module types, attributes, weights and what is frozen. Functions and classes of installed packages
+    count by name, others by their code (`noisyflywheel.persistence.code`).
     """
     return _Describer().of(value)
 
@@ -55,22 +58,29 @@ def describe_tensor(x: Tensor) -> list[Any]:
     return [repr(tuple(x.shape)), str(x.dtype), [joblib.hash(chunk.numpy()) for chunk in chunks]]
 
 
+def keeps_its_fit(estimator: Any) -> bool:
+    """Whether a clone of an estimator is fitted as it is, as that of scikit-learn's FrozenEstimator."""
+    own = getattr(type(estimator), "__sklearn_clone__", None)
+    return own is not None and own is not BaseEstimator.__sklearn_clone__
+
+
 class _Describer:
-    """Describes one value; what it is in the middle of, and so meets again inside, counts by its type."""
+    """Describes one value; what it is in the middle of, and so meets again inside, counts by its type or name."""
 
     def __init__(self) -> None:
         self.begun: set[int] = set()
-        self.done: dict[int, tuple[Any, str]] = {}  # objects by id, kept so that no other takes it, and hashes of them
+        self.copied = False  # whether what is looked at is copied as it is, fitted estimators too, and not cloned
+        self.done: dict[tuple[int, bool], tuple[Any, str]] = {}  # hashes by id, with whose it is: no other takes it
 
     def of(self, value: Any) -> Any:
         if isinstance(value, Tensor):
             return describe_tensor(value)
         if isinstance(value, _PLAIN):
             return value
-        if inspect.ismodule(value) or inspect.isclass(value):
+        if inspect.ismodule(value) or (inspect.isclass(value) and not counts_by_code(value)):
             return _name(value)
         if id(value) in self.begun or len(self.begun) >= DEEPEST:
-            return ["...", _name(type(value))]
+            return ["...", _name(value if inspect.isclass(value) or inspect.isroutine(value) else type(value))]
         self.begun.add(id(value))
         try:
             return self._nested(value)
@@ -78,6 +88,8 @@ class _Describer:
             self.begun.remove(id(value))
 
     def _nested(self, value: Any) -> Any:
+        if inspect.isclass(value):
+            return self._coded(value, parts_of_class)
         if isinstance(value, Mapping):
             return sorted(([self.of(key), self.of(item)] for key, item in value.items()), key=lambda pair: str(pair[0]))
         if isinstance(value, (set, frozenset)):
@@ -85,28 +97,57 @@ class _Describer:
         if isinstance(value, (list, tuple)):
             return [type(value).__name__, *map(self.of, value)]
         if isinstance(value, functools.partial):
-            return ["partial", *map(self.of, (value.func, value.args, value.keywords))]
-        if inspect.isroutine(value):
+            with self._of_copies():
+                return ["partial", *map(self.of, (value.func, value.args, value.keywords))]
+        if inspect.isroutine(value) and hasattr(value, "__name__"):  # a functools.cached_property has none
             return self._routine(value)
-        return [_name(type(value)), self._object(value)]
+        return [self.of(type(value)), self._object(value)]
 
     def _routine(self, value: Any) -> Any:
-        """The name of a function; with its object if it is a method, with what it holds if it was made in another."""
-        held = [value.__self__] if inspect.ismethod(value) else []
-        if inspect.isfunction(value) and "<" in value.__qualname__:
-            cells = [cell.cell_contents for cell in value.__closure__ or () if cell != types.CellType()]
-            held = [part for part in (cells, value.__defaults__, value.__kwdefaults__) if part]
-        return [_name(value), *map(self.of, held)] if held else _name(value)
+        """A function by its code or its name; with its object if it is a method, with what it holds if it holds any."""
+        with self._of_copies():
+            if inspect.ismethod(value):
+                return [self.of(value.__func__), self.of(value.__self__)]
+            if inspect.isfunction(value) and counts_by_code(value):
+                return self._coded(value, parts_of_function)
+            held = [value.__wrapped__] if hasattr(value, "__wrapped__") else []  # in a functools.cache
+            if inspect.isfunction(value) and "<" in value.__qualname__:
+                cells = [cell.cell_contents for cell in value.__closure__ or () if cell != types.CellType()]
+                held = [part for part in (cells, value.__defaults__, value.__kwdefaults__) if part]
+            return [_name(value), *map(self.of, held)] if held else _name(value)
+
+    def _coded(self, value: Any, parts: Callable[[Any], list[Any]]) -> Any:
+        """Name and code of a function or class; its name alone if it is of a kind that cannot be looked into."""
+        try:
+            with self._of_copies():
+                return [_name(value), self._hash(value, parts)]
+        except Exception:  # of any kind: what it holds is the user's own
+            return _name(value)
 
     def _object(self, value: Any) -> Any:
-        if hasattr(value, "get_params"):
+        if hasattr(value, "get_params") and not self.copied and not keeps_its_fit(value):
             return self.of(_params(value))
-        content = _weights_and_attributes(value) if isinstance(value, nn.Module) else _content(value)
-        if isinstance(content, dict) and all(map(_is_plain, content.values())):
-            return self.of(content)
-        if id(value) not in self.done:
-            self.done[id(value)] = value, joblib.hash(self.of(content))
-        return self.done[id(value)][1]
+        with self._of_copies():
+            content = _weights_and_attributes(value) if isinstance(value, nn.Module) else _content(value)
+            if isinstance(content, dict) and all(map(_is_plain, content.values())):
+                return self.of(content)
+            return self._hash(value, lambda _: content)
+
+    def _hash(self, value: Any, content: Callable[[Any], Any]) -> str:
+        """Hash of the content of an object, which is described once."""
+        key = id(value), self.copied
+        if key not in self.done:
+            self.done[key] = value, joblib.hash(self.of(content(value)))
+        return self.done[key][1]
+
+    @contextlib.contextmanager
+    def _of_copies(self) -> Iterator[None]:
+        """Inside, estimators count with what they have learnt: what holds them is copied."""
+        before, self.copied = self.copied, True
+        try:
+            yield
+        finally:
+            self.copied = before
 
 
 def _weights_and_attributes(module: nn.Module) -> list[Any]:

@@ -39,8 +39,8 @@ def data_fingerprint(rows: Tensor | Dataset, labels: NDArray[Any], classes: NDAr
 def parameter_fingerprint(params: Mapping[str, Any], seeds: Iterable[int] | None = None) -> str:
     """Hash of what decides a fit beside the data, parameters and seeds drawn for them: 32 hexadecimal digits.
 
-    Nets, views and other objects go in with all that they hold; classes and functions by name, so that a change of
-    their code is not seen. ``seeds`` is None where ``random_state`` is.
+    Nets, views and other objects go in with all that they hold; classes and functions by their code, those of
+    installed packages by name. ``seeds`` is None where ``random_state`` is.
     """
     kept = {name: value for name, value in params.items() if name not in UNRELATED}
     return joblib.hash(described([kept, None if seeds is None else [int(seed) for seed in seeds]]))

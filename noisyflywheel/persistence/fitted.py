@@ -13,7 +13,9 @@ from sklearn.base import clone
 from skorch import NeuralNet
 from torch import Tensor
 
+from noisyflywheel.nets.criterion import reading_of
 from noisyflywheel.nets.layout import is_channels_last, to_usual_order
+from noisyflywheel.nets.netstate import put_buffers, unsaved_buffers
 from noisyflywheel.nets.prepare import default_net, prepare_net
 from noisyflywheel.views import ImageViews, VectorViews
 from noisyflywheel.views.adapter import ViewAdapter
@@ -131,14 +133,17 @@ def _is_unfitted(owner: type, name: str) -> bool:
 
 
 def _net_state(net: NeuralNet) -> dict[str, Any]:
-    """Weights of a net's modules and criteria, and its history."""
-    parts = {name: getattr(net, f"{name}_").state_dict() for name in (*net._modules, *net._criteria)}
+    """Weights and buffers of a net's modules and criteria, its history, and how its output is read."""
+    modules = {name: getattr(net, f"{name}_") for name in (*net._modules, *net._criteria)}
+    parts = {name: module.state_dict() for name, module in modules.items()}
+    buffers = {name: found for name, module in modules.items() if (found := unsaved_buffers(module))}
     params = net.get_params(deep=False)
     found = {name: params.get(f"module__{name}") for name in WIDTHS}  # a user's may be anything
     widths = {name: int(width) for name, width in found.items() if isinstance(width, Integral)}
     usual_order = not is_channels_last(net.module_)
     history = [dict(row) for row in net.history]
-    return {"parts": parts, "history": history, "widths": widths, "usual_order": usual_order}
+    weights: dict[str, Any] = {"parts": parts, "buffers": buffers, "history": history}
+    return weights | {"widths": widths, "usual_order": usual_order, "reading": reading_of(net)}
 
 
 def _restore_net(estimator: Any, name: str, state: dict[str, Any], device: str) -> NeuralNet:
@@ -149,13 +154,23 @@ def _restore_net(estimator: Any, name: str, state: dict[str, Any], device: str) 
     if np.ndim(estimator.classes_) != 1 or state["widths"].get("n_classes") not in (None, len(estimator.classes_)):
         raise ValueError("classes_ are not those of the nets")
     net = prepare_net(net, state["widths"], device, image)
+    _check_reading(net, state.get("reading", {}), name.removesuffix("_"))
     if state.get("usual_order", False):
         to_usual_order(net.module_)
     for part in (*net._modules, *net._criteria):
         getattr(net, f"{part}_").load_state_dict(state["parts"][part])
+        put_buffers(getattr(net, f"{part}_"), state.get("buffers", {}).get(part, {}))
     net.history[:] = state["history"]
     net._set_training(False)
     return net
+
+
+def _check_reading(net: NeuralNet, fitted: dict[str, str], name: str) -> None:
+    """Raise ValueError if the output of a net is read in another way than when it was saved: by names, if there are."""
+    now = reading_of(net)
+    changed = next((part for part in now if fitted.get(part, now[part]) != now[part]), None)
+    if changed is not None:
+        raise ValueError(f"{name} was fitted with {changed} {fitted[changed]}, and this one has {now[changed]}")
 
 
 def _views_state(adapter: ViewAdapter) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
+from noisyflywheel.data.paths import user_path
 from noisyflywheel.exceptions import CheckpointError
 from noisyflywheel.persistence.values import decode, encode
 
@@ -40,7 +41,7 @@ def save_checkpoint(directory: str | os.PathLike[str], state: dict[str, Any]) ->
     ``state`` holds what cannot be stored (see `noisyflywheel.persistence.values.encode`).
     """
     parts = pack(state)
-    directory = Path(directory)
+    directory = user_path(directory)
     with _os_errors(directory, "cannot be written"):
         directory.mkdir(parents=True, exist_ok=True)
     path, hidden = directory / FILE, directory / f"{_UNFINISHED}{uuid.uuid4().hex}"
@@ -62,7 +63,7 @@ def load_checkpoint(directory: str | os.PathLike[str]) -> dict[str, Any]:
     Every byte is compared with the SHA-256 before it is parsed. Raises `CheckpointError` if there is none, or it is
     empty, truncated, changed or of another format.
     """
-    path = Path(directory) / FILE
+    path = user_path(directory) / FILE
     with _os_errors(path, "cannot be read"):
         if path.exists():
             return unpack(path.read_bytes(), path)
@@ -72,7 +73,7 @@ def load_checkpoint(directory: str | os.PathLike[str]) -> dict[str, Any]:
 
 def has_checkpoint(directory: str | os.PathLike[str]) -> bool:
     """Whether ``directory`` holds a checkpoint, whole or not."""
-    path = Path(directory) / FILE
+    path = user_path(directory) / FILE
     with _os_errors(path, "cannot be read"):
         return path.exists()
 
@@ -119,7 +120,7 @@ def fit_folder(root: str | os.PathLike[str], key: str) -> Iterator[Path]:
     """
     _refuse_format_1(root, "*/generation-*")
     for i in itertools.count():
-        folder = Path(root) / (key[:16] if i == 0 else f"{key[:16]}-{i}")
+        folder = user_path(root) / (key[:16] if i == 0 else f"{key[:16]}-{i}")
         with _os_errors(folder, "checkpoint_dir cannot be written"):
             folder.mkdir(parents=True, exist_ok=True)
             try:
@@ -133,7 +134,7 @@ def fit_folder(root: str | os.PathLike[str], key: str) -> Iterator[Path]:
 
 def _refuse_format_1(directory: str | os.PathLike[str], pattern: str) -> None:
     """Raise `CheckpointError` if files of the first format match ``pattern`` in ``directory``."""
-    old = next(Path(directory).glob(pattern), None)
+    old = next(user_path(directory).glob(pattern), None)
     if old is not None:
         reason = f"was written by noisyflywheel 0.1.0 in format 1; this library reads format {FORMAT} only"
         raise CheckpointError(old, f"{reason}: fit again, in another directory or after removing this one")

@@ -16,14 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-PLAIN = (type(None), bool, int, float, str)
+from noisyflywheel.persistence.indices import DECODERS, PLAIN, parts_of_index
 
 
 def encode(value: Any, where: str = "state") -> Any:
     """A nested state in a form that `decode` inverts; tensors lie on the CPU.
 
     It holds mappings (whose keys are strings, ints or tuples of them), lists and tuples of None, bools, ints, floats,
-    strings, numpy scalars, tensors, arrays, pandas indices (without frequencies and categories) and tables. Raises
+    strings, numpy scalars, tensors, arrays, pandas indices (`noisyflywheel.persistence.indices`) and tables. Raises
     TypeError for anything else, with its place, which begins with ``where``.
     """
     if isinstance(value, np.generic) and value.dtype.kind not in "mMV":
@@ -69,15 +69,8 @@ def _encode_array(array: NDArray[Any], where: str) -> OrderedDict[str, Any]:
 
 
 def _encode_index(index: pd.Index, where: str) -> OrderedDict[str, Any]:
-    names = encode(list(index.names), where)
-    if isinstance(index, pd.RangeIndex):
-        return OrderedDict(range=[index.start, index.stop, index.step, names])
-    if isinstance(index, pd.MultiIndex):
-        levels = [index.get_level_values(i) for i in range(index.nlevels)]
-        return OrderedDict(levels=[encode(levels, where), names])
-    if isinstance(index, pd.DatetimeIndex) and index.tz is not None:
-        return OrderedDict(times=[encode(index.tz_convert(None).to_numpy(), where), str(index.tz), names])
-    return OrderedDict(index=[encode(index.to_numpy(), where), names])
+    kind, parts = parts_of_index(index, where)
+    return OrderedDict({kind: encode(parts, where)})
 
 
 def decode(value: Any) -> Any:
@@ -95,11 +88,8 @@ def decode(value: Any) -> Any:
 
 
 _DECODERS: dict[str, Callable[..., Any]] = {
+    **DECODERS,
     "array": lambda dtype, shape, raw: raw.numpy().view(dtype).reshape(shape),  # numpy lets no bytes be objects
     "objects": lambda *items: np.fromiter(items, dtype=object),
-    "range": lambda start, stop, step, names: pd.RangeIndex(start, stop, step).set_names(names),
-    "levels": lambda levels, names: pd.MultiIndex.from_arrays(levels, names=names),
-    "times": lambda times, zone, names: pd.DatetimeIndex(times, tz="UTC").tz_convert(zone).set_names(names),
-    "index": lambda values, names: pd.Index(values).set_names(names),
     "frame": lambda columns, index: pd.DataFrame(dict(columns), index=index),
 }

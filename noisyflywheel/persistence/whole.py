@@ -8,6 +8,8 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+from noisyflywheel.data.paths import user_path
+
 
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -18,7 +20,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     OSError
         That names ``path``, not the name beside it: on Windows also where it is open in another program.
     """
-    path = Path(path)
+    path = user_path(path)
     part = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
     try:
         yield part
@@ -37,4 +39,4 @@ def replace_file(path: str | os.PathLike[str], data: bytes) -> Path:
     """Write a file whole or not at all; errors as of `whole_file`."""
     with whole_file(path) as part:
         part.write_bytes(data)
-    return Path(path)
+    return user_path(path)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import inspect
 from typing import Any
 
 import torch
 from sklearn.base import clone
 from torch import Tensor
+
+FEW, TIMES_AS_LARGE = 32, 16.0
+"""Rows by which scales are compared, and how many times larger numbers are of another scale: 255 times, of 8 bits."""
 
 
 class ViewAdapter:
@@ -68,12 +73,46 @@ class ViewAdapter:
         return x.float().div_(255) if x.ndim > 2 and x.dtype == torch.uint8 else x.float()
 
     def weak(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Weakly augmented rows: (B, ...) -> (B, ...)."""
-        return self.plain(x) if self.views is None else _call(self.views, "weak", x, generator)
+        """Weakly augmented rows: (B, ...) -> (B, ...), of the dtype of `plain`."""
+        return self.plain(x) if self.views is None else self._view("weak", x, generator)
 
     def strong(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Strongly augmented rows: (B, ...) -> (B, ...)."""
-        return self.plain(x) if self.views is None else _call(self.views, "strong", x, generator)
+        """Strongly augmented rows: (B, ...) -> (B, ...), of the dtype of `plain`."""
+        return self.plain(x) if self.views is None else self._view("strong", x, generator)
+
+    def _view(self, name: str, x: Tensor, generator: torch.Generator) -> Tensor:
+        made = _call(self.views, name, x, generator)
+        if made.dtype == torch.float32:
+            return made
+        return made.to(self.plain(x[:1].clone()).dtype if hasattr(self.views, "plain") else torch.float32)
+
+    def check_scale(self, sample: Tensor, device: torch.device) -> None:
+        """Raise ValueError if the caller's views of 8-bit pictures have another scale than what is predicted from.
+
+        Copies of the views are tried on a few of the pictures (n, ...), which are sent to the ``device``.
+        """
+        is_ours = type(self.views).__module__.startswith(f"{__name__.partition('.')[0]}.")
+        if self.views is None or is_ours or not self.eight_bit or sample.ndim < 3:
+            return
+        few = sample[:: max(1, len(sample) // FEW)][:FEW].to(device)
+        tried = copy.copy(self)
+        with contextlib.suppress(Exception):  # of any kind: how it is copied is the caller's own
+            tried.views = copy.deepcopy(self.views)  # it may count its calls
+        generator = torch.Generator(device=self.generator_device(device)).manual_seed(0)
+        plain = _largest(tried.plain(few.clone()))
+        for name, view in (("weak", tried.weak), ("strong", tried.strong)):
+            made = _largest(view(few.clone(), generator))
+            if made > TIMES_AS_LARGE * plain > 0 or plain > TIMES_AS_LARGE * made > 0:
+                of_plain = "plain returns" if hasattr(self.views, "plain") else "predict takes, divided by 255,"
+                raise ValueError(
+                    f"views: {name} returns numbers up to {made:.3g} for 8-bit pictures, of which {of_plain} numbers "
+                    f"up to {plain:.3g}: all must have one scale. Divide by 255 in weak and strong (x.float() / 255), "
+                    "or give the views a method plain(x) that returns pictures on the scale of weak and strong."
+                )
+
+
+def _largest(x: Tensor) -> float:
+    return float(x.abs().max())
 
 
 def pixel_range(sample: Tensor) -> tuple[float, float] | None:

@@ -10,11 +10,14 @@ import re
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import pytest
+import torch
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.estimator.auto.defaults import AUTO_VECTORS
 from noisyflywheel.estimator.parameters import _CHECKS
+from noisyflywheel.views.adapter import ViewAdapter
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -53,6 +56,22 @@ def test_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(AUTO_VECTORS, "n_cycles", 10)
     run(page, [(line, code) for line, code in blocks(page) if not is_slow(code)])
+
+
+def test_views_of_the_page_on_extending_are_right_for_pictures_of_both_kinds():
+    (code,) = (code for _, code in blocks(ROOT / "docs" / "extending.md") if "class Jitter" in code)
+    namespace = {"torch": torch}
+    exec(code.split("\nclf = ")[0], namespace)
+    pictures = torch.from_numpy(np.random.default_rng(0).integers(256, size=(5, 3, 8, 8), dtype=np.uint8))
+    seen = []
+    for x in (pictures, pictures / 255):
+        adapter = ViewAdapter(namespace["Jitter"](), x)
+        adapter.check_scale(x, x.device)
+        generator = torch.Generator().manual_seed(0)
+        seen.append([adapter.plain(x), adapter.weak(x, generator), adapter.strong(x, generator)])
+    for of_bits, of_floats in zip(*seen, strict=True):
+        torch.testing.assert_close(of_bits, of_floats)
+        assert of_bits.max() < 2
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from items import Items
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
+from skorch.callbacks import Callback, Unfreezer
 from skorch.dataset import ValidSplit
 from skorch.helper import SliceDict
 from torch import nn
@@ -60,6 +61,14 @@ class Module(nn.Module):
     def forward(self, x):
         output = self.linear(x)
         return output if self.bend is None else self.bend(output)
+
+
+class Frozen(Module):
+    """Its weights are not trained."""
+
+    def __init__(self, n_features=4, n_classes=3):
+        super().__init__(n_features, n_classes)
+        self.requires_grad_(False)
 
 
 def net(bend=None, criterion=nn.CrossEntropyLoss, module=Module, **kwargs):
@@ -137,6 +146,8 @@ PARAMETERS = [
     ({"main_net": NeuralNetBinaryClassifier(Module, module__n_classes=1, train_split=None)}, ValueError, "BCEWith"),
     ({"main_net": net(optimizer=torch.optim.SGD, lr=-1.0)}, ValueError, "[Ii]nvalid learning rate"),
     ({"main_net": net(module=FoldedMLP)}, ValueError, "main_net has module FoldedMLP, .* and main_net=None"),
+    ({"main_net": net(module=nn.Linear(4, 3).requires_grad_(False))}, ValueError, "^main_net trains no weights"),
+    ({"aux_net": net(module=Frozen)}, ValueError, "net trains no weights: .* Frozen are frozen"),
     ({"main_net": net(batch_size=0)}, ValueError, "main_net has batch_size=0"),
     ({"main_net": net(module__widht=3)}, TypeError, "widht"),
 ]  # fmt: skip
@@ -294,6 +305,41 @@ def test_nets_and_views_of_vectors_refuse_pictures(no_training):
         FlywheelClassifier(main_net=net(module=MLP), **QUICK).fit(PICTURES, Y)
     with pytest.raises(ValueError, match=r"vectors must have shape \(n, d\), got \(30, 3, 8, 8\).*ImageViews"):
         FlywheelClassifier(views=VectorViews(), **QUICK).fit(PICTURES, Y)
+
+
+class Frees(Callback):
+    """Frees all weights."""
+
+    def on_train_begin(self, net, **kwargs):
+        net.module_.requires_grad_(True)
+
+
+@pytest.mark.parametrize("callback", [Unfreezer("*", at=1), Frees()])
+def test_weights_that_a_callback_frees_are_trained(callback):
+    freed = net(module=Frozen, callbacks=[("free", callback)])
+    clf = FlywheelClassifier(main_net=freed, **QUICK).fit(X, Y)
+    assert all(weight.requires_grad for weight in clf.main_net_.module_.parameters())
+
+
+class Noise:
+    """Views that look at no scale, and return numpy's float64."""
+
+    def weak(self, x):
+        return x + torch.from_numpy(np.random.default_rng(0).normal(size=x.shape))
+
+    strong = weak
+
+
+def test_views_of_8_bit_pictures_that_divide_nothing_are_refused(no_training):
+    with pytest.raises(ValueError, match=r"views: weak returns numbers up to 2\d\d for 8-bit .* Divide by 255"):
+        FlywheelClassifier(views=Noise(), **QUICK).fit(PICTURES, Y)
+
+
+@pytest.mark.parametrize("rows", [X, PICTURES / np.float32(255)], ids=["rows", "pictures"])
+@pytest.mark.parametrize("n_folds", ["auto", 1])
+def test_views_that_return_float64_are_fine(rows, n_folds):
+    clf = FlywheelClassifier(views=Noise(), n_folds=n_folds, **QUICK).fit(rows, Y)
+    assert np.isfinite(clf.predict_proba(rows)).all()
 
 
 def test_softmax_with_a_criterion_for_logits_warns():

@@ -10,7 +10,7 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 from skorch import NeuralNetClassifier
-from skorch.callbacks import LRScheduler
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch import nn
 
 from noisyflywheel import FlywheelClassifier, FlywheelWarning
@@ -247,6 +247,128 @@ def test_other_data_and_parameters_start_anew_in_folders_of_their_own(tmp_path):
 def folder_of(root):
     (folder,) = root.iterdir()
     return folder
+
+
+def net_of(module, **params):
+    return NeuralNetClassifier(
+        module, criterion=nn.CrossEntropyLoss, optimizer=torch.optim.Adam, lr=0.01, train_split=None, **params
+    )
+
+
+def nets_of_one_name(kind):
+    """Two nets, which differ by the code of what has the same name."""
+    if kind == "schedule":
+        schedules = [LRScheduler("LambdaLR", lr_lambda=by) for by in (lambda e: 0.9**e, lambda e: 0.1**e)]
+        return [net_of(MLP, callbacks=[("lr", schedule)]) for schedule in schedules]
+    if kind == "lambda":
+        return [net_of(lambda: nn.Linear(64, 10)), net_of(lambda: nn.Sequential(nn.Tanh(), nn.Linear(64, 10)))]
+    if kind == "loop":
+        return [
+            net_of(functools.partial(lambda act: nn.Sequential(act(), nn.Linear(64, 10)), act))
+            for act in (nn.ReLU, nn.Tanh)
+        ]
+    made = []
+    for forward in (lambda self, x: self.head(x), lambda self, x: self.head(x.tanh())):
+
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.head = nn.Linear(64, 10)
+
+        Net.forward = forward
+        made.append(net_of(Net))
+    return made
+
+
+@pytest.mark.parametrize("kind", ["class", "lambda", "loop", "schedule"])
+def test_nets_of_other_code_under_the_same_name_start_anew(tmp_path, kind):
+    cycles = []
+    for net in nets_of_one_name(kind):
+        params = QUICK | {"main_net": net, "on_cycle": lambda flywheel, row: cycles.append(row["cycle"])}
+        clf = FlywheelClassifier(**params, checkpoint_dir=tmp_path).fit(X, Y)
+        assert_same(clf, FlywheelClassifier(**params, checkpoint_dir=tmp_path).fit(X, Y))
+    assert cycles == [1, 2, 3, 1, 2, 3]
+    assert len([folder for folder in tmp_path.iterdir() if folder.is_dir()]) == 2
+
+
+class Slows(Callback):
+    """Lowers the learning rate by what it has counted, with and without tensors."""
+
+    def initialize(self):
+        self.n, self.rate = 0, None
+        return self
+
+    def on_batch_end(self, net, training=None, **kwargs):
+        self.n += 1
+
+    def on_epoch_end(self, net, **kwargs):
+        self.rate = torch.tensor(0.01) if self.rate is None else self.rate * 0.9
+        for group in net.optimizer_.param_groups:
+            group["lr"] = float(self.rate) / (1 + 0.1 * self.n)
+
+
+class Counting(nn.Module):
+    """Its output depends on how often it was trained: by a buffer that is not saved, and by a number."""
+
+    def __init__(self):
+        super().__init__()
+        self.head, self.calls = nn.Linear(64, 10), 0
+        self.register_buffer("seen", torch.zeros(1), persistent=False)
+
+    def forward(self, x):
+        if self.training:
+            self.calls += 1
+            self.seen += 1
+        return self.head(x) * (1 + 0.01 * self.calls + 0.02 * self.seen)
+
+
+class CountingViews:
+    """Noise that grows with each call."""
+
+    calls = 0
+
+    def weak(self, x):
+        self.calls += 1
+        return x + 0.01 * self.calls
+
+    strong = weak
+
+
+OWN_STATE = {
+    "callback": {"main_net": net_of(MLP, callbacks=[Slows()])},
+    "module": {"main_net": net_of(Counting)},
+    "views": {"main_net": net_of(MLP), "views": CountingViews()},
+}
+
+
+@pytest.mark.parametrize("kind", OWN_STATE)
+@pytest.mark.parametrize(("method", "call"), [("warm_up_epoch", 3), ("_m_step_main", 2)])
+def test_what_callbacks_modules_and_views_count_goes_on(tmp_path, monkeypatch, kind, method, call):
+    params = QUICK | OWN_STATE[kind]
+    with monkeypatch.context() as patch:
+        crash_at(patch, method, call)
+        with pytest.raises(Stop):
+            FlywheelClassifier(**params, checkpoint_dir=tmp_path).fit(X, Y)
+    assert_same(FlywheelClassifier(**params, checkpoint_dir=tmp_path).fit(X, Y), FlywheelClassifier(**params).fit(X, Y))
+
+
+def test_warm_start_sets_parameters_anew_and_counts_on():
+    """Attributes that end in an underscore go on; the others are those of the fit with its own parameters."""
+
+    class Stops(EarlyStopping):
+        def on_epoch_end(self, net, **kwargs):
+            seen.append((self.patience, self.misses_))
+            super().on_epoch_end(net, **kwargs)
+
+    seen = []
+    net = net_of(
+        MLP, callbacks=[("stop", Stops("train_loss", patience=50, sink=lambda text: None))], module__dropout=0.1
+    )
+    clf = FlywheelClassifier(**QUICK | {"main_net": net, "warm_start": True}).fit(X, Y)
+    n_first = len(seen)
+    clf.set_params(main_net__callbacks__stop__patience=60, main_net__module__dropout=0.2).fit(X, Y)
+    assert {patience for patience, _ in seen[:n_first]} == {50} and {patience for patience, _ in seen[n_first:]} == {60}
+    assert seen[n_first][1] == 0 and clf.main_net_.module_.body[-1].p == 0.2
 
 
 def test_a_checkpoint_in_a_wrong_folder_is_refused(tmp_path):

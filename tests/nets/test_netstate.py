@@ -12,7 +12,15 @@ from torch.nn import functional as F
 
 from noisyflywheel.backbones import MLP
 from noisyflywheel.nets import Batch, Trainer, prepare_net
-from noisyflywheel.nets.netstate import copied, net_state, restore_net
+from noisyflywheel.nets.netstate import (
+    _is_elsewhere,
+    _moved,
+    copied,
+    net_state,
+    put_buffers,
+    restore_net,
+    unsaved_buffers,
+)
 from noisyflywheel.persistence import load_checkpoint, save_checkpoint
 
 X = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
@@ -132,3 +140,85 @@ def test_a_copy_is_equal_and_shares_nothing():
         assert torch.equal(found["module"][name], tensor)
     assert torch.equal(found["pair"][0], torch.ones(1)) and found["pair"][1] == "x"
     assert found["rows"][0]["loss"] == 1.0 and found["rows"][0]["array"].tolist() == [1.0, 1.0]
+
+
+class Average(Callback):
+    """Keeps a moving average of the weights, and a net made at the beginning, under names without an underscore."""
+
+    def __init__(self, like=None):
+        self.like = like
+
+    def initialize(self):
+        self.average = None
+        return self
+
+    def on_train_begin(self, net, **kwargs):
+        self.target = copy.deepcopy(net.module_)
+        self.optimizer = net.optimizer_
+
+    def on_epoch_end(self, net, **kwargs):
+        weights = {name: weight.detach().clone() for name, weight in net.module_.named_parameters()}
+        self.average = weights if self.average is None else {n: (self.average[n] + w) / 2 for n, w in weights.items()}
+        with torch.no_grad():
+            for kept, weight in zip(self.target.parameters(), weights.values(), strict=True):
+                kept.add_(weight)
+
+
+def test_tensors_and_modules_of_callbacks_are_kept(tmp_path):
+    trainer, fresh = (make(seed, callbacks=[Average(like=torch.ones(2))]) for seed in (0, 1))
+    train(trainer, 2)
+    saved = through_disk(net_state(trainer.net), tmp_path)
+    assert saved["own_callbacks"]["Average"].keys() == {"average", "target"}  # the optimizer is one of the net's parts
+    restore_net(fresh.net, saved)
+    ours, theirs = (dict(t.net.callbacks_)["Average"] for t in (trainer, fresh))
+    assert all(torch.equal(weight, theirs.average[name]) for name, weight in ours.average.items())
+    assert all(map(torch.equal, ours.target.parameters(), theirs.target.parameters()))
+    assert theirs.optimizer is fresh.net.optimizer_
+
+
+def test_the_state_of_what_is_not_made_yet_is_left_out(tmp_path):
+    class Late(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            self.average, self.kept_ = copy.deepcopy(net.module_), copy.deepcopy(net.module_)
+
+    trainer, fresh = (make(seed, callbacks=[Late()]) for seed in (0, 1))
+    train(trainer, 1)
+    restore_net(fresh.net, through_disk(net_state(trainer.net), tmp_path))
+    assert not {"average", "kept_"} & vars(dict(fresh.net.callbacks_)["Late"]).keys()
+
+
+def test_tensors_of_callbacks_go_where_they_were():
+    """Those that lay on an accelerator, in a list or dict too; a file has them all on the CPU."""
+    found = _moved({"a": [torch.ones(2), 1], "b": (torch.zeros(1), "x")}, torch.device("meta"))
+    assert found["a"][0].device.type == found["b"][0].device.type == "meta" and found["a"][1:] == [1]
+    assert found["b"][1] == "x" and _is_elsewhere(found) and not _is_elsewhere([torch.ones(1), {"a": 1}])
+
+
+class Buffered(nn.Module):
+    """Has buffers that its state_dict leaves out; one grows, and one is there only after training."""
+
+    def __init__(self, n_features=4, n_classes=3):
+        super().__init__()
+        self.head = nn.Linear(n_features, n_classes)
+        self.register_buffer("calls", torch.zeros(1), persistent=False)
+        self.register_buffer("seen", torch.zeros(0), persistent=False)
+        self.register_buffer("late", None, persistent=False)
+
+    def forward(self, x):
+        if self.training:
+            self.calls += 1
+            self.seen, self.late = torch.cat([self.seen, self.calls]), self.calls * 2
+        return self.head(x)
+
+
+def test_buffers_that_no_state_dict_has_are_kept(tmp_path):
+    module = nn.Sequential(Buffered(), nn.Identity())
+    module(torch.ones(2, 4)), module(torch.ones(2, 4))
+    found = through_disk({"buffers": unsaved_buffers(module)}, tmp_path)["buffers"]
+    assert list(found) == ["0.calls", "0.late", "0.seen"]
+    other = nn.Sequential(Buffered(), nn.Identity())
+    calls = other[0].calls
+    put_buffers(other, found)
+    assert other[0].calls is calls and calls.tolist() == [2] and other[0].seen.tolist() == [1, 2]
+    assert other[0].late.tolist() == [4] and other.state_dict().keys() == {"0.head.weight", "0.head.bias"}
+    assert unsaved_buffers(Buffered().head) == {}

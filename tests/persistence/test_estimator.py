@@ -1,6 +1,7 @@
 """Saved estimators: our format, pickle, joblib, copies and skops; nothing is executed on the way in."""
 
 import copy
+import functools
 import os
 import pickle
 import random
@@ -134,6 +135,57 @@ def test_nets_of_the_users_have_to_be_handed_in(tmp_path):
         FlywheelClassifier.load(tmp_path, main_net=wrong)
 
 
+def thirds(z):
+    return (z / 3).softmax(1)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"criterion": nn.NLLLoss}, "main_net was fitted with criterion CrossEntropyLoss, and this one has NLLLoss"),
+        ({"predict_nonlinearity": None}, "main_net was fitted with predict_nonlinearity auto, .* has None"),
+        ({"predict_nonlinearity": thirds}, "main_net was fitted with predict_nonlinearity auto, .* has thirds"),
+    ],
+)
+def test_nets_whose_output_is_read_otherwise_are_refused(tmp_path, given, words):
+    """Weights alone fit, and the probabilities were wrong."""
+    FlywheelClassifier(user_net(), **SHORT).fit(X, Y).save(tmp_path)
+    net = user_net().set_params(**given)
+    with pytest.raises(CheckpointError, match=words):
+        FlywheelClassifier.load(tmp_path, main_net=net)
+    signed(tmp_path, lambda state: [state["fitted"]["nets"][name].pop("reading") for name in ("main_net_", "aux_net_")])
+    FlywheelClassifier.load(tmp_path, main_net=net)  # an earlier version wrote no such names
+
+
+@pytest.mark.parametrize(
+    "nonlinearity", [thirds, lambda z: (z / 2).softmax(1), functools.partial(torch.softmax, dim=1)]
+)
+def test_nets_whose_output_is_read_in_a_way_of_their_own_are_taken(tmp_path, nonlinearity):
+    clf = FlywheelClassifier(user_net(predict_nonlinearity=nonlinearity), **SHORT).fit(X, Y)
+    clf.save(tmp_path)
+    assert_same(clf, FlywheelClassifier.load(tmp_path, main_net=user_net(predict_nonlinearity=nonlinearity)))
+
+
+class Scaled(UserModule):
+    """What it learns beside the weights is in a buffer that its state_dict leaves out."""
+
+    def __init__(self, n_features, n_classes):
+        super().__init__(n_features, n_classes)
+        self.register_buffer("seen", torch.zeros(1), persistent=False)
+
+    def forward(self, x):
+        if self.training:
+            self.seen += 1
+        return super().forward(x) * (1 + self.seen / 10)
+
+
+def test_buffers_that_no_state_dict_has_are_saved(tmp_path):
+    net = user_net().set_params(module=Scaled)
+    clf = FlywheelClassifier(net, **SHORT).fit(X, Y)
+    clf.save(tmp_path)
+    assert_same(clf, FlywheelClassifier.load(tmp_path, main_net=net))
+
+
 @pytest.mark.parametrize("n_features", [None, (4, 1)])
 def test_widths_of_the_users_may_be_anything(tmp_path, n_features):
     net = user_net(module__n_features=n_features)
@@ -238,6 +290,11 @@ INDICES = [
     pd.Index(np.arange(150) * 2, name=("a", 1)),
     pd.date_range("2020-01-01", periods=150, tz="Europe/Berlin"),
     pd.MultiIndex.from_arrays([["a", "b", "c"] * 50, range(150)], names=["l", None]),
+    pd.period_range("2020-01", periods=150, freq="M"),
+    pd.interval_range(0, 150),
+    pd.Index(pd.date_range("2020-01-01", periods=150).date),
+    pd.Index(range(150), dtype="Int64"),
+    pd.CategoricalIndex([f"r{i}" for i in range(150)]),
 ]
 
 
@@ -261,8 +318,8 @@ def test_what_cannot_be_saved(fitted, tmp_path):
         clf.save(tmp_path / "x")
     assert not (tmp_path / "x").exists()
     clf = copy.copy(fitted[0])
-    clf._index = pd.period_range("2020-01", periods=150, freq="M")
-    with pytest.raises(TypeError, match="an item of .*_index is a Period, which cannot be stored"):
+    clf._index = pd.Index([frozenset([i]) for i in range(150)])
+    with pytest.raises(TypeError, match=r"index of X or y \(.*_index\) .* cannot be stored: .* reset_index"):
         clf.save(tmp_path / "x")
     clf = copy.deepcopy(fitted[0])
     clf.views_.views = UserViews().fit(torch.eye(3))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from noisyflywheel.audit.files.table_file import open_table
+from noisyflywheel.data.paths import user_path
 from noisyflywheel.data.pictures import SUFFIXES, ImageReadError, in_order, read_picture
 
 TRAINING = frozenset({"train", "training"})
@@ -42,7 +43,7 @@ def image_manifest(folder: str | Path, label: str = "label", encoding: str | Non
     ValueError
         If there is no picture in a class, the name of one is not in UTF-8, or the metadata lacks a column.
     """
-    root = Path(folder)
+    root = user_path(folder)
     splits = split_folders(root)
     if metadata_file(root) is not None or not splits:
         return _one_folder(root, root, label, encoding)
@@ -150,7 +151,7 @@ def load_folder(
     pixels, unreadable, kept = [], [], []
     for row, name in enumerate(manifest["path"]):
         try:
-            pixels.append(read_pixels(Path(folder) / name, size))
+            pixels.append(read_pixels(user_path(folder) / name, size))
             kept.append(row)
         except ImageReadError as error:
             unreadable.append((name, error.reason))

@@ -16,6 +16,7 @@ from noisyflywheel.audit.files.binary_tables import ExcelFile, ParquetFile
 from noisyflywheel.audit.files.delimited import DelimitedFile
 from noisyflywheel.audit.files.json_rows import JsonFile
 from noisyflywheel.audit.files.rewritable import Cells, Columns, Rewritable, needs
+from noisyflywheel.data.paths import user_path
 
 DELIMITED = (".csv", ".tsv", ".txt")
 JSON = (".json", ".jsonl", ".ndjson")
@@ -82,7 +83,7 @@ def open_table(path: str | Path, *, delimiter: str | None = None, encoding: str 
     OSError
         If it cannot be opened.
     """
-    path = Path(path)
+    path = user_path(path)
     kind = endings(path)[0]
     if kind not in READABLE:
         raise ValueError(f"{path}: expected a file that ends in {', '.join(READABLE)} or a folder of images")

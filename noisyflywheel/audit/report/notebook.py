@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from noisyflywheel.audit.report.page import write_report
+from noisyflywheel.data.paths import user_path
 from noisyflywheel.data.pictures import is_paths
 
 
@@ -34,7 +35,7 @@ class ReviewDisplay:
 
     def save(self, path: str | Path) -> Path:
         """Write the page to a file."""
-        path = Path(path)
+        path = user_path(path)
         path.write_text(self.page, encoding="utf-8")
         return path
 

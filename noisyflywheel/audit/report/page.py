@@ -25,6 +25,7 @@ from noisyflywheel.audit.rows.matching import NEEDED, check_issue_columns
 from noisyflywheel.audit.rows.order import check_order
 from noisyflywheel.audit.rows.truth import suspect_mask, suspect_rows
 from noisyflywheel.audit.scores.held_out import last_step
+from noisyflywheel.data.paths import user_path
 from noisyflywheel.estimator.inputs.labels import check_judged_order
 from noisyflywheel.persistence.whole import replace_file
 
@@ -103,7 +104,7 @@ def write_report(
     suspects = suspect_rows(issues, max_rows)
     shown = list(dict.fromkeys([*suspects, *decided_rows(issues, decisions)]))
     if files is None and is_paths(X):
-        files = [relative(Path(name), Path(path).parent) for name in X]
+        files = [relative(Path(name), user_path(path).parent) for name in X]
     files = None if files is None else list(files)  # those of a Series are asked for by position
     seen = show_rows(X, shown[:MAX_CONTENT], texts=texts, image_shape=image_shape)
     content = {row: seen.get(row, Content()) for row in shown}
@@ -127,7 +128,7 @@ def write_report(
         "versions": _versions(),
     }
     page: str = _template().render(context)
-    return replace_file(Path(path), page.encode("utf-8", "backslashreplace"))
+    return replace_file(path, page.encode("utf-8", "backslashreplace"))
 
 
 def _issues_of(audit: Any) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from noisyflywheel.audit.rows.identity import index_of
 from noisyflywheel.audit.scores.estimates import audit_line
 from noisyflywheel.audit.scores.held_out import kept_fold
 from noisyflywheel.audit.scores.posterior import TINY, Array, noisy_class_posterior, posterior_of_known
+from noisyflywheel.data.paths import user_path
 from noisyflywheel.estimator.fitted.issues import class_summary, label_issues_frame
 from noisyflywheel.estimator.fitted.label_quality import calibrated
 from noisyflywheel.estimator.inputs.labels import check_same_index, read_labels
@@ -231,7 +232,7 @@ def cross_val_audit(
     if isinstance(cv, Integral):
         folds = StratifiedKFold if together is None else StratifiedGroupKFold
         cv = folds(cv, shuffle=True, random_state=random_state)
-    kept_in = None if fold_dir is None else Path(fold_dir)
+    kept_in = None if fold_dir is None else user_path(fold_dir)
     proba, T = _out_of_fold(estimator, X, labels, classes, cv, together, n_jobs, weights, kept_in)
     return audit_of(proba, labels, classes, given, T, index_of(y, X))
 

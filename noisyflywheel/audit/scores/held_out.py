@@ -23,7 +23,7 @@ from noisyflywheel.data import Source
 from noisyflywheel.estimator.inputs.rows import make_source, read_rows
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.loader import predict_plain
-from noisyflywheel.persistence.contents import described
+from noisyflywheel.persistence.contents import described, keeps_its_fit
 from noisyflywheel.persistence.whole import replace_file
 
 Array = NDArray[np.float64]
@@ -162,9 +162,10 @@ UNRELATED = ("on_cycle", "verbose", "checkpoint_dir")
 def fold_key(estimator: Any, *data: Any) -> str:
     """Digest of a fold's model and data: equal ones give the same result."""
     last = last_step(estimator)
-    steps = [*estimator.steps[:-1], last.__class__.__name__] if last is not estimator else type(last).__name__
+    steps = [*estimator.steps[:-1], type(last)] if last is not estimator else type(last)
     params = {name: value for name, value in last.get_params(deep=False).items() if name not in UNRELATED}
-    return str(joblib.hash([described([steps, params]), *map(_described, data)]))
+    model = [steps, last if keeps_its_fit(last) else params]
+    return str(joblib.hash([described(model), *map(_described, data)]))
 
 
 def _described(part: Any) -> Any:

@@ -20,6 +20,7 @@ from noisyflywheel.audit.scores.held_out import last_step
 from noisyflywheel.audit.scores.judging import judge_rows
 from noisyflywheel.data.encoder.encode import TableEncoder, check_columns
 from noisyflywheel.data.encoder.missing import with_missing
+from noisyflywheel.data.paths import user_path
 from noisyflywheel.estimator.classifier import FlywheelClassifier
 from noisyflywheel.estimator.fitted.issues import class_summary
 
@@ -200,7 +201,7 @@ def audit_table(
         together,
         random_state,
         progress=None if progress else False,
-        checkpoint=None if checkpoint is None else Path(checkpoint),
+        checkpoint=None if checkpoint is None else user_path(checkpoint),
     )
     issues = with_identity(judged.get_label_issues(), table, label, np.flatnonzero(has))
     return TableAudit(issues, judged, make_pipeline(encoder, classifier), encoder.columns_, found, said)

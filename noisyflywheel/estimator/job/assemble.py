@@ -127,6 +127,7 @@ def assemble(
     taking_part = len(source) if data.weights is None else int((data.weights > 0).sum())
     settings = make_settings(params, sample.ndim > 2, nets.n_folds, taking_part)
     views = ViewAdapter(default_views(params["views"], sample, nets.n_folds), sample)
+    views.check_scale(sample, nets.home)
     trainers = make_trainers(params, nets, sample, views, n_classes, seeds, ranks)
     state_device = float64_device(nets.home)
     given = torch.from_numpy(data.codes).to(state_device)

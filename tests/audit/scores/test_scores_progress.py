@@ -11,7 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.audit import audit_table, cross_val_audit
@@ -140,6 +143,33 @@ def test_finished_folds_are_kept(table, tmp_path, monkeypatch):
     assert len(calls) == 6
     cross_val_audit(Counting(C=0.5), X, y, cv=4, fold_dir=tmp_path)
     assert len(calls) == 10
+
+
+STEPS = {
+    "lambda": [FunctionTransformer(lambda X: X), FunctionTransformer(lambda X: X[:, :1])],
+    "frozen": [FrozenEstimator(StandardScaler().fit([[0.0, 0.0], [s, 1.0]])) for s in (1.0, 1e6)],
+    "class": [type("Own", (FunctionTransformer,), {"transform": m})() for m in (lambda s, X: X, lambda s, X: X[:, :1])],
+}
+
+
+@pytest.mark.parametrize("kind", STEPS)
+def test_folds_of_steps_that_do_other_things_under_the_same_name_are_judged_anew(table, tmp_path, kind):
+    X, y = table[["x", "z"]].to_numpy(), table["y"].to_numpy()
+    kept, plain = [], []
+    for step in STEPS[kind]:
+        model = make_pipeline(step, LogisticRegression())
+        kept.append(cross_val_audit(model, X, y, cv=2, fold_dir=tmp_path).issues)
+        plain.append(cross_val_audit(model, X, y, cv=2).issues)
+    assert not plain[0].equals(plain[1])
+    pd.testing.assert_frame_equal(kept[1], plain[1])
+
+
+def test_the_last_step_of_a_fold_counts_by_what_it_does():
+    X, y = np.arange(6.0).reshape(3, 2), np.array([0, 1, 0])
+    fits = [FrozenEstimator(LogisticRegression(C=C).fit(X, y)) for C in (0.1, 10)]
+    own = [type("Own", (LogisticRegression,), {"predict_proba": m})() for m in (lambda s, X: X, lambda s, X: 1 - X)]
+    assert len({fold_key(model, X, y) for model in (*fits, *own, fits[0])}) == 4
+    assert len({fold_key(make_pipeline("passthrough", model), X, y) for model in (*fits, *own, fits[0])}) == 4
 
 
 def test_a_flywheel_keeps_its_folds_and_forgets_the_folder(table, tmp_path):
