@@ -178,8 +178,8 @@ class Flywheel(WarmUpSteps):
         is_asked = self.loader.vectors and self.settings.calibrate is not False and self.settings.refurbish
         if not is_asked or self.are_many_rows:
             return end
-        said = said_by_neighbours(self._plain_rows(), end.refurbished, self.given)
-        return end._replace(quality=ranked_with(end.quality, said, n_neighbours(len(said))))
+        said = said_by_neighbours(self._plain_rows(), end.refurbished, self.given, self.all_rows)
+        return end._replace(quality=ranked_with(end.quality, said, n_neighbours(len(self.all_rows))))
 
     def _closing(self) -> Closing:
         return close_cycles(self.state, self.sample_weight)

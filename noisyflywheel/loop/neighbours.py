@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from noisyflywheel.data import float64_device
 from noisyflywheel.views.vectors import feature_scale
 
 FEWEST, MOST = 5, 50
@@ -26,7 +27,7 @@ def n_neighbours(n: int) -> int:
     return max(1, min(n - 1, MOST, max(FEWEST, round((n / ROWS_A_NEIGHBOUR) ** 0.5))))
 
 
-def said_by_neighbours(x: Tensor, refurbished: Tensor, given: Tensor) -> Tensor:
+def said_by_neighbours(x: Tensor, refurbished: Tensor, given: Tensor, among: Tensor) -> Tensor:
     """Mean probability of each given label among the refurbished labels of the nearest other rows: (n,).
 
     Distances are taken on one scale for all features that share a unit, else on one for each.
@@ -34,18 +35,22 @@ def said_by_neighbours(x: Tensor, refurbished: Tensor, given: Tensor) -> Tensor:
     Parameters
     ----------
     x : Tensor of shape (n, d)
-        Finite rows.
+        Finite rows, on any device.
     refurbished : Tensor of shape (n, K)
         Distributions of their true labels.
     given : Tensor of shape (n,), int64
         Their given labels.
+    among : Tensor of shape (m,), int64
+        The rows that are asked.
     """
-    mean, scale = feature_scale(x)
-    z, k = ((x - mean) / scale).float(), n_neighbours(len(x))
-    said = torch.empty(len(x), dtype=torch.float32, device=x.device)
+    here = among.to(x.device)
+    mean, scale = (part.to(x.device) for part in feature_scale(x[here].to(float64_device(x.device))))
+    z = ((x - mean) / scale).float()
+    asked, k = z[here], n_neighbours(len(among))
+    said = torch.empty(len(x), dtype=torch.float32, device=given.device)
     for block in torch.arange(len(x), device=x.device).split(BLOCK):
-        distance = torch.cdist(z[block], z)
-        distance[torch.arange(len(block), device=x.device), block] = torch.inf
-        nearest = distance.topk(k, largest=False).indices  # (b, k)
-        said[block] = refurbished[nearest, given[block, None]].float().mean(1)
+        distance = torch.cdist(z[block], asked)
+        distance.masked_fill_(block[:, None] == here, torch.inf)  # a row does not ask itself
+        rows, nearest = block.to(given.device), distance.topk(k, largest=False).indices.to(given.device)  # (b, k)
+        said[rows] = refurbished[among[nearest], given[rows, None]].float().mean(1)
     return said

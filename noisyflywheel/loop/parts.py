@@ -107,7 +107,8 @@ class FlywheelParts(FlywheelPlans):
 
     def _plain_rows(self) -> Tensor:
         """All rows as nets see them without views: (N, ...)."""
-        return self.loader.plain(self.loader.source.take(torch.arange(len(self.given), device=self.given.device)))
+        every = torch.arange(len(self.given), device=self.given.device)
+        return self.loader.plain(next(iter(self.loader.source.stream([every]))))
 
     # ---- parts
 

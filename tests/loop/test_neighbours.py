@@ -29,7 +29,16 @@ def test_by_hand():
     given = torch.tensor([0, 0, 0, 1, 1, 1])
     own = refurbished.gather(1, given[:, None]).squeeze(1)
     total = torch.stack([refurbished[:, k].sum() for k in given])
-    assert_close(said_by_neighbours(x, refurbished, given), (total - own) / 5)
+    assert_close(said_by_neighbours(x, refurbished, given, torch.arange(6)), (total - own) / 5)
+
+
+def test_rows_that_take_no_part_are_not_asked():
+    """The two rows at 0 and 1 ask those at 2, 3 and 50 only, also for the scale."""
+    x = torch.tensor([[0.0], [1.0], [2.0], [3.0], [50.0]])
+    refurbished = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.6, 0.4], [0.4, 0.6], [0.2, 0.8]])
+    among = torch.tensor([2, 3, 4])  # each asks at most two
+    said = said_by_neighbours(x, refurbished, torch.zeros(5, dtype=torch.int64), among)
+    assert_close(said, torch.tensor([0.5, 0.5, 0.3, 0.4, 0.5]))
 
 
 @pytest.mark.parametrize("block", [7, 1024])
@@ -39,7 +48,7 @@ def test_the_nearest_are_those_of_scikit_learn(monkeypatch, block):
     X = rng.normal(size=(300, 4)) * [1, 1, 1, 1e6]  # features that share no unit have a scale each
     refurbished = rng.dirichlet(np.ones(3), 300)
     given = rng.integers(0, 3, 300)
-    found = said_by_neighbours(*map(torch.from_numpy, (X.astype(np.float32), refurbished, given)))
+    found = said_by_neighbours(*map(torch.from_numpy, (X.astype(np.float32), refurbished, given)), torch.arange(300))
     Z = (X - X.mean(0)) / X.std(0)
     nearest = NearestNeighbors(n_neighbors=6).fit(Z).kneighbors(Z, return_distance=False)[:, 1:]  # 5, and itself
     expected = refurbished[nearest, given[:, None]].mean(1)
@@ -52,7 +61,7 @@ def test_features_that_share_a_unit_have_one_scale():
     X = np.stack([np.repeat([0.0, 10.0], 100) + rng.normal(size=200), 0.5 * rng.normal(size=200)], 1)
     refurbished = np.eye(2)[np.repeat([0, 1], 100)]
     given = torch.zeros(200, dtype=torch.int64)
-    said = said_by_neighbours(torch.from_numpy(X).float(), torch.from_numpy(refurbished), given)
+    said = said_by_neighbours(torch.from_numpy(X).float(), torch.from_numpy(refurbished), given, torch.arange(200))
     assert_close(said, torch.from_numpy(refurbished[:, 0]).float())
 
 
@@ -72,7 +81,8 @@ def test_a_fit_with_one_net_asks_them(monkeypatch):
     clf, X, y, given = fit()
     ((quality, said, k),) = asked
     rows, codes = torch.from_numpy(X).float(), torch.from_numpy(given)
-    assert_close(said, said_by_neighbours(rows, torch.from_numpy(clf.refurbished_proba_), codes), atol=1e-5, rtol=0)
+    expected = said_by_neighbours(rows, torch.from_numpy(clf.refurbished_proba_), codes, torch.arange(300))
+    assert_close(said, expected, atol=1e-5, rtol=0)
     np.testing.assert_allclose(clf.label_quality_, ranked_with(quality, said, k), rtol=1e-6)
     alone, together = (roc_auc_score(given == y, score) for score in (quality.numpy(), clf.label_quality_))
     assert together > alone

@@ -108,7 +108,8 @@ class FoldedParts(FlywheelParts):
             return quality
         weights: Any = self.training_weights
         prob = forests_of_refurbished(self._plain_rows(), refurbished, weights[-self.folds.n_folds :])
-        return ranked_with(quality, prob.gather(1, self.given[:, None]).squeeze(1), N_TREES)
+        said = prob.to(quality.device).gather(1, self.given[:, None]).squeeze(1)
+        return ranked_with(quality, said, N_TREES)
 
     def _unseen(self, trainer: Trainer, kept: bool = False) -> Tensor:
         """Probabilities of every row by members that have not seen it: (families, N, K)."""

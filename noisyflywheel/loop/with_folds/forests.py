@@ -89,8 +89,8 @@ def forests_of_refurbished(x: Tensor, refurbished: Tensor, weights: Tensor) -> T
     weights : Tensor of shape (M, n)
         What a row counts for each forest; 0 where it is left out.
     """
+    refurbished, own = refurbished.cpu(), weights.cpu()  # where forests grow
     row, label = (refurbished > LEAST_PROB).nonzero(as_tuple=True)
-    weights = weights.to(x.device)
-    share, learnt, n_classes = refurbished[row, label].to(weights), x[row], refurbished.shape[1]
-    grown = [grow(learnt, label, own[row] * share, n_classes, LEAST_OF_REFURBISHED) for own in weights]
+    share, learnt, n_classes = refurbished[row, label].float(), x.cpu()[row], refurbished.shape[1]
+    grown = [grow(learnt, label, line[row] * share, n_classes, LEAST_OF_REFURBISHED) for line in own]
     return of_unseen(grown, x, weights, n_classes)[1]
