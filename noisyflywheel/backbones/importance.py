@@ -12,7 +12,7 @@ from torch import Tensor
 
 from noisyflywheel.backbones.trees import fit_forest
 
-N_TREES, ROWS_A_LEAF, MOST_LEAVES = 100, 3, 100
+N_TREES, ROWS_A_LEAF, MOST_LEAVES = 200, 3, 100
 """Of the forest. A leaf has three rows or more, and no less than a hundredth of all: one wrong label makes no leaf."""
 
 LEAST, MOST = 0.1, 3.0

@@ -91,5 +91,5 @@ def test_leaves_hold_three_rows_or_a_hundredth_of_all(n, least, monkeypatch):
     monkeypatch.setattr(ExtraTreesClassifier, "fit", noted)
     x, given = rows(n)
     weight = column_weights(x, given, torch.ones(n))
-    assert asked["min_samples_leaf"] == least and asked["n_estimators"] == 100 and asked["max_features"] == "sqrt"
+    assert asked["min_samples_leaf"] == least and asked["n_estimators"] == 200 and asked["max_features"] == "sqrt"
     assert torch.equal(weight, column_weights(x, given, torch.ones(n)))  # always the same forest
