@@ -24,4 +24,5 @@ LabelIssuesDisplay.from_estimator(clf, X, n_worst=10, image_shape=(8, 8))
 # How often the verdict is right can be counted here, because the truth is known.
 issues = clf.get_label_issues()
 suspect, wrong = issues["is_label_issue"].to_numpy(), given != y
-print(f"{wrong.sum()} labels are wrong, {suspect.sum()} are suspected, {(suspect & wrong).sum()} of these are wrong")
+found = (suspect & wrong).sum()
+print(f"{wrong.sum()} labels are wrong, {suspect.sum()} are suspected, {found} of these are wrong")
