@@ -30,16 +30,22 @@ CIFAR100_SUPERCLASSES = (
 MAP_SIZES = {"cifar10": 10, "cifar100": 100, "cifar100_superclass": 100}
 
 
+def size_of_map(mapping: str) -> int:
+    """Return the number of classes of a named map; another name is a ValueError."""
+    if mapping not in MAP_SIZES:
+        raise ValueError(f"mapping must be one of {sorted(MAP_SIZES)} or a dict, got {mapping!r}")
+    return MAP_SIZES[mapping]
+
+
 def default_labels(mapping: str, column: NDArray[Any]) -> Sequence[Any] | None:
     """Give all classes of a named map's data set, so that a subset without some class keeps its numbering.
 
     Integer labels mean 0..K-1; other labels mean CIFAR-10's class names, or for CIFAR-100 (None) whatever
     hundred names the column holds.
     """
-    if mapping not in MAP_SIZES:
-        raise ValueError(f"mapping must be one of {sorted(MAP_SIZES)} or a dict, got {mapping!r}")
+    size = size_of_map(mapping)
     if column.dtype.kind in "iu":
-        return list(range(MAP_SIZES[mapping]))
+        return list(range(size))
     return CIFAR10_CLASSES if mapping == "cifar10" else None
 
 
@@ -53,10 +59,9 @@ def named_targets(mapping: str, classes: NDArray[Any]) -> Codes:
     ValueError
         For another number of classes than the map's, or a name that is none.
     """
-    if mapping not in MAP_SIZES:
-        raise ValueError(f"mapping must be one of {sorted(MAP_SIZES)} or a dict, got {mapping!r}")
-    if len(classes) != MAP_SIZES[mapping]:
-        raise ValueError(f"mapping {mapping!r} needs {MAP_SIZES[mapping]} classes, got {len(classes)}")
+    size = size_of_map(mapping)
+    if len(classes) != size:
+        raise ValueError(f"mapping {mapping!r} needs {size} classes, got {len(classes)}")
     if mapping == "cifar10":
         number = {name: k for k, name in enumerate(CIFAR10_CLASSES)}
         target = np.array([number[CIFAR10_CONFUSIONS.get(name, name)] for name in CIFAR10_CLASSES])
