@@ -34,7 +34,8 @@ def read(text):
             names.append(found[1].strip("'\""))
             kinds.append(found[2].strip())
         in_data = in_data or line.lower().startswith("@data")
-    frame = pd.DataFrame([row for row in rows if len(row) == len(names)], columns=names).replace("?", np.nan)
+    frame = pd.DataFrame([row for row in rows if len(row) == len(names)], columns=names)
+    frame = frame.where(frame != "?")
     for name, kind in zip(names, kinds, strict=True):
         if not kind.startswith("{"):
             frame[name] = pd.to_numeric(frame[name], errors="coerce")
@@ -45,7 +46,8 @@ def read_csv(text):
     """A DataFrame of comma- or semicolon-separated lines without names; columns of numbers are numbers."""
     mark = max(",;", key=text.count)
     lines = csv.reader(text.replace('"', "'").splitlines(), delimiter=mark, quotechar="'", skipinitialspace=True)
-    frame = pd.DataFrame([line for line in lines if line]).replace({"?": np.nan, "": np.nan}).add_prefix("column ")
+    frame = pd.DataFrame([line for line in lines if line]).add_prefix("column ")
+    frame = frame.where(~frame.isin(["?", ""]))
     for name in frame:
         of_numbers = pd.to_numeric(frame[name], errors="coerce")
         if of_numbers.notna().sum() == frame[name].notna().sum():

@@ -60,7 +60,7 @@ def device_to_load(device: Any) -> str:
 def float32_on_cpu() -> Iterator[None]:
     """Inside, new tensors are float32 and on the CPU where nothing else is said, whatever the caller's defaults are."""
     before = torch.get_default_dtype()
-    on_cpu = torch.get_default_device().type == "cpu"  # a device as a context slows every call down
+    on_cpu = torch.empty(0).device.type == "cpu"  # a device as a context slows every call down
     with nullcontext() if on_cpu else torch.device("cpu"):
         torch.set_default_dtype(torch.float32)
         try:

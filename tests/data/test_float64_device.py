@@ -19,7 +19,7 @@ def test_float64_lives_on_the_device_but_for_mps():
     assert float64_device(torch.device("mps")) == torch.device("cpu")
 
 
-def test_rows_of_a_dataset_are_float32_where_there_is_no_float64(monkeypatch):
+def test_rows_of_a_dataset_are_float32_where_there_is_no_float64(fake_cuda, monkeypatch):
     monkeypatch.setattr(reading, "check_items", lambda items, indices: None)  # looks at values
     monkeypatch.setattr(devices, "WITHOUT_FLOAT64", ("cuda",))  # stands for MPS, of which there are no fake tensors
     items = [torch.full((2,), float(i), dtype=torch.float64) for i in range(4)]

@@ -28,7 +28,7 @@ class Copies(TorchFunctionMode):
 
 
 @pytest.mark.parametrize(("device", "without"), [("cuda", True), ("meta", False)])
-def test_only_cuda_copies_without_waiting(device, without):
+def test_only_cuda_copies_without_waiting(fake_cuda, device, without):
     with FakeTensorMode(), Copies() as copies:
         assert moved(torch.zeros(2), torch.device(device)).device.type == device
     assert copies.without_waiting == [without]

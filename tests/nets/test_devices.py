@@ -84,7 +84,7 @@ class NoFloat64(TorchDispatchMode):
 
 
 @pytest.fixture
-def mps(monkeypatch):
+def mps(fake_cuda, monkeypatch):
     """A device that has shapes, types and places but no values, and refuses float64."""
     monkeypatch.setattr("noisyflywheel.data.devices.WITHOUT_FLOAT64", ("cuda",))
     monkeypatch.setattr("noisyflywheel.data.sources._fits", lambda x, device: True)

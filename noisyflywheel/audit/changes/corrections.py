@@ -44,9 +44,11 @@ def _new_label(value: Any, known: Any) -> Any:
         return value
     kind = next(iter(kinds))
     try:
-        new = kind(TRUTH[label_text(value).strip().lower()] if kind in (bool, np.bool_) else value)
-        if not issubclass(kind, int | np.integer) or not isinstance(value, float | np.floating) or new == value:
-            return new
+        if kind in (bool, np.bool_):
+            value = TRUTH[label_text(value).strip().lower()]
+        new = kind(value)
+        if not issubclass(kind, int | np.integer) or new == (int(value) if isinstance(value, str) else value):
+            return new  # numpy 1 may make another number of it
     except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise ValueError(f"the new label {value!r} is not of the type of the others") from error
     raise ValueError(f"the new label {value!r} is no whole number as the others are")

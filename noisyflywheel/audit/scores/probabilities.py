@@ -18,7 +18,15 @@ from noisyflywheel.exceptions import FlywheelWarning
 SUM_OFF = 1e-2
 """How far a row may sum from 1: probabilities in half precision do by a thousandth."""
 
-CLASS_OF_TEXT = {"i": int, "u": np.uint64, "f": float, "U": str, "O": str}
+
+def _unsigned(text: str) -> np.uint64:
+    """A number that is not below 0; numpy 1 would count those from the other end."""
+    if (number := int(text)) < 0:
+        raise OverflowError(text)
+    return np.uint64(number)
+
+
+CLASS_OF_TEXT = {"i": int, "u": _unsigned, "f": float, "U": str, "O": str}
 """By numpy's letter for the type of y: a class that y lacks from the name of its column."""
 
 WHOLE, MIDNIGHT = re.compile(r"(?<=\d)\.0$"), re.compile(r" 00:00:00$")
@@ -114,7 +122,7 @@ def _named_columns(columns: pd.Index, found: NDArray[Any]) -> NDArray[Any] | Non
     ValueError
         If some classes of y are names of columns and others are not, or names may be places as well.
     """
-    if pd.Index(found).isin(columns).all() and not columns.inferred_type.startswith("mixed"):
+    if pd.Index(found).astype(object).isin(columns).all() and not columns.inferred_type.startswith("mixed"):
         return np.asarray(columns)
     kind, is_plain = found.dtype.kind, columns.equals(pd.RangeIndex(len(columns)))
     texts = _class_texts(columns, kind)

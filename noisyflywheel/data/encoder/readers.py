@@ -87,8 +87,7 @@ class DateReader(TransformerMixin, BaseEstimator):
 
 def days_since_1970(dates: pd.Series) -> NDArray[np.float64]:
     """Dates of shape (n,) as days, of the same shape; NaN where there is no date."""
-    days = (dates - pd.Timestamp("1970-01-01")) / pd.Timedelta(days=1)
-    return np.asarray(days.to_numpy(na_value=np.nan), dtype=np.float64)
+    return (dates.to_numpy() - np.datetime64(0, "D")) / np.timedelta64(1, "D")
 
 
 def date_parts(dates: pd.Series) -> NDArray[np.float64]:

@@ -5,12 +5,17 @@ import pickle
 
 import numpy as np
 import pytest
+import sklearn
 import torch
 from sklearn.datasets import load_iris
+from sklearn.utils.fixes import parse_version
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.loop.folds import Folds
 from noisyflywheel.loop.with_folds.forests import forests_of_members, forests_of_refurbished, weigh_forests
+
+DRAWS_BY_WEIGHT = parse_version(sklearn.__version__) >= parse_version("1.9")
+"""Whether forests draw rows by their weights. Before, they drew all alike; shares in small leaves are then less uneven."""
 
 
 def folds_of(given, n_folds=3, n_families=2):
@@ -60,15 +65,16 @@ def test_where_they_are_clearly_worse_there_are_none():
 
 
 def test_forests_of_refurbished_labels_learn_what_is_likely_of_unseen_rows():
-    """Every label of iris is said to be the next class's with .3."""
-    X, y = load_iris(return_X_y=True)
-    x, true = torch.from_numpy(X).float(), torch.from_numpy(y)
+    """Every label of three separate clouds is said to be the next class's with .3."""
+    true = torch.arange(450) % 3
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(450, 2))).float() + 10 * true[:, None]
     trains = folds_of(true, n_families=1).trains
     T = 0.7 * torch.eye(3) + 0.3 * torch.eye(3).roll(1, 1)
     refurbished = T[true].double()
     prob = forests_of_refurbished(x, refurbished, trains)
-    torch.testing.assert_close(prob.sum(1), torch.ones(150))
-    torch.testing.assert_close(prob[true == 0].mean(0), T[0], atol=0.02, rtol=0)  # the other two overlap
+    torch.testing.assert_close(prob.sum(1), torch.ones(450))
+    for k in range(3):
+        torch.testing.assert_close(prob[true == k].mean(0), T[k], atol=0.02 if DRAWS_BY_WEIGHT else 0.05, rtol=0)
     other = refurbished.clone()
     other[7] = torch.tensor([0.0, 0.0, 1.0])
     changed = forests_of_refurbished(x, other, trains)
