@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ def _unsigned(text: str) -> np.uint64:
     return np.uint64(number)
 
 
-CLASS_OF_TEXT = {"i": int, "u": _unsigned, "f": float, "U": str, "O": str}
+CLASS_OF_TEXT: dict[str, Callable[[str], Any]] = {"i": int, "u": _unsigned, "f": float, "U": str, "O": str}
 """By numpy's letter for the type of y: a class that y lacks from the name of its column."""
 
 WHOLE, MIDNIGHT = re.compile(r"(?<=\d)\.0$"), re.compile(r" 00:00:00$")

@@ -15,7 +15,7 @@ from noisyflywheel.loop.folds import Folds
 from noisyflywheel.loop.with_folds.forests import forests_of_members, forests_of_refurbished, weigh_forests
 
 DRAWS_BY_WEIGHT = parse_version(sklearn.__version__) >= parse_version("1.9")
-"""Whether forests draw rows by their weights. Before, they drew all alike; shares in small leaves are then less uneven."""
+"""Whether forests draw rows by their weights. Before, all alike: shares in small leaves were less uneven."""
 
 
 def folds_of(given, n_folds=3, n_families=2):
