@@ -78,11 +78,11 @@ def has_checkpoint(directory: str | os.PathLike[str]) -> bool:
         return path.exists()
 
 
-def pack(state: dict[str, Any]) -> tuple[bytes, memoryview]:
+def pack(state: dict[str, Any]) -> tuple[bytes, bytes]:
     """First line and content of a file that holds ``state``."""
     buffer = io.BytesIO()
     torch.save(encode(state), buffer)
-    content = buffer.getbuffer()
+    content = buffer.getvalue()  # no copy; a view would outlive the buffer in a cycle of references
     start = f"noisyflywheel {FORMAT} {_library_version()}".encode()
     return b"%s %s\n" % (start, _digest(start, content)), content
 
@@ -162,14 +162,14 @@ def sync_directory(directory: Path) -> None:
             os.close(handle)
 
 
-def _write(path: Path, parts: tuple[bytes, memoryview]) -> None:
+def _write(path: Path, parts: tuple[bytes, bytes]) -> None:
     with open(path, "xb") as file:
         file.writelines(parts)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _digest(start: bytes, content: memoryview) -> bytes:
+def _digest(start: bytes, content: bytes | memoryview) -> bytes:
     digest = hashlib.sha256(start)
     digest.update(content)
     return digest.hexdigest().encode()

@@ -123,7 +123,7 @@ RANGES = {name: re.search(r">= \d+|[(\[]\d+, \d+\]", allowed) for name, (allowed
 @pytest.mark.parametrize("name", [name for name, found in RANGES.items() if found])
 def test_ranges_are_in_the_docstring(name):
     """As parameters.md says: the bound or interval that is checked stands beside the type."""
-    described = re.search(rf"^ +{name} : (.*), default=", FlywheelClassifier.__doc__, re.MULTILINE)
+    described = re.search(rf"^ *{name} : (.*), default=", FlywheelClassifier.__doc__, re.MULTILINE)
     assert described and RANGES[name][0] in described[1]
 
 
