@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
@@ -18,6 +19,7 @@ from noisyflywheel.nets.parallel.ranks import Ranks
 from noisyflywheel.nets.parallel.turns import Turns
 
 TINY = 1e-30
+"""Probability of what a module holds impossible, whose logarithm would be infinite."""
 
 
 class Predicting:
@@ -49,12 +51,13 @@ class Predicting:
     def log_probs(self, output: Tensor) -> Tensor:
         """Log-probabilities (B, K) of the module's output, by skorch's ``predict_nonlinearity`` rule.
 
-        A module with members, such as `noisyflywheel.backbones.FoldedMLP`, gives (M, B, K) in training.
+        They are finite: a class that a module rules out, by a logit of -inf say, has the probability `TINY`. A module
+        with members, such as `noisyflywheel.backbones.FoldedMLP`, gives (M, B, K) in training.
         """
         if self.kind == "logits":
-            return torch.log_softmax(output, -1)
+            return _finite(torch.log_softmax(output, -1))
         if self.kind == "log_probabilities":
-            return output
+            return _finite(output)
         if self.kind == "custom":
             output = self.net._get_predict_nonlinearity()(output)
         return torch.log(output.clamp_min(TINY))
@@ -153,3 +156,8 @@ class Predicting:
             if n < padded:
                 x = torch.cat([x, x[-1:].expand(padded - n, *x.shape[1:])])  # (padded, ...)
             yield self.log_probs(self.forward(x))[:n]
+
+
+def _finite(log_p: Tensor) -> Tensor:
+    """Log-probabilities with that of `TINY` for -inf; NaN stays."""
+    return torch.nan_to_num(log_p, nan=math.nan, posinf=math.inf, neginf=math.log(TINY))

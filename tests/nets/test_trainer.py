@@ -67,6 +67,32 @@ def test_log_probs_by_criterion():
     torch.testing.assert_close(custom.log_probs(2 * output), torch.log(output))
 
 
+@pytest.mark.parametrize(
+    ("kind", "output"),
+    [
+        ({}, [[0.3, -torch.inf, 0.1]]),
+        ({"criterion": nn.NLLLoss}, [[0.6, 0.0, 0.4]]),
+        ({"predict_nonlinearity": lambda x: x.exp()}, [[-0.5, -torch.inf, -1.0]]),
+    ],
+    ids=["logits", "probabilities", "custom"],
+)
+def test_a_class_that_a_module_rules_out_has_a_finite_log_probability_and_no_gradient(kind, output):
+    output = torch.tensor(output, requires_grad=True)
+    log_p = make(**kind).log_probs(output)
+    assert log_p[0, 1] == torch.tensor(1e-30).log() and log_p.isfinite().all()
+    log_p.sum().backward()
+    assert output.grad.isfinite().all() and output.grad[0, 1] == 0
+
+
+def test_log_probabilities_are_left_as_they_are_where_they_are_finite_or_nan():
+    trainer, output = make(), torch.tensor([[-100.0, -1e4, -0.0, -torch.inf, torch.nan]])
+    trainer.kind = "log_probabilities"
+    found = trainer.log_probs(output)
+    assert torch.equal(found[:, :3], output[:, :3]) and found[0, 3] == torch.tensor(1e-30).log() and found[0, 4].isnan()
+    logits = torch.tensor([[1e4, 0.0, -2.0]])
+    assert torch.equal(make().log_probs(logits), torch.log_softmax(logits, 1))
+
+
 def test_callbacks_hear_epochs_batches_and_gradients():
     heard = []
 
