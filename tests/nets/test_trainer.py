@@ -3,7 +3,7 @@
 import pytest
 import torch
 from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback, Checkpoint, LRScheduler, TrainEndCheckpoint
+from skorch.callbacks import Callback, Checkpoint, Freezer, LRScheduler, TrainEndCheckpoint
 from torch import nn
 from torch.nn import functional as F
 
@@ -217,6 +217,48 @@ def test_added_module_is_trained():
     before = head.weight.detach().clone()
     trainer.epoch([Batch(X, Y, lambda log_p: F.cross_entropy(head(log_p), Y))])
     assert not torch.equal(head.weight, before)
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.AdamW])
+def test_an_added_module_is_trained_as_in_a_group_of_its_own(optimizer):
+    """To the last bit, weight decay and momenta included."""
+    heads = []
+    for own_group in (False, True):
+        settings = {"optimizer__momentum": 0.9} if optimizer is torch.optim.SGD else {}
+        trainer = make(optimizer=optimizer, optimizer__weight_decay=0.1, **settings)
+        head = nn.Linear(3, 3)
+        if own_group:
+            trainer.net.optimizer_.add_param_group({"params": list(head.parameters())})
+        else:
+            trainer.add_module(head)
+        trainer.epoch([Batch(X, Y, lambda log_p, head=head: F.cross_entropy(head(log_p), Y))] * 3)
+        heads.append((head.weight, *trainer.net.module_.parameters()))
+    assert all(torch.equal(a, b) for a, b in zip(*heads, strict=True))
+
+
+def test_schedules_of_a_value_for_each_group_take_an_added_module():
+    lambdas = [lambda epoch: 1.0, lambda epoch: 0.5**epoch]
+    trainer = make(
+        optimizer__param_groups=[("*bias", {"lr": 0.2})], callbacks=[LRScheduler("LambdaLR", lr_lambda=lambdas)]
+    )
+    head = nn.Linear(3, 3)
+    trainer.add_module(head)
+    trainer.begin()
+    for _ in range(2):
+        trainer.epoch([Batch(X, Y, lambda log_p: F.cross_entropy(head(log_p), Y))])
+    groups = trainer.net.optimizer_.param_groups
+    assert [group["lr"] for group in groups] == [0.2, 0.025] and groups[-1]["params"][-1] is head.bias
+
+
+@pytest.mark.parametrize("frozen_from", [1, 2])
+def test_a_callback_that_freezes_all_weights_is_named_before_the_first_step_without_any(frozen_from):
+    """torch spoke of a grad_fn; where a head was trained, it went on with the rest as it was."""
+    trainer = make(callbacks=[Freezer("*", at=lambda net: len(net.history) >= frozen_from)])
+    trainer.begin()
+    for _ in range(frozen_from - 1):
+        trainer.epoch(steps())
+    with pytest.raises(ValueError, match="^the net trains no weights: all those of its module MLP are frozen"):
+        trainer.epoch(steps())
 
 
 def test_tuple_outputs_use_their_first_part():
