@@ -11,6 +11,7 @@ from noisyflywheel.backbones import MLP
 from noisyflywheel.data import ArraySource
 from noisyflywheel.nets import Batch, Trainer, prepare_net
 from noisyflywheel.nets.average import WeightAverage
+from noisyflywheel.nets.predicting import normalises_by_batch
 from noisyflywheel.nets.stopping import StopTraining
 
 RNG = torch.Generator().manual_seed(0)
@@ -26,6 +27,10 @@ def make(seed=0, **kwargs):
     )
     torch.manual_seed(seed)
     return Trainer(prepare_net(net, {"n_features": 4, "n_classes": 3}, None, False))
+
+
+def net_of(module):
+    return NeuralNetClassifier(module, train_split=None, criterion=nn.CrossEntropyLoss)
 
 
 def steps(n=3):
@@ -270,8 +275,7 @@ def test_tuple_outputs_use_their_first_part():
         def forward(self, x):
             return self.layer(x), x
 
-    net = NeuralNetClassifier(Pair, train_split=None, criterion=nn.CrossEntropyLoss)
-    trainer = Trainer(prepare_net(net, {"n_features": 4, "n_classes": 3}, None, False))
+    trainer = Trainer(prepare_net(net_of(Pair), {"n_features": 4, "n_classes": 3}, None, False))
     assert trainer.forward(X).shape == (12, 3)
 
 
@@ -289,6 +293,48 @@ def test_predict_is_eval_mode_in_order_and_free_of_batch_size():
     expected = torch.log_softmax(trainer.net.module_(X[rows]), 1)
     torch.testing.assert_close(whole, expected.detach())
     torch.testing.assert_close(predicted(trainer, source, lambda x: x, rows, 2), expected.detach())
+
+
+class ByBatch(nn.Module):
+    """Takes mean and variance from the rows of a batch, in eval mode too."""
+
+    def __init__(self, n_features, n_classes):
+        super().__init__()
+        self.layer, self.norm = nn.Linear(n_features, n_classes), nn.BatchNorm1d(n_classes, track_running_stats=False)
+
+    def forward(self, x):
+        return self.norm(self.layer(x))
+
+
+@pytest.mark.parametrize("n", [8, 7, 5], ids=["whole batches", "a shorter one", "a single row left"])
+@pytest.mark.parametrize("pad", [True, False])
+def test_modules_that_normalise_by_batch_see_the_rows_of_a_batch_only(n, pad):
+    """The last batch was filled with copies of its last row, which counted."""
+    trainer = Trainer(prepare_net(net_of(ByBatch), {"n_features": 4, "n_classes": 3}, None, False))
+    found = predicted(trainer, ArraySource(X, torch.device("cpu")), lambda x: x, torch.arange(n), 4, pad=pad)
+    cut = [X[:n]] if n == 5 else X[:n].split(4)
+    with torch.no_grad():
+        torch.testing.assert_close(found, torch.cat([trainer.net.module_(x).log_softmax(1) for x in cut]))
+
+
+def test_a_single_row_can_be_predicted_by_batch():
+    trainer = Trainer(prepare_net(net_of(ByBatch), {"n_features": 4, "n_classes": 3}, None, False))
+    source = ArraySource(X, torch.device("cpu"))
+    assert predicted(trainer, source, lambda x: x, torch.arange(1), 4, pad=True).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("norm", "expected"),
+    [
+        (nn.BatchNorm2d(3, track_running_stats=False), True),
+        (nn.SyncBatchNorm(3, track_running_stats=False), True),
+        (nn.BatchNorm1d(3), False),
+        (nn.InstanceNorm1d(3), False),
+        (nn.GroupNorm(1, 3), False),
+    ],
+)
+def test_which_norms_take_the_rows_of_a_batch_in_eval_mode(norm, expected):
+    assert normalises_by_batch(nn.Sequential(nn.Linear(2, 3), norm)) == expected
 
 
 class Remembering(nn.Module):
