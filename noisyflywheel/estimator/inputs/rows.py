@@ -186,10 +186,15 @@ def _read_dataset(estimator: Any, X: Dataset, reset: bool) -> Dataset:
     if n < least:
         raise ValueError(f"Found a Dataset with {n} sample(s) while a minimum of {least} is required.")
     (row,) = map_items(as_row, X, [0])
+    if row.ndim == 0:
+        raise ValueError(
+            "item 0 of the Dataset is a single number, or begins with one: items should be (x, label) or x, where x is "
+            "an array or a tensor; of a list the first part is taken."
+        )
     _check_axes((n, *row.shape))
     shape = tuple(channels_first(row[None]).shape[1:])
     if reset:
-        estimator.n_features_in_ = row.shape[0] if row.ndim else 1
+        estimator.n_features_in_ = row.shape[0]
         vars(estimator).pop("feature_names_in_", None)
     _check_row_shape(estimator, shape, reset)
     check_scale(estimator, of_kept_type(row[None]), reset)
