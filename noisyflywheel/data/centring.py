@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from noisyflywheel.data.devices import float64_device
+from noisyflywheel.data.reading import as_row
 
 LOST = 1e-4
 """Share of a column's standard deviation that rounding to float32 may take before the column is centred."""
@@ -57,6 +63,43 @@ def to_float32(x: NDArray[Any], centring: Centring | None = None) -> NDArray[np.
         for rows in row_blocks(x):
             out[rows] = (x[rows].astype(np.float64) - offset) / scale
     return out
+
+
+class CentredItems(Dataset):
+    """Items of a Dataset, vectors, as ``(x - offset) / scale`` in float64; whoever reads them rounds to float32.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Map-style, of items ``(x, ...)`` or ``x``.
+    centring : tuple of two ndarray of shape (d,)
+        Of `learn_centring`.
+    """
+
+    def __init__(self, dataset: Any, centring: Centring) -> None:
+        self.dataset = dataset
+        self.offset, self.scale = map(torch.from_numpy, centring)
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.dataset)
+
+    def __getitem__(self, row: int) -> Tensor:
+        """One row."""
+        return self._centred(self.dataset[row], row)
+
+    def __getitems__(self, rows: Sequence[int]) -> list[Tensor]:
+        """Several rows, by the Dataset's own ``__getitems__`` where it has one."""
+        many = getattr(self.dataset, "__getitems__", None)
+        items = many(rows) if callable(many) else [self.dataset[row] for row in rows]
+        return [self._centred(item, row) for item, row in zip(items, rows, strict=True)]
+
+    def _centred(self, item: Any, row: int) -> Tensor:
+        x = as_row(item, row)
+        if x.shape != self.offset.shape:
+            return x  # is refused with its shape
+        x = x.to(float64_device(x.device), torch.float64)
+        return (x - self.offset.to(x.device)) / self.scale.to(x.device)
 
 
 def _rounding(x: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils import assert_all_finite
 from torch import Tensor
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import Dataset
 
 from noisyflywheel.data.centring import Centring, to_float32
 
@@ -72,16 +72,6 @@ class LazyRows(Dataset):
             assert_all_finite(block, input_name="X")
             if block.dtype.itemsize > 4:
                 assert_all_finite(as_stored_type(block, self.centring), input_name="X")
-
-
-class SomeLazyRows(Subset):
-    """Some of `LazyRows`, also repeated ones, which are read as they are."""
-
-    takes_workers = False
-
-    def read_rows(self, rows: Sequence[int]) -> Tensor:
-        """Rows (B, ...); errors as of `LazyRows.read_rows`, where rows have the numbers they have there."""
-        return self.dataset.read_rows([self.indices[row] for row in rows])  # type: ignore[attr-defined]
 
 
 class OnDisk:

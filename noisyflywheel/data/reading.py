@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
-import random
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -15,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Subset, default_collate, get_worker_info
 
+from noisyflywheel.data.global_draws import globals_kept, seed_globals
 from noisyflywheel.exceptions import RowReadError
 
 FILE_LISTS = ("samples", "imgs", "paths", "files", "filenames")
@@ -39,8 +38,9 @@ class RowReader:
     ----------
     dataset : Dataset
     isolated : bool
-        Whether items draw from global random generators. Each row then has its own seed, so that it is the same
-        whenever and by whomever it is read, and the generators are as before.
+        Whether items are known to draw from global random generators. Each row then has its own seed, so that it is the
+        same whenever and by whomever it is read. True from the first read on that moves a generator, which is repeated.
+        The generators are as before after each read.
     busy : Tensor of shape (n_workers, 2), int64, in shared memory, optional
         Each worker notes its process and the row that it reads.
     """
@@ -58,6 +58,18 @@ class RowReader:
         TypeError, ValueError
             For items that are no numbers, of different shapes, or hold NaN or infinity.
         """
+        try:
+            with globals_kept() as drawn:
+                found = self._read(rows)
+        except Exception:
+            if self.isolated or not drawn:
+                raise
+        if self.isolated or not drawn:
+            return found
+        self.isolated = True
+        return self.read(rows)
+
+    def _read(self, rows: Sequence[int]) -> Tensor:
         if hasattr(self.dataset, "read_rows"):
             return self._whole(rows)
         items = self._batch(rows) if callable(getattr(self.dataset, "__getitems__", None)) else None
@@ -109,6 +121,10 @@ class RowReader:
         info = get_worker_info()
         if info is not None and self.busy is not None:
             self.busy.numpy()[info.id] = os.getpid(), row
+
+
+class SomeRows(Subset):
+    """Some rows of a Dataset, also repeated ones; a source reads them under the numbers that they have there."""
 
 
 def map_items(function: Callable[[Any], T], dataset: Any, rows: Iterable[int]) -> list[T]:
@@ -222,34 +238,3 @@ def file_of(dataset: Any, row: int) -> str | None:
             if isinstance(entry, (str, os.PathLike)):
                 return str(entry)
     return None
-
-
-def seed_globals(seed: int) -> None:
-    """Seed the global generators of torch (on the CPU), numpy and Python."""
-    torch.default_generator.manual_seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002  (what Datasets draw from)
-    random.seed(seed)
-
-
-def _states() -> tuple[Any, ...]:
-    return torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
-
-
-@contextmanager
-def globals_kept(drawn: list[bool] | None = None) -> Iterator[None]:
-    """Global random states are as before on exit; ``drawn`` gets whether any had changed."""
-    torch_state, numpy_state, python_state = _states()
-    try:
-        yield
-    finally:
-        if drawn is not None:
-            now = _states()
-            same = torch.equal(now[0], torch_state) and now[2] == python_state
-            drawn.append(not (same and _same_numpy(now[1], numpy_state)))
-        torch.set_rng_state(torch_state)
-        np.random.set_state(numpy_state)  # noqa: NPY002
-        random.setstate(python_state)
-
-
-def _same_numpy(a: Any, b: Any) -> bool:
-    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))

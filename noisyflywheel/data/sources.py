@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from noisyflywheel.data.devices import moved
-from noisyflywheel.data.reading import RowReader, check_shape, globals_kept
+from noisyflywheel.data.reading import RowReader, SomeRows, check_shape
 from noisyflywheel.data.workers import (
     PAYS_IN_ALL,
     PAYS_PER_ROW,
@@ -95,8 +95,11 @@ class DatasetSource:
     """
 
     def __init__(self, dataset: Dataset, device: torch.device, options: dict[str, Any] | None = None) -> None:
-        self.dataset, self.device, self.options = dataset, device, options or {}
-        self.reader: RowReader | None = None
+        some = dataset if isinstance(dataset, SomeRows) else None
+        self.dataset = dataset if some is None else some.dataset
+        self.numbers = None if some is None else torch.as_tensor(some.indices)  # of the rows in ``self.dataset``
+        self.device, self.options = device, options or {}
+        self.reader = RowReader(self.dataset)
         self.workers: Workers | None = None
         self.first: tuple[int, tuple[int, ...]] | None = None  # the first row read and its shape
         self.row_bytes, self.rows_read, self.seconds = 1, 0, 0.0
@@ -104,15 +107,15 @@ class DatasetSource:
 
     def __len__(self) -> int:
         """Number of rows."""
-        return len(self.dataset)  # type: ignore[arg-type]
+        return len(self.dataset if self.numbers is None else self.numbers)  # type: ignore[arg-type]
 
     def take(self, rows: Tensor) -> Tensor:
         """Rows of shape (B, ...) on the device; images channels first."""
-        return self._moved(self._read(rows.tolist()))  # sync: where rows are on a device
+        return self._moved(self._read(self._numbered(rows).tolist()))  # sync: where rows are on a device
 
     def stream(self, parts: Iterable[Tensor]) -> Iterator[Tensor]:
         """`take` of each part, in order, read ahead by workers where they pay."""
-        parts = [part.cpu() for part in parts]  # sync: where rows are on a device
+        parts = [self._numbered(part.cpu()) for part in parts]  # sync: where rows are on a device
         if parts and self.first is None:
             self._read(parts[0][:1].tolist())
         cut = [pieces_of(part, self.row_bytes) for part in parts]
@@ -131,6 +134,10 @@ class DatasetSource:
         if self.workers is not None:
             self.workers.close()
         self.workers = None
+
+    def _numbered(self, rows: Tensor) -> Tensor:
+        """Positions (B,) as numbers of rows in the Dataset: seeds and messages go by these."""
+        return rows if self.numbers is None else self.numbers[rows.cpu()]
 
     def _pieces(self, pieces: list[Tensor]) -> Generator[Tensor, None, None]:
         """Rows of each piece of indices, on the CPU: in this process until workers pay."""
@@ -156,7 +163,7 @@ class DatasetSource:
     def _from_workers(self, pieces: list[Tensor]) -> Iterator[Tensor]:
         if self.workers is None:
             options = {"num_workers": n_workers_here(self.row_bytes)} | self.options
-            self.workers = Workers(self.reader or RowReader(self.dataset), options, self.device)
+            self.workers = Workers(self.reader, options, self.device)
         try:
             for piece, rows in zip(pieces, self.workers.read(pieces), strict=True):
                 self._check_shape(rows, int(piece[0]))
@@ -170,23 +177,13 @@ class DatasetSource:
 
     def _read(self, rows: list[int]) -> Tensor:
         """Rows (B, ...) on the CPU, read in this process, and how long that took."""
-        if self.reader is None:
-            self.reader = RowReader(self.dataset, self._draws(rows[0]))
         start = time.perf_counter()
-        with globals_kept() if self.reader.isolated else contextlib.nullcontext():
-            batch = self.reader.read(rows)
+        batch = self.reader.read(rows)
         self.seconds += time.perf_counter() - start
         self.rows_read += len(rows)
         self.row_bytes, self.reads_to_host = batch[0].nbytes, batch.is_cpu
         self._check_shape(batch, rows[0])
         return batch
-
-    def _draws(self, row: int) -> bool:
-        """Whether reading draws from global random generators, found out by reading one row."""
-        drawn: list[bool] = []
-        with contextlib.suppress(Exception), globals_kept(drawn):
-            RowReader(self.dataset).read([row])
-        return bool(drawn and drawn[0])
 
     def _check_shape(self, batch: Tensor, row: int) -> None:
         shape = tuple(batch.shape[1:])
@@ -194,9 +191,7 @@ class DatasetSource:
         check_shape(shape, row, self.first[1], self.first[0])
 
     def _moved(self, batch: Tensor) -> Tensor:
-        batch = channels_first(batch)
-        batch = batch.float() if batch.is_floating_point() else batch  # as rows in memory are
-        return moved(batch, self.device)
+        return moved(channels_first(of_kept_type(batch)), self.device)
 
 
 def _fits(x: Tensor, device: torch.device) -> bool:
@@ -216,6 +211,11 @@ def to_tensor(x: np.ndarray) -> Tensor:
     with warnings.catch_warnings():  # nothing here writes to rows
         warnings.filterwarnings("ignore", message=".*not writable.*", category=UserWarning)
         return torch.from_numpy(x)
+
+
+def of_kept_type(batch: Tensor) -> Tensor:
+    """Rows (B, ...) of the type that those in memory have: pictures of uint8 as they are, all else float32."""
+    return batch if batch.dtype == torch.uint8 and batch.ndim > 2 else batch.float()
 
 
 def channels_first(x: Tensor) -> Tensor:

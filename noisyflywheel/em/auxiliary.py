@@ -70,8 +70,9 @@ def posterior_through(f_prob: Tensor, transition: Tensor, given: Tensor) -> Tens
     Returns
     -------
     Tensor of shape (N, K)
-        Rows sum to 1.
+        Rows sum to 1; of the type of ``f_prob``, float32 where that is half precision.
     """
+    f_prob = at_least_single(f_prob)
     joint = f_prob * transition.to(f_prob.dtype).T[given]  # (N, K)
     evidence = joint.sum(1, keepdim=True)
     return torch.where(evidence > 0, joint / evidence.masked_fill(evidence == 0, 1), f_prob)
@@ -93,8 +94,10 @@ def share_factors(mass: Tensor, counts: Tensor) -> Tensor:
 
     Returns
     -------
-    Tensor of shape (K,), above 0, of the type of ``mass``
+    Tensor of shape (K,), above 0
+        Of the type of ``mass``, float32 where that is half precision.
     """
+    mass = at_least_single(mass)
     return (counts.to(mass.dtype) + 1) / (mass + 1)
 
 
@@ -111,8 +114,9 @@ def rescaled(prob: Tensor, factors: Tensor) -> Tensor:
     Returns
     -------
     Tensor of shape (N, K)
-        Rows sum to 1.
+        Rows sum to 1; of the type of ``prob``, float32 where that is half precision.
     """
+    prob = at_least_single(prob)
     scaled = prob * factors.to(prob.dtype)
     return scaled / scaled.sum(1, keepdim=True)
 

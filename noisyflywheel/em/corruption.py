@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from noisyflywheel.em.main import EPS_MIN
+from noisyflywheel.em.main import EPS_MIN, at_least_single
 
 
 def row_normalised(mass: Tensor) -> Tensor:
@@ -82,6 +82,8 @@ def error_probability(f_prob: Tensor, corruption: Tensor, given: Tensor) -> Tens
     Returns
     -------
     Tensor of shape (N,)
+        Of the type of ``f_prob``, float32 where that is half precision.
     """
+    f_prob = at_least_single(f_prob)
     columns = corruption.to(f_prob.dtype).T[given]  # (N, K): T_c[:, y~_i]
     return (f_prob * columns).sum(1).clamp_min(EPS_MIN)

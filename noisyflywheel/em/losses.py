@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from noisyflywheel.em.main import weighted
+
 CLAMP = 1e-8
 """Added to probabilities inside the confidence regularizer's logarithm (the form of CORES2)."""
 
@@ -16,7 +18,7 @@ places."""
 
 def weighted_mean(values: Tensor, sample_weight: Tensor | None = None) -> Tensor:
     """Mean of ``values`` (..., B) times the weights of their rows (..., B), of mean 1 over all rows; a scalar."""
-    return values.mean() if sample_weight is None else (values * sample_weight).mean()
+    return values.mean() if sample_weight is None else weighted(values, sample_weight).mean()
 
 
 def confidence_regularizer(g_prob: Tensor, prior: Tensor, sample_weight: Tensor | None = None) -> Tensor:
@@ -106,7 +108,8 @@ def cross_entropy(log_p: Tensor, target: Tensor, sample_weight: Tensor | None = 
 def soft_target_cross_entropy(log_f: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> Tensor:
     """Cross-entropy against a label distribution.
 
-    Eq. (13), Sec. 3.3: ``-mean_i sum_y q_i(y) log f(x_i)[y]``.
+    Eq. (13), Sec. 3.3: ``-mean_i sum_y q_i(y) log f(x_i)[y]``. Classes of ``q_i(y) = 0`` count as 0, also where f
+    rules them out.
 
     Parameters
     ----------
@@ -121,7 +124,7 @@ def soft_target_cross_entropy(log_f: Tensor, target: Tensor, sample_weight: Tens
     -------
     scalar Tensor, at least 0
     """
-    return weighted_mean(-(target * log_f).sum(-1), sample_weight)
+    return weighted_mean(-weighted(log_f, target).sum(-1), sample_weight)
 
 
 def contrastive_loss(z1: Tensor, z2: Tensor, temperature: float = 0.05) -> Tensor:

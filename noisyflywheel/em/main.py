@@ -20,6 +20,11 @@ def at_least_single(p: Tensor) -> Tensor:
     return p.float() if p.dtype.itemsize < 4 else p
 
 
+def weighted(values: Tensor, weight: Tensor) -> Tensor:
+    """``weight * values``, and 0 where a weight of 0 meets an infinite value, such as the logarithm of 0."""
+    return weight * values.masked_fill((weight == 0) & values.isinf(), 0)
+
+
 def clean_posterior(g_given: Tensor, gamma: Tensor | float, eps: Tensor | float) -> Tensor:
     """Probability that a given label comes from the clean manifold.
 
@@ -107,7 +112,8 @@ def weighted_average(values: Tensor, sample_weight: Tensor | None = None) -> Ten
 def reweighted_cross_entropy(log_g: Tensor, given: Tensor, q: Tensor) -> Tensor:
     """Cross-entropy on the given labels, each weighted by its clean probability.
 
-    Eq. (7), Sec. 3.2; the ablation without an auxiliary network trains g with it.
+    Eq. (7), Sec. 3.2; the ablation without an auxiliary network trains g with it. A label of weight 0
+    counts as 0, also where g rules it out.
 
     Parameters
     ----------
@@ -122,4 +128,4 @@ def reweighted_cross_entropy(log_g: Tensor, given: Tensor, q: Tensor) -> Tensor:
     -------
     scalar Tensor, at least 0
     """
-    return -(q * log_g.gather(1, given[:, None]).squeeze(1)).mean()
+    return -weighted(log_g.gather(1, given[:, None]).squeeze(1), q).mean()

@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Checkpoint, ParamMapper
+from skorch.callbacks import Checkpoint
 from torch import Tensor, nn
 
 from noisyflywheel.nets.criterion import check_criterion
+from noisyflywheel.nets.frozen import check_may_train
 from noisyflywheel.nets.layout import is_channels_last, to_usual_order
 from noisyflywheel.nets.narrow import narrow_convolutions
 from noisyflywheel.nets.stopping import check_monitors
@@ -43,9 +44,9 @@ def check_forward(trainer: Trainer, x: Tensor, n_classes: int, name: str) -> Non
     TypeError
         If the module returns no tensor.
     ValueError
-        If it cannot take the rows, or see `check_criterion`, `check_monitors`, `check_trains` and `check_output`.
+        If it cannot take the rows, or see `check_criterion`, `check_monitors`, `check_may_train` and `check_output`.
     """
-    check_trains(trainer.net, name)
+    check_may_train(trainer.net, name)
     check_criterion(trainer.net, n_classes, name)
     check_monitors(trainer.net, name)
     trainer.net._set_training(False)
@@ -58,21 +59,6 @@ def check_forward(trainer: Trainer, x: Tensor, n_classes: int, name: str) -> Non
     if kind == "custom":
         output, kind = trainer.net._get_predict_nonlinearity()(output.float()), "probabilities"
     check_output(output, kind, len(x), n_classes, name, trainer.net.predict_nonlinearity)
-
-
-def check_trains(net: NeuralNet, name: str) -> None:
-    """Raise ValueError if all weights of an initialised net are frozen, and no callback of it may free some."""
-    free = any(weight.requires_grad for weight in net.module_.parameters())
-    if not free and not any(_may_free(callback) for _, callback in net.callbacks_):
-        raise ValueError(
-            f"{name} trains no weights: all those of its module {type(net.module_).__name__} are frozen "
-            "(requires_grad=False). Leave at least those of its last layer free."
-        )
-
-
-def _may_free(callback: Any) -> bool:
-    known = type(callback).__module__.startswith(("skorch.", "noisyflywheel."))
-    return isinstance(callback, ParamMapper) or not known  # such as skorch's Unfreezer
 
 
 def _first_output(trainer: Trainer, x: Tensor) -> Any:

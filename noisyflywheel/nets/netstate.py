@@ -49,6 +49,7 @@ def restore_net(net: NeuralNet, state: dict[str, Any]) -> None:
         If the state is of another module, optimizer or list of callbacks.
     """
     for name in _part_names(net):
+        _check_groups(name, getattr(net, f"{name}_"), state["parts"][name])
         getattr(net, f"{name}_").load_state_dict(copy.deepcopy(state["parts"][name]))
     for name, frozen in state.get("frozen", {}).items():  # files of earlier versions have none
         for weight_name, weight in getattr(net, f"{name}_").named_parameters():
@@ -62,6 +63,16 @@ def restore_net(net: NeuralNet, state: dict[str, Any]) -> None:
             if attribute in found:
                 found[attribute] = _moved(found[attribute], torch.device(net.device))
         _restore_callback(callback, found)
+
+
+def _check_groups(name: str, part: Any, state: dict[str, Any]) -> None:
+    """Raise ValueError if an optimizer has another number of groups than its state, as of earlier versions."""
+    groups, saved = getattr(part, "param_groups", []), state.get("param_groups", [])
+    if len(groups) != len(saved):
+        raise ValueError(
+            f"the {name} had {len(saved)} groups of weights and has {len(groups)} now. In earlier versions the head of "
+            f"the contrastive loss had one of its own: remove what they saved of this fit, and begin it anew"
+        )
 
 
 def own_attributes(net: NeuralNet) -> ChangedAttributes:

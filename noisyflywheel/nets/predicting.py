@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from skorch import NeuralNet
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from noisyflywheel.data import Source
+from noisyflywheel.data import batches as batches_of
 from noisyflywheel.data.devices import float64_device
 from noisyflywheel.nets.average import WeightAverage
 from noisyflywheel.nets.layout import in_usual_order, is_channels_last
@@ -18,6 +21,7 @@ from noisyflywheel.nets.parallel.ranks import Ranks
 from noisyflywheel.nets.parallel.turns import Turns
 
 TINY = 1e-30
+"""Probability of what a module holds impossible, whose logarithm would be infinite."""
 
 
 class Predicting:
@@ -49,12 +53,13 @@ class Predicting:
     def log_probs(self, output: Tensor) -> Tensor:
         """Log-probabilities (B, K) of the module's output, by skorch's ``predict_nonlinearity`` rule.
 
-        A module with members, such as `noisyflywheel.backbones.FoldedMLP`, gives (M, B, K) in training.
+        They are finite: a class that a module rules out, by a logit of -inf say, has the probability `TINY`. A module
+        with members, such as `noisyflywheel.backbones.FoldedMLP`, gives (M, B, K) in training.
         """
         if self.kind == "logits":
-            return torch.log_softmax(output, -1)
+            return _finite(torch.log_softmax(output, -1))
         if self.kind == "log_probabilities":
-            return output
+            return _finite(output)
         if self.kind == "custom":
             output = self.net._get_predict_nonlinearity()(output)
         return torch.log(output.clamp_min(TINY))
@@ -83,17 +88,20 @@ class Predicting:
             Rows a forward.
         pad : bool
             Whether each forward has exactly ``batch_size`` rows: the output of a row then does not depend on
-            how many others are asked for, to the last bit.
+            how many others are asked for, to the last bit. Where a module `normalises_by_batch` copies would count: it
+            gets some of a single row only, with which it could do nothing.
         everywhere : bool
             Whether each rank makes the views of all rows, also of those that others predict: generators of views then
             stay the same.
         """
         self.net._set_training(False)
+        by_batch = normalises_by_batch(self.net.module_)
         averaged = self.average.swapped() if self.average is not None else nullcontext()
         with averaged, naming_batch_size(batch_size, "prediction"):
-            batches = rows.split(batch_size)
+            batches = list(batches_of(rows, batch_size)) if by_batch else rows.split(batch_size)
+            padded = batch_size if pad and not (by_batch and len(rows) > 1) else 0
             turns = Turns([len(index) for index in batches], self.ranks)
-            outputs = self._outputs(source, view, batches, turns.own, batch_size if pad else 0, everywhere)
+            outputs = self._outputs(source, view, batches, turns.own, padded, everywhere)
             for log_p in turns.in_order(outputs):
                 yield log_p.to(float64_device(self.device))
             for _ in outputs:  # views that are left to be made
@@ -153,3 +161,13 @@ class Predicting:
             if n < padded:
                 x = torch.cat([x, x[-1:].expand(padded - n, *x.shape[1:])])  # (padded, ...)
             yield self.log_probs(self.forward(x))[:n]
+
+
+def normalises_by_batch(module: nn.Module) -> bool:
+    """Whether a module has a norm that takes mean and variance from the rows of a batch in eval mode too."""
+    return any(isinstance(part, _BatchNorm) and part.running_mean is None for part in module.modules())
+
+
+def _finite(log_p: Tensor) -> Tensor:
+    """Log-probabilities with that of `TINY` for -inf; NaN stays."""
+    return torch.nan_to_num(log_p, nan=math.nan, posinf=math.inf, neginf=math.log(TINY))

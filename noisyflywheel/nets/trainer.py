@@ -16,6 +16,7 @@ from noisyflywheel.nets.average import WeightAverage
 from noisyflywheel.nets.criterion import output_kind, warm_up_loss
 from noisyflywheel.nets.devices import net_device
 from noisyflywheel.nets.features import Features
+from noisyflywheel.nets.frozen import check_trains
 from noisyflywheel.nets.memory import naming_batch_size
 from noisyflywheel.nets.netstate import OF_ONE_FIT, copied, net_state, own_attributes, restore_net
 from noisyflywheel.nets.parallel.gradients import gather
@@ -59,6 +60,8 @@ class Trainer(Predicting):
         Processes that share training steps and predictions.
     seed : int
         Of what ranks beside the first draw inside the net, such as dropout.
+    name : str
+        "main_net" or "aux_net", for messages.
     """
 
     def __init__(
@@ -69,8 +72,9 @@ class Trainer(Predicting):
         scheduled: bool = False,
         ranks: Ranks = ALONE,
         seed: int = 0,
+        name: str = "the net",
     ) -> None:
-        self.net, self.ranks, self.seed = net, ranks, seed
+        self.net, self.ranks, self.seed, self.name = net, ranks, seed, name
         self.shared = None if ranks.alone else SharedTraining(net, ranks)
         self.scheduled = scheduled
         self.average: WeightAverage | None = None
@@ -94,9 +98,11 @@ class Trainer(Predicting):
             group["lr"] = base * factor
 
     def add_module(self, module: nn.Module) -> None:
-        """Let the net's optimizer also train ``module`` (the head of the contrastive loss)."""
-        self.net.optimizer_.add_param_group({"params": list(module.parameters())})
-        self._base_lr.append(self.net.optimizer_.param_groups[0]["lr"])
+        """Let the net's optimizer also train ``module`` (the head of the contrastive loss), in its last group.
+
+        A group of its own would be one that schedules with a value for each group do not know of.
+        """
+        self.net.optimizer_.param_groups[-1]["params"].extend(module.parameters())
 
     def state_dict(self) -> dict[str, Any]:
         """Modules, optimizers, schedules, callbacks, history and averages, copied."""
@@ -124,6 +130,7 @@ class Trainer(Predicting):
         """Train on the batches of one epoch and return the mean loss (one host sync, at the end)."""
         net = self.net
         self._notify_within("on_epoch_begin", dataset_train=None, dataset_valid=None)
+        check_trains(net, self.name)  # callbacks may freeze weights
         if not self._hears_batches:
             net.history.new_batch()  # skorch's Checkpoint asks for the last one of an epoch
         net._set_training(True)

@@ -8,18 +8,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from noisyflywheel.estimator.inputs.labels import check_same_index
+from noisyflywheel.data import on_host
+from noisyflywheel.estimator.inputs.labels import check_same_index, one_column
 
 
 def given_and_true(estimator: Any, y_true: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The labels that were judged, (n,), and the true ones, paired by position.
+    """The labels that were judged, (n,), and the true ones, paired by position; these may be one column, or a tensor.
 
     Raises
     ------
     ValueError
-        If y_true has a missing label, or the index of what was judged in another order; that of an array has no order
-        of its own.
+        If y_true has several columns, a missing label, or the index of what was judged in another order; that of an
+        array has no order of its own.
     """
+    y_true = one_column(on_host(y_true))
     missing = np.asarray(pd.isna(pd.Series(y_true)))
     if missing.any():
         raise ValueError(f"y_true has a missing label in row {int(missing.argmax())}")

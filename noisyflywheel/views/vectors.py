@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from noisyflywheel.views.tails import signed_exp, signed_log, tail_knee
@@ -183,11 +184,12 @@ class VectorViews(BaseEstimator):
         Raises
         ------
         ValueError
-            For a parameter out of its range, or ``x`` that is not 2-D.
+            For a parameter out of its range, or ``x`` that is not 2-D, or has no rows or no features.
         """
         self._check_parameters()
-        if x.ndim != 2:
-            raise ValueError(f"vectors must have shape (n, d), got {tuple(x.shape)}: pictures have ImageViews.")
+        if x.ndim != 2 or 0 in x.shape:
+            pictures = ": pictures have ImageViews" if x.ndim > 2 else ""
+            raise ValueError(f"vectors must have shape (n, d), got {tuple(x.shape)}{pictures}.")
         self.knee_ = heavy_tails(x)
         bent = self._bend(x.float())
         self.mean_, self.scale_ = feature_scale(bent)
@@ -225,13 +227,20 @@ class VectorViews(BaseEstimator):
         -------
         Tensor of shape (B, d), float32
         """
+        self._check_fitted()
         return self._unbend(self._noisy(x.float(), self.noise_, generator))
 
     def strong(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Rows with more noise and some features at their mean; parameters and result as of `weak`."""
+        self._check_fitted()
         noisy = self._noisy(x.float(), self.noise_ * self.strong_noise, generator)
         drawn = torch.rand(x.shape, generator=generator, device=x.device)
         return self._unbend(torch.where(drawn < self.mask, self.mean_.to(x.device, non_blocking=True), noisy))
+
+    def _check_fitted(self) -> None:
+        """Raise NotFittedError before `fit`."""
+        if not hasattr(self, "mean_"):  # takes no time, of which each batch would need some
+            check_is_fitted(self, "mean_")
 
     def _noisy(self, x: Tensor, strength: float, generator: torch.Generator | None) -> Tensor:
         """Rows with noise, in the numbers to which it is added."""

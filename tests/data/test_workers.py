@@ -16,7 +16,8 @@ from items import Items
 from torch.utils.data import Dataset, Subset, TensorDataset
 
 from noisyflywheel.data import DatasetSource, as_row, map_items, opened, workers
-from noisyflywheel.data.reading import file_of
+from noisyflywheel.data.global_draws import seed_globals
+from noisyflywheel.data.reading import SomeRows, file_of
 from noisyflywheel.data.workers import n_workers_here, pieces_of
 from noisyflywheel.exceptions import RowReadError
 
@@ -223,6 +224,65 @@ def test_rows_that_draw_at_random_are_the_same_for_any_number_of_workers_and_lea
     assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2]) and len(found[0].unique()) > 500
     assert torch.equal(states[0], torch.get_rng_state()) and states[2] == random.getstate()
     assert (states[1] == np.random.get_state()[1]).all()  # noqa: NPY002
+
+
+class DrawnInPart(Squares):
+    """Some rows draw, and not the first ones that are read."""
+
+    def __getitem__(self, i):
+        return torch.tensor([float(i), np.random.rand() if i % 7 == 3 else 0.0])  # noqa: NPY002
+
+
+@pytest.mark.parametrize("n_workers", [0, 1, 2])
+def test_rows_of_which_few_draw_at_random_are_the_same_each_time_and_leave_the_generators(n_workers):
+    """The first row decided for all: the others came in other versions each time, and moved the caller's generators."""
+    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    rows = list(torch.arange(200).split(20))
+    found = torch.cat(read(DrawnInPart(), n_workers, rows))
+    one_by_one = torch.stack(map_items(as_row, DrawnInPart(), range(200)))
+    assert torch.equal(found, one_by_one) and len(found[3::7, 1].unique()) == 29 == int((found[:, 1] > 0).sum())
+    assert (state == np.random.get_state()[1]).all()  # noqa: NPY002
+
+
+def test_a_row_that_fails_by_chance_fails_each_time():
+    def fail_by_chance():
+        if np.random.rand() < 0.5:  # noqa: NPY002
+            raise OSError("no such disk")
+
+    messages = set()
+    for seed in range(8):
+        np.random.seed(seed)  # noqa: NPY002
+        with contextlib.suppress(RowReadError):
+            read(Squares(at=130, do=fail_by_chance), 0)
+            messages.add("read")
+    assert len(messages) == bool(messages)  # with the seed of its number it fails, or it does not
+    seed_globals(130)
+    assert bool(messages) == (np.random.rand() >= 0.5)  # noqa: NPY002
+
+
+@pytest.mark.parametrize("n_workers", [0, 2])
+def test_some_rows_are_read_under_their_numbers_in_the_whole(n_workers):
+    """They were seeded, and named in errors, by their places among the chosen ones."""
+    numbers = [7, 150, 150, 3]
+    source = DatasetSource(SomeRows(Drawn(), numbers), CPU, {"num_workers": n_workers})
+    with opened(source):
+        (found,) = source.stream([torch.tensor([1, 0, 2])])
+        assert len(source) == 4
+        assert torch.equal(found, source.take(torch.tensor([1, 0, 2])))
+    assert torch.equal(found, torch.stack(map_items(as_row, Drawn(), [150, 7, 150])))
+
+
+@pytest.mark.parametrize(
+    ("do", "message", "n_workers"),
+    [(fail, r"row 130 of X \(pictures/0130.png\) cannot be read: OSError", n) for n in (0, 2)] + [(die, DIED, 2)],
+)
+def test_a_row_among_some_is_named_by_its_number_in_the_whole(do, message, n_workers):
+    dataset = SomeRows(Squares(at=130, do=do), [*range(60), 130])
+    with pytest.raises(RowReadError, match=message):
+        read(dataset, n_workers, [torch.arange(61)])
+    items = SomeRows(Items([torch.zeros(3)] * 99 + [torch.zeros(4)]), [0, 99])
+    with pytest.raises(ValueError, match=r"item 99 of the Dataset has shape \(4,\), item 0 has"):
+        read(items, n_workers, [torch.arange(2)])
 
 
 def test_items_read_one_by_one_are_the_same_and_leave_the_generators():

@@ -166,6 +166,26 @@ def test_soft_target_cross_entropy_of_hard_labels_is_the_cross_entropy_and_its_g
     torch.testing.assert_close(logits.grad, (torch.softmax(logits.detach(), 1) - target) / 5)
 
 
+@pytest.mark.parametrize("shape", [(), (2,)], ids=["one", "members"])
+def test_soft_target_cross_entropy_of_an_impossible_class_counts_by_its_share(shape):
+    log_f = torch.tensor([[0.0, -torch.inf], [math.log(0.8), math.log(0.2)]]).expand(*shape, 2, 2).requires_grad_()
+    target = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    loss = soft_target_cross_entropy(log_f, target)
+    loss.backward()
+    assert loss.item() == pytest.approx(-math.log(0.2) / 2) and log_f.grad.isfinite().all()
+    assert soft_target_cross_entropy(log_f, target.flip(0)).item() == math.inf
+
+
+def test_rows_of_weight_0_count_as_0_where_their_label_is_impossible():
+    log_p, labels, weights = (
+        torch.tensor([[0.0, -torch.inf], [-1.0, -1.0]]),
+        torch.tensor([1, 0]),
+        torch.tensor([0.0, 2]),
+    )
+    assert float(cross_entropy(log_p, labels, weights)) == 1.0
+    assert float(soft_target_cross_entropy(log_p, torch.eye(2)[labels], weights)) == 1.0
+
+
 # contrastive loss
 
 

@@ -147,6 +147,14 @@ def test_reweighted_cross_entropy_gradient():
     torch.testing.assert_close(logits.grad, expected)
 
 
+def test_reweighted_cross_entropy_of_an_impossible_label_counts_by_its_weight():
+    log_g = torch.tensor([[0.0, -torch.inf], [math.log(0.8), math.log(0.2)]], requires_grad=True)
+    loss = reweighted_cross_entropy(log_g, torch.tensor([1, 0]), torch.tensor([0.0, 1.0]))
+    loss.backward()
+    assert loss.item() == pytest.approx(-math.log(0.8) / 2) and log_g.grad.tolist() == [[0, 0], [-0.5, 0]]
+    assert reweighted_cross_entropy(log_g, torch.tensor([1, 0]), torch.tensor([0.1, 1.0])).item() == math.inf
+
+
 # the theorem
 
 

@@ -73,6 +73,14 @@ def test_half_precision_keeps_the_bounds_of_float32(dtype):
         of_half = em.expected_log_likelihood(*half, gamma, eps)
         assert torch.equal(of_half, em.expected_log_likelihood(*single, gamma, eps))
         assert torch.equal(em.update_clean_rate(half[0]), em.update_clean_rate(single[0]))
+    T, label = torch.tensor([[1 - 1e-5, 1e-5], [5e-5, 1 - 5e-5]], dtype=torch.float64), torch.tensor([0])
+    f = torch.tensor([[1e-3, 0.9995]], dtype=dtype)  # products with T are 0 or too coarse in half precision
+    for function in (em.posterior_through, em.bayes_posterior, em.error_probability):
+        assert torch.equal(function(f, T, label), function(f.float(), T, label))
+    mass, counts = torch.tensor([3.0, 4.0]), torch.tensor([100_000, 2])
+    factors = em.share_factors(mass.to(dtype), counts)
+    assert torch.equal(factors, em.share_factors(mass, counts)) and factors.isfinite().all()
+    assert torch.equal(em.rescaled(f, factors), em.rescaled(f.float(), factors))
     onehot, labels = torch.eye(2, dtype=dtype), torch.tensor([1, 0])
     value = em.auxiliary_likelihood(onehot, onehot, onehot, labels)
     assert torch.equal(value, em.auxiliary_likelihood(torch.eye(2), torch.eye(2), torch.eye(2), labels))

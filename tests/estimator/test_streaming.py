@@ -54,6 +54,21 @@ class Noisy(Rows):
         return x + torch.rand(64) + np.random.rand() + random.random(), y  # noqa: NPY002
 
 
+class FewNoisy(Rows):
+    """Only some rows of the first ``n`` draw, as where another picture stands for one that cannot be read."""
+
+    def __init__(self, n):
+        super().__init__()
+        self.n = n
+
+    def __len__(self):
+        return self.n
+
+    def __getitem__(self, i):
+        x, y = super().__getitem__(i)
+        return (X[np.random.randint(self.n)] if i % 7 == 3 else x), y  # noqa: NPY002
+
+
 def global_states():
     numpy_state = np.random.get_state()  # noqa: NPY002
     return torch.get_rng_state().tolist(), numpy_state[1].tolist(), numpy_state[2], random.getstate()
@@ -220,3 +235,14 @@ def test_fits_of_items_that_draw_at_random_go_on(tmp_path):
     again = fit(Noisy(), checkpoint_dir=tmp_path)
     assert len(list(tmp_path.iterdir())) == n_folders
     np.testing.assert_array_equal(again.clean_proba_, fit(Noisy()).clean_proba_)
+
+
+@pytest.mark.parametrize("n", [60, 160], ids=["few, which are sorted", "many"])
+def test_rows_of_which_some_draw_are_the_same_in_fit_and_predict(n):
+    """They came in one version for the order of the rows, in others for each cycle, and in another one to predict."""
+    states = global_states()
+    net = NeuralNetClassifier(MLP, criterion=nn.CrossEntropyLoss, batch_size=32, train_split=None)
+    clf = FlywheelClassifier(net, views=None, n_warmup_epochs=1, n_cycles=1, guard=False, random_state=0)
+    predicted = clf.fit(FewNoisy(n)).predict_proba(FewNoisy(n))
+    assert np.abs(predicted.max(1) - clf.get_label_issues()["predicted_confidence"]).max() < 1e-5
+    assert global_states() == states

@@ -43,6 +43,18 @@ class OwnLoss(NeuralNetClassifier):
         return super().get_loss(y_pred, y_true, *args, **kwargs) * 100
 
 
+class Masked(Linear):
+    """Rules a class out where a feature is low, as a module does that knows which classes can be."""
+
+    def forward(self, x):
+        return super().forward(x).masked_fill((x < -0.5) & (torch.arange(3) == 2), -torch.inf)
+
+
+class MaskedProbabilities(Masked):
+    def forward(self, x):
+        return super().forward(x).softmax(1)
+
+
 def net(cls=NeuralNetClassifier, **kwargs):
     settings = {"criterion": nn.CrossEntropyLoss, "lr": 0.1, "batch_size": 30, "train_split": None}
     return cls(**{"module": Linear} | settings | kwargs)
@@ -124,3 +136,14 @@ def test_a_contrastive_loss_without_features_is_refused(monkeypatch):
     convolved = nn.Sequential(nn.Unflatten(1, (1, 3)), nn.Conv1d(1, 3, 3), nn.Flatten())
     with pytest.raises(ValueError, match="contrastive_weight > 0 needs features, but Sequential has neither"):
         fit(net(module=convolved), contrastive_weight=0.1)
+
+
+@pytest.mark.parametrize("refurbish", [True, False])
+def test_modules_may_rule_classes_out(refurbish):
+    """0 times the logarithm of 0 was NaN in Eqs. (7) and (13); logits and probabilities are the same fit."""
+    kinds = [{"module": Masked}, {"module": MaskedProbabilities, "criterion": nn.NLLLoss}]
+    fitted = [fit(net(**kind), views=None, refurbish=refurbish) for kind in kinds]
+    assert all(
+        np.isfinite(clf.history_["main_train_loss"]).all() for clf in fitted if "main_train_loss" in clf.history_
+    )
+    np.testing.assert_allclose(*(clf.predict_proba(X) for clf in fitted), atol=1e-3)

@@ -609,7 +609,8 @@ def test_a_head_is_made_for_the_contrastive_loss_and_trained_by_fs_optimizer():
     made = linear_flywheel(contrastive_weight=0.025)
     assert made.head.project.in_features == 1
     groups = made.aux.net.optimizer_.param_groups
-    assert {id(p) for p in groups[-1]["params"]} == {id(p) for p in made.head.parameters()}
+    trained = [*made.aux.net.module_.parameters(), *made.head.parameters()]
+    assert len(groups) == 1 and {id(p) for p in groups[0]["params"]} == {id(p) for p in trained}
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,16 @@ def train(trainer, epochs):
         trainer.epoch([Batch(X, Y, lambda log_p: F.nll_loss(log_p, Y))] * 2)
 
 
+def test_states_with_a_group_for_the_head_of_the_contrastive_loss_are_refused_with_the_reason():
+    """As earlier versions wrote them: torch spoke of groups, and schedules keep numbers of each of them."""
+    earlier = make(0)
+    earlier.net.optimizer_.add_param_group({"params": [nn.Parameter(torch.zeros(2))]})
+    with pytest.raises(
+        ValueError, match="optimizer had 2 groups of weights and has 1 now. In earlier versions the head"
+    ):
+        make(0).load_state_dict(earlier.state_dict())
+
+
 def through_disk(state, path):
     save_checkpoint(path, state)
     return load_checkpoint(path)

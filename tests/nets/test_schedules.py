@@ -18,6 +18,7 @@ def trainer(schedule):
         train_split=None,
         module__hidden=(4,),
         callbacks=[("lr", schedule)],
+        optimizer__param_groups=[("*bias", {})],
     )
     made = Trainer(prepare_net(net, {"n_features": 4, "n_classes": 3}, None, False))
     made.add_module(nn.Linear(2, 2))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback, Checkpoint, LRScheduler, TrainEndCheckpoint
+from skorch.callbacks import Callback, Checkpoint, Freezer, LRScheduler, TrainEndCheckpoint
 from torch import nn
 from torch.nn import functional as F
 
@@ -11,6 +11,7 @@ from noisyflywheel.backbones import MLP
 from noisyflywheel.data import ArraySource
 from noisyflywheel.nets import Batch, Trainer, prepare_net
 from noisyflywheel.nets.average import WeightAverage
+from noisyflywheel.nets.predicting import normalises_by_batch
 from noisyflywheel.nets.stopping import StopTraining
 
 RNG = torch.Generator().manual_seed(0)
@@ -26,6 +27,10 @@ def make(seed=0, **kwargs):
     )
     torch.manual_seed(seed)
     return Trainer(prepare_net(net, {"n_features": 4, "n_classes": 3}, None, False))
+
+
+def net_of(module):
+    return NeuralNetClassifier(module, train_split=None, criterion=nn.CrossEntropyLoss)
 
 
 def steps(n=3):
@@ -65,6 +70,32 @@ def test_log_probs_by_criterion():
     assert torch.isfinite(nll.log_probs(torch.tensor([[0.0, 0.0, 1.0]]))).all()
     custom = make(predict_nonlinearity=lambda x: x / x.sum(1, keepdim=True))
     torch.testing.assert_close(custom.log_probs(2 * output), torch.log(output))
+
+
+@pytest.mark.parametrize(
+    ("kind", "output"),
+    [
+        ({}, [[0.3, -torch.inf, 0.1]]),
+        ({"criterion": nn.NLLLoss}, [[0.6, 0.0, 0.4]]),
+        ({"predict_nonlinearity": lambda x: x.exp()}, [[-0.5, -torch.inf, -1.0]]),
+    ],
+    ids=["logits", "probabilities", "custom"],
+)
+def test_a_class_that_a_module_rules_out_has_a_finite_log_probability_and_no_gradient(kind, output):
+    output = torch.tensor(output, requires_grad=True)
+    log_p = make(**kind).log_probs(output)
+    assert log_p[0, 1] == torch.tensor(1e-30).log() and log_p.isfinite().all()
+    log_p.sum().backward()
+    assert output.grad.isfinite().all() and output.grad[0, 1] == 0
+
+
+def test_log_probabilities_are_left_as_they_are_where_they_are_finite_or_nan():
+    trainer, output = make(), torch.tensor([[-100.0, -1e4, -0.0, -torch.inf, torch.nan]])
+    trainer.kind = "log_probabilities"
+    found = trainer.log_probs(output)
+    assert torch.equal(found[:, :3], output[:, :3]) and found[0, 3] == torch.tensor(1e-30).log() and found[0, 4].isnan()
+    logits = torch.tensor([[1e4, 0.0, -2.0]])
+    assert torch.equal(make().log_probs(logits), torch.log_softmax(logits, 1))
 
 
 def test_callbacks_hear_epochs_batches_and_gradients():
@@ -193,6 +224,48 @@ def test_added_module_is_trained():
     assert not torch.equal(head.weight, before)
 
 
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.AdamW])
+def test_an_added_module_is_trained_as_in_a_group_of_its_own(optimizer):
+    """To the last bit, weight decay and momenta included."""
+    heads = []
+    for own_group in (False, True):
+        settings = {"optimizer__momentum": 0.9} if optimizer is torch.optim.SGD else {}
+        trainer = make(optimizer=optimizer, optimizer__weight_decay=0.1, **settings)
+        head = nn.Linear(3, 3)
+        if own_group:
+            trainer.net.optimizer_.add_param_group({"params": list(head.parameters())})
+        else:
+            trainer.add_module(head)
+        trainer.epoch([Batch(X, Y, lambda log_p, head=head: F.cross_entropy(head(log_p), Y))] * 3)
+        heads.append((head.weight, *trainer.net.module_.parameters()))
+    assert all(torch.equal(a, b) for a, b in zip(*heads, strict=True))
+
+
+def test_schedules_of_a_value_for_each_group_take_an_added_module():
+    lambdas = [lambda epoch: 1.0, lambda epoch: 0.5**epoch]
+    trainer = make(
+        optimizer__param_groups=[("*bias", {"lr": 0.2})], callbacks=[LRScheduler("LambdaLR", lr_lambda=lambdas)]
+    )
+    head = nn.Linear(3, 3)
+    trainer.add_module(head)
+    trainer.begin()
+    for _ in range(2):
+        trainer.epoch([Batch(X, Y, lambda log_p: F.cross_entropy(head(log_p), Y))])
+    groups = trainer.net.optimizer_.param_groups
+    assert [group["lr"] for group in groups] == [0.2, 0.025] and groups[-1]["params"][-1] is head.bias
+
+
+@pytest.mark.parametrize("frozen_from", [1, 2])
+def test_a_callback_that_freezes_all_weights_is_named_before_the_first_step_without_any(frozen_from):
+    """torch spoke of a grad_fn; where a head was trained, it went on with the rest as it was."""
+    trainer = make(callbacks=[Freezer("*", at=lambda net: len(net.history) >= frozen_from)])
+    trainer.begin()
+    for _ in range(frozen_from - 1):
+        trainer.epoch(steps())
+    with pytest.raises(ValueError, match="^the net trains no weights: all those of its module MLP are frozen"):
+        trainer.epoch(steps())
+
+
 def test_tuple_outputs_use_their_first_part():
     class Pair(nn.Module):
         def __init__(self, n_features, n_classes):
@@ -202,8 +275,7 @@ def test_tuple_outputs_use_their_first_part():
         def forward(self, x):
             return self.layer(x), x
 
-    net = NeuralNetClassifier(Pair, train_split=None, criterion=nn.CrossEntropyLoss)
-    trainer = Trainer(prepare_net(net, {"n_features": 4, "n_classes": 3}, None, False))
+    trainer = Trainer(prepare_net(net_of(Pair), {"n_features": 4, "n_classes": 3}, None, False))
     assert trainer.forward(X).shape == (12, 3)
 
 
@@ -221,6 +293,48 @@ def test_predict_is_eval_mode_in_order_and_free_of_batch_size():
     expected = torch.log_softmax(trainer.net.module_(X[rows]), 1)
     torch.testing.assert_close(whole, expected.detach())
     torch.testing.assert_close(predicted(trainer, source, lambda x: x, rows, 2), expected.detach())
+
+
+class ByBatch(nn.Module):
+    """Takes mean and variance from the rows of a batch, in eval mode too."""
+
+    def __init__(self, n_features, n_classes):
+        super().__init__()
+        self.layer, self.norm = nn.Linear(n_features, n_classes), nn.BatchNorm1d(n_classes, track_running_stats=False)
+
+    def forward(self, x):
+        return self.norm(self.layer(x))
+
+
+@pytest.mark.parametrize("n", [8, 7, 5], ids=["whole batches", "a shorter one", "a single row left"])
+@pytest.mark.parametrize("pad", [True, False])
+def test_modules_that_normalise_by_batch_see_the_rows_of_a_batch_only(n, pad):
+    """The last batch was filled with copies of its last row, which counted."""
+    trainer = Trainer(prepare_net(net_of(ByBatch), {"n_features": 4, "n_classes": 3}, None, False))
+    found = predicted(trainer, ArraySource(X, torch.device("cpu")), lambda x: x, torch.arange(n), 4, pad=pad)
+    cut = [X[:n]] if n == 5 else X[:n].split(4)
+    with torch.no_grad():
+        torch.testing.assert_close(found, torch.cat([trainer.net.module_(x).log_softmax(1) for x in cut]))
+
+
+def test_a_single_row_can_be_predicted_by_batch():
+    trainer = Trainer(prepare_net(net_of(ByBatch), {"n_features": 4, "n_classes": 3}, None, False))
+    source = ArraySource(X, torch.device("cpu"))
+    assert predicted(trainer, source, lambda x: x, torch.arange(1), 4, pad=True).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("norm", "expected"),
+    [
+        (nn.BatchNorm2d(3, track_running_stats=False), True),
+        (nn.SyncBatchNorm(3, track_running_stats=False), True),
+        (nn.BatchNorm1d(3), False),
+        (nn.InstanceNorm1d(3), False),
+        (nn.GroupNorm(1, 3), False),
+    ],
+)
+def test_which_norms_take_the_rows_of_a_batch_in_eval_mode(norm, expected):
+    assert normalises_by_batch(nn.Sequential(nn.Linear(2, 3), norm)) == expected
 
 
 class Remembering(nn.Module):

@@ -80,6 +80,23 @@ def test_clean_proba(audit):
         CleanProbaDisplay([0.9, np.nan], 0.9).plot()
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda y: np.array(y)[:, None],
+        lambda y: pd.DataFrame({"truth": y}),
+        lambda y: pd.Series(y, dtype="category").to_frame(),
+    ],
+    ids=["(n, 1)", "DataFrame", "categories"],
+)
+def test_the_truth_may_be_one_column(audit, form):
+    display, expected = (CleanProbaDisplay.from_estimator(audit, y_true=y) for y in (form(TRUE), TRUE))
+    np.testing.assert_array_equal(display.is_right, expected.is_right)
+    TransitionMatrixDisplay.from_estimator(audit, y_true=form(TRUE))
+    with pytest.raises(ValueError, match=r"one column of labels; got shape \(4, 2\)"):
+        CleanProbaDisplay.from_estimator(audit, y_true=np.array([TRUE, TRUE]).T)
+
+
 def test_other_rows_and_truths_are_refused(audit):
     with pytest.raises(ValueError, match="none of the classes"):
         CleanProbaDisplay.from_estimator(audit, y_true=[0, 1, 0, 0])

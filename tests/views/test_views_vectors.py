@@ -3,6 +3,7 @@
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from noisyflywheel.views import vectors
@@ -151,3 +152,23 @@ def test_views_leave_rows_alone_follow_the_seed_and_clone():
     assert torch.equal(x, before)
     assert clone(views).get_params() == {"noise": 0.3, "strong_noise": 1.5, "mask": 0.2}
     assert torch.equal(VectorViews(noise=0.0).fit(x).weak(x), x)
+
+
+@pytest.mark.parametrize("view", ["weak", "strong"])
+def test_views_that_are_not_fitted_are_named(view):
+    with pytest.raises(NotFittedError, match="This VectorViews instance is not fitted yet"):
+        getattr(VectorViews(), view)(torch.zeros(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((0, 3), r"got \(0, 3\)\.$"),
+        ((5, 0), r"got \(5, 0\)\.$"),
+        ((5,), r"got \(5,\)\.$"),
+        ((2, 3, 8, 8), r"got \(2, 3, 8, 8\): pictures have ImageViews\.$"),
+    ],
+)
+def test_rows_of_another_shape_are_refused_with_it(shape, message):
+    with pytest.raises(ValueError, match=rf"vectors must have shape \(n, d\), {message}"):
+        VectorViews().fit(torch.zeros(shape))

@@ -30,10 +30,11 @@ from noisyflywheel.data import (
     without_mask,
 )
 from noisyflywheel.data.arrow import row_names, table_rows
-from noisyflywheel.data.centring import Centring, learn_centring, to_float32
+from noisyflywheel.data.centring import CentredItems, Centring, learn_centring, to_float32
 from noisyflywheel.data.frames import has_other_kinds
 from noisyflywheel.data.lazy import LazyRows, is_large_map, lazy_rows
 from noisyflywheel.data.pictures import SUFFIXES, is_paths, lists_pictures, stacked_pictures
+from noisyflywheel.data.sources import of_kept_type
 from noisyflywheel.estimator.inputs.labels import kind_of
 from noisyflywheel.estimator.inputs.pixel_range import check_scale
 from noisyflywheel.estimator.inputs.sparse import dense_rows
@@ -180,19 +181,25 @@ def _read_images(estimator: Any, X: Any, reset: bool) -> Tensor:
 
 
 def _read_dataset(estimator: Any, X: Dataset, reset: bool) -> Dataset:
-    """The Dataset itself; of its items only the first is read here, for its shape."""
+    """The Dataset itself, after a fit with centred columns centred too; of its items only the first is read here."""
     n, least = _num_samples(X), _least_rows(reset)
     if n < least:
         raise ValueError(f"Found a Dataset with {n} sample(s) while a minimum of {least} is required.")
     (row,) = map_items(as_row, X, [0])
+    if row.ndim == 0:
+        raise ValueError(
+            "item 0 of the Dataset is a single number, or begins with one: items should be (x, label) or x, where x is "
+            "an array or a tensor; of a list the first part is taken."
+        )
     _check_axes((n, *row.shape))
     shape = tuple(channels_first(row[None]).shape[1:])
     if reset:
-        estimator.n_features_in_ = row.shape[0] if row.ndim else 1
+        estimator.n_features_in_ = row.shape[0]
         vars(estimator).pop("feature_names_in_", None)
     _check_row_shape(estimator, shape, reset)
-    check_scale(estimator, row[None], reset)
-    return X
+    check_scale(estimator, of_kept_type(row[None]), reset)
+    centring = _kept_centring(estimator)
+    return X if centring is None else CentredItems(X, centring)
 
 
 def _read_lazy(estimator: Any, X: LazyRows, reset: bool) -> LazyRows:
@@ -225,6 +232,11 @@ def _centring(estimator: Any, x: Any, reset: bool) -> Centring | None:
     """Offset and scale of the columns of x (n, d), in fit learnt and kept, afterwards those of the fit; or None."""
     if reset and (learnt := learn_centring(x)) is not None:
         estimator.input_offset_, estimator.input_scale_ = learnt
+    return _kept_centring(estimator)
+
+
+def _kept_centring(estimator: Any) -> Centring | None:
+    """Offset and scale of the columns that the estimator has; or None."""
     offset = getattr(estimator, "input_offset_", None)  # files of earlier versions have none
     return None if offset is None else (offset, estimator.input_scale_)
 

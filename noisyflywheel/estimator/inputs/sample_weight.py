@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import _check_sample_weight
 from torch import Tensor
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import Dataset
 
 from noisyflywheel.data import ArraySource, DatasetSource, on_host, without_mask
-from noisyflywheel.data.lazy import LazyRows, SomeLazyRows
+from noisyflywheel.data.reading import SomeRows
 
 CPU = torch.device("cpu")
 
@@ -113,4 +113,4 @@ def _some_of(rows: Tensor | Dataset, index: NDArray[np.int64]) -> Tensor | Datas
     """Rows by number, also repeated ones."""
     if isinstance(rows, Tensor):
         return rows[torch.from_numpy(index)]
-    return (SomeLazyRows if isinstance(rows, LazyRows) else Subset)(rows, index.tolist())
+    return SomeRows(rows, index.tolist())

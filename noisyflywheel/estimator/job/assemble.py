@@ -199,7 +199,7 @@ def make_trainers(
                 ready.module_.adapt(views.plain(sample.clone()).to(nets.home))  # a user's plain may change its rows
         amp = image and bf16_pays(nets.home)
         layer = params["feature_layer"] if name == named[-1][0] else "auto"  # features are those of f
-        trainer = Trainer(ready, amp, layer, scheduled=nets.are_default, ranks=ranks, seed=seed)
+        trainer = Trainer(ready, amp, layer, scheduled=nets.are_default, ranks=ranks, seed=seed, name=name)
         check_forward(trainer, views.plain(sample[:2].clone()), n_classes, name)
         refuse_blurred_ids(params, trainer, views, sample, name)
         trainers.append(trainer)

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch.utils.data import TensorDataset
+from skorch.helper import SliceDataset
+from torch.utils.data import Dataset, Subset, TensorDataset
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.estimator.inputs.rows import read_rows
@@ -45,6 +46,45 @@ def test_predict_centres_any_type_as_fit_did():
     rounded = SECONDS.astype(np.float32)
     np.testing.assert_array_equal(clf.predict_proba(rounded), clf.predict_proba(rounded.astype(np.float64)))
     np.testing.assert_array_equal(clf.predict_proba(SECONDS[:1]), clf.predict_proba(SECONDS)[:1])
+
+
+class Items(Dataset):
+    """Items ``(x, label)`` of rows of any type, without a ``__getitems__``."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, i):
+        return self.rows[i], int(Y[i])
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        lambda x: TensorDataset(torch.from_numpy(x)),
+        lambda x: SliceDataset(TensorDataset(torch.from_numpy(x))),
+        lambda x: Subset(TensorDataset(torch.from_numpy(x)), range(120)),
+        Items,
+        lambda x: Items([torch.from_numpy(row.astype(np.int64)) for row in x]),
+    ],
+    ids=["TensorDataset", "SliceDataset", "Subset", "of arrays", "of integers"],
+)
+def test_a_dataset_to_predict_is_centred_as_the_rows_of_the_fit_were(kind):
+    """Its timestamps went to the nets as they are, which then predicted one class."""
+    seconds = np.round(SECONDS)
+    clf = fit(seconds)
+    np.testing.assert_array_equal(clf.predict_proba(kind(seconds)), clf.predict_proba(seconds))
+    assert clf.score(kind(seconds), Y) == clf.score(seconds, Y) == 1.0
+
+
+def test_an_item_of_another_shape_is_refused_after_a_fit_with_centred_columns():
+    clf = fit(np.c_[SECONDS, HOURS])
+    items = Items([np.zeros(2), np.zeros(2), np.zeros(1)])
+    with pytest.raises(ValueError, match=r"item 2 of the Dataset has shape \(1,\), item 0 has \(2,\)"):
+        clf.predict(items)
 
 
 def test_it_does_not_depend_on_the_offset():

@@ -71,6 +71,28 @@ def test_rows_of_whole_numbers_have_the_bins_that_they_are_counted_to_have(dtype
     np.testing.assert_allclose(whole.clean_proba_, floats.clean_proba_)
 
 
+class Noise:
+    """Views that need floats."""
+
+    def fit(self, x):
+        self.scale = x.std()
+
+    def weak(self, x, generator):
+        return x + 0.1 * self.scale * torch.randn(x.shape, generator=generator)
+
+    strong = weak
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8])
+def test_views_get_whole_numbers_of_a_dataset_as_floats(dtype):
+    """As of an array; views that divide what is uint8 made zeros of 8-bit vectors."""
+    rows = Counts(dtype)
+    labels = (rows.x[:, 0] > 9).numpy()
+    settings = {"views": Noise(), "n_warmup_epochs": 1, "n_cycles": 1, "n_folds": 1, "random_state": 0}
+    whole, floats = (FlywheelClassifier(**settings).fit(X, labels) for X in (rows, rows.x.float().numpy()))
+    np.testing.assert_array_equal(whole.clean_proba_, floats.clean_proba_)
+
+
 def test_rows_of_weight_zero_make_a_fit_no_shorter():
     """4,000 rows may have two rounds of cycles, 6,000 have one; what counts are rows that take part."""
     x, y = np.random.default_rng(0).normal(size=(6000, 2)), np.arange(6000) % 2
