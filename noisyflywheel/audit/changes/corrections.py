@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -12,19 +11,16 @@ from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing, check_consistent_length
 
 from noisyflywheel.audit.changes.decisions import POLICIES, planned_changes, undecided_suspects
-from noisyflywheel.audit.rows.identity import OWN_COLUMNS, check_frame, label_text
+from noisyflywheel.audit.rows.identity import OWN_COLUMNS, check_frame, class_text, label_text
 from noisyflywheel.audit.rows.matching import check_is_table, match_rows, with_labels_of
 from noisyflywheel.audit.rows.truth import TRUTH
 from noisyflywheel.estimator.inputs.labels import check_same_index, one_column
 
-WHOLE, WHOLE_FLOAT = re.compile(r"[+-]?\d+"), re.compile(r"[+-]?\d+\.0")
 Policy = Literal["keep", "drop", "refurbish", "flag"]
 
 
 def typed_labels(values: list[Any], like: Any) -> list[Any]:
-    """Labels as the data writes them: text read from a file becomes the class of the same text.
-
-    Where all classes are whole numbers, so is ``2.0``: pandas writes them like this beside missing cells.
+    """Labels as the data writes them: text read from a file becomes the class of the same text, or of the same number.
 
     Raises
     ------
@@ -32,8 +28,7 @@ def typed_labels(values: list[Any], like: Any) -> list[Any]:
         If a label that the data does not have cannot be of the type of the others.
     """
     known = {label_text(value): value for value in pd.Series(like).dropna().unique()}
-    if all(map(WHOLE.fullmatch, known)):
-        values = [value[:-2] if isinstance(value, str) and WHOLE_FLOAT.fullmatch(value) else value for value in values]
+    values = [class_text(value, known) for value in values]
     return [known[label_text(v)] if label_text(v) in known else _new_label(v, known.values()) for v in values]
 
 

@@ -7,8 +7,8 @@ from scipy.sparse import csr_array, csr_matrix
 from sklearn.linear_model import LogisticRegression
 
 from noisyflywheel.audit.changes.corrections import apply_corrections
-from noisyflywheel.audit.changes.decisions import rows_to_change
-from noisyflywheel.audit.rows.identity import OWN_COLUMNS
+from noisyflywheel.audit.changes.decisions import known_labels, rows_to_change
+from noisyflywheel.audit.rows.identity import OWN_COLUMNS, label_text
 from noisyflywheel.audit.rows.matching import read_issues
 from noisyflywheel.audit.scores.probabilities import audit_probabilities
 from noisyflywheel.audit.scores.relearn import relearn
@@ -179,6 +179,18 @@ def test_a_whole_number_as_pandas_writes_it_beside_missing_cells(issues, kind):
                 (np.zeros((4, 1)), classes), table.assign(given_label=classes), decisions=read[:1]
             )[1]
             assert found[0] == "1.0"
+
+
+@pytest.mark.parametrize("classes", [[0.5, 1.0, 0.5, 2.5], ["0.5", "1", "0.5", "2.5"], [0.5, 1, 0.5, "2.5"]])
+@pytest.mark.parametrize("written", ["1.0", " 1.0 ", "1", 1.0])
+def test_a_whole_number_beside_fractions_is_the_class_of_its_number(issues, classes, written):
+    y = pd.Series(classes)
+    texts = pd.Series(["0.5", "1", "0.5", "2.5"])
+    table = issues.reset_index(drop=True).assign(given_label=texts, refurbished_label=texts)
+    decisions = pd.DataFrame({"row": [1], "decision": ["set"], "new_label": [written]})
+    assert known_labels(table.assign(row=range(1, 5)), decisions).label.map(label_text).tolist() == ["1"]
+    found = apply_corrections((np.zeros((4, 1)), y), table, decisions=decisions)[1]
+    assert found.tolist() == [classes[1], *classes[1:]]
 
 
 def test_suspects_may_be_text(table, issues):
