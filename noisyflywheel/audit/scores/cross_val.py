@@ -19,6 +19,7 @@ from noisyflywheel.audit.rows.identity import index_of
 from noisyflywheel.audit.scores.estimates import audit_line
 from noisyflywheel.audit.scores.folds import folds_of, sortable
 from noisyflywheel.audit.scores.held_out import kept_fold
+from noisyflywheel.audit.scores.learners import check_learner
 from noisyflywheel.audit.scores.posterior import TINY, Array, noisy_class_posterior, posterior_of_known
 from noisyflywheel.data.paths import user_path
 from noisyflywheel.estimator.fitted.issues import class_summary, label_issues_frame
@@ -95,8 +96,6 @@ def _out_of_fold(
     proba = np.full((y.shape[0], classes.size), np.nan)
     for (part, _), (_, test) in zip(judged, folds, strict=True):
         proba[test] = part
-    if np.isnan(proba).any():
-        raise ValueError("predict_proba must be finite")
     known = [T for _, T in judged if T is not None]
     return proba, np.mean(known, axis=0) if known else None
 
@@ -179,16 +178,21 @@ def cross_val_audit(
 
     Raises
     ------
+    TypeError
+        For a FrozenEstimator, which may have learnt any of the rows.
+    AttributeError
+        For a classifier without `predict_proba`.
     ValueError
         If X and y, groups or weights differ in length or index, y has fewer than two classes or a missing label, there
-        are fewer groups than folds, a row is not held out once, or a fold leaves one class only to a model that needs
-        two.
+        are fewer groups than folds, a row is not held out once, a fold leaves one class only to a model that needs
+        two, or `predict_proba` returns no probabilities: of another shape, not in [0, 1], rows that do not sum to 1.
 
     Warns
     -----
     FlywheelWarning
         If a class has fewer rows than there are stratified folds.
     """
+    check_learner(estimator)
     labels, classes, given = read_labels(X, y)
     (X,) = indexable(X)
     together = one_each("groups", groups, X, y)

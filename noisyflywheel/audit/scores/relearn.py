@@ -18,7 +18,8 @@ from noisyflywheel.audit.rows.matching import check_is_table, match_rows, with_l
 from noisyflywheel.audit.scores.class_labels import as_audited
 from noisyflywheel.audit.scores.cross_val import CrossValAudit, cross_val_audit, one_each
 from noisyflywheel.audit.scores.folds import folds_among
-from noisyflywheel.audit.scores.held_out import check_judges, fit_weighted, last_step
+from noisyflywheel.audit.scores.held_out import fit_weighted
+from noisyflywheel.audit.scores.learners import check_judges, last_step
 from noisyflywheel.estimator.fitted.issues import lowest_quality, n_label_issues
 from noisyflywheel.estimator.inputs.labels import check_same_index, one_column
 

@@ -17,8 +17,8 @@ from noisyflywheel.audit.rows.identity import check_frame, is_label
 from noisyflywheel.audit.rows.matching import with_identity
 from noisyflywheel.audit.scores.class_labels import class_labels
 from noisyflywheel.audit.scores.estimates import audit_line
-from noisyflywheel.audit.scores.held_out import last_step
 from noisyflywheel.audit.scores.judging import judge_rows
+from noisyflywheel.audit.scores.learners import last_step
 from noisyflywheel.data.encoder.encode import TableEncoder, check_columns
 from noisyflywheel.data.encoder.missing import with_missing
 from noisyflywheel.data.paths import user_path

@@ -9,6 +9,7 @@ from scipy.sparse import csr_matrix
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_digits
+from sklearn.ensemble import BaggingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, KFold, RepeatedKFold, ShuffleSplit, StratifiedGroupKFold
@@ -98,9 +99,17 @@ def test_a_fold_that_leaves_one_class_is_named(digits):
     assert judged.clean_proba_.shape == (60,)
 
 
-def test_pipelines_get_weights_where_metadata_is_routed_too(digits):
+@pytest.mark.parametrize(
+    "model",
+    [
+        make_pipeline(StandardScaler(), LogisticRegression(C=0.01)),
+        BaggingClassifier(LogisticRegression(C=0.01, max_iter=500), 2, random_state=0),
+        make_pipeline(StandardScaler(), BaggingClassifier(LogisticRegression(C=0.01), 2, random_state=0)),
+    ],
+)
+def test_models_of_models_get_weights_where_metadata_is_routed_too(digits, model):
     X, given = digits[0][:60], digits[1][:60] % 3
-    model, weights = make_pipeline(StandardScaler(), LogisticRegression(C=0.01)), np.arange(60) % 3 + 1.0
+    weights = np.arange(60) % 3 + 1.0
     with config_context(enable_metadata_routing=False):
         plain = cross_val_audit(model, X, given, cv=2, sample_weight=weights).issues
     with config_context(enable_metadata_routing=True):
