@@ -217,6 +217,7 @@ DATA = [
     (X, np.stack([Y, Y], 1), ValueError, "should be a 1d array"),
     (X, np.array(["a", 1, 2] * 10, dtype=object), ValueError, r"dtype object .* str and int .first in rows 0, 1."),
     (X, np.array([1, "a", 2] * 10, dtype=object), ValueError, r"dtype object .* int and str .first in rows 0, 1."),
+    (X, ["a", 1, 2] * 10, ValueError, r"y holds labels .* str and int .first in rows 0, 1.* \[str\(label\) for"),
     (X, Y.astype(object), ValueError, r"y has dtype object and holds labels of type int: pass y.astype\('int'\)"),
     (X, pd.Series(Y > 0, dtype=object), ValueError, r"of type bool: pass y.astype\('bool'\)"),
     (X, np.zeros(N, dtype=int), ValueError, r"y has one class only \(0\)"),
