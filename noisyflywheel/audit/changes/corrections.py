@@ -41,12 +41,24 @@ def _new_label(value: Any, known: Any) -> Any:
     try:
         if kind in (bool, np.bool_):
             value = TRUTH[label_text(value).strip().lower()]
-        new = kind(value)
-        if not issubclass(kind, int | np.integer) or new == (int(value) if isinstance(value, str) else value):
-            return new  # numpy 1 may make another number of it
+        with np.errstate(over="ignore"):
+            new = kind(value)
+        if _is_same_number(new, value):
+            return new
     except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise ValueError(f"the new label {value!r} is not of the type of the others") from error
-    raise ValueError(f"the new label {value!r} is no whole number as the others are")
+    what = "whole number" if issubclass(kind, int | np.integer) else kind.__name__
+    raise ValueError(f"the new label {value!r} is no {what} as the others are")
+
+
+def _is_same_number(new: Any, value: Any) -> bool:
+    """Whether a new label, if a number, still is the one that it was made of; a fraction only has to be near it."""
+    if isinstance(new, int | np.integer):  # numpy 1 may wrap it around
+        return bool(new == (int(value) if isinstance(value, str) else value))
+    if isinstance(new, float | np.floating):
+        number = float(value)
+        return float(new) == number or not (np.isinf(new) or number.is_integer())
+    return True
 
 
 def relabelled(labels: pd.Series, places: NDArray[np.intp], values: list[Any]) -> pd.Series:
