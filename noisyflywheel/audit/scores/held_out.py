@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
@@ -82,11 +83,20 @@ class CycleMean:
 
 
 def fit_weighted(model: Any, X: Any, y: NDArray[Any], weights: NDArray[np.float64] | None) -> None:
-    """`fit` of a model; weights are for the last step of a pipeline, whether scikit-learn routes metadata or not."""
+    """`fit` of a model; weights are for the last step of a pipeline, whether scikit-learn routes metadata or not.
+
+    A model of models that asks for weights gets them by routing, another one as without it.
+    """
     if weights is None:
         model.fit(X, y)
         return
-    name = f"{model.steps[-1][0]}__sample_weight" if isinstance(model, Pipeline) else "sample_weight"
+    name = "sample_weight"
+    if isinstance(model, Pipeline):
+        name = f"{model.steps[-1][0]}__sample_weight"
+    else:
+        with suppress(UnsetMetadataPassedError, NotImplementedError):  # the second where a model cannot route yet
+            model.fit(X, y, sample_weight=weights)
+            return
     with config_context(enable_metadata_routing=False):
         model.fit(X, y, **{name: weights})
 

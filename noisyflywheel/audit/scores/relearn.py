@@ -90,7 +90,8 @@ def relearn(
     Raises
     ------
     TypeError
-        If there is no `cv` and the estimator does not judge its own rows, or issues or decisions are no DataFrame.
+        If there is no `cv` and the estimator does not judge its own rows, or issues or decisions are no DataFrame;
+        with `cv` as `cross_val_audit`.
     ValueError
         As `apply_corrections`, for X and y of different indices, for a row with a label that is not in issues, and for
         a weight that is not above 0.
