@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import issparse
 
 from noisyflywheel.noise.codec import Codes, check_generator, check_indices, check_rate, codes_and_classes, finish
 
@@ -136,7 +135,7 @@ def _draw(
 
 def _flat(X: Any, n: int) -> NDArray[Any]:
     """View X as (n, D); ValueError for another number of rows, no features, values masked, missing or not finite."""
-    if issparse(X):
+    if hasattr(X, "tocsr"):
         raise TypeError("X is sparse; pass a dense array, as X.toarray() makes it")
     array = _of_frame(X) if hasattr(X, "dtypes") and hasattr(X, "iloc") else np.asarray(X)
     if array.ndim < 2 or len(array) != n or array.size == 0:
