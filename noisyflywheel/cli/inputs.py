@@ -15,7 +15,7 @@ from noisyflywheel.audit.files.delimited import DelimitedFile
 from noisyflywheel.audit.files.folder import image_manifest, load_folder, metadata_file
 from noisyflywheel.audit.files.table_file import TableFile, open_table
 from noisyflywheel.audit.rows.identity import is_label
-from noisyflywheel.audit.scores.table import class_labels
+from noisyflywheel.audit.scores.class_labels import class_labels
 from noisyflywheel.data.encoder.encode import TableEncoder, check_columns
 from noisyflywheel.data.encoder.missing import with_missing
 from noisyflywheel.data.encoder.text import as_texts

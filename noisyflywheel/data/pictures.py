@@ -149,7 +149,8 @@ def as_pictures(X: Any, rows: Sequence[int], image_shape: tuple[int, ...] | None
     Raises
     ------
     ValueError
-        If the rows are no pictures, or a file is none; the message names it.
+        If the rows are no pictures, have another number of pixels than `image_shape`, or a file is none; the message
+        names it.
     """
     chosen = [int(row) for row in rows]
     if is_paths(X):
@@ -159,8 +160,16 @@ def as_pictures(X: Any, rows: Sequence[int], image_shape: tuple[int, ...] | None
         return []
     part = rows_of(X, chosen)
     if image_shape is not None:
-        part = part.reshape(len(chosen), *image_shape)
+        part = _reshaped(part, tuple(image_shape))
     return [rgb(picture) for picture in to_uint8(channels_last(part))]
+
+
+def _reshaped(rows: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Rows (m, ...) as (m, *shape)."""
+    wanted, there = int(np.prod(shape)), int(np.prod(rows.shape[1:]))
+    if wanted != there and min(shape, default=0) >= 0:  # -1 stands for what is left
+        raise ValueError(f"image_shape {shape} has {wanted} numbers, a row has {there}")
+    return rows.reshape(len(rows), *shape)
 
 
 def rows_of(X: Any, rows: Sequence[int] | NDArray[np.intp]) -> NDArray[Any]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Codes = NDArray[np.int64]
+MIXED = "labels of mixed types cannot be ordered; use one type for all labels"
 
 
 class NoiseInfo(NamedTuple):
@@ -39,6 +40,8 @@ def as_column(y: Any, name: str = "y") -> NDArray[Any]:
     ValueError
         If `y` is not 1-D, is empty, or holds None, NaN, NaT, pandas' NA or what a mask hides; the message names the
         first such row.
+    TypeError
+        For a list of texts and other labels.
     """
     column = np.asarray(y)
     if column.ndim != 1:
@@ -54,6 +57,8 @@ def as_column(y: Any, name: str = "y") -> NDArray[Any]:
             missing = missing | np.array([_is_missing(value) for value in values])
     if missing.any():
         raise ValueError(f"{name} has a missing label in row {int(missing.argmax())}")
+    if column.dtype.kind == "U" and not hasattr(y, "dtype") and not all(isinstance(label, str) for label in y):
+        raise TypeError(MIXED)  # numpy would make texts of them all
     return column
 
 
@@ -80,7 +85,7 @@ def sorted_classes(*columns: NDArray[Any]) -> NDArray[Any]:
     try:
         return np.unique(np.concatenate([np.unique(c) for c in columns]))
     except TypeError as error:
-        raise TypeError("labels of mixed types cannot be ordered; use one type for all labels") from error
+        raise TypeError(MIXED) from error
 
 
 def class_list(labels: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from noisyflywheel.noise.codec import Codes, as_column, check_generator, check_rate, codes_and_classes, finish
 from noisyflywheel.noise.maps import default_labels, named_targets, user_targets
-from noisyflywheel.noise.matrix import check_matrix, draw_classes, map_noise, uniform_noise
+from noisyflywheel.noise.matrix import check_matrix, draw_classes, in_class_order, map_noise, uniform_noise
 
 
 def symmetric(
@@ -122,7 +122,8 @@ def from_matrix(
     y : array-like of shape (n,)
         True labels of any kind.
     T : array-like of shape (K, K)
-        Rows = true class, columns = given class, in the order of `labels`; rows sum to 1 (within 1e-6).
+        Rows = true class, columns = given class, in the order of `labels`; rows sum to 1 (within 1e-6). A DataFrame
+        whose index and columns both hold the classes is taken by these names, in any order.
     labels, random_state, return_info
         As in `symmetric`.
 
@@ -133,10 +134,11 @@ def from_matrix(
     Raises
     ------
     ValueError
-        For a T of another shape or that is not row-stochastic, a missing or unknown label.
+        For a T of another shape or that is not row-stochastic, or of which only rows or only columns are named as the
+        classes, in another order; a missing or unknown label.
     """
     codes, classes = codes_and_classes(y, labels, at_least=1)
-    matrix = check_matrix(T, len(classes))
+    matrix = check_matrix(in_class_order(T, classes), len(classes))
     noisy = draw_classes(codes, matrix, check_generator(random_state))
     return finish(y, codes, noisy, classes, matrix, return_info)
 

@@ -56,8 +56,8 @@ def instance_dependent(
     Raises
     ------
     TypeError, ValueError
-        For a bad rate, variant or `rate_std`, lengths or pandas indices that differ, features that are not finite,
-        missing or unknown labels, or fewer than two classes.
+        For a bad rate, variant or `rate_std`, lengths or pandas indices that differ, features that are sparse or not
+        finite, missing or unknown labels, or fewer than two classes.
 
     References
     ----------
@@ -134,8 +134,10 @@ def _draw(
 
 
 def _flat(X: Any, n: int) -> NDArray[Any]:
-    """View X as (n, D); ValueError for another number of rows, no features, and values masked or not finite."""
-    array = np.asarray(X)
+    """View X as (n, D); ValueError for another number of rows, no features, values masked, missing or not finite."""
+    if hasattr(X, "tocsr"):
+        raise TypeError("X is sparse; pass a dense array, as X.toarray() makes it")
+    array = _of_frame(X) if hasattr(X, "dtypes") and hasattr(X, "iloc") else np.asarray(X)
     if array.ndim < 2 or len(array) != n or array.size == 0:
         raise ValueError(f"X must have shape ({n}, ...), got {array.shape}")
     if array.dtype.kind not in "fiub":
@@ -145,3 +147,14 @@ def _flat(X: Any, n: int) -> NDArray[Any]:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise ValueError("X holds NaN or infinity")
     return array.reshape(n, -1)
+
+
+def _of_frame(X: Any) -> NDArray[Any]:
+    """Cells (n, D) of a DataFrame or Series; nullable numbers, and numbers beside truth values, as numpy's numbers."""
+    cells = np.asarray(X)
+    kinds = [getattr(dtype, "numpy_dtype", dtype) for dtype in np.atleast_1d(X.dtypes)]
+    if cells.dtype != object or not all(getattr(kind, "kind", "O") in "fiub" for kind in kinds):
+        return cells
+    if X.isna().to_numpy().any():
+        raise ValueError("X holds missing values")
+    return np.asarray(cells, dtype=np.result_type(*kinds))

@@ -82,6 +82,39 @@ def check_matrix(T: ArrayLike, k: int) -> Matrix:
     return matrix / sums[:, None]
 
 
+def in_class_order(T: Any, classes: NDArray[Any]) -> Any:
+    """A DataFrame T (K, K) whose rows and columns are named as the classes (K,), in their order; any other as it is.
+
+    The index 0, 1, … that pandas gives is no name.
+
+    Raises
+    ------
+    ValueError
+        If only the rows or only the columns are named as the classes, and not in their order.
+    """
+    if not (hasattr(T, "index") and hasattr(T, "columns")):
+        return T
+    rows, columns = _places(T.index, classes), _places(T.columns, classes)
+    if rows is not None and columns is not None:
+        return T.iloc[rows, columns]
+    for found, named, other in ((rows, "rows", "columns"), (columns, "columns", "rows")):
+        if found is not None and (np.diff(found) < 0).any():
+            raise ValueError(
+                f"the {named} of T are named as the classes, in another order than {classes.tolist()[:5]}, and its "
+                f"{other} are not: name both, or pass T.to_numpy() in the order of the classes"
+            )
+    return T
+
+
+def _places(names: Any, classes: NDArray[Any]) -> Codes | None:
+    """Place (K,) of each class in an index of pandas; None where this holds other names, or none that were given."""
+    is_default = getattr(names, "start", None) == 0 and names.step == 1
+    if is_default or names.nlevels > 1 or len(names) != len(classes) or not names.is_unique:
+        return None
+    places = np.asarray(names.get_indexer(classes), dtype=np.int64)
+    return places if (places >= 0).all() else None
+
+
 def draw_classes(codes: Codes, T: Matrix, rng: np.random.Generator) -> Codes:
     """Draw a class for each row from its true class's row of T; one uniform number a row, by inverse CDF.
 

@@ -65,8 +65,6 @@ class CleanProbaDisplay:
         is_right = None
         if y_true is not None:
             given, true = given_and_true(estimator, y_true)
-            if true.shape != given.shape:
-                raise ValueError(f"y_true has shape {true.shape}, the labels have {given.shape}")
             if not set(true.tolist()) & set(np.asarray(estimator.classes_).tolist()):
                 raise ValueError(f"y_true holds none of the classes {np.asarray(estimator.classes_).tolist()[:5]}")
             is_right = given == true

@@ -63,7 +63,7 @@ class TransitionMatrixDisplay:
         TypeError
             If it estimates no T.
         ValueError
-            If y_true has a missing label or another order than the labels.
+            If y_true has a missing label, or another length or order than the labels.
         """
         check_has(estimator, cls.__name__, "transition_matrix_", "classes_")
         true_matrix = None

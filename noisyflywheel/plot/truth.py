@@ -18,14 +18,15 @@ def given_and_true(estimator: Any, y_true: ArrayLike) -> tuple[NDArray[Any], NDA
     Raises
     ------
     ValueError
-        If y_true has several columns, a missing label, or the index of what was judged in another order; that of an
-        array has no order of its own.
+        If y_true has several columns, another length, a missing label, or the index of what was judged in another
+        order; that of an array has no order of its own.
     """
-    y_true = one_column(on_host(y_true))
+    y_true, issues = one_column(on_host(y_true)), estimator.get_label_issues()
+    if np.shape(y_true) != (len(issues),):
+        raise ValueError(f"y_true has shape {np.shape(y_true)}, the labels have {(len(issues),)}")
     missing = np.asarray(pd.isna(pd.Series(y_true)))
     if missing.any():
         raise ValueError(f"y_true has a missing label in row {int(missing.argmax())}")
-    issues = estimator.get_label_issues()
     named = not issues.index.equals(pd.RangeIndex(len(issues)))
     if named and isinstance(y_true, pd.Series) and {*y_true.index} == {*issues.index}:
         check_same_index(issues, y_true, ("X", "y_true"))

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import coo_array, csr_matrix
 
 from noisyflywheel import noise
 from noisyflywheel.noise.instance import flip_law, truncated_normal
@@ -154,6 +155,33 @@ def test_from_matrix_refuses(T, message):
         noise.from_matrix([0, 1], T)
 
 
+@pytest.mark.parametrize("classes", [["a", "b", "c"], [3, 1, 2], [0, 1, 2]])
+def test_from_matrix_goes_by_the_names_of_rows_and_columns(classes):
+    T = np.array([[0.7, 0.3, 0.0], [0.0, 0.9, 0.1], [0.2, 0.3, 0.5]])
+    y = np.repeat(classes, 10)
+    frame = pd.DataFrame(T, index=classes, columns=classes)
+    expected = noise.from_matrix(y, T, labels=classes, random_state=0)
+    for named in (frame, frame.iloc[[2, 0, 1], [1, 2, 0]], frame.iloc[::-1]):
+        np.testing.assert_array_equal(noise.from_matrix(y, named, labels=classes, random_state=0), expected)
+    _, info = noise.from_matrix(y, frame.iloc[::-1, ::-1], return_info=True)
+    np.testing.assert_array_equal(info.transition_matrix, frame.sort_index().sort_index(axis=1))
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("others", [None, ["x", "y", "z"], ["a", "b", "x"]])
+def test_from_matrix_goes_by_position_where_no_names_are_given(axis, others):
+    T, classes = np.array([[0.7, 0.3, 0.0], [0.0, 0.9, 0.1], [0.2, 0.3, 0.5]]), ["a", "b", "c"]
+    y = np.repeat(classes, 10)
+    expected = noise.from_matrix(y, T, random_state=0)
+    plain = pd.DataFrame(T, index=others, columns=others)
+    for found in (plain, plain.set_axis(classes, axis=axis)):
+        np.testing.assert_array_equal(noise.from_matrix(y, found, random_state=0), expected)
+    with pytest.raises(ValueError, match=rf"the {('rows', 'columns')[axis]} of T are named .* name both"):
+        noise.from_matrix(y, plain.set_axis(["c", "a", "b"], axis=axis))
+    backwards = noise.from_matrix([2, 1, 0] * 5, pd.DataFrame(T), labels=[2, 1, 0], random_state=0)
+    assert backwards.tolist() == noise.from_matrix([2, 1, 0] * 5, T, labels=[2, 1, 0], random_state=0).tolist()
+
+
 # instance-dependent
 
 
@@ -201,6 +229,32 @@ def test_instance_dependent_pairs_rows_of_one_index():
     for other in (y[::-1], y.reset_index(drop=True)):
         with pytest.raises(ValueError, match=r"X and y have different indices; align them first, as y.loc\[X.index\]"):
             noise.instance_dependent(X, other, 0.4, random_state=0)
+
+
+@pytest.mark.parametrize("convert", [pd.DataFrame.copy, pd.DataFrame.convert_dtypes])
+def test_instance_dependent_takes_frames_of_all_numbers(convert):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.normal(size=40), "b": rng.integers(0, 9, 40), "c": rng.random(40) < 0.5})
+    y = np.arange(40) % 3
+    expected = noise.instance_dependent(X.astype(float).to_numpy(), y, 0.5, random_state=0)
+    np.testing.assert_array_equal(noise.instance_dependent(convert(X), y, 0.5, random_state=0), expected)
+    gone = convert(X.assign(b=X.b.astype("Int64").where(X.b > 3)))
+    with pytest.raises(ValueError, match="X holds missing values"):
+        noise.instance_dependent(gone, y, 0.5)
+    with pytest.raises(ValueError, match="X must be numeric"):
+        noise.instance_dependent(convert(X).assign(d="x"), y, 0.5)
+
+
+def test_instance_dependent_takes_nullable_pixels_as_pixels():
+    X = pd.DataFrame(np.random.default_rng(0).integers(0, 255, (40, 9)), dtype="UInt8")
+    found = [noise.instance_dependent(x, np.arange(40) % 3, 0.5, random_state=0) for x in (X, X.to_numpy(np.uint8))]
+    np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("form", [csr_matrix, coo_array])
+def test_instance_dependent_names_sparse_rows(form):
+    with pytest.raises(TypeError, match="X is sparse"):
+        noise.instance_dependent(form(np.eye(2)), [0, 1], 0.5)
 
 
 def test_instance_dependent_errors():
@@ -319,3 +373,15 @@ def test_bad_class_lists():
         noise.symmetric([0, 1], 0.1, labels=[0, 1, 1])
     with pytest.raises(TypeError, match="mixed types"):
         noise.symmetric(np.array(["a", 1], dtype=object), 0.1)
+
+
+@pytest.mark.parametrize("y", [[1, "1", 2], ("a", 2.5), [True, "True"], ["a", b"b"]])
+def test_lists_of_several_types_are_refused(y):
+    with pytest.raises(TypeError, match="labels of mixed types"):
+        noise.symmetric(y, 0.0)
+    with pytest.raises(TypeError, match="labels of mixed types"):
+        noise.symmetric(["a", "b"], 0.0, labels=y)
+    with pytest.raises(ValueError, match="missing label in row 0"):
+        noise.symmetric([None, *y], 0.0)
+    texts = ["a", np.str_("b"), "a"]
+    assert noise.symmetric(texts, 0.0).tolist() == texts

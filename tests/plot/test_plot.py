@@ -102,6 +102,9 @@ def test_other_rows_and_truths_are_refused(audit):
         CleanProbaDisplay.from_estimator(audit, y_true=[0, 1, 0, 0])
     with pytest.raises(ValueError, match=r"shape \(3,\)"):
         CleanProbaDisplay.from_estimator(audit, y_true=TRUE[:3])
+    for y_true in (TRUE[:3], [*TRUE, 0], np.array(TRUE)[:, None]):
+        with pytest.raises(ValueError, match=r"y_true has shape .*, the labels have \(4,\)"):
+            TransitionMatrixDisplay.from_estimator(audit, y_true=y_true)
     for missing in (None, pd.NA, np.nan):
         for display in (TransitionMatrixDisplay, CleanProbaDisplay):
             with pytest.raises(ValueError, match="y_true has a missing label in row 2"):
@@ -151,6 +154,8 @@ def test_pictures_in_another_order_are_refused(audit, index):
     with pytest.raises(ValueError, match=r"X and estimator have the same index labels in another order"):
         LabelIssuesDisplay.from_estimator(audit, X[::-1], image_shape=(4, 4))
     LabelIssuesDisplay.from_estimator(audit, X[::-1].set_axis(range(20, 24)), image_shape=(4, 4))  # it says nothing
+    with pytest.raises(ValueError, match=r"image_shape \(3, 4\) has 12 numbers, a row has 16"):
+        LabelIssuesDisplay.from_estimator(audit, X, image_shape=(3, 4))
 
 
 @pytest.mark.parametrize(

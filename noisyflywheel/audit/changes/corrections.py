@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -12,19 +11,16 @@ from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing, check_consistent_length
 
 from noisyflywheel.audit.changes.decisions import POLICIES, planned_changes, undecided_suspects
-from noisyflywheel.audit.rows.identity import OWN_COLUMNS, check_frame, label_text
+from noisyflywheel.audit.rows.identity import OWN_COLUMNS, check_frame, class_text, label_text
 from noisyflywheel.audit.rows.matching import check_is_table, match_rows, with_labels_of
 from noisyflywheel.audit.rows.truth import TRUTH
 from noisyflywheel.estimator.inputs.labels import check_same_index, one_column
 
-WHOLE, WHOLE_FLOAT = re.compile(r"[+-]?\d+"), re.compile(r"[+-]?\d+\.0")
 Policy = Literal["keep", "drop", "refurbish", "flag"]
 
 
 def typed_labels(values: list[Any], like: Any) -> list[Any]:
-    """Labels as the data writes them: text read from a file becomes the class of the same text.
-
-    Where all classes are whole numbers, so is ``2.0``: pandas writes them like this beside missing cells.
+    """Labels as the data writes them: text read from a file becomes the class of the same text, or of the same number.
 
     Raises
     ------
@@ -32,8 +28,7 @@ def typed_labels(values: list[Any], like: Any) -> list[Any]:
         If a label that the data does not have cannot be of the type of the others.
     """
     known = {label_text(value): value for value in pd.Series(like).dropna().unique()}
-    if all(map(WHOLE.fullmatch, known)):
-        values = [value[:-2] if isinstance(value, str) and WHOLE_FLOAT.fullmatch(value) else value for value in values]
+    values = [class_text(value, known) for value in values]
     return [known[label_text(v)] if label_text(v) in known else _new_label(v, known.values()) for v in values]
 
 
@@ -46,12 +41,24 @@ def _new_label(value: Any, known: Any) -> Any:
     try:
         if kind in (bool, np.bool_):
             value = TRUTH[label_text(value).strip().lower()]
-        new = kind(value)
-        if not issubclass(kind, int | np.integer) or new == (int(value) if isinstance(value, str) else value):
-            return new  # numpy 1 may make another number of it
+        with np.errstate(over="ignore"):
+            new = kind(value)
+        if _is_same_number(new, value):
+            return new
     except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise ValueError(f"the new label {value!r} is not of the type of the others") from error
-    raise ValueError(f"the new label {value!r} is no whole number as the others are")
+    what = "whole number" if issubclass(kind, int | np.integer) else kind.__name__
+    raise ValueError(f"the new label {value!r} is no {what} as the others are")
+
+
+def _is_same_number(new: Any, value: Any) -> bool:
+    """Whether a new label, if a number, still is the one that it was made of; a fraction only has to be near it."""
+    if isinstance(new, int | np.integer):  # numpy 1 may wrap it around
+        return bool(new == (int(value) if isinstance(value, str) else value))
+    if isinstance(new, float | np.floating):
+        number = float(value)
+        return float(new) == number or not (np.isinf(new) or number.is_integer())
+    return True
 
 
 def relabelled(labels: pd.Series, places: NDArray[np.intp], values: list[Any]) -> pd.Series:

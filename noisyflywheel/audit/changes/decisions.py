@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from noisyflywheel.audit.files.table_file import unguard_cell
-from noisyflywheel.audit.rows.identity import label_text
+from noisyflywheel.audit.rows.identity import class_text, label_text
 from noisyflywheel.audit.rows.matching import check_is_table
 from noisyflywheel.audit.rows.truth import suspect_mask
 
@@ -191,14 +191,17 @@ def _check_same_row(line: Any, judged: Issue) -> None:
 
 
 def _as_meant(label: Any, classes: Collection[str]) -> Any:
-    """A label as people meant it: without the apostrophe of `guard_cell`, and without blanks around a known class.
+    """A label as people meant it: without the apostrophe of `guard_cell`, blanks around a known class and its ``.0``.
 
     `read_issues` takes the apostrophe away, other readers leave it.
     """
     if label_text(label) in classes:
         return label
     plain = unguard_cell(label)
-    return plain.strip() if isinstance(plain, str) and plain.strip() in classes else plain
+    if not isinstance(plain, str):
+        return plain
+    meant = class_text(plain.strip(), classes)
+    return meant if meant in classes else plain
 
 
 def _given(value: Any) -> bool:

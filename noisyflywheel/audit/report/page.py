@@ -24,7 +24,7 @@ from noisyflywheel.audit.rows.identity import label_text
 from noisyflywheel.audit.rows.matching import NEEDED, check_issue_columns
 from noisyflywheel.audit.rows.order import check_order
 from noisyflywheel.audit.rows.truth import suspect_mask, suspect_rows
-from noisyflywheel.audit.scores.held_out import last_step
+from noisyflywheel.audit.scores.learners import last_step
 from noisyflywheel.data.paths import user_path
 from noisyflywheel.estimator.inputs.labels import check_judged_order
 from noisyflywheel.persistence.whole import replace_file

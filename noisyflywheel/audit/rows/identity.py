@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from noisyflywheel.data.encoder.names import EMPTY, OWN_COLUMNS
 
+WHOLE, WHOLE_FLOAT = re.compile(r"[+-]?\d+"), re.compile(r"[+-]?\d+\.0")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 TIME = re.compile(r"(\d{4}-\d\d-\d\d)[t ](\d\d:\d\d)(:\d\d)?(\.\d+)?(z|[+-]\d\d:?\d\d)?")
 """Date and time in the form of ISO 8601, in small letters."""
@@ -35,6 +37,18 @@ def label_text(value: Any) -> str:
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     return str(value)
+
+
+def class_text(value: Any, classes: Collection[str]) -> Any:
+    """A label as the classes are written: where these are numbers, the text ``2.0`` is the class ``2``.
+
+    pandas writes whole numbers like this beside fractions and missing cells. Where all classes are whole, so is a new
+    one.
+    """
+    if not isinstance(value, str) or value in classes or not WHOLE_FLOAT.fullmatch(value):
+        return value
+    kind = NUMBER if value[:-2] in classes else WHOLE
+    return value[:-2] if all(map(kind.fullmatch, classes)) else value
 
 
 def is_label(column: pd.Series) -> NDArray[np.bool_]:

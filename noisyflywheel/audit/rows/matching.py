@@ -174,14 +174,17 @@ def _by_number(issues: pd.DataFrame, n: int) -> NDArray[np.intp]:
     if np.isnan(rows).any() or (rows % 1 != 0).any() or (rows < 1).any() or len(np.unique(rows)) < len(rows):
         raise ValueError("the column 'row' must hold each row's number, 1, 2, …, once")
     if len(rows) and rows.max() > n:
-        raise ValueError(f"issues speaks of row {int(rows.max())}, the data has {n} rows")
+        raise ValueError(
+            f"issues speaks of row {int(rows.max())}, the data has {n} rows: pass the whole table, with the rows that "
+            "have no label"
+        )
     return rows.astype(np.intp) - 1
 
 
 def _by_index(issues: pd.DataFrame, n: int, index: pd.Index | None) -> NDArray[np.intp]:
     """Positions by the names of the rows, or by order where the data has no names."""
     if len(issues) != n:
-        raise ValueError(f"issues has {len(issues)} rows, the data has {n}")
+        raise ValueError(f"issues has {len(issues)} rows, the data has {n}: fewer need a column 'row'")
     if index is None or issues.index.equals(index):
         return np.arange(n)
     if not issues.index.is_unique or not index.is_unique or not issues.index.isin(index).all():

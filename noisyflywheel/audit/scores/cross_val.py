@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
@@ -12,19 +11,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
-from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, StratifiedKFold, check_cv
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
 from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
 
 from noisyflywheel.audit.rows.identity import index_of
 from noisyflywheel.audit.scores.estimates import audit_line
+from noisyflywheel.audit.scores.folds import folds_of, sortable
 from noisyflywheel.audit.scores.held_out import kept_fold
+from noisyflywheel.audit.scores.learners import check_learner
 from noisyflywheel.audit.scores.posterior import TINY, Array, noisy_class_posterior, posterior_of_known
 from noisyflywheel.data.paths import user_path
 from noisyflywheel.estimator.fitted.issues import class_summary, label_issues_frame
 from noisyflywheel.estimator.fitted.label_quality import calibrated
 from noisyflywheel.estimator.inputs.labels import check_same_index, read_labels
-from noisyflywheel.exceptions import FlywheelWarning
 
 OWN_SHARE = 1.5
 """How much the probability of the given label counts in the ranking, beside its posterior through a T found here."""
@@ -77,32 +77,6 @@ class CrossValAudit:
         return class_summary(self.issues, self.classes_, self.transition_matrix_, clean_proba)
 
 
-def _folds(cv: Any, X: Any, y: NDArray[Any], groups: Any) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Rows to train on and rows to judge of each fold; a class too rare for stratified ones is named."""
-    check_groups(cv, groups)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # in scikit-learn's own terms
-        folds = list(cv.split(X, y, groups))
-    if not np.array_equal(np.sort(np.concatenate([test for _, test in folds])), np.arange(len(y))):
-        raise ValueError("cv must hold out every row once")
-    classes, sizes = np.unique(y, return_counts=True)
-    name, size = classes.tolist()[sizes.argmin()], int(sizes.min())
-    if isinstance(cv, (StratifiedKFold, StratifiedGroupKFold)) and size < len(folds):
-        what = f"Class {name!r} has {size} row{'s' * (size > 1)}, fewer than the {len(folds)} folds"
-        warnings.warn(f"{what}: look at its labels by hand.", FlywheelWarning, stacklevel=4)
-    return folds
-
-
-def check_groups(cv: Any, groups: ArrayLike | None) -> None:
-    """Raise ValueError if there are fewer groups than folds: scikit-learn speaks of n_splits, which nobody gave."""
-    n_folds = cv.n_splits if isinstance(cv, (GroupKFold, StratifiedGroupKFold)) else cv
-    if groups is None or not isinstance(n_folds, Integral):
-        return
-    if (n := len(pd.unique(np.asarray(groups)))) < int(n_folds):
-        advice = f"pass cv={n} or fewer" if n > 1 else "at least two groups are needed to hold one out"
-        raise ValueError(f"cv asks for {n_folds} folds, and groups has {n} group{'s' * (n > 1)}: {advice}")
-
-
 def _out_of_fold(
     estimator: Any,
     X: Any,
@@ -115,23 +89,15 @@ def _out_of_fold(
     fold_dir: Path | None,
 ) -> tuple[Array, Array | None]:
     """Probabilities (n, K) of held-out rows, and the mean T of the folds' models (None if they have none)."""
-    folds = _folds(check_cv(cv, y, classifier=True), X, y, groups)
+    folds = folds_of(check_cv(cv, y, classifier=True), X, y, groups)
     judge = delayed(kept_fold)
     data = (fold_dir, estimator, X, y, classes)
     judged = Parallel(n_jobs=n_jobs)(judge(*data, train, test, sample_weight) for train, test in folds)
     proba = np.full((y.shape[0], classes.size), np.nan)
     for (part, _), (_, test) in zip(judged, folds, strict=True):
         proba[test] = part
-    if np.isnan(proba).any():
-        raise ValueError("predict_proba must be finite")
     known = [T for _, T in judged if T is not None]
     return proba, np.mean(known, axis=0) if known else None
-
-
-def _sortable(groups: NDArray[Any]) -> NDArray[Any]:
-    """Groups (n,) that splitters can sort: codes where they are of several types, as missing ones are."""
-    several = groups.dtype == object and len({type(group) for group in groups}) > 1
-    return pd.factorize(groups)[0] if several else groups
 
 
 def _log_odds(p: Array) -> Array:
@@ -212,20 +178,25 @@ def cross_val_audit(
 
     Raises
     ------
+    TypeError
+        For a FrozenEstimator, which may have learnt any of the rows.
+    AttributeError
+        For a classifier without `predict_proba`.
     ValueError
         If X and y, groups or weights differ in length or index, y has fewer than two classes or a missing label, there
-        are fewer groups than folds, a row is not held out once, or a fold leaves one class only to a model that needs
-        two.
+        are fewer groups than folds, a row is not held out once, a fold leaves one class only to a model that needs
+        two, or `predict_proba` returns no probabilities: of another shape, not in [0, 1], rows that do not sum to 1.
 
     Warns
     -----
     FlywheelWarning
         If a class has fewer rows than there are stratified folds.
     """
+    check_learner(estimator)
     labels, classes, given = read_labels(X, y)
     (X,) = indexable(X)
     together = one_each("groups", groups, X, y)
-    together = None if together is None else _sortable(together)
+    together = None if together is None else sortable(together)
     weights = one_each("sample_weight", sample_weight, X, y)
     weights = None if weights is None else weights.astype(np.float64)
     cv = 5 if cv is None else cv

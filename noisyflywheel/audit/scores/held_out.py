@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
+from noisyflywheel.audit.scores.learners import check_predicts, checked_probabilities, last_step
 from noisyflywheel.data import Source
 from noisyflywheel.estimator.inputs.rows import make_source, read_rows
 from noisyflywheel.loop.flywheel import Flywheel
@@ -80,27 +82,23 @@ class CycleMean:
         return np.asarray(self.total / self.total.sum(1, keepdim=True))
 
 
-def last_step(model: Any) -> Any:
-    """Final estimator of a pipeline, or the model itself."""
-    return model.steps[-1][1] if isinstance(model, Pipeline) else model
-
-
-def check_judges(model: Any, cv: Any) -> None:
-    """Raise TypeError if labels are to be judged by the fit on all rows of a model that does not judge its own."""
-    last = last_step(model)
-    if cv is None and not hasattr(last, "get_label_issues"):
-        raise TypeError(f"{type(last).__name__} does not judge the labels that it learns: give cv, such as cv=5")
-
-
 def fit_weighted(model: Any, X: Any, y: NDArray[Any], weights: NDArray[np.float64] | None) -> None:
-    """`fit` of a model; weights are for the last step of a pipeline, whether scikit-learn routes metadata or not."""
+    """`fit` of a model; weights are for the last step of a pipeline, whether scikit-learn routes metadata or not.
+
+    A model of models that asks for weights gets them by routing, another one as without it.
+    """
     if weights is None:
         model.fit(X, y)
-    elif isinstance(model, Pipeline):
-        with config_context(enable_metadata_routing=False):
-            model.fit(X, y, **{f"{model.steps[-1][0]}__sample_weight": weights})
+        return
+    name = "sample_weight"
+    if isinstance(model, Pipeline):
+        name = f"{model.steps[-1][0]}__sample_weight"
     else:
-        model.fit(X, y, sample_weight=weights)
+        with suppress(UnsetMetadataPassedError, NotImplementedError):  # the second where a model cannot route yet
+            model.fit(X, y, sample_weight=weights)
+            return
+    with config_context(enable_metadata_routing=False):
+        model.fit(X, y, **{name: weights})
 
 
 def aligned(proba: Array, seen: NDArray[Any], classes: NDArray[Any]) -> Array:
@@ -134,13 +132,23 @@ def judge_fold(
     with nullcontext() if mean is None else closing(mean):
         _fit(model, _safe_indexing(X, train), y[train], weights)
     last = last_step(model)
-    proba = mean.proba if mean is not None and mean.n else model.predict_proba(held)
+    proba = mean.proba if mean is not None and mean.n else _predicted(model, held, test)
     if not hasattr(last, "transition_matrix_"):
         return aligned(proba, model.classes_, classes), None
     at = np.searchsorted(classes, last.classes_)
     T = np.eye(classes.size)
     T[np.ix_(at, at)] = last.transition_matrix_
     return aligned(proba, model.classes_, classes), T
+
+
+def _predicted(model: Any, X: Any, rows: NDArray[np.intp]) -> Array:
+    """`predict_proba` (m, K) of held-out rows X, which the data numbers as `rows` (m,), checked."""
+    check_predicts(model)
+    proba, shape = model.predict_proba(X), (rows.size, len(model.classes_))
+    name = f"the predict_proba of {type(last_step(model)).__name__}"
+    if np.shape(proba) != shape:
+        raise ValueError(f"{name} must have shape {shape}, rows and classes of a fold; got {np.shape(proba)}")
+    return checked_probabilities(proba, name, rows)
 
 
 def _fit(model: Any, X: Any, y: NDArray[Any], weights: NDArray[np.float64] | None) -> None:

@@ -13,8 +13,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
-from noisyflywheel.audit.scores.cross_val import check_groups, cross_val_audit
-from noisyflywheel.audit.scores.held_out import check_judges, last_step
+from noisyflywheel.audit.scores.cross_val import cross_val_audit
+from noisyflywheel.audit.scores.folds import check_groups
+from noisyflywheel.audit.scores.learners import check_judges, last_step
 from noisyflywheel.audit.scores.progress import counted
 from noisyflywheel.audit.scores.relearn import judge_known
 

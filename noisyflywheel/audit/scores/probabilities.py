@@ -13,11 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from noisyflywheel.audit.rows.identity import index_of, label_text
 from noisyflywheel.audit.scores.cross_val import CrossValAudit, audit_of
+from noisyflywheel.audit.scores.learners import checked_probabilities
 from noisyflywheel.estimator.inputs.labels import read_labels
 from noisyflywheel.exceptions import FlywheelWarning
-
-SUM_OFF = 1e-2
-"""How far a row may sum from 1: probabilities in half precision do by a thousandth."""
 
 
 def _unsigned(text: str) -> np.uint64:
@@ -93,16 +91,8 @@ def _checked(pred_proba: ArrayLike) -> NDArray[np.float64]:
     """Probabilities as float64 (n, K) whose rows sum to 1."""
     if np.ndim(pred_proba) != 2:
         raise ValueError(f"pred_proba, which comes before y, must have shape (n, K); got {np.shape(pred_proba)}")
-    proba = np.asarray(pred_proba, dtype=np.float64)
-    bad = ~((proba >= 0) & (proba <= 1 + SUM_OFF)).all(axis=1)
-    if bad.any():
-        raise ValueError(f"pred_proba must hold probabilities in [0, 1]; row {int(bad.argmax())} does not")
-    sums = proba.sum(axis=1, keepdims=True)
-    off = np.abs(sums[:, 0] - 1) > SUM_OFF
-    if off.any():
-        row = int(off.argmax())
-        raise ValueError(f"the rows of pred_proba must sum to 1; row {row} sums to {sums[row, 0]:.4g}")
-    return proba / sums
+    proba = checked_probabilities(pred_proba)
+    return proba / proba.sum(axis=1, keepdims=True)
 
 
 def _class_texts(names: pd.Index, kind: str) -> list[str]:

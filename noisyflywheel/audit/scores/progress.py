@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from noisyflywheel.audit.scores.held_out import last_step
+from noisyflywheel.audit.scores.learners import last_step
 from noisyflywheel.loop.watch.progress import has_bar
 
 SECONDS = 10.0

@@ -8,15 +8,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import _safe_indexing, indexable
-from sklearn.utils.validation import has_fit_parameter
+from sklearn.utils import _safe_indexing, check_consistent_length, indexable
+from sklearn.utils.validation import _num_samples, has_fit_parameter
 
 from noisyflywheel.audit.changes.corrections import relabelled
 from noisyflywheel.audit.changes.decisions import known_labels
-from noisyflywheel.audit.rows.identity import index_of
+from noisyflywheel.audit.rows.identity import index_of, is_label
 from noisyflywheel.audit.rows.matching import check_is_table, match_rows, with_labels_of
+from noisyflywheel.audit.scores.class_labels import as_audited
 from noisyflywheel.audit.scores.cross_val import CrossValAudit, cross_val_audit, one_each
-from noisyflywheel.audit.scores.held_out import check_judges, fit_weighted, last_step
+from noisyflywheel.audit.scores.folds import folds_among
+from noisyflywheel.audit.scores.held_out import fit_weighted
+from noisyflywheel.audit.scores.learners import check_judges, last_step
 from noisyflywheel.estimator.fitted.issues import lowest_quality, n_label_issues
 from noisyflywheel.estimator.inputs.labels import check_same_index, one_column
 
@@ -64,30 +67,34 @@ def relearn(
     estimator : classifier with predict_proba
         It is fitted in place on the labels as they are known now. Where its `fit` takes `sample_weight`, confirmed
         rows count `weight` times. Without `cv` it must be a `FlywheelClassifier`, which judges its own rows.
-    X : array-like, DataFrame or SliceDataset of n rows
-    y : array-like of shape (n,), or one column
-        The given labels, as they were judged.
+    X : array-like, DataFrame or SliceDataset of N rows
+    y : array-like of shape (N,), or one column
+        The given labels, as they were judged or as `audit_table` took them: fractions and labels of several types
+        are learnt as text.
     issues : DataFrame of n rows
-        Of the audit that was decided on.
+        Of the audit that was decided on. Rows that have no label need not be in it; they are left out.
     decisions : DataFrame
         As in `apply_corrections`; all of them, those of earlier rounds too.
     weight : float, default 2
         Above 0.
     cv, groups, random_state
-        As in `cross_val_audit`; None judges by the fit on all rows.
+        As in `cross_val_audit`; None judges by the fit on all rows. A PredefinedSplit and an iterable of folds number
+        the N rows of X, dropped ones too.
 
     Returns
     -------
     audit : RelearntAudit
-        Its `issues` have the given labels of y and one more column, `decided`; decided rows are no issue. It goes, with
-        all decisions, into `apply_corrections` and into the next `relearn`.
+        Of n rows. Its `issues` have the given labels of y and one more column, `decided`; decided rows are no issue.
+        It goes, with all decisions, into `apply_corrections` and into the next `relearn`.
 
     Raises
     ------
     TypeError
-        If there is no `cv` and the estimator does not judge its own rows, or issues or decisions are no DataFrame.
+        If there is no `cv` and the estimator does not judge its own rows, or issues or decisions are no DataFrame;
+        with `cv` as `cross_val_audit`.
     ValueError
-        As `apply_corrections`, for X and y of different indices, and for a weight that is not above 0.
+        As `apply_corrections`, for X and y of different indices, for a row with a label that is not in issues, and for
+        a weight that is not above 0.
     """
     if not weight > 0:
         raise ValueError(f"weight must be above 0; got {weight!r}")
@@ -96,15 +103,38 @@ def relearn(
     check_same_index(X, y := one_column(y))
     issues = with_labels_of(issues, y)
     at = match_rows(issues, X, y)
-    if len(at) < (n := len(np.asarray(y))):
-        raise ValueError(f"issues has {len(at)} rows, the data has {n}")
     numbered = issues.assign(row=at + 1).reset_index(drop=True) if "row" not in issues else issues
     known = known_labels(numbered, decisions)
-    audit = judge_known(estimator, X, y, known.assign(place=at[known["place"]]), weight, cv, groups, random_state)
+    groups, rows, n = one_each("groups", groups, X, y), np.sort(at), _num_samples(y)
+    if rows.size < n:
+        _check_unlabelled(y, rows)
+        X, y, groups = _some((X, y, groups), rows)
+    known = known.assign(place=np.searchsorted(rows, at[known["place"]]))
+    cv = folds_among(cv, rows, n)
+    audit = judge_known(estimator, X, as_audited(y), known, weight, cv, groups, random_state)
     names = [name for name in ("row", "fingerprint") if name in issues]
     kept = issues[names].iloc[np.argsort(at)].set_axis(audit.issues.index)
     audit.issues[names] = kept
     return audit
+
+
+def _check_unlabelled(y: Any, rows: NDArray[np.intp]) -> None:
+    """Refuse issues of some `rows` only, where one of the others has a label."""
+    left_out = is_label(pd.Series(y))
+    left_out[rows] = False
+    if left_out.any():
+        row = int(left_out.argmax())
+        raise ValueError(
+            f"issues has {rows.size} rows, the data has {left_out.size}: row {row + 1} is not in issues and has the "
+            f"label {np.asarray(y, dtype=object)[row]!r}. Make it None if it stands for a missing label, else pass the "
+            "data that was judged"
+        )
+
+
+def _some(parts: tuple[Any, ...], rows: NDArray[np.intp]) -> list[Any]:
+    """Some rows of each part that there is."""
+    check_consistent_length(*parts)
+    return [None if part is None else _safe_indexing(indexable(part)[0], rows) for part in parts]
 
 
 def judge_known(
@@ -123,7 +153,8 @@ def judge_known(
     labels, decided, weights = _as_known(given, known, weight)
     kept = np.flatnonzero(weights > 0)
     if kept.size < len(labels):
-        X, groups = _safe_indexing(indexable(X)[0], kept), None if groups is None else groups[kept]
+        X, groups = _some((X, groups), kept)
+        cv = folds_among(cv, kept, len(labels))
     counts = weights[kept] if has_fit_parameter(last_step(estimator), "sample_weight") else None
     learnt = labels.to_numpy()[kept]
     fit_weighted(estimator, X, learnt, counts)

@@ -13,19 +13,17 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
 from noisyflywheel.audit.checks.preflight import Finding, preflight
-from noisyflywheel.audit.rows.identity import check_frame, is_label, label_text
+from noisyflywheel.audit.rows.identity import check_frame, is_label
 from noisyflywheel.audit.rows.matching import with_identity
+from noisyflywheel.audit.scores.class_labels import class_labels
 from noisyflywheel.audit.scores.estimates import audit_line
-from noisyflywheel.audit.scores.held_out import last_step
 from noisyflywheel.audit.scores.judging import judge_rows
+from noisyflywheel.audit.scores.learners import last_step
 from noisyflywheel.data.encoder.encode import TableEncoder, check_columns
 from noisyflywheel.data.encoder.missing import with_missing
 from noisyflywheel.data.paths import user_path
 from noisyflywheel.estimator.classifier import FlywheelClassifier
 from noisyflywheel.estimator.fitted.issues import class_summary
-
-MAX_CLASS_SHARE = 0.5
-MAX_MEASURED = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,48 +75,6 @@ class TableAudit:
     def get_params(self, deep: bool = False) -> dict[str, Any]:
         """Parameters of the classifier."""
         return dict(last_step(self.model).get_params(deep=False))
-
-
-def class_labels(labels: pd.Series) -> pd.Series:
-    """Labels as one type: whole numbers, truth values and text stay, a mixture and floats beyond int64 become text.
-
-    Raises
-    ------
-    ValueError
-        For labels that no classifier can learn: fewer than two rows or classes, measurements, identifiers, lists.
-    """
-    if isinstance(labels.dtype, pd.CategoricalDtype):
-        labels = labels.astype(labels.cat.categories.dtype)
-    labels = labels.infer_objects()  # whole numbers or truth values that were kept beside missing cells
-    kinds = {type(value) for value in labels}
-    if not all(issubclass(kind, Hashable) for kind in kinds):
-        raise ValueError(f"{str(labels.name)!r} holds lists or objects, not classes")
-    if labels.dtype.kind == "f" and (labels % 1 == 0).all() and (labels.abs() < 2**63).all():
-        labels = labels.astype(np.int64)
-    elif labels.dtype.kind not in "iub" and kinds != {str}:
-        labels = labels.map(label_text)
-    check_labels(labels, str(labels.name))
-    return labels
-
-
-def check_labels(labels: pd.Series, name: str) -> None:
-    """Refuse labels that no classifier can learn.
-
-    Raises
-    ------
-    ValueError
-        For fewer than two rows or classes, and for a column that looks like a measurement or an identifier.
-    """
-    n_classes = labels.nunique()
-    if len(labels) < 2:
-        raise ValueError(f"{name!r} has {len(labels)} labels; at least 2 rows are needed")
-    if n_classes < 2:
-        raise ValueError(f"{name!r} has one class only ({labels.iloc[0]!r}); at least 2 are needed")
-    numbers = pd.to_numeric(pd.Series(labels.unique()), errors="coerce")
-    if n_classes > MAX_MEASURED and numbers.notna().all() and (numbers % 1 != 0).any():
-        raise ValueError(f"{name!r} holds measurements, not classes")
-    if n_classes > max(2, MAX_CLASS_SHARE * len(labels)):
-        raise ValueError(f"{name!r} has {n_classes} values in {len(labels)} rows; that is no class label")
 
 
 def audit_table(

@@ -189,7 +189,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """X as a table with a name for each column."""
         if isinstance(X, pd.DataFrame):
             table = _native(X.set_axis(_names(X.columns), axis=1))
-            _check_once(table.columns)
+            check_once(table.columns)
             return with_missing(table, self.missing) if len(self.missing) else table
         values = np.asarray(without_mask(X))
         if values.ndim != 2:
@@ -252,10 +252,10 @@ def check_columns(table: pd.DataFrame, wanted: Iterable[Hashable]) -> None:
         shown = [name if name == name.strip() else repr(name) for name in map(str, table.columns[:12])]
         known = ", ".join(shown) + (", …" if table.shape[1] > 12 else "")
         raise ValueError(f"no column {missing[0]!r}; the columns are {known}")
-    _check_once(table.columns[table.columns.isin(wanted)])
+    check_once(table.columns[table.columns.isin(wanted)])
 
 
-def _check_once(names: pd.Index) -> None:
+def check_once(names: pd.Index) -> None:
     """Raise ValueError for a name that occurs twice."""
     if not names.is_unique:
         raise ValueError(f"two columns are called {names[names.duplicated()][0]!r}")

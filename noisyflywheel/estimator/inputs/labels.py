@@ -60,7 +60,8 @@ def read_labels(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
         row = int(np.flatnonzero(~np.isfinite(labels))[0])
         raise ValueError(f"Input y contains NaN or infinity (first in row {row}).")
-    _check_one_type(labels, is_array)
+    of_list = labels.dtype.kind == "U" and not hasattr(y, "dtype") and not isinstance(y, _PANDAS)
+    _check_one_type(np.asarray(y, dtype=object).ravel() if of_list else labels, is_array)  # numpy makes texts of all
     check_classification_targets(labels)
     classes, codes = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
@@ -118,7 +119,7 @@ def _check_one_type(labels: np.ndarray, is_array: bool) -> None:
         what = f"labels of type {names}: pass y.astype({names!r})"
     else:
         what = f"labels of type {names}: pass {texts}"
-    raise ValueError(f"Unknown label type: y has dtype object and holds {what}.")
+    raise ValueError(f"Unknown label type: y {'has dtype object and ' * is_array}holds {what}.")
 
 
 def _fit_int64(labels: np.ndarray) -> bool:

@@ -31,6 +31,7 @@ from noisyflywheel.data import (
 )
 from noisyflywheel.data.arrow import row_names, table_rows
 from noisyflywheel.data.centring import CentredItems, Centring, learn_centring, to_float32
+from noisyflywheel.data.encoder.encode import check_once
 from noisyflywheel.data.frames import has_other_kinds
 from noisyflywheel.data.lazy import LazyRows, is_large_map, lazy_rows
 from noisyflywheel.data.pictures import SUFFIXES, is_paths, lists_pictures, stacked_pictures
@@ -93,10 +94,12 @@ def read_rows(estimator: Any, X: Any, *, reset: bool) -> Tensor | Dataset:
     Raises
     ------
     ValueError
-        For infinite values, NaN where it is no missing cell, wrong shapes, too few rows, or another number of features
-        than in fit.
+        For infinite values, NaN where it is no missing cell, wrong shapes, too few rows, two columns of one name, or
+        another number of features than in fit.
     """
     check_container(X)
+    if isinstance(X, pd.DataFrame):
+        check_once(X.columns)
     if reset:
         estimator.input_offset_ = estimator.input_scale_ = None
         estimator.encoder_ = estimator.input_features_ = estimator.input_medians_ = estimator.input_projection_ = None

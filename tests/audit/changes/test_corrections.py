@@ -7,8 +7,8 @@ from scipy.sparse import csr_array, csr_matrix
 from sklearn.linear_model import LogisticRegression
 
 from noisyflywheel.audit.changes.corrections import apply_corrections
-from noisyflywheel.audit.changes.decisions import rows_to_change
-from noisyflywheel.audit.rows.identity import OWN_COLUMNS
+from noisyflywheel.audit.changes.decisions import known_labels, rows_to_change
+from noisyflywheel.audit.rows.identity import OWN_COLUMNS, label_text
 from noisyflywheel.audit.rows.matching import read_issues
 from noisyflywheel.audit.scores.probabilities import audit_probabilities
 from noisyflywheel.audit.scores.relearn import relearn
@@ -163,6 +163,20 @@ def test_a_new_label_that_is_no_such_integer_is_refused(issues, label):
     assert apply_corrections((np.zeros((4, 1)), y), table, decisions=decisions)[1].tolist() == [0, 2, 0, 1]
 
 
+@pytest.mark.parametrize("label", [1e6, "1e6", "70000", 2049, 10**400])
+@pytest.mark.parametrize("kind", [np.asarray, pd.Series])
+def test_a_new_label_beyond_the_floats_of_the_others_is_refused(issues, label, kind):
+    y = kind(np.array([0, 0.5, 0, 1], dtype=np.float16))
+    table = issues.reset_index(drop=True).assign(given_label=y, refurbished_label=y)
+    decisions = pd.DataFrame({"row": [1], "decision": ["set"], "new_label": [label]}, dtype=object)
+    with pytest.raises(ValueError, match="the new label .* is (no float16 as|not of the type of) the others"):
+        apply_corrections((np.zeros((4, 1)), y), table, decisions=decisions)
+    for new in (0.1, "0.1", 2048, "2048", "inf"):
+        found = apply_corrections((np.zeros((4, 1)), y), table, decisions=decisions.assign(new_label=[new]))[1]
+        assert found.dtype == np.float16
+        assert found[0] == np.float16(new)
+
+
 @pytest.mark.parametrize("kind", [np.int8, str])
 def test_a_whole_number_as_pandas_writes_it_beside_missing_cells(issues, kind):
     y = np.array([0, 1, 0, 1]).astype(kind)
@@ -179,6 +193,18 @@ def test_a_whole_number_as_pandas_writes_it_beside_missing_cells(issues, kind):
                 (np.zeros((4, 1)), classes), table.assign(given_label=classes), decisions=read[:1]
             )[1]
             assert found[0] == "1.0"
+
+
+@pytest.mark.parametrize("classes", [[0.5, 1.0, 0.5, 2.5], ["0.5", "1", "0.5", "2.5"], [0.5, 1, 0.5, "2.5"]])
+@pytest.mark.parametrize("written", ["1.0", " 1.0 ", "1", 1.0])
+def test_a_whole_number_beside_fractions_is_the_class_of_its_number(issues, classes, written):
+    y = pd.Series(classes)
+    texts = pd.Series(["0.5", "1", "0.5", "2.5"])
+    table = issues.reset_index(drop=True).assign(given_label=texts, refurbished_label=texts)
+    decisions = pd.DataFrame({"row": [1], "decision": ["set"], "new_label": [written]})
+    assert known_labels(table.assign(row=range(1, 5)), decisions).label.map(label_text).tolist() == ["1"]
+    found = apply_corrections((np.zeros((4, 1)), y), table, decisions=decisions)[1]
+    assert found.tolist() == [classes[1], *classes[1:]]
 
 
 def test_suspects_may_be_text(table, issues):

@@ -26,7 +26,8 @@ def test_contents():
     assert show_rows(None, [3]) == {3: Content()}
     shown = show_rows(np.array([[1.23456, 2]]), [0])[0]
     assert shown.values == (("x0", "1.235"), ("x1", "2"))
-    assert show_rows(np.zeros((2, 16)), [1], image_shape=(4, 4))[1].image.startswith("data:image/png")
+    for shape in ((4, 4), [4, 4, 1], (-1, 4)):
+        assert show_rows(np.zeros((2, 16)), [1], image_shape=shape)[1].image.startswith("data:image/png")
     assert show_rows(None, [0], texts=["a\n b" + "x" * 400])[0].text == "a b" + "x" * 276 + "…"
     assert plain_value(float("nan")) == plain_value(np.float32("nan")) == "–"
     assert plain_value(None) == plain_value(pd.NA) == "–"

@@ -8,10 +8,13 @@ import torch
 from scipy.sparse import csr_matrix
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_digits
+from sklearn.ensemble import AdaBoostClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, KFold, RepeatedKFold, ShuffleSplit, StratifiedGroupKFold
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -98,15 +101,33 @@ def test_a_fold_that_leaves_one_class_is_named(digits):
     assert judged.clean_proba_.shape == (60,)
 
 
-def test_pipelines_get_weights_where_metadata_is_routed_too(digits):
+@pytest.mark.parametrize(
+    "model",
+    [
+        make_pipeline(StandardScaler(), LogisticRegression(C=0.01)),
+        CalibratedClassifierCV(LogisticRegression(C=0.01, max_iter=500), cv=2),
+        make_pipeline(StandardScaler(), CalibratedClassifierCV(LogisticRegression(C=0.01), cv=2)),
+        AdaBoostClassifier(LogisticRegression(C=0.01, max_iter=500), n_estimators=2, random_state=0),
+    ],
+)
+def test_models_of_models_get_weights_where_metadata_is_routed_too(digits, model):
     X, given = digits[0][:60], digits[1][:60] % 3
-    model, weights = make_pipeline(StandardScaler(), LogisticRegression(C=0.01)), np.arange(60) % 3 + 1.0
+    weights = np.arange(60) % 3 + 1.0
     with config_context(enable_metadata_routing=False):
         plain = cross_val_audit(model, X, given, cv=2, sample_weight=weights).issues
     with config_context(enable_metadata_routing=True):
         pd.testing.assert_frame_equal(cross_val_audit(model, X, given, cv=2, sample_weight=weights).issues, plain)
         made = pd.DataFrame({"row": [1], "decision": ["reject"]})
         assert relearn(model, X, given, plain, made, cv=2).decided_.sum() == 1
+
+
+def test_models_that_ask_for_weights_get_them_by_routing(digits):
+    X, given = digits[0][:60], digits[1][:60] % 3
+    with config_context(enable_metadata_routing=True):
+        asks = OneVsRestClassifier(LogisticRegression(max_iter=500).set_fit_request(sample_weight=True))
+        first = cross_val_audit(asks, X, given, cv=2, sample_weight=np.ones(60)).issues
+        other = cross_val_audit(asks, X, given, cv=2, sample_weight=np.arange(60) % 3 + 1.0).issues
+    assert not first.equals(other)
 
 
 def test_aligned_by_hand():

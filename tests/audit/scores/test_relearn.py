@@ -1,12 +1,15 @@
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import PredefinedSplit
 from sklearn.neighbors import KNeighborsClassifier
 
 from noisyflywheel import FlywheelClassifier
-from noisyflywheel.audit import apply_corrections, cross_val_audit, relearn
+from noisyflywheel.audit import apply_corrections, audit_table, cross_val_audit, relearn
 from noisyflywheel.audit.changes.decisions import known_labels
 from noisyflywheel.audit.rows.matching import with_identity
 from noisyflywheel.estimator.fitted.issues import label_issues_frame
@@ -202,3 +205,92 @@ def test_groups_that_do_not_match_are_refused_whatever_was_decided(decision):
     ):
         with pytest.raises(ValueError, match=words):
             relearn(LogisticRegression(), X, GIVEN, issues(), decisions, cv=2, groups=groups)
+
+
+def drop_row(row):
+    return pd.DataFrame({"row": [row], "decision": ["drop"]})
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_rows_without_a_label_are_left_out(as_list):
+    y = pd.Series([*GIVEN[:2], None, *GIVEN[2:], " "], index=list("uvmwxyzn"), name="kind")
+    table = pd.DataFrame({"x": [0.0, 1, 9, 2, 3, 4, 5, 9], "kind": y}, index=y.index)
+    at = np.array([0, 1, 3, 4, 5, 6])
+    judged = with_identity(issues(), table, "kind", at).set_axis(y.index[at])
+    decisions = DECISIONS.assign(row=at[DECISIONS.row - 1] + 1)
+    model, names = Recorder(), ["label_quality", "refurbished_label", "decided"]
+    audit = relearn(model, table[["x"]], y.tolist() if as_list else y, judged, decisions, weight=3)
+    assert model.seen_ == ([0, 1, 2, 3, 5], ["b", "a", "b", "c", "b"], [3, 1, 3, 3, 1])
+    assert audit.issues.row.tolist() == (at + 1).tolist()
+    assert audit.issues.index.equals(judged.index)
+    assert audit.issues.fingerprint.tolist() == judged.fingerprint.tolist()
+    whole = relearn(Recorder(), table[["x"]].iloc[at], y.iloc[at], issues().set_axis(judged.index), DECISIONS)
+    pd.testing.assert_frame_equal(audit.issues[names], whole.issues[names])
+    again = relearn(Recorder(), table[["x"]], y, audit.issues, decisions)
+    pd.testing.assert_frame_equal(again.issues, audit.issues)
+    assert len(apply_corrections(table, audit.issues, label="kind", decisions=decisions)) == 7
+    with pytest.raises(ValueError, match="a decision speaks of row 3, which was not judged"):
+        relearn(Recorder(), table[["x"]], y, judged, drop_row(3))
+    with pytest.raises(ValueError, match=r"issues has 6 rows, the data has 8: row 8 .* the label '\?'. Make it None"):
+        relearn(Recorder(), table[["x"]], [*y[:-1], "?"], judged, decisions)
+    with pytest.raises(ValueError, match="pass the whole table, with the rows that have no label"):
+        relearn(Recorder(), table[["x"]].iloc[at], y.iloc[at], judged, decisions)
+
+
+def test_groups_and_folds_number_all_rows(digits):
+    X, given = digits[0][:90], digits[1][:90].astype(float) % 3
+    table = pd.DataFrame(X).assign(kind=given)
+    table.loc[[4, 50], "kind"] = np.nan
+    there, groups = table.kind.notna(), np.arange(90) % 9
+    judged = audit_table(table, "kind", estimator=LogisticRegression(max_iter=1000), cv=3).issues
+    folds = PredefinedSplit(groups % 3)
+    arguments = {"cv": folds, "groups": groups, "random_state": 1}
+    model = LogisticRegression(max_iter=1000)
+    audit = relearn(model, X, table.kind.to_numpy(), judged.drop(columns="fingerprint"), drop_row(1), **arguments)
+    assert len(audit.issues) == 88
+    kept = there.to_numpy() & (table.index > 0)
+    alone = cross_val_audit(model, X[kept], given[kept], cv=PredefinedSplit(groups[kept] % 3))
+    np.testing.assert_allclose(audit.issues.label_quality[1:], alone.issues.label_quality)
+
+
+@pytest.mark.parametrize("form", [list, iter, PredefinedSplit])
+def test_folds_of_all_rows_where_one_is_dropped(form, digits):
+    X, given = digits[0][:60], digits[1][:60] % 3
+    model, fold = LogisticRegression(max_iter=1000), np.arange(60) % 3
+    fold[0] = 3  # alone in its fold, which becomes empty
+    folds = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(4)]
+    cv = form(fold if form is PredefinedSplit else folds)
+    first = cross_val_audit(model, X, given, cv=folds)
+    audit = relearn(model, X, given, first.issues, drop_row(1), cv=cv)
+    alone = cross_val_audit(model, X[1:], given[1:], cv=PredefinedSplit(fold[1:]))
+    np.testing.assert_allclose(audit.issues.label_quality[1:], alone.issues.label_quality)
+    short = [(train, np.append(test, 60)) for train, test in folds]
+    with pytest.raises(ValueError, match="cv must number the rows of X: it names row 60 of 60"):
+        relearn(model, X, given, first.issues, drop_row(1), cv=short)
+
+
+@pytest.mark.parametrize(
+    ("classes", "learnt"),
+    [
+        ([0.5, 1.0, 2.5], ["0.5", "1", "2.5"]),
+        ([1, "1x", 2], ["1", "1x", "2"]),
+        ([Decimal("0.5"), Decimal(1), Decimal(2)], ["0.5", "1", "2"]),
+        ([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]),
+        (pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-03"]), None),
+    ],
+)
+@pytest.mark.parametrize("as_list", [False, True])
+def test_labels_are_learnt_as_audit_table_took_them(classes, learnt, as_list, digits):
+    X, code = digits[0][:60], digits[2][:60] % 3
+    table = pd.DataFrame(X).assign(kind=pd.Series(classes)[code].to_numpy())
+    y = table.kind.tolist() if as_list and learnt is not None else table.kind
+    model = LogisticRegression(max_iter=1000)
+    first = audit_table(table, "kind", estimator=model, cv=3)
+    decisions = pd.DataFrame({"row": [1], "decision": ["set"], "new_label": [str(classes[1])]})
+    audit = relearn(model, X, y, first.issues, decisions, cv=3)
+    assert audit.classes_.tolist() == (learnt or list(np.array(classes, dtype="M8").tolist()))
+    assert audit.issues.refurbished_label[0] == audit.classes_[1]
+    mended = apply_corrections(table, audit.issues, label="kind", decisions=decisions)
+    assert mended.kind[0] == classes[1]
+    assert type(mended.kind[0]) is type(table.kind[code == 1].iloc[0])
+    assert set(mended.kind) == set(classes)

@@ -13,8 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.audit import apply_corrections, audit_table, cross_val_label_issues, write_report
 from noisyflywheel.audit.checks.preflight import preflight
+from noisyflywheel.audit.scores.class_labels import class_labels
 from noisyflywheel.audit.scores.judging import judge_rows
-from noisyflywheel.audit.scores.table import class_labels
 from noisyflywheel.data.encoder.missing import with_missing
 
 pytestmark = pytest.mark.usefixtures("quick_folds")
