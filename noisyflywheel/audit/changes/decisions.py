@@ -169,7 +169,8 @@ def _decided_lines(issues: pd.DataFrame, decisions: pd.DataFrame | None) -> list
         return []
     known = {int(row): place for place, row in enumerate(issues["row"])}
     table, classes = check_decisions(decisions), set(map(label_text, issues["given_label"]))
-    table["new_label"] = [_as_meant(label, classes) for label in table["new_label"]]
+    meant = [_as_meant(label, classes) for label in table["new_label"]]
+    table["new_label"] = pd.Series(meant, table.index, dtype=object)
     lines: list[Any] = list(table.itertuples())
     unknown = next((line.row for line in lines if line.row not in known), None)
     if unknown is not None:
