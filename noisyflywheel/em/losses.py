@@ -124,7 +124,12 @@ def soft_target_cross_entropy(log_f: Tensor, target: Tensor, sample_weight: Tens
     -------
     scalar Tensor, at least 0
     """
-    return weighted_mean(-weighted(log_f, target).sum(-1), sample_weight)
+    return cross_entropy_of_finite(log_f.masked_fill((target == 0) & log_f.isinf(), 0), target, sample_weight)
+
+
+def cross_entropy_of_finite(log_f: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+    """`soft_target_cross_entropy` of finite ``log_f``, as `Predicting.log_probs` makes them: each step needs one."""
+    return weighted_mean(-(target * log_f).sum(-1), sample_weight)
 
 
 def contrastive_loss(z1: Tensor, z2: Tensor, temperature: float = 0.05) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from noisyflywheel import em
 from noisyflywheel.em.counts import class_counts
 from noisyflywheel.em.division import tempered
-from noisyflywheel.em.losses import contrastive_loss, soft_target_cross_entropy
+from noisyflywheel.em.losses import contrastive_loss, cross_entropy_of_finite
 from noisyflywheel.em.main import PROB_MIN
 from noisyflywheel.loop.loader import ViewLoader
 from noisyflywheel.loop.steps import weights_of
@@ -124,7 +124,7 @@ def auxiliary_loss(
     """Eq. (13), plus the contrastive loss where there are strong views (Sec. 4.1)."""
 
     def loss(log_f: Tensor) -> Tensor:
-        value = soft_target_cross_entropy(log_f, target, sample_weight)
+        value = cross_entropy_of_finite(log_f, target, sample_weight)
         if head is None:
             return value
         with trainer.autocast():

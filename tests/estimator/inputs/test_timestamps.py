@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from items import Items
 from skorch.helper import SliceDataset
-from torch.utils.data import Dataset, Subset, TensorDataset
+from torch.utils.data import Subset, TensorDataset
 
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.estimator.inputs.rows import read_rows
@@ -48,17 +49,9 @@ def test_predict_centres_any_type_as_fit_did():
     np.testing.assert_array_equal(clf.predict_proba(SECONDS[:1]), clf.predict_proba(SECONDS)[:1])
 
 
-class Items(Dataset):
-    """Items ``(x, label)`` of rows of any type, without a ``__getitems__``."""
-
-    def __init__(self, rows):
-        self.rows = rows
-
-    def __len__(self):
-        return len(self.rows)
-
-    def __getitem__(self, i):
-        return self.rows[i], int(Y[i])
+def items(rows):
+    """``(x, label)`` of rows of any type, without a ``__getitems__``."""
+    return Items([(row, int(label)) for row, label in zip(rows, Y, strict=True)])
 
 
 @pytest.mark.parametrize(
@@ -67,8 +60,8 @@ class Items(Dataset):
         lambda x: TensorDataset(torch.from_numpy(x)),
         lambda x: SliceDataset(TensorDataset(torch.from_numpy(x))),
         lambda x: Subset(TensorDataset(torch.from_numpy(x)), range(120)),
-        Items,
-        lambda x: Items([torch.from_numpy(row.astype(np.int64)) for row in x]),
+        items,
+        lambda x: items([torch.from_numpy(row.astype(np.int64)) for row in x]),
     ],
     ids=["TensorDataset", "SliceDataset", "Subset", "of arrays", "of integers"],
 )
