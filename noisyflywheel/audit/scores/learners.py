@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
@@ -41,11 +41,13 @@ def check_learner(model: Any) -> None:
     Raises
     ------
     TypeError
-        If it is frozen: nobody knows which rows it has learnt.
+        If it is frozen, or an ensemble of a frozen classifier: nobody knows which rows that has learnt.
     AttributeError
         If it has no `predict_proba`, and is no ensemble of several, which may have it once it is fitted.
     """
-    if isinstance(last_step(model), FrozenEstimator):
+    last = last_step(model)
+    parts = [last, *getattr(last, "get_params", dict)().values()]
+    if any(isinstance(part, FrozenEstimator) and is_classifier(part) for part in parts):
         raise TypeError(
             "a FrozenEstimator may have learnt the rows that it is to judge: pass the estimator in it, or what its "
             "predict_proba says of rows that it has not learnt to audit_probabilities"

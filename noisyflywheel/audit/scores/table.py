@@ -17,6 +17,7 @@ from noisyflywheel.audit.rows.identity import check_frame, is_label
 from noisyflywheel.audit.rows.matching import with_identity
 from noisyflywheel.audit.scores.class_labels import class_labels
 from noisyflywheel.audit.scores.estimates import audit_line
+from noisyflywheel.audit.scores.folds import folds_among
 from noisyflywheel.audit.scores.judging import judge_rows
 from noisyflywheel.audit.scores.learners import last_step
 from noisyflywheel.data.encoder.encode import TableEncoder, check_columns
@@ -108,8 +109,9 @@ def audit_table(
         Text that stands for a missing cell, beside empty text, None and NaN; one text is one marker.
     estimator : classifier, optional
         Default `FlywheelClassifier(random_state=random_state)`. It is cloned; any but that one needs `cv`.
-    cv : int or splitter, optional
-        Judge by cross-validation; None judges by the fit on all rows.
+    cv : int, splitter or iterable, optional
+        Judge by cross-validation; None judges by the fit on all rows. A PredefinedSplit and an iterable of folds
+        number the N rows of the table, those without a label too.
     random_state : int, optional
     progress : bool, default False
         A bar with the time that is left on a terminal and in a notebook; elsewhere a line every ten seconds.
@@ -128,7 +130,7 @@ def audit_table(
         If the table is no pandas DataFrame, `missing` holds other than texts, or the estimator needs `cv`.
     ValueError
         For names that are no columns, labels without a name, groups that are the labels or fewer than folds, labels
-        that are no classes, or no column to learn from.
+        that are no classes, folds of other rows, or no column to learn from.
     """
     check_frame(table)
     check_columns(table, [label, *([groups] if groups is not None else [])])
@@ -148,7 +150,7 @@ def audit_table(
     found = preflight(whole, label, encoder.plan_, groups, has)
     classifier = FlywheelClassifier(random_state=random_state) if estimator is None else clone(estimator)
     together = None if groups is None else rows[groups].astype(str).to_numpy()
-    folds = 5 if cv is None and groups is not None else cv
+    folds = 5 if cv is None and groups is not None else folds_among(cv, np.flatnonzero(has), len(table))
     judged, said = judge_rows(
         X,
         labels,

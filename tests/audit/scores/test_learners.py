@@ -1,12 +1,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_digits
 from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.multiclass import OneVsRestClassifier
+from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -94,7 +96,11 @@ def test_an_ensemble_may_have_probabilities_once_it_is_fitted(rows):
         cross_val_audit(VotingClassifier(base), X, given, cv=2)
 
 
-@pytest.mark.parametrize("wrap", [lambda model: model, make_pipeline])
+def two_votes(model):
+    return make_pipeline("passthrough", VotingClassifier([("one", model), ("two", GaussianNB())], voting="soft"))
+
+
+@pytest.mark.parametrize("wrap", [lambda model: model, make_pipeline, CalibratedClassifierCV, two_votes])
 def test_a_frozen_estimator_is_refused(rows, wrap):
     X, given = rows
     frozen = FrozenEstimator(KNeighborsClassifier().fit(X, given))

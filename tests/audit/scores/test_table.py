@@ -7,11 +7,19 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import PredefinedSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from noisyflywheel import FlywheelClassifier
-from noisyflywheel.audit import apply_corrections, audit_table, cross_val_label_issues, write_report
+from noisyflywheel.audit import (
+    TableEncoder,
+    apply_corrections,
+    audit_table,
+    cross_val_audit,
+    cross_val_label_issues,
+    write_report,
+)
 from noisyflywheel.audit.checks.preflight import preflight
 from noisyflywheel.audit.scores.class_labels import class_labels
 from noisyflywheel.audit.scores.judging import judge_rows
@@ -147,6 +155,22 @@ def test_classes_beyond_int64_are_not_merged(table):
     assert sorted(audit.get_class_summary().n_given) == sorted(table.kind.value_counts())
     mended = apply_corrections(large, audit.issues, "refurbish", label="kind")
     assert set(mended.kind) == {1e19, 2e19}
+
+
+@pytest.mark.parametrize("form", [list, PredefinedSplit])
+def test_folds_number_the_rows_of_the_table(table, form):
+    given = table.assign(kind=table.kind.where(np.arange(90) % 10 > 0))
+    fold = np.arange(90) % 3
+    folds = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(3)]
+    cv = form(fold if form is PredefinedSplit else folds)
+    audit = audit_table(given, "kind", estimator=LogisticRegression(), cv=cv)
+    there = given.kind.notna().to_numpy()
+    X = TableEncoder(leave_out=["kind"]).fit_transform(given[there])
+    alone = cross_val_audit(LogisticRegression(), X, given.kind[there].to_numpy(), cv=PredefinedSplit(fold[there]))
+    np.testing.assert_allclose(audit.issues.label_quality, alone.issues.label_quality)
+    short = form(fold[:80] if form is PredefinedSplit else [(train[:20], test[:20]) for train, test in folds])
+    with pytest.raises(ValueError, match="cv must hold out every row once"):
+        audit_table(given, "kind", estimator=LogisticRegression(), cv=short)
 
 
 def test_a_column_of_labels_without_a_name_is_refused(table):
