@@ -14,7 +14,8 @@ from noisyflywheel.audit.scores.probabilities import audit_probabilities
 from noisyflywheel.audit.scores.relearn import RelearntAudit, relearn
 from noisyflywheel.audit.scores.table import TableAudit, audit_table
 from noisyflywheel.data.encoder.encode import TableEncoder
-from noisyflywheel.estimator.fitted.issues import class_summary, label_issues_frame, overlapping_classes
+from noisyflywheel.estimator.fitted.class_tables import class_summary, overlapping_classes
+from noisyflywheel.estimator.fitted.issues import label_issues_frame
 
 __all__ = [
     "CrossValAudit",

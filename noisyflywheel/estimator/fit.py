@@ -10,9 +10,9 @@ from noisyflywheel.data import opened
 from noisyflywheel.estimator.callbacks import FitTask, with_callbacks
 from noisyflywheel.estimator.fitted.publish import publish
 from noisyflywheel.estimator.fitted.result_warnings import warn_of_result
+from noisyflywheel.estimator.inputs.containers import check_container, is_dataset
 from noisyflywheel.estimator.inputs.labelled_rows import labelled_rows
 from noisyflywheel.estimator.inputs.labels import labels_of_dataset
-from noisyflywheel.estimator.inputs.rows import check_container, is_dataset
 from noisyflywheel.estimator.job.assemble import assemble, choose_nets
 from noisyflywheel.estimator.job.fit_job import FitJob
 from noisyflywheel.estimator.job.fold_plan import FoldPlan, begin_again, cycles_at_most, plan_folds

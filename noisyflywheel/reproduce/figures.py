@@ -13,7 +13,8 @@ from sklearn.manifold import TSNE
 
 from noisyflywheel.data import channels_first, to_tensor
 from noisyflywheel.estimator.classifier import FlywheelClassifier
-from noisyflywheel.estimator.inputs.rows import is_dataset, make_source
+from noisyflywheel.estimator.inputs.containers import is_dataset
+from noisyflywheel.estimator.inputs.rows import make_source
 from noisyflywheel.nets.features import Features
 from noisyflywheel.plot.style import INK, MUTED, RIGHT, heat_map, tidy
 from noisyflywheel.reproduce.benchmarks import Benchmark

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from noisyflywheel.data import Source, channels_first, to_tensor
 from noisyflywheel.em.counts import class_counts
-from noisyflywheel.estimator.inputs.rows import is_dataset, make_source
+from noisyflywheel.estimator.inputs.containers import is_dataset
+from noisyflywheel.estimator.inputs.rows import make_source
 from noisyflywheel.loop.flywheel import Flywheel
 from noisyflywheel.loop.loader import predict_plain
 from noisyflywheel.noise import transition_matrix

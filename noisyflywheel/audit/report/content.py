@@ -19,7 +19,7 @@ from noisyflywheel.audit.rows.identity import row_hashes
 from noisyflywheel.data import as_row, map_items, on_host
 from noisyflywheel.data.pictures import as_pictures, is_paths, lists_pictures, rows_of
 from noisyflywheel.data.reading import check_items
-from noisyflywheel.estimator.inputs.rows import is_dataset
+from noisyflywheel.estimator.inputs.containers import is_dataset
 
 MAX_TEXT = 280
 MAX_VALUES = 8

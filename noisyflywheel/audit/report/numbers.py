@@ -10,7 +10,7 @@ import pandas as pd
 from noisyflywheel.audit.rows.identity import label_text
 from noisyflywheel.audit.rows.truth import suspect_mask
 from noisyflywheel.audit.scores.estimates import estimate_wrong_labels, expected_gain, rows_to_reach
-from noisyflywheel.estimator.fitted.issues import class_summary, overlapping_classes
+from noisyflywheel.estimator.fitted.class_tables import class_summary, overlapping_classes
 from noisyflywheel.noise import transition_matrix
 
 N_BINS = 20

@@ -22,7 +22,8 @@ from noisyflywheel.audit.scores.held_out import kept_fold
 from noisyflywheel.audit.scores.learners import check_learner
 from noisyflywheel.audit.scores.posterior import TINY, Array, noisy_class_posterior, posterior_of_known
 from noisyflywheel.data.paths import user_path
-from noisyflywheel.estimator.fitted.issues import class_summary, label_issues_frame
+from noisyflywheel.estimator.fitted.class_tables import class_summary
+from noisyflywheel.estimator.fitted.issues import label_issues_frame
 from noisyflywheel.estimator.fitted.label_quality import calibrated
 from noisyflywheel.estimator.inputs.labels import check_same_index, read_labels
 

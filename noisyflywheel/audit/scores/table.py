@@ -24,7 +24,7 @@ from noisyflywheel.data.encoder.encode import TableEncoder, check_columns
 from noisyflywheel.data.encoder.missing import with_missing
 from noisyflywheel.data.paths import user_path
 from noisyflywheel.estimator.classifier import FlywheelClassifier
-from noisyflywheel.estimator.fitted.issues import class_summary
+from noisyflywheel.estimator.fitted.class_tables import class_summary
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from noisyflywheel.data import opened
-from noisyflywheel.estimator.fitted.issues import MostLikely, class_summary, issues_of_classes, most_likely
+from noisyflywheel.estimator.fitted.class_tables import class_summary
+from noisyflywheel.estimator.fitted.issues import MostLikely, issues_of_classes, most_likely
 from noisyflywheel.estimator.fitted.label_quality import calibrated
 from noisyflywheel.estimator.inputs.rows import make_source, read_rows
 from noisyflywheel.estimator.job.assemble import bf16_pays

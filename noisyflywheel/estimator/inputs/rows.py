@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from scipy.sparse import issparse
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import _num_samples, check_array, validate_data
-from skorch.helper import SliceDataset
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import Dataset
 
 from noisyflywheel.data import (
     ArraySource,
@@ -24,56 +20,22 @@ from noisyflywheel.data import (
     channels_first,
     float64_device,
     map_items,
-    on_host,
     opened,
     to_tensor,
-    without_mask,
 )
 from noisyflywheel.data.arrow import row_names, table_rows
 from noisyflywheel.data.centring import CentredItems, Centring, learn_centring, to_float32
 from noisyflywheel.data.encoder.encode import check_once
 from noisyflywheel.data.frames import has_other_kinds
 from noisyflywheel.data.lazy import LazyRows, is_large_map, lazy_rows
-from noisyflywheel.data.pictures import SUFFIXES, is_paths, lists_pictures, stacked_pictures
 from noisyflywheel.data.sources import of_kept_type
-from noisyflywheel.estimator.inputs.labels import kind_of
+from noisyflywheel.estimator.inputs.containers import as_array, check_container, is_dataset
 from noisyflywheel.estimator.inputs.pixel_range import check_scale
 from noisyflywheel.estimator.inputs.sparse import dense_rows
 from noisyflywheel.estimator.inputs.tables import read_missing, read_table, refuse_on_disk
 
 NUMBERS = (np.float64, np.float32, np.float16, *(np.dtype(code).type for code in np.typecodes["AllInteger"]), np.bool_)
 """Types of numbers in 2-D rows that stay as they are until rows become float32; others become float64 first."""
-
-
-def is_dataset(X: Any) -> bool:
-    """Whether X is a torch Dataset or skorch's SliceDataset of one."""
-    return isinstance(X, (Dataset, SliceDataset)) and not isinstance(X, Tensor)
-
-
-def check_container(X: Any) -> None:
-    """Raise TypeError for kinds of X that skorch's nets take and the flywheel does not; says what to pass instead."""
-    kind = type(X).__name__
-    if isinstance(X, DataLoader):
-        raise TypeError(f"X is a {kind}: pass its Dataset, X.dataset. Batches have the batch_size of the nets.")
-    if isinstance(X, IterableDataset) or (is_dataset(X) and not hasattr(X, "__len__")):
-        raise TypeError("The Dataset has no length: rows are asked for by index, an IterableDataset has none.")
-    if isinstance(X, Mapping) and not issparse(X):
-        raise TypeError(f"X is a {kind}, but rows are one array: join the parts, and let the module take them apart.")
-    if isinstance(X, (list, tuple)) and X and isinstance(X[0], Mapping):
-        raise TypeError(f"X is a {kind} of {type(X[0]).__name__}s: pass pd.DataFrame(X), or the pictures in them.")
-    column = X.iloc[:, 0] if isinstance(X, pd.DataFrame) and X.shape[1] == 1 else X
-    if column is not X and lists_pictures(column):
-        raise TypeError(f"X is a {kind} of pictures: pass its column, X[{column.name!r}].")
-    if is_paths(column) and Path(next(iter(column))).suffix.lower() in SUFFIXES:
-        raise TypeError(
-            f"X is a {kind} of file names: pass a Dataset that reads them, such as "
-            f"noisyflywheel.datasets.ImageFiles, or the pictures in them."
-        )
-    if isinstance(X, list) and X and isinstance(X[0], tuple) and any(isinstance(part, Tensor) for part in X[0]):
-        raise TypeError(
-            "X is a list of a Dataset's items, as scikit-learn's cross-validation makes of one: pass "
-            "skorch.helper.SliceDataset(dataset) as X and the labels as y."
-        )
 
 
 def read_rows(estimator: Any, X: Any, *, reset: bool) -> Tensor | Dataset:
@@ -115,7 +77,7 @@ def read_rows(estimator: Any, X: Any, *, reset: bool) -> Tensor | Dataset:
         return _read_lazy(estimator, lazy, reset)
     if lazy is not None or is_dataset(X):
         return _read_dataset(estimator, X if lazy is None else lazy, reset)
-    X = _as_array(X)
+    X = as_array(X)
     if getattr(X, "ndim", 2) <= 2:
         return _read_vectors(estimator, X, reset)
     return _read_images(estimator, X, reset)
@@ -140,26 +102,6 @@ def _read_vectors(estimator: Any, X: Any, reset: bool) -> Tensor:
     assert_all_finite(rows, input_name="X")  # what is too large for float32 has become infinite
     _check_row_shape(estimator, rows.shape[1:], reset)
     return to_tensor(rows)
-
-
-def _as_array(X: Any) -> Any:
-    """Tensors, lists of pictures and masked arrays as arrays; refuses what scikit-learn would turn into numbers."""
-    X = stacked_pictures(X)
-    if isinstance(X, Tensor):
-        if X.layout != torch.strided:
-            raise TypeError("X is a sparse tensor, but dense rows are required: pass X.to_dense().")
-        return on_host(X)
-    kinds = [dtype.kind for dtype in X.dtypes] if isinstance(X, pd.DataFrame) else [kind_of(X)]
-    if any(kind in "mM" for kind in kinds):
-        raise TypeError("X holds dates or durations (datetime64 or timedelta64): turn them into numbers.")
-    return _without_na(X) if "O" in kinds else without_mask(X)
-
-
-def _without_na(X: Any) -> Any:
-    """Objects, an array or a DataFrame of them, with NaN for pandas' NA, which is no float."""
-    X = without_mask(X)
-    cells = np.where(pd.isna(X), np.nan, X.to_numpy(object) if isinstance(X, pd.DataFrame) else X)
-    return pd.DataFrame(cells, X.index, X.columns) if isinstance(X, pd.DataFrame) else cells
 
 
 def _read_images(estimator: Any, X: Any, reset: bool) -> Tensor:
