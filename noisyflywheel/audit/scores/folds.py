@@ -58,7 +58,8 @@ def folds_among(cv: Any, rows: NDArray[np.intp], n: int) -> Any:
         return cv
     place = np.full(n, -1)
     place[rows] = np.arange(rows.size)
-    folds = [[np.asarray(part) for part in fold] for fold in (cv.split() if hasattr(cv, "split") else cv)]
+    pairs = cv.split() if hasattr(cv, "split") else cv
+    folds = [[np.asarray(part, None if len(part) else np.intp) for part in pair] for pair in pairs]
     largest = max((int(part.max()) for fold in folds for part in fold if part.size), default=-1)
     if largest >= n:
         raise ValueError(f"cv must number the rows of X: it names row {largest} of {n}, counted from 0")
