@@ -62,7 +62,7 @@ def test_other_splitters_may_have_fewer_groups():
 
 
 FOLD = np.array([0, 1, 2, 0, 1, 2, 3])
-PAIRS = [(np.flatnonzero(FOLD != k), np.flatnonzero(FOLD == k)) for k in range(4)]
+PAIRS = [(np.flatnonzero(own), np.flatnonzero(~own)) for own in FOLD != np.arange(4)[:, None]]
 
 
 @pytest.mark.parametrize("cv", [PredefinedSplit(FOLD), PAIRS, iter(PAIRS), [(list(a), list(b)) for a, b in PAIRS]])
