@@ -19,6 +19,19 @@ def test_the_folds_of_a_splitter():
     assert [train.tolist() for train, _ in folds] == [[3, 4, 5, 6], [0, 1, 2, 5, 6], [0, 1, 2, 3, 4]]
 
 
+def test_stratified_folds_have_all_classes_and_groups_stay_together():
+    folds = folds_of(StratifiedKFold(3), X[:6], Y[:6], None)
+    assert [sorted(Y[test]) for _, test in folds] == [["a", "b"]] * 3
+    groups = [0, 1, 0, 1, 2, 2]
+    assert sorted(test.tolist() for _, test in folds_of(GroupKFold(3), X[:6], Y[:6], groups)) == [
+        [0, 2],
+        [1, 3],
+        [4, 5],
+    ]
+    with pytest.raises(ValueError, match="cv asks for 4 folds, and groups has 3 groups"):
+        folds_of(GroupKFold(4), X[:6], Y[:6], groups)
+
+
 @pytest.mark.parametrize("folds", [[0, 1, -1, 0, 1, 0, 1], [0, 0, 0, 1, 1, 1]])
 def test_a_row_that_is_never_held_out_is_an_error(folds):
     with pytest.raises(ValueError, match="cv must hold out every row once"):
@@ -49,7 +62,7 @@ def test_the_warning_points_at_the_call_of_the_audit():
 def test_fewer_groups_than_folds(cv):
     with pytest.raises(ValueError, match="cv asks for 3 folds, and groups has 2 groups: pass cv=2 or fewer"):
         check_groups(cv, ["p", "q", "p"])
-    with pytest.raises(ValueError, match="groups has 1 group: at least two groups are needed to hold one out"):
+    with pytest.raises(ValueError, match="groups has 1 group: at least two groups are needed to hold one out$"):
         check_groups(cv, ["p", "p", "p"])
     check_groups(cv, ["p", "q", "r"])
     check_groups(cv, None)
@@ -85,11 +98,16 @@ def test_folds_stay_where_no_row_is_left_out():
 def test_a_fold_of_a_row_that_is_not_there():
     with pytest.raises(ValueError, match="cv must number the rows of X: it names row 6 of 6, counted from 0"):
         folds_among(PAIRS, np.arange(3), 6)
+    with pytest.raises(ValueError, match="it names row 6 of 6"):
+        folds_among([([0, 1], [2, 6])], np.arange(3), 6)
     assert folds_among([([], [])], np.arange(3), 6) == []
+    assert [test.tolist() for _, test in folds_among([([], [5])], np.array([5]), 6)] == [[0]]
+    assert [test.tolist() for _, test in folds_among([([], [0])], np.array([0]), 2)] == [[0]]
 
 
 def test_groups_of_several_types_become_codes():
     mixed = np.array(["p", None, 1, "p"], dtype=object)
     np.testing.assert_array_equal(sortable(mixed), [0, -1, 1, 0])
+    np.testing.assert_array_equal(sortable(mixed[:2]), [0, -1])
     for groups in (np.array(["p", "q"], dtype=object), np.array([2, 1])):
         assert sortable(groups) is groups

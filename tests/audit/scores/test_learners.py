@@ -14,9 +14,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
+from noisyflywheel import FlywheelClassifier
 from noisyflywheel.audit import cross_val_audit, cross_val_label_issues, relearn
 from noisyflywheel.audit.scores.held_out import judge_fold
 from noisyflywheel.audit.scores.judging import judge_rows
+from noisyflywheel.audit.scores.learners import check_judges, checked_probabilities
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +96,48 @@ def test_an_ensemble_may_have_probabilities_once_it_is_fitted(rows):
     assert len(cross_val_audit(GridSearchCV(StackingClassifier(base), {"cv": [2]}, cv=2), X, given, cv=2).issues) == 60
     with pytest.raises(AttributeError, match="VotingClassifier has no predict_proba"):
         cross_val_audit(VotingClassifier(base), X, given, cv=2)
+
+
+def test_what_judges_its_own_rows_needs_no_folds():
+    own = FlywheelClassifier()
+    for model in (own, make_pipeline(StandardScaler(), own)):
+        check_judges(model, None)
+        check_judges(model, 3)
+    check_judges(KNeighborsClassifier(), 3)
+    with pytest.raises(TypeError, match="^KNeighborsClassifier does not judge the labels .*: give cv, such as cv=5$"):
+        check_judges(make_pipeline(StandardScaler(), KNeighborsClassifier()), None)
+    with pytest.raises(AttributeError, match="LinearSVC has no predict_proba"):
+        check_judges(LinearSVC(), 3)
+
+
+@pytest.mark.parametrize(
+    ("proba", "message"),
+    [
+        ([[0.5, 0.5], [1.2, -0.2]], r"^pred_proba must hold probabilities in \[0, 1\]; row 1 does not$"),
+        ([[0.5, 0.5], [0.5, np.nan], [2.0, 0.0]], r"pred_proba must hold probabilities in \[0, 1\]; row 1 does not"),
+        ([[0.5, 0.5], [1.02, -0.02]], "row 1 does not"),
+        ([[0.5, 0.5], [0.5, 0.5], [0.4, 0.4], [0, 0]], r"^the rows of pred_proba must sum to 1; row 2 sums to 0\.8$"),
+        ([[0.5, 0.515]], r"row 0 sums to 1\.015"),
+    ],
+)
+def test_numbers_that_are_no_probabilities(proba, message):
+    with pytest.raises(ValueError, match=message):
+        checked_probabilities(proba)
+
+
+def test_probabilities_are_named_and_numbered_by_the_caller():
+    rows = np.array([7, 9])
+    with pytest.raises(ValueError, match=r"^those of f must hold probabilities in \[0, 1\]; row 9 does not$"):
+        checked_probabilities([[1, 0], [2, 0]], "those of f", rows)
+    with pytest.raises(ValueError, match="^the rows of those of f must sum to 1; row 9 sums to 0$"):
+        checked_probabilities([[1, 0], [0, 0]], "those of f", rows)
+
+
+def test_rounded_probabilities_stay_as_they_are():
+    proba = np.array([[1.0078125, 0.0], [0.5, 0.4921875]], dtype=np.float16)  # within a hundredth
+    found = checked_probabilities(proba)
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, proba)
 
 
 def two_votes(model):
