@@ -83,7 +83,7 @@ def fit_by_plan(job: FitJob, plan: FoldPlan, task: FitTask) -> str | None:
     checkpointing = fit_checkpoints(params, job.fingerprint, job.seeds, n_before, ranks)
     with at_most_threads(threads), isolated(nets.devices), checkpointing as checkpoints:
         flywheel = assemble(params, nets, job.trained, len(job.data.classes), job.seeds, sample, ranks)
-        flywheel.decisions.append(plan.decision)
+        flywheel.decisions.extend([*job.decisions, plan.decision])
         shown = FitProgress(params["verbose"] if ranks.rank == 0 else 0, flywheel.settings.n_cycles)
         with opened(flywheel.loader.source), shown as progress:
             run = FlywheelRun(flywheel, progress, checkpoints, params["on_cycle"], ranks)

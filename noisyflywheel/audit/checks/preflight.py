@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,11 @@ from sklearn.model_selection import train_test_split
 from sklearn.tree import DecisionTreeClassifier
 
 from noisyflywheel.audit.checks.alike import alike
-from noisyflywheel.audit.rows.identity import check_frame, is_label, label_text, row_hashes
+from noisyflywheel.audit.checks.equal_rows import equal_rows
+from noisyflywheel.audit.checks.finding import Finding, row_tuple
+from noisyflywheel.audit.rows.identity import check_frame, is_label, label_text
 from noisyflywheel.data.encoder.columns import (
     ID_NAME,
-    OBJECTS,
     Column,
     is_missing,
     plan_columns,
@@ -33,24 +34,6 @@ SAMPLE = 1000
 MAX_NAMES = 300
 MOST_NAMED = 10
 GROUP_NAME = re.compile(r"patient|subject|user|customer|client|person|author|session|group|household|account", re.I)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing to look at.
-
-    Attributes
-    ----------
-    kind : {"missing labels", "rare class", "similar names", "contradiction", "leakage", "groups", "splits"}
-    text : str
-        A sentence.
-    rows : tuple of int
-        1-based numbers of the rows it is about, in order; empty where it is about all.
-    """
-
-    kind: str
-    text: str
-    rows: tuple[int, ...] = ()
 
 
 def preflight(
@@ -73,8 +56,8 @@ def preflight(
     Returns
     -------
     findings : list of Finding
-        Missing labels, rare classes, class names that look alike, equal rows with different labels, columns that
-        give the label away, columns that look like groups.
+        Missing labels, rare classes, class names that look alike, equal rows with different labels, copies
+        (`find_copies`), columns that give the label away, columns that look like groups.
 
     Raises
     ------
@@ -95,7 +78,7 @@ def preflight(
     found = missing_labels(has)
     found += rare_classes(labels, rows)
     found += similar_names(labels, rows)
-    found += contradictions(table, label, plan, labels, rows, has)
+    found += equal_rows(table[has], label, plan, labels, rows)
     found += leaking_columns(table[has], plan, labels)
     return found + group_columns(table[has], label, groups)
 
@@ -106,7 +89,7 @@ def missing_labels(has: NDArray[np.bool_]) -> list[Finding]:
     if not rows.size:
         return []
     text = f"{len(rows):,} rows have no label and are not judged." if len(rows) > 1 else "1 row has no label."
-    return [Finding("missing labels", text, _tuple(rows))]
+    return [Finding("missing labels", text, row_tuple(rows))]
 
 
 def rare_classes(labels: NDArray[Any], rows: NDArray[np.intp]) -> list[Finding]:
@@ -116,7 +99,7 @@ def rare_classes(labels: NDArray[Any], rows: NDArray[np.intp]) -> list[Finding]:
         Finding(
             "rare class",
             f"Class {name!r} has {n} row{'s' * (n > 1)} only: too few to judge.",
-            _tuple(rows[labels == name]),
+            row_tuple(rows[labels == name]),
         )
         for name, n in counts[counts < RARE].sort_index().items()
     ]
@@ -135,34 +118,10 @@ def similar_names(labels: NDArray[Any], rows: NDArray[np.intp]) -> list[Finding]
                     Finding(
                         "similar names",
                         f"Classes {name!r} and {other!r} have almost the same name.",
-                        _tuple(rows[labels == few]),
+                        row_tuple(rows[labels == few]),
                     )
                 )
     return _first(found, "pairs of classes have almost the same name")
-
-
-def contradictions(
-    table: pd.DataFrame,
-    label: Any,
-    plan: Sequence[Column],
-    labels: NDArray[Any],
-    rows: NDArray[np.intp],
-    has: NDArray[np.bool_],
-) -> list[Finding]:
-    """Rows of equal content under different labels; identifiers do not count as content."""
-    unused = {c.name for c in plan if c.kind == "left out" and c.reason != OBJECTS}
-    content = [name for name in table.columns if name != label and name not in unused]
-    if not content:
-        return []
-    marks = row_hashes(table.loc[has, content])
-    groups = pd.DataFrame({"mark": marks, "label": labels, "row": rows})
-    n_labels = groups.groupby("mark")["label"].transform("nunique")
-    both = groups[n_labels > 1]
-    if both.empty:
-        return []
-    n = both["mark"].nunique()
-    text = f"{len(both):,} rows in {n:,} group{'s' * (n > 1)} of equal rows have different labels."
-    return [Finding("contradiction", text, _tuple(both.sort_values(["mark", "row"])["row"]))]
 
 
 def leaking_columns(table: pd.DataFrame, plan: Sequence[Column], labels: NDArray[Any]) -> list[Finding]:
@@ -250,8 +209,3 @@ def _first(found: list[Finding], what: str) -> list[Finding]:
         return found
     rows = sorted({row for finding in rest for row in finding.rows})
     return [*found[:MOST_NAMED], Finding(rest[0].kind, f"{len(rest):,} more {what}.", tuple(rows))]
-
-
-def _tuple(rows: Any) -> tuple[int, ...]:
-    """Row numbers as Python has them."""
-    return tuple(int(row) for row in rows)

@@ -15,6 +15,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check
 from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
 
+from noisyflywheel.audit.rows.copies import copies_in
 from noisyflywheel.audit.rows.identity import index_of
 from noisyflywheel.audit.scores.estimates import audit_line
 from noisyflywheel.audit.scores.folds import folds_of, sortable
@@ -160,7 +161,8 @@ def cross_val_audit(
     y : array-like of shape (n,)
         Given labels.
     cv : int, splitter or iterable, default 5
-        An int shuffles and stratifies, None is 5; a splitter must hold out every row once.
+        An int shuffles and stratifies, None is 5; copies of a row are then held out together. A splitter must hold out
+        every row once.
     groups : array-like of shape (n,), optional
         Rows of equal value, such as those of one patient, are held out together, and so are those without a value.
         An int `cv` then means `StratifiedGroupKFold`; of splitters, those that look at groups do.
@@ -202,6 +204,7 @@ def cross_val_audit(
     weights = None if weights is None else weights.astype(np.float64)
     cv = 5 if cv is None else cv
     if isinstance(cv, Integral):
+        together = copies_in(X, given) if together is None else together
         folds = StratifiedKFold if together is None else StratifiedGroupKFold
         cv = folds(cv, shuffle=True, random_state=random_state)
     kept_in = None if fold_dir is None else user_path(fold_dir)

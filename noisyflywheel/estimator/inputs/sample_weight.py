@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from noisyflywheel.data import ArraySource, DatasetSource, on_host, without_mask
 from noisyflywheel.data.reading import SomeRows
+from noisyflywheel.estimator.inputs.copies import find_copies
 
 CPU = torch.device("cpu")
 
@@ -27,7 +28,7 @@ as nets see them: X is encoded, filled, centred or projected without a look at w
 
 
 class WeightedRows(NamedTuple):
-    """The m rows that the loop works on: the caller's, in small sets repeated and sorted."""
+    """The m rows that the loop works on: the caller's without copies, in small sets repeated and sorted."""
 
     rows: Tensor | Dataset
     """(m, ...)."""
@@ -64,9 +65,10 @@ def check_sample_weight(sample_weight: Any, codes: NDArray[np.int64]) -> NDArray
 def weighted_rows(
     rows: Tensor | Dataset, codes: NDArray[np.int64], weights: NDArray[np.float64] | None
 ) -> WeightedRows:
-    """The rows as the loop takes them: in sets of up to `SMALL` rows repeated and sorted, else as they are.
+    """The rows as the loop takes them: in sets of up to `SMALL` rows repeated and sorted, else each copy once.
 
-    Rows of weight 0 stay among them but take no part in training: nets that never saw them judge their labels.
+    Copies in memory (`find_copies`) are one row that counts as much as they do together. Rows of weight 0 stay among
+    the rows but take no part in training: nets that never saw them judge their labels.
 
     Parameters
     ----------
@@ -79,6 +81,8 @@ def weighted_rows(
     counts = np.ones(len(codes)) if weights is None else weights
     if _are_repetitions(counts):
         return _repeated(rows, codes, counts.astype(np.int64))
+    if isinstance(rows, Tensor) and (found := _without_copies(rows, codes, counts)) is not None:
+        return found
     if weights is None:
         return WeightedRows(rows, codes, None, None)
     return WeightedRows(rows, codes, of_mean_one(weights), None)
@@ -107,6 +111,20 @@ def _repeated(rows: Tensor | Dataset, codes: NDArray[np.int64], counts: NDArray[
     position[index[::-1]] = np.arange(len(index))[::-1]  # the first copy of each row
     weights = (np.arange(len(index)) < counts.sum()).astype(np.float64)
     return WeightedRows(_some_of(rows, index), codes[index], None if counts.all() else weights, position)
+
+
+def _without_copies(rows: Tensor, codes: NDArray[np.int64], counts: NDArray[np.float64]) -> WeightedRows | None:
+    """Of copies among the rows that count the first one, which counts as much as they do together; None without any."""
+    own, first = np.flatnonzero(counts), np.arange(len(codes))
+    counting = rows if len(own) == len(rows) else rows[torch.from_numpy(own)]
+    found = find_copies(counting.flatten(1).numpy(), codes[own])
+    if found is None:
+        return None
+    first[own] = own[found]
+    kept, position = np.unique(first, return_inverse=True)
+    weights = np.bincount(position, counts).astype(np.float64)
+    alike = bool((weights == weights[0]).all())
+    return WeightedRows(_some_of(rows, kept), codes[kept], None if alike else of_mean_one(weights), position)
 
 
 def _some_of(rows: Tensor | Dataset, index: NDArray[np.int64]) -> Tensor | Dataset:

@@ -9,6 +9,7 @@ from noisyflywheel.estimator.inputs.sample_weight import WeightedRows, weighted_
 from noisyflywheel.estimator.job.assemble import Sample, first_row, sample_of
 from noisyflywheel.estimator.job.random_states import draw_seeds
 from noisyflywheel.estimator.job.warm_start import earlier_fit, end_fingerprint
+from noisyflywheel.loop.decisions.decide import Decision
 from noisyflywheel.nets.parallel.ranks import Ranks
 from noisyflywheel.nets.workers import options_of_sample
 from noisyflywheel.persistence import fit_key
@@ -53,6 +54,13 @@ class FitJob(NamedTuple):
         """Hash of the data and, where ``warm_start`` goes on from an earlier fit, of the state that it left."""
         data = self.data.fingerprint()
         return data if self.earlier is None else fit_key(data, end_fingerprint(self.earlier))
+
+    @property
+    def decisions(self) -> list[Decision]:
+        """What was decided of the rows before anything else: whether copies are one row."""
+        n = len(self.data.codes) - len(self.trained.codes)
+        reason = f"{n:,} rows have the features and the label of another row, and would vouch for it"
+        return [Decision("copies", "one row each", reason)] if n > 0 else []
 
     @property
     def is_table(self) -> bool:

@@ -67,13 +67,6 @@ def test_similar_names():
     assert similar_names(labels, np.array([1, 2, 3]))[0].rows == (3,)
 
 
-def test_contradictions_ignore_identifiers():
-    table = noise().assign(id=range(60))
-    table.loc[[10, 20], ["x", "c"]] = [0.5, "p"]
-    table.loc[[10, 20], "kind"] = ["ham", "spam"]
-    assert kinds(look(table))["contradiction"].rows == (11, 21)
-
-
 def test_a_column_that_gives_the_label_away():
     table = noise()
     leaks = (table.kind == "ham") * 3.0 + np.random.default_rng(1).random(60)
@@ -110,14 +103,6 @@ def test_columns_may_be_called_by_numbers():
         assert found["leakage"].text.startswith("Column '4' alone tells")
         assert found["groups"].text.startswith("3 groups in '1'")
     assert kinds(preflight(numbered.drop(columns=4), 2, plan[:-1]))["contradiction"].rows == (11, 21)
-
-
-def test_equal_lists_are_equal_content():
-    table = pd.DataFrame({"tags": [["a"], ["b"], ["a"], ["c"]], "kind": ["x", "y", "y", "x"]})
-    assert kinds(preflight(table, "kind"))["contradiction"].rows == (1, 3)
-    assert kinds(look(table.assign(same=1)))["contradiction"].rows == (1, 3)
-    arrow = table.assign(tags=pd.arrays.ArrowExtensionArray(pytest.importorskip("pyarrow").array(table.tags.tolist())))
-    assert kinds(preflight(arrow, "kind"))["contradiction"].rows == (1, 3)
 
 
 def test_groups():

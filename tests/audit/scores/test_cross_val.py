@@ -13,7 +13,14 @@ from sklearn.datasets import load_digits
 from sklearn.ensemble import AdaBoostClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import GroupKFold, KFold, RepeatedKFold, ShuffleSplit, StratifiedGroupKFold
+from sklearn.model_selection import (
+    GroupKFold,
+    KFold,
+    RepeatedKFold,
+    ShuffleSplit,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+)
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -91,6 +98,25 @@ def test_a_class_with_fewer_rows_than_folds_is_named(digits):
     with pytest.warns(FlywheelWarning, match="'rare' has 1 row, fewer than the 3 folds") as said:
         cross_val_audit(KNeighborsClassifier(), X, given, cv=3)
     assert len(said) == 1  # not beside scikit-learn's, which speaks of n_splits
+
+
+def test_copies_are_held_out_together(digits):
+    X, given, y = (part[:300] for part in digits)
+    wrong = given != y
+    twice, labels, errors = np.concatenate([X, X[:150]]), np.r_[given, given[:150]], np.r_[wrong, wrong[:150]]
+    for rows in (twice, pd.DataFrame(twice), twice.astype(object)):
+        issues = cross_val_label_issues(KNeighborsClassifier(3), rows, labels, cv=3)
+        assert issues.is_label_issue[errors].mean() > 0.9
+        np.testing.assert_array_equal(issues.label_quality[300:], issues.label_quality[:150])
+    parts = StratifiedKFold(3, shuffle=True, random_state=0)
+    apart = cross_val_label_issues(KNeighborsClassifier(3), twice, labels, cv=parts)
+    assert apart.is_label_issue[errors].mean() < 0.6  # each vouches for the other
+
+
+def test_few_rows_with_copies_have_as_many_folds_as_they_are_asked_for():
+    X, y = np.array([[0.1], [0.2], [0.1], [0.3], [0.3], [0.4]]), np.array([0, 1, 0, 1, 1, 0])
+    assert len(cross_val_audit(KNeighborsClassifier(1), X, y, cv=KFold(5)).issues) == 6
+    assert len(cross_val_audit(KNeighborsClassifier(1), X, y, cv=3).issues) == 6
 
 
 def test_a_fold_that_leaves_one_class_is_named(digits):

@@ -1,0 +1,64 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from noisyflywheel.audit.checks.finding import Finding
+from noisyflywheel.audit.checks.preflight import preflight
+from noisyflywheel.data.encoder.columns import plan_columns
+
+
+def look(table, **more):
+    return preflight(table, "kind", plan_columns(table, leave_out=["kind"]), **more)
+
+
+def kinds(found):
+    return {f.kind: f for f in found}
+
+
+def noise(n=60):
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {"x": rng.normal(size=n), "c": rng.choice(list("pqr"), n), "kind": rng.choice(["ham", "spam"], n)}
+    )
+
+
+def test_contradictions_ignore_identifiers():
+    table = noise().assign(id=range(60))
+    table.loc[[10, 20], ["x", "c"]] = [0.5, "p"]
+    table.loc[[10, 20], "kind"] = ["ham", "spam"]
+    assert kinds(look(table))["contradiction"].rows == (11, 21)
+
+
+def test_equal_lists_are_equal_content():
+    table = pd.DataFrame({"tags": [["a"], ["b"], ["a"], ["c"]], "kind": ["x", "y", "y", "x"]})
+    assert kinds(preflight(table, "kind"))["contradiction"].rows == (1, 3)
+    assert kinds(look(table.assign(same=1)))["contradiction"].rows == (1, 3)
+    arrow = table.assign(tags=pd.arrays.ArrowExtensionArray(pytest.importorskip("pyarrow").array(table.tags.tolist())))
+    assert kinds(preflight(arrow, "kind"))["contradiction"].rows == (1, 3)
+
+
+def test_copies_with_their_label():
+    table = noise()
+    whole = pd.concat([table, table.iloc[[4, 7, 4]]], ignore_index=True).assign(id=[f"k{i}" for i in range(63)])
+    text = "3 rows are copies of an earlier row, label included: copies are judged as one."
+    assert look(whole) == [Finding("copies", text, (61, 62, 63))]
+    one = whole[:61]
+    assert look(one) == [
+        Finding("copies", "1 row is a copy of an earlier row, label included: copies are judged as one.", (61,))
+    ]
+    other = one.assign(kind=np.where(one.index == 60, "egg", one.kind))
+    assert kinds(look(other))["contradiction"].rows == (5, 61)
+    assert "copies" not in kinds(look(other))
+
+
+def test_copies_are_numbered_as_in_the_table():
+    table = noise()
+    whole = pd.concat([table.assign(kind=None).iloc[:2], table, table.iloc[[0]]], ignore_index=True)
+    assert kinds(look(whole))["copies"].rows == (63,)
+
+
+def test_answers_of_few_kinds_are_no_copies():
+    rng = np.random.default_rng(0)
+    survey = pd.DataFrame({name: rng.choice(["yes", "no"], 60) for name in "abc"}).assign(kind="ham")
+    survey.loc[::2, "kind"] = "spam"
+    assert "copies" not in kinds(look(survey.assign(kind=survey.a.map({"yes": "ham", "no": "spam"}))))

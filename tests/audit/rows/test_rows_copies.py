@@ -1,0 +1,49 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.sparse import csr_array
+
+from noisyflywheel.audit.rows.copies import copies_in
+from noisyflywheel.data import lazy
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(20, 3))
+X[7], X[9] = X[2], X[2]
+Y = np.arange(20) % 3
+Y[[7, 9]] = Y[2]
+FIRST = np.where(np.isin(np.arange(20), [7, 9]), 2, np.arange(20))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        X,
+        X.astype(np.float32),
+        X.astype(np.float16),
+        X.astype(object),
+        (1e6 * X).astype(int),
+        np.where(X[2, 0] == X, np.nan, X),
+        np.array([[f"{v:.9f}" for v in row] for row in X]),
+        X.reshape(20, 3, 1, 1),
+        pd.DataFrame(X),
+        pd.DataFrame(X).assign(text=[f"row {c}" for c in FIRST], when=pd.to_datetime(FIRST)),
+        torch.from_numpy(X),
+        torch.from_numpy(X).bfloat16(),
+    ],
+)
+def test_copies_of_any_kind(rows):
+    np.testing.assert_array_equal(copies_in(rows, Y), FIRST)
+
+
+@pytest.mark.parametrize("rows", [csr_array(X), X.tolist(), X[:, 0], pd.DataFrame(index=range(20)), X[:, :0], None])
+def test_other_rows_are_not_looked_at(rows):
+    assert copies_in(rows, Y) is None
+
+
+def test_a_large_array_on_disk_is_not_read(tmp_path, monkeypatch):
+    on_disk = np.memmap(tmp_path / "X.bin", float, "w+", shape=X.shape)
+    on_disk[:] = X
+    np.testing.assert_array_equal(copies_in(on_disk, Y), FIRST)
+    monkeypatch.setattr(lazy, "COPIED_BYTES", 100)
+    assert copies_in(on_disk, Y) is None

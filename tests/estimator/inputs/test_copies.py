@@ -1,0 +1,142 @@
+"""Copies of a row, its label included, are one row that counts as much as they do."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine
+
+from noisyflywheel import FlywheelClassifier
+from noisyflywheel.estimator.inputs import copies
+from noisyflywheel.estimator.inputs.copies import find_copies
+from noisyflywheel.estimator.inputs.sample_weight import weighted_rows
+from noisyflywheel.noise import symmetric
+
+X = np.random.default_rng(0).normal(size=(12, 2)).astype(np.float32)
+X[5], X[8], X[11] = X[1], X[1], X[4]
+Y = np.array([0, 1, 0, 1, 2, 1, 0, 0, 1, 2, 0, 2])
+
+
+def test_each_copy_points_to_the_first():
+    expected = [0, 1, 2, 3, 4, 1, 6, 7, 1, 9, 10, 4]
+    assert_array_equal(find_copies(X, Y), expected)
+    assert find_copies(X[:5], Y[:5]) is None
+
+
+def test_zeros_of_both_signs_are_equal():
+    x = X.copy()
+    x[1, 0], x[5, 0], x[8, 0] = 0.0, -0.0, 0.0
+    assert_array_equal(find_copies(x, Y), find_copies(X, Y))
+
+
+def test_rows_of_weight_0_are_copies_of_none():
+    x, y = np.random.default_rng(0).normal(size=(150, 2)), np.arange(150) % 3
+    x[100:] = x[:50]
+    y[100:] = y[:50]
+    weights = np.where(np.arange(150) % 50 < 10, 0.0, 1.5)
+    found = weighted_rows(torch.from_numpy(x), y, weights)
+    alone = weighted_rows(torch.from_numpy(x[weights > 0]), y[weights > 0], None)
+    assert len(found.rows) == 110
+    assert torch.equal(found.rows[found.weights > 0], alone.rows)
+    assert_array_equal(found.weights[found.weights > 0], alone.weights)
+    assert_array_equal(found.rows[torch.from_numpy(found.position)], x)
+    assert_array_equal(found.codes[found.position], y)
+
+
+def test_rows_of_equal_hash_that_differ_are_no_copies(monkeypatch):
+    monkeypatch.setattr(copies, "_hashes", lambda x: np.uint64(x[:, 0] > 0))
+    expected = np.arange(12)
+    first = [np.flatnonzero((X[:, 0] > 0) == side)[0] for side in (False, True)]
+    found = find_copies(X, Y)  # of a copy only the first row of its hash is known
+    known = [row for row in (1, 4) if row in first]
+    for row in known:
+        expected[(X[row] == X).all(1)] = row
+    assert (found is None and not known) or (found == expected).all()
+
+
+def test_groups_with_several_labels_stay_apart_and_many_of_them_show_that_rows_were_looked_at():
+    y = Y.copy()
+    y[11] = 0
+    assert find_copies(X, y) is None  # one group of two has one label
+    x, y = np.repeat(np.random.default_rng(0).normal(size=(50, 2)), 2, axis=0), np.repeat(np.arange(50) % 3, 2)
+    y[1:10:2] += 1
+    first = np.where(np.arange(100) < 10, np.arange(100), np.arange(100) // 2 * 2)
+    assert_array_equal(find_copies(x, y), first)
+    y[11] += 1  # the sixth of fifty
+    assert find_copies(x, y) is None
+
+
+def test_columns_of_few_values_make_equal_rows_by_chance():
+    rng = np.random.default_rng(0)
+    answers = rng.integers(2, size=(300, 8))
+    assert len(np.unique(answers, axis=0)) < 250
+    assert find_copies(answers, np.zeros(300, dtype=int)) is None
+    wide = rng.integers(2, size=(300, 40))
+    doubled = np.concatenate([wide, wide])
+    found = find_copies(doubled, np.zeros(600, dtype=int))
+    assert_array_equal(found, np.tile(np.arange(300), 2))
+
+
+@pytest.mark.parametrize(("n_times", "are_copies"), [(10, True), (11, False)])
+def test_rows_that_are_there_often_make_up_the_set(n_times, are_copies):
+    x = np.tile(np.random.default_rng(0).normal(size=(30, 2)), (n_times, 1))
+    found = find_copies(x, np.zeros(len(x), dtype=int))
+    assert (found is not None) == are_copies
+
+
+def test_real_sets():
+    for load in (load_digits, load_breast_cancer, load_wine):
+        x, y = load(return_X_y=True)
+        assert find_copies(x, y) is None
+
+
+def test_blocks_do_not_matter(monkeypatch):
+    expected = find_copies(X, Y)
+    monkeypatch.setattr(copies, "NUMBERS_A_BLOCK", 5)
+    assert_array_equal(find_copies(X, Y), expected)
+    monkeypatch.setattr(copies, "MOST_NUMBERS", 23)
+    assert find_copies(X, Y) is None
+
+
+@pytest.fixture(scope="module")
+def wine():
+    x, y = load_wine(return_X_y=True)
+    return x, y, symmetric(y, 0.3, random_state=0)
+
+
+def test_a_set_twice_is_fitted_as_once(wine):
+    x, _, given = wine
+    clf = FlywheelClassifier(n_warmup_epochs=3, n_cycles=2, random_state=0)
+    once = clone(clf).fit(x, given)
+    twice = clone(clf).fit(np.concatenate([x, x]), np.tile(given, 2))
+    assert_array_equal(twice.predict_proba(x), once.predict_proba(x))
+    assert_array_equal(twice.clean_proba_, np.tile(once.clean_proba_, 2))
+    assert_array_equal(twice.get_label_issues().is_label_issue, np.tile(once.get_label_issues().is_label_issue, 2))
+    row = twice.decisions_.iloc[0]
+    assert row[["decision", "chosen"]].tolist() == ["copies", "one row each"]
+    assert row.reason.startswith("178 rows have the features and the label of another row")
+    assert "copies" not in once.decisions_.decision.to_list()
+
+
+def test_wrong_labels_of_copies_are_found(wine):
+    """Of 38 wrong ones among the copies 1 was."""
+    x, y, given = wine
+    some = np.random.default_rng(1).permutation(178)[:60]
+    rows = np.concatenate([np.arange(178), some])
+    clf = FlywheelClassifier(random_state=0).fit(pd.DataFrame(x[rows]), given[rows])
+    wrong, issues = (given != y)[rows], clf.get_label_issues()
+    found = issues.is_label_issue.to_numpy() & wrong
+    assert found[178:].sum() >= 0.9 * wrong[178:].sum() > 10
+    assert issues.is_label_issue.sum() < 1.15 * wrong.sum()
+    assert_array_equal(clf.clean_proba_[178:], clf.clean_proba_[some])
+
+
+def test_pictures(wine):
+    images = load_digits().images[:150].astype(np.uint8)
+    y = load_digits().target[:150]
+    clf = FlywheelClassifier(n_warmup_epochs=1, n_cycles=1, guard=False, random_state=0)
+    once = clone(clf).fit(images, y)
+    twice = clone(clf).fit(np.concatenate([images, images]), np.tile(y, 2))
+    assert_array_equal(twice.predict_proba(images), once.predict_proba(images))
