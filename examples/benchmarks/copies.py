@@ -1,7 +1,7 @@
 """Wrong labels among copies: how many an audit finds where each row is there twice, with its label.
 
-30 % of the labels are drawn anew, then each row is there once, all rows are twice, or every third one is. "apart" is a fit
-that takes copies for rows of their own.
+30 % of the labels are drawn anew, then each row is there once, all rows are twice, or every third one is. "apart" is
+a fit that takes copies for rows of their own.
 
     python examples/benchmarks/copies.py --out copies.json
 """

@@ -55,5 +55,5 @@ def copies(content: pd.DataFrame, labels: NDArray[Any], rows: NDArray[np.intp]) 
     if first is None:
         return []
     again = rows[first != np.arange(len(rows))]
-    what = "1 row is a copy" if len(again) == 1 else f"{len(again):,} rows are copies"
-    return [Finding("copies", f"{what} of an earlier row, label included: copies are judged as one.", row_tuple(again))]
+    text = f"{len(again):,} rows are copies of an earlier row, label included: copies are judged as one."
+    return [Finding("copies", text, row_tuple(again))]

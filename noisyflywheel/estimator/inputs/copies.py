@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 CHANCE = 10.0
-"""Equal rows are copies where there are so many times more pairs of them than by chance, columns drawn one by one."""
+"""Equal rows are copies where there are so many pairs of them or more, and so many for each that chance makes, columns
+drawn one by one."""
 
 UNANIMOUS = 0.9
 """Share of the groups of equal rows that have one label, or more, where they are copies: other labels say that people
@@ -88,11 +89,11 @@ def _by_chance(x: NDArray[np.number], sizes: NDArray[np.int64]) -> bool:
     for column in x.T:
         alike = _n_pairs(np.unique(column, return_counts=True)[1])
         expected *= (alike - pairs) / max(all_pairs - pairs, 1.0)
-        if expected * CHANCE < pairs:
+        if CHANCE * max(1.0, expected) <= pairs:
             return False
     return True
 
 
 def _n_pairs(sizes: NDArray[np.int64]) -> float:
-    """Ordered pairs of rows within groups of these sizes."""
-    return float((sizes.astype(np.float64) * (sizes - 1)).sum())
+    """Pairs of rows within groups of these sizes."""
+    return float((sizes.astype(np.float64) * (sizes - 1)).sum()) / 2

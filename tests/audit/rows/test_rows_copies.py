@@ -9,10 +9,10 @@ from noisyflywheel.data import lazy
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(20, 3))
-X[7], X[9] = X[2], X[2]
+X[[7, 9, 12, 15]] = X[2]
 Y = np.arange(20) % 3
-Y[[7, 9]] = Y[2]
-FIRST = np.where(np.isin(np.arange(20), [7, 9]), 2, np.arange(20))
+Y[[7, 9, 12, 15]] = Y[2]
+FIRST = np.where(np.isin(np.arange(20), [7, 9, 12, 15]), 2, np.arange(20))
 
 
 @pytest.mark.parametrize(
