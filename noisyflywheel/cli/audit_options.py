@@ -17,6 +17,7 @@ from noisyflywheel.audit.changes.workspace import RECORD
 from noisyflywheel.audit.files.table_file import READABLE, endings, first_line
 from noisyflywheel.cli.inputs import Job, Reading
 from noisyflywheel.cli.parsers import command_parser
+from noisyflywheel.data.paths import user_path
 
 EXAMPLES = """examples:
   noisyflywheel audit orders.csv --label category --out audit
@@ -46,8 +47,8 @@ def add_options(subcommands: Any) -> argparse.ArgumentParser:
         "also .gz or .zst), or in a folder of images with one subfolder per class, and says what they should be.",
         epilog=EXAMPLES,
     )
-    parser.add_argument("input", type=Path, help="a table, or a folder of images")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the results; made if needed")
+    parser.add_argument("input", type=user_path, help="a table, or a folder of images")
+    parser.add_argument("--out", type=user_path, required=True, help="folder for the results; made if needed")
     parser.add_argument("--force", action="store_true", help="overwrite an issues.csv that was edited")
     _add_reading_options(parser)
     _add_training_options(parser)

@@ -15,6 +15,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from noisyflywheel.cli.parsers import command_parser
+from noisyflywheel.data.paths import user_path
 from noisyflywheel.estimator.classifier import FlywheelClassifier
 from noisyflywheel.nets.prepare import default_net
 from noisyflywheel.noise import symmetric
@@ -33,7 +34,7 @@ def add_parser(subcommands: Any) -> None:
         "plainly and in the flywheel, and shows the ten labels that are least likely to be right.",
         epilog="examples:\n  noisyflywheel demo\n  noisyflywheel demo --rate 0.8 --seed 1 --out demo80",
     )
-    parser.add_argument("--out", type=Path, default=Path(), help="folder of the picture (default: here)")
+    parser.add_argument("--out", type=user_path, default=Path(), help="folder of the picture (default: here)")
     parser.add_argument("--rate", type=float, default=0.5, help="share of labels drawn anew (default 0.5)")
     parser.add_argument("--seed", type=int, default=0, help="of split, noise and training (default 0)")
     parser.add_argument("--cycles", type=int, help="cycles of the flywheel (default: by the data)")

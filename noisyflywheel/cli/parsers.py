@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import shutil
 import textwrap
-from pathlib import Path
 from typing import Any
+
+from noisyflywheel.data.paths import user_path
 
 
 def command_parser(subcommands: Any, name: str, description: str, **texts: str) -> argparse.ArgumentParser:
@@ -30,11 +31,11 @@ def command_parser(subcommands: Any, name: str, description: str, **texts: str) 
 def folder_parser(subcommands: Any, name: str, description: str, **texts: str) -> argparse.ArgumentParser:
     """`command_parser` of a subcommand that works on the folder of an audit."""
     parser = command_parser(subcommands, name, description, **texts)
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of `noisyflywheel audit --out`")
+    parser.add_argument("folder", type=user_path, metavar="DIR", help="folder of `noisyflywheel audit --out`")
     return parser
 
 
 def add_files(parser: argparse.ArgumentParser, decisions: str) -> None:
     """Options that name the decisions and, where it has moved, what was judged."""
-    parser.add_argument("--decisions", type=Path, metavar="FILE", help=decisions)
-    parser.add_argument("--input", type=Path, metavar="PATH", help="what was judged, if it has moved")
+    parser.add_argument("--decisions", type=user_path, metavar="FILE", help=decisions)
+    parser.add_argument("--input", type=user_path, metavar="PATH", help="what was judged, if it has moved")

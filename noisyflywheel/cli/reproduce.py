@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from noisyflywheel.cli.parsers import command_parser
+from noisyflywheel.data.paths import user_path
 from noisyflywheel.reproduce import Plan, load_benchmark, reproduce
 from noisyflywheel.reproduce.benchmarks import Reader
 
@@ -36,8 +37,8 @@ def add_parser(subcommands: Any) -> None:
     )
     names = ("cifar10", "cifar100", "tiny-imagenet", "clothing1m", "webvision")
     parser.add_argument("dataset", choices=names, help=", ".join(names), metavar="DATASET")
-    parser.add_argument("--data", type=Path, required=True, help="folder of the published files")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the results; made if needed")
+    parser.add_argument("--data", type=user_path, required=True, help="folder of the published files")
+    parser.add_argument("--out", type=user_path, required=True, help="folder for the results; made if needed")
     _add_noise(parser.add_argument_group("the noise"))
     _add_recipe(parser.add_argument_group("the training (default: the paper's recipe, as the paper writes it)"))
     parser.set_defaults(run=run)
@@ -51,7 +52,9 @@ def _add_noise(group: Any) -> None:
         help="sym, asym, idn, clean; human labels: worse, aggre, random1 ... 3, for cifar100 human",
     )
     group.add_argument("--rate", type=float, help="share of labels that sym, asym or idn changes")
-    group.add_argument("--labels", type=Path, metavar="FILE", help="given labels from a .pt, .npy or .npz file instead")
+    group.add_argument(
+        "--labels", type=user_path, metavar="FILE", help="given labels from a .pt, .npy or .npz file instead"
+    )
     group.add_argument("--member", metavar="NAME", help="which labels of --labels")
     group.add_argument("--seed", type=int, default=0, help="of noise and training (default 0)")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
 from noisyflywheel.cli.parsers import command_parser
+from noisyflywheel.data.paths import user_path
 from noisyflywheel.reproduce.tables import read_results, write_tables
 
 
@@ -21,8 +21,8 @@ def add_parser(subcommands: Any) -> None:
         "Markdown beside the paper's figures: the last cycle as the headline, mean and spread over seeds, "
         "the best beside it.",
     )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder with results, also in folders below")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write there instead of printing")
+    parser.add_argument("folder", type=user_path, metavar="DIR", help="folder with results, also in folders below")
+    parser.add_argument("--out", type=user_path, metavar="FILE", help="write there instead of printing")
     parser.set_defaults(run=run)
 
 

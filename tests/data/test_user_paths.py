@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from noisyflywheel import FlywheelClassifier
 from noisyflywheel.audit import audit_table, cross_val_audit, image_manifest, read_issues, review, write_report
 from noisyflywheel.audit.files.table_file import open_table
+from noisyflywheel.cli import build_parser, main
 from noisyflywheel.data.paths import user_path
 from noisyflywheel.datasets import load_image_folder, load_label_file
 from noisyflywheel.persistence.whole import replace_file
@@ -63,3 +64,29 @@ def test_pictures_and_labels(home):
     assert load_image_folder("~/pictures").X.shape == (1, 4, 4, 3)
     np.save(home / "labels.npy", Y)
     assert load_label_file("~/labels.npy").tolist() == Y.tolist()
+
+
+COMMANDS = {
+    "demo --out=~/p": ["out"],
+    "audit ~/p --out=~/p": ["input", "out"],
+    "review ~/p": ["folder"],
+    "relearn ~/p --decisions=~/p --input=~/p": ["folder", "decisions", "input"],
+    "apply ~/p --decisions=~/p --input=~/p": ["folder", "decisions", "input"],
+    "reproduce cifar10 --data=~/p --out=~/p --labels=~/p": ["data", "out", "labels"],
+    "tables ~/p --out=~/p": ["folder", "out"],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands(command, home):
+    """Shells leave the ``~`` of ``--out=~/p`` as it is."""
+    arguments = build_parser().parse_args(command.split())
+    assert {name: getattr(arguments, name) for name in COMMANDS[command]} == dict.fromkeys(
+        COMMANDS[command], home / "p"
+    )
+
+
+def test_an_audit_does_not_overwrite_its_file(home, capsys):
+    (home / "cleaned.csv").write_text("a,b\n1,x\n2,y\n")
+    assert main(["audit", str(home / "cleaned.csv"), "--label=b", "--out=~"]) == 2
+    assert "would overwrite" in capsys.readouterr().err
