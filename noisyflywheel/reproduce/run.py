@@ -38,7 +38,7 @@ def reproduce(
     """Run a plan, or go on with it, and return the record that its JSON file holds.
 
     ``out/<plan.name()>.json`` is rewritten after each cycle, and says "done" once the figures are drawn. A run that
-    is done is not run again; one that was stopped goes on from ``out/checkpoint``.
+    is done is not run again; one that was stopped goes on from its folder in ``out/checkpoint``.
 
     Parameters
     ----------
@@ -68,7 +68,8 @@ def reproduce(
     recorder = Recorder(plan, benchmark, path, command, say)
     recorder.go_on(before)
     measures = CycleMeasures(benchmark.y, benchmark.y_true, benchmark.X_test, benchmark.y_test, sink=recorder.cycle)
-    classifier = plan.classifier(device, checkpoint_dir=out / "checkpoint", on_cycle=measures)
+    checkpoints = out / "checkpoint" / plan.name()  # a fit in it has its measures, which other test rows change
+    classifier = plan.classifier(device, checkpoint_dir=checkpoints, on_cycle=measures)
     classifier.fit(benchmark.X, benchmark.y)
     recorder.finish(classifier, measures)
     draw_figures(recorder.record, classifier, benchmark, path, tsne_rows, say)

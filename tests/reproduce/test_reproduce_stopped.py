@@ -1,6 +1,7 @@
 """Runs that were stopped at any moment, records that are there already, and what a record holds."""
 
 import argparse
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -79,6 +80,15 @@ def test_a_file_lost_among_the_cycles(benchmark, tmp_path, monkeypatch):
     assert said[0].startswith("cycle   2")
     assert [row["cycle"] for row in record["cycles"]] == [1, 2, 3]
     assert record["result"]["cycles"] == 3
+
+
+def test_other_test_rows_are_measured(benchmark, tmp_path):
+    """The fit is the same one, and done."""
+    few, most = plan_of(n_test=2, changes=SMALL), plan_of(changes=SMALL)
+    run(few, replace(benchmark, X_test=benchmark.X_test[:2], y_test=benchmark.y_test[:2]), tmp_path / "one")
+    after, fresh = (run(most, benchmark, tmp_path / name) for name in ("one", "two"))
+    assert without_seconds(plain(after)) == without_seconds(plain(fresh))
+    assert after["data"]["n_test"] == 20
 
 
 def test_settings_are_stored_as_they_are(benchmark, tmp_path):
