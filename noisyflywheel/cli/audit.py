@@ -13,6 +13,7 @@ import joblib
 import pandas as pd
 from sklearn.pipeline import make_pipeline
 
+from noisyflywheel.audit.changes.apply import undo_all
 from noisyflywheel.audit.changes.cleaned import cleaned_bytes, flagged_bytes
 from noisyflywheel.audit.changes.decisions import planned_changes
 from noisyflywheel.audit.changes.workspace import (
@@ -53,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_job(job, arguments)
     arguments.out.mkdir(parents=True, exist_ok=True)
     audit = fit_and_judge(job, arguments)
+    undo_all(arguments.out)
     name = write_all(job, audit, arguments)
     replace_file(arguments.out / f"cleaned{job.file.ending}", _cleaned(job, audit.issues, arguments))
     shutil.rmtree(arguments.out / CHECKPOINT, ignore_errors=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from noisyflywheel.audit.changes.apply import LOG
+from noisyflywheel.audit.changes.apply import BACKUP, LOG
 from noisyflywheel.audit.changes.cleaned import check_flags
 from noisyflywheel.audit.changes.workspace import RECORD
 from noisyflywheel.audit.files.table_file import READABLE, endings, first_line
@@ -125,6 +125,10 @@ def _check_places(arguments: argparse.Namespace) -> None:
     there = (path for name in written if (path := arguments.out / name).exists())
     if any(path.samefile(arguments.input) for path in there):  # also by another spelling: Cleaned.csv on a Mac
         raise ValueError(f"--out {arguments.out} would overwrite {arguments.input}")
+    if (arguments.out / BACKUP).resolve() in arguments.input.resolve().parents:
+        raise ValueError(
+            f"{arguments.input} is for `apply --undo` and goes with an audit into {arguments.out}: copy it"
+        )
     above = next(path for path in (arguments.out, *arguments.out.resolve().parents) if path.exists())
     if not above.is_dir():
         raise ValueError(f"--out {arguments.out} cannot be made: {above} is a file, not a folder")

@@ -13,7 +13,7 @@ import pandas as pd
 
 from noisyflywheel.audit.changes.cleaned import cleaned_bytes, flagged_bytes, new_classes
 from noisyflywheel.audit.changes.decisions import overruled_rows, planned_changes
-from noisyflywheel.audit.changes.workspace import Origin, csv_bytes, load_origin, open_issues, open_origin
+from noisyflywheel.audit.changes.workspace import RECORD, Origin, csv_bytes, load_origin, open_issues, open_origin
 from noisyflywheel.audit.files.table_file import endings
 from noisyflywheel.audit.rows.matching import match_rows, read_issues
 from noisyflywheel.persistence.whole import replace_file
@@ -134,8 +134,7 @@ def undo_folder(folder: Path) -> Path:
     ValueError
         If nothing was applied, or everything was taken back.
     """
-    origin = load_origin(folder)
-    last = max((folder / BACKUP).glob("[0-9]*"), default=None)
+    origin, last = load_origin(folder), _last_backup(folder)
     if last is None:
         raise ValueError(f"nothing to undo in {folder}")
     written = [folder / name for name in _names(last, origin)]
@@ -146,6 +145,17 @@ def undo_folder(folder: Path) -> Path:
             path.unlink(missing_ok=True)
     shutil.rmtree(last)
     return written[0]
+
+
+def undo_all(folder: Path) -> None:
+    """Take back every `apply_folder` before another audit comes into the folder: its files are no step of that one."""
+    while (folder / RECORD).is_file() and _last_backup(folder) is not None:
+        undo_folder(folder)
+
+
+def _last_backup(folder: Path) -> Path | None:
+    """Where the files lie that the last `apply_folder` replaced."""
+    return max((folder / BACKUP).glob("[0-9]*"), default=None)
 
 
 def _names(place: Path, origin: Origin) -> list[str]:
