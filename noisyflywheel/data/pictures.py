@@ -19,6 +19,7 @@ from noisyflywheel.data.devices import on_host
 from noisyflywheel.data.lazy import lazy_rows
 from noisyflywheel.data.reading import as_row, check_alike, map_items
 from noisyflywheel.data.sources import channel_axis
+from noisyflywheel.data.transparency import on_white
 
 Picture = NDArray[np.uint8]
 PictureFile = str | os.PathLike[str] | IO[bytes]
@@ -77,7 +78,7 @@ class ImageReadError(ValueError):
 def read_picture(
     source: PictureFile, *, upright: bool = False, modes: Collection[str] | None = None, about: int | None = None
 ) -> Image.Image:
-    """Read one picture completely, as RGB; of 16-bit grey the upper eight bits.
+    """Read one picture completely, as RGB; of 16-bit grey the upper eight bits, of what is transparent a white ground.
 
     Parameters
     ----------
@@ -105,7 +106,7 @@ def read_picture(
             if image.mode in ("I", "F") and not is_deep:
                 raise ImageReadError(source, f"has 32-bit pixels (mode {image.mode}), not 8 or 16 bits")
             picture = _upright(image) if upright else image
-            return (_upper_bits(picture) if is_deep else picture).convert("RGB")
+            return _upper_bits(picture).convert("RGB") if is_deep else on_white(picture)
     except ImageReadError:
         raise
     except FileNotFoundError as error:

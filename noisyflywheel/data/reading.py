@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Subset, default_collate, get_worker_info
 
 from noisyflywheel.data.global_draws import globals_kept, seed_globals
+from noisyflywheel.data.transparency import on_white
 from noisyflywheel.exceptions import RowReadError
 
 FILE_LISTS = ("samples", "imgs", "paths", "files", "filenames")
@@ -175,7 +176,7 @@ def stacked(items: list[Tensor]) -> Tensor:
 
 def in_colours(x: Any) -> Any:
     """A picture of Pillow's with a palette as RGB: its numbers are places in the palette; all else as it is."""
-    return x.convert("RGB") if getattr(x, "mode", None) in ("P", "PA") else x
+    return on_white(x) if getattr(x, "mode", None) in ("P", "PA") else x
 
 
 def check_items(items: list[Tensor], indices: Sequence[int]) -> None:
