@@ -12,13 +12,16 @@ import pandas as pd
 from noisyflywheel.audit.checks.preflight import Finding, preflight
 from noisyflywheel.audit.checks.same_pictures import same_pictures
 from noisyflywheel.audit.files.delimited import DelimitedFile
-from noisyflywheel.audit.files.folder import image_manifest, load_folder, metadata_file
+from noisyflywheel.audit.files.folder import image_manifest, left_out, load_folder, metadata_file
 from noisyflywheel.audit.files.table_file import TableFile, open_table
 from noisyflywheel.audit.rows.identity import is_label
 from noisyflywheel.audit.scores.class_labels import class_labels
 from noisyflywheel.data.encoder.encode import TableEncoder, check_columns
 from noisyflywheel.data.encoder.missing import with_missing
 from noisyflywheel.data.encoder.text import as_texts
+
+MAX_NOTES = 3
+"""Notes that an error names."""
 
 
 @dataclass(frozen=True)
@@ -172,11 +175,12 @@ def folder_job(folder: Path, reading: Reading) -> Job:
     has = manifest["path"].isin(readable["path"]).to_numpy() & is_label(manifest["label"])
     judged = manifest[has].reset_index(drop=True)
     names = judged.drop(columns="label")
+    notes = [*left_out(folder, manifest), *(f"skipped {name}: {reason}" for name, reason in unreadable)]
     return Job(
         file=file,
         label="label" if described is None else label,
         has=has,
-        labels=class_labels(judged["label"].rename(label)),
+        labels=_picture_labels(judged["label"].rename(label), notes),
         X=pixels,
         encoder=None,
         what=f"images of {reading.image_size} × {reading.image_size} pixels",
@@ -184,8 +188,17 @@ def folder_job(folder: Path, reading: Reading) -> Job:
         texts=None,
         names=names,
         findings=[*preflight(manifest[["label"]], "label"), *same_pictures(folder, manifest)],
-        notes=[f"skipped {name}: {reason}" for name, reason in unreadable],
+        notes=notes,
     )
+
+
+def _picture_labels(labels: pd.Series, notes: list[str]) -> pd.Series:
+    """Labels as `class_labels` checks them; an error names what was left out, which may be why."""
+    try:
+        return class_labels(labels)
+    except ValueError as error:
+        about = "; ".join([*notes[:MAX_NOTES], *(["…"] if len(notes) > MAX_NOTES else [])])
+        raise ValueError(f"{error}" + f" ({about})" * bool(notes)) from error
 
 
 def _manifest_file(manifest: pd.DataFrame) -> TableFile:

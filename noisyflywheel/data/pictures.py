@@ -31,7 +31,9 @@ PLAIN_MODES = ("1", "L", "P", "RGB")
 DEEP_FORMATS = ("PNG", "PPM")
 """Formats whose pixels of Pillow's mode "I" are in [0, 65535]; elsewhere they may have any range."""
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}).union(
+    {".jpe", ".jfif", ".jp2", ".avif"}
+)
 """Endings of the files in a folder that are taken for pictures, in lower case."""
 
 ORIENTATION = 0x0112

@@ -35,7 +35,7 @@ class BadImagesError(ValueError):
 
 
 class BadImagesWarning(UserWarning):
-    """Pictures that were left out because ``on_error="skip"`` was asked for."""
+    """Pictures that were left out because ``on_error="skip"`` was asked for, or class folders that hold none."""
 
 
 @dataclass(frozen=True, eq=False)

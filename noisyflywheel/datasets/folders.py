@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
 
 from noisyflywheel.data.paths import user_path
 from noisyflywheel.data.pictures import SUFFIXES, in_order
-from noisyflywheel.datasets.base import NoisyData, load_files
+from noisyflywheel.datasets.base import BadImagesWarning, NoisyData, load_files
 from noisyflywheel.datasets.listfiles import inside, need, read_lines, read_pairs
 
 
@@ -45,14 +46,24 @@ def load_image_folder(
     FileNotFoundError, ValueError
         For a folder that is missing or holds no class folders; BadImagesError (a ValueError) for bad
         pictures.
+
+    Warns
+    -----
+    BadImagesWarning
+        About class folders without pictures, which stay in ``class_names``, and pictures that are left out.
     """
     folder = need(user_path(root), "a folder with one sub-folder per class", Path.is_dir)
     names = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not names:
         raise ValueError(f"{folder} holds no class folders")
-    files = [(p, k) for k, name in enumerate(names) for p in _pictures(folder / name)]
+    found = [_pictures(folder / name) for name in names]
+    files = [(p, k) for k, pictures in enumerate(found) for p in pictures]
     if not files:
         raise ValueError(f"{folder} holds no pictures in its class folders")
+    if empty := [name for name, pictures in zip(names, found, strict=True) if not pictures]:
+        ending = f"a picture ends in {', '.join(sorted(SUFFIXES))}"
+        message = f"{folder} has class folders without pictures: {', '.join(empty)} ({ending})"
+        warnings.warn(message, BadImagesWarning, stacklevel=2)
     y = np.array([k for _, k in files], dtype=np.int64)
     X, y = load_files([p for p, _ in files], y, size, lazy, verify, on_error)
     return NoisyData(X, y, None, tuple(names))

@@ -39,6 +39,17 @@ def test_image_folder_lazy(folder):
     assert isinstance(data.X, ImageFiles) and data.X[4][0].shape == (3, 12, 12) and data.X[4][1] == 1
 
 
+def test_class_folders_without_pictures_are_named(folder):
+    (folder / "fox").mkdir()
+    (folder / "fox" / "0.heic").write_bytes(b"of a telephone")
+    with pytest.warns(BadImagesWarning, match=r"without pictures: fox \(a picture ends in .avif") as caught:
+        assert load_image_folder(folder).class_names == ("cat", "dog", "fox")
+    assert caught[0].filename == __file__
+    save(folder / "fox" / "1.png", (8, 8))
+    (folder / "fox" / "1.png").rename(folder / "fox" / "1.jfif")
+    assert load_image_folder(folder).y.tolist() == [0, 0, 0, 1, 1, 2]
+
+
 def test_image_folder_mixed_sizes(folder):
     save(folder / "dog" / "0.png", (9, 8))
     with pytest.raises(BadImagesError, match="0.png is 9x8 pixels, the others are 8x8"):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections import Counter
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -71,10 +72,13 @@ def _one_folder(folder: Path, root: Path, label: str, encoding: str | None) -> p
     rows = [
         (path.relative_to(root).as_posix(), path.relative_to(folder).parts[0])
         for path in in_order(folder.glob("*/**/*"))
-        if path.suffix.lower() in SUFFIXES and _is_named(path) and not _hidden(path.relative_to(folder))
+        if _is_picture(path) and _is_named(path) and not _hidden(path.relative_to(folder))
     ]
     if not rows:
-        raise ValueError(f"{folder} has no subfolders with pictures; one subfolder per class is expected")
+        there = _other_files(folder, "**/*")
+        form = ": an audit takes one file, as pandas.read_parquet(FOLDER).to_parquet(FILE) makes of a folder of them"
+        about = f" (there are {there})" + form * (".parquet" in there) if there else ""
+        raise ValueError(f"{folder} has no subfolders with pictures; one subfolder per class is expected{about}")
     odd = next((name for name, _ in rows if not _is_text(name)), None)
     if odd is not None:
         raise ValueError(f"the name of the picture {ascii(odd)} in {folder} is not in UTF-8: rename it")
@@ -90,6 +94,45 @@ def _described(path: Path, root: Path, label: str, encoding: str | None) -> pd.D
     below = path.parent.relative_to(root)
     paths = [(below / str(name)).as_posix() for name in table["file_name"]]
     return pd.DataFrame({"path": paths, "label": table[label]})
+
+
+def left_out(folder: str | Path, manifest: pd.DataFrame) -> list[str]:
+    """What `image_manifest` did not take of class folders, in words: files of other endings, folders without pictures.
+
+    Parameters
+    ----------
+    folder : str or Path
+    manifest : DataFrame
+        As `image_manifest` lists it.
+    """
+    root = user_path(folder)
+    if metadata_file(root) is not None:
+        return []
+    taken = {parent.as_posix() for name in manifest["path"] for parent in PurePosixPath(name).parents}
+    notes = []
+    for part in split_folders(root) or [root]:
+        if metadata_file(part) is not None:
+            continue
+        classes = in_order(path.relative_to(root) for path in part.iterdir() if path.is_dir() and path.name[0] != ".")
+        notes += [f"no pictures in {name.as_posix()}" for name in classes if name.as_posix() not in taken]
+        if others := _other_files(part, "*/**/*"):
+            notes.append(f"not taken for pictures{'' if part == root else f' in {part.name}'}: {others}")
+    return notes
+
+
+def _other_files(folder: Path, pattern: str) -> str:
+    """Number of the files of a folder that are no pictures, by their endings."""
+    counts = Counter(
+        path.suffix.lower() or "without ending"
+        for path in folder.glob(pattern)
+        if not _is_picture(path) and path.is_file() and not _hidden(path.relative_to(folder))
+    )
+    return ", ".join(f"{count:,} {ending}" for ending, count in sorted(counts.items()))
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether a path has the ending of a picture."""
+    return path.suffix.lower() in SUFFIXES
 
 
 def _is_text(name: str) -> bool:

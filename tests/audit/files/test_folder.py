@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from noisyflywheel.audit.files.folder import image_manifest, load_folder, read_pixels
+from noisyflywheel.audit.files.folder import image_manifest, left_out, load_folder, read_pixels
 
 
 @pytest.fixture
@@ -135,3 +135,50 @@ def test_metadata_in_another_encoding(tmp_path):
         picture(tmp_path / name)
     (tmp_path / "metadata.csv").write_bytes("file_name,label\na.png,нет\nb.png,при\n".encode("cp1251"))
     assert image_manifest(tmp_path, encoding="cp1251").label.tolist() == ["нет", "при"]
+
+
+@pytest.mark.parametrize("ending", ["jfif", "JPE", "jp2", "avif"])
+def test_less_usual_endings(ending, tmp_path):
+    if f".{ending.lower()}" not in Image.registered_extensions():
+        pytest.skip("this Pillow knows no such pictures")
+    (tmp_path / "cat").mkdir()
+    Image.new("RGB", (9, 9), (90, 90, 90)).save(tmp_path / "cat" / f"a.{ending}")
+    manifest, pixels, unreadable = load_folder(tmp_path, 8)
+    assert (manifest.path.tolist(), unreadable) == ([f"cat/a.{ending}"], [])
+    assert abs(int(pixels.mean()) - 90) <= 2
+
+
+def test_what_is_left_out_is_told(folder):
+    assert left_out(folder, image_manifest(folder)) == ["not taken for pictures: 1 .txt"]
+    (folder / "fox" / "deep").mkdir(parents=True)
+    for name in ("a.HEIC", "b.heic", ".hidden", "deep/LICENSE"):
+        (folder / "fox" / name).write_text("no picture")
+    (folder / "empty").mkdir()
+    expected = [
+        "no pictures in empty",
+        "no pictures in fox",
+        "not taken for pictures: 2 .heic, 1 .txt, 1 without ending",
+    ]
+    assert left_out(folder, image_manifest(folder)) == expected
+
+
+def test_what_is_left_out_of_splits(tmp_path):
+    for split in ("train", "test"):
+        picture(tmp_path / split / "cat" / "a.png")
+    (tmp_path / "test" / "dog").mkdir()
+    (tmp_path / "test" / "dog" / "a.heic").write_text("no picture")
+    assert left_out(tmp_path, image_manifest(tmp_path)) == [
+        "no pictures in test/dog",
+        "not taken for pictures in test: 1 .heic",
+    ]
+    (tmp_path / "metadata.csv").write_text("file_name,label\ntrain/cat/a.png,1\n")
+    assert left_out(tmp_path, image_manifest(tmp_path)) == []
+
+
+def test_a_folder_of_parquet_files_is_named(tmp_path):
+    (tmp_path / "part-0.parquet").write_text("")
+    with pytest.raises(ValueError, match=r"no subfolders with pictures; .* \(there are 1 .parquet\): an audit takes"):
+        image_manifest(tmp_path)
+    (tmp_path / "part-0.parquet").rename(tmp_path / "a.txt")
+    with pytest.raises(ValueError, match=r"is expected \(there are 1 .txt\)$"):
+        image_manifest(tmp_path)
