@@ -6,6 +6,7 @@ import argparse
 import codecs
 import importlib.util
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ writes into the folder of --out:
 
 exit codes: 0 done, 2 something in the input or the options is wrong, 130 interrupted"""
 
+NAME = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^,]*?))\s*,')
+"""A name in a list of them, in quotes or bare, and the comma behind it."""
+
 
 def add_options(subcommands: Any) -> argparse.ArgumentParser:
     """Parser of the subcommand."""
@@ -62,10 +66,14 @@ def _add_reading_options(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--text", metavar="COLUMN", help="learn from the texts of this column")
     data.add_argument("--embedder", metavar="NAME", help="sentence-transformers model for --text; without it TF-IDF")
     data.add_argument(
-        "--features", metavar="A,B,…", help="learn from these columns only (default: all that can be used)"
+        "--features",
+        metavar="A,B,…",
+        help="learn from these columns only (default: all that can be used); a name with a comma in quotes",
     )
     data.add_argument(
-        "--missing", metavar="A,B,…", help="text that stands for a missing cell (default: only empty cells are missing)"
+        "--missing",
+        metavar="A,B,…",
+        help="text that stands for a missing cell (default: only empty cells are missing); with a comma in quotes",
     )
     data.add_argument("--delimiter", metavar="C", help="what parts the cells (default: found in the file)")
     data.add_argument("--encoding", metavar="NAME", help="of a text file (default: found in the file)")
@@ -228,8 +236,8 @@ def reading_of(arguments: argparse.Namespace) -> Reading:
 
 
 def _list(text: str) -> list[str]:
-    """Names between commas."""
-    return [name.strip() for name in text.split(",")]
+    """Names between commas; those in quotes are taken as they are, with their commas and blanks."""
+    return [inside.replace('""', '"') or bare for inside, bare in NAME.findall(text + ",")]
 
 
 def cleaned_name(path: Path) -> str:
