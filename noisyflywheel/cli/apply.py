@@ -46,6 +46,8 @@ def add_parser(subcommands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Apply or take back."""
     if arguments.undo:
+        if given := [option for option, is_given in _of_an_apply(arguments).items() if is_given]:
+            raise ValueError(f"--undo takes the last apply back as it was: it does not go with {', '.join(given)}")
         print(f"{undo_folder(arguments.folder)} is as it was before")
         return 0
     if not 0 <= arguments.min_confidence <= 1:
@@ -59,6 +61,16 @@ def run(arguments: argparse.Namespace) -> int:
     notes = (overruled_note(applied.overruled), new_classes_note(applied.new_classes))
     print(*filter(None, notes), f"{applied.cleaned}; each change is in {applied.log}", sep="\n")
     return 0
+
+
+def _of_an_apply(arguments: argparse.Namespace) -> dict[str, bool]:
+    """Options that `--undo` does not look at, and whether they are given."""
+    return {
+        "--policy": arguments.policy != "keep",
+        "--min-confidence": arguments.min_confidence != 0,
+        "--decisions": arguments.decisions is not None,
+        "--input": arguments.input is not None,
+    }
 
 
 def overruled_note(rows: Sequence[int]) -> str:

@@ -17,7 +17,7 @@ from noisyflywheel.audit.changes.cleaned import check_flags
 from noisyflywheel.audit.changes.workspace import RECORD
 from noisyflywheel.audit.files.table_file import READABLE, endings, first_line
 from noisyflywheel.cli.inputs import Job, Reading
-from noisyflywheel.cli.parsers import command_parser
+from noisyflywheel.cli.parsers import check_training, command_parser
 from noisyflywheel.data.paths import user_path
 
 EXAMPLES = """examples:
@@ -148,12 +148,9 @@ def _check_numbers(arguments: argparse.Namespace) -> None:
     """Ranges."""
     if not 0 <= arguments.min_confidence <= 1:
         raise ValueError("--min-confidence must lie between 0 and 1")
-    if arguments.cycles is not None and arguments.cycles < 1:
-        raise ValueError("--cycles must be at least 1")
+    check_training(arguments)
     if arguments.cv is not None and arguments.cv < 2:
         raise ValueError("--cv must be at least 2")
-    if not 0 <= arguments.seed < 2**32:
-        raise ValueError("--seed must lie between 0 and 4294967295")
     if arguments.image_size is not None and arguments.image_size < 8:
         raise ValueError("--image-size must be at least 8")
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from noisyflywheel.cli.parsers import command_parser
+from noisyflywheel.cli.parsers import check_training, command_parser
 from noisyflywheel.data.paths import user_path
 from noisyflywheel.estimator.classifier import FlywheelClassifier
 from noisyflywheel.nets.prepare import default_net
@@ -43,6 +43,7 @@ def add_parser(subcommands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train both ways, print the accuracies and the worst labels, save the picture."""
+    check_training(arguments)
     arguments.out.mkdir(parents=True, exist_ok=True)
     X, y = load_digits(return_X_y=True)
     X = X.astype(np.float32)

@@ -39,3 +39,16 @@ def add_files(parser: argparse.ArgumentParser, decisions: str) -> None:
     """Options that name the decisions and, where it has moved, what was judged."""
     parser.add_argument("--decisions", type=user_path, metavar="FILE", help=decisions)
     parser.add_argument("--input", type=user_path, metavar="PATH", help="what was judged, if it has moved")
+
+
+def check_training(arguments: argparse.Namespace) -> None:
+    """Refuse values of --cycles and --seed that no fit takes, before anything is trained.
+
+    Raises
+    ------
+    ValueError
+    """
+    if arguments.cycles is not None and arguments.cycles < 1:
+        raise ValueError("--cycles must be at least 1")
+    if not 0 <= arguments.seed < 2**32:
+        raise ValueError("--seed must lie between 0 and 4294967295")

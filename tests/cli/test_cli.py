@@ -63,6 +63,14 @@ def test_the_demo_needs_a_folder_before_it_trains(run, tmp_path):
     assert err == f"noisyflywheel demo: error: {tmp_path / 'here'}: File exists\n"
 
 
+@pytest.mark.parametrize("option", ["--cycles=0", "--seed=-1"])
+def test_the_demo_refuses_numbers_before_it_trains(option, run, tmp_path):
+    code, out, err = run("demo", option, "--out", tmp_path / "o")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"noisyflywheel demo: error: {option.split('=')[0]} must ")
+    assert not (tmp_path / "o").exists()
+
+
 def test_as_a_program(tmp_path):
     root = str(Path(noisyflywheel.__file__).parents[1])
     done = subprocess.run(

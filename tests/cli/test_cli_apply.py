@@ -36,6 +36,15 @@ def test_another_audit_into_the_folder_takes_back_what_was_applied(run, tmp_path
     assert len(pd.read_csv(out / "cleaned.csv")) == 22
 
 
+def test_undo_goes_with_no_other_option(run, tmp_path):
+    """A policy beside it was ignored without a word."""
+    options = {"--policy": "drop", "--min-confidence": 0.5, "--decisions": "d.csv", "--input": "t.csv"}
+    for option, value in options.items():
+        code, _, err = run("apply", tmp_path, "--undo", option, value)
+        assert (code, err.endswith(f"does not go with {option}\n")) == (2, True)
+    assert run("apply", tmp_path, "--undo")[2].endswith("it has no audit.json\n")
+
+
 def test_what_can_be_undone_is_no_input(run, tmp_path):
     kept = tmp_path / "o" / "undo" / "0001" / "cleaned.csv"
     kept.parent.mkdir(parents=True)
