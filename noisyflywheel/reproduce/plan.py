@@ -24,7 +24,14 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 NO_NAME = re.compile(r'[<>:"/\\|?*]')
 """What no name of a file may hold on some system."""
 
-NOT_TO_SET = {"device": "--device", "checkpoint_dir": "--out", "on_cycle": "the command itself"}
+NOT_TO_SET = {
+    "n_cycles": "--epochs",
+    "n_warmup_epochs": "--warmup",
+    "random_state": "--seed",
+    "device": "--device",
+    "checkpoint_dir": "--out",
+    "on_cycle": "the command itself",
+}
 """Parameters of the classifier that a run sets, and by what."""
 
 NETS = {"preact18": PreActResNet18, "small": SmallResNet}
@@ -82,7 +89,7 @@ class Plan:
             raise ValueError("--epochs must be at least 2: one of warm-up and one cycle")
         if self.warmup is not None and not 0 <= self.warmup < (self.epochs or 10**9):
             raise ValueError("--warmup must be at least 0 and below --epochs")
-        for name, option in NOT_TO_SET.items():
+        for name, option in (NOT_TO_SET | dict.fromkeys(ABLATIONS.get(self.without or "", ()), "--without")).items():
             if name in self.changes:
                 raise ValueError(f"--set {name} is not possible: {option} sets it")
         for option, value in (("--n-train", self.n_train), ("--n-test", self.n_test)):
@@ -112,11 +119,19 @@ class Plan:
         recipe = getattr(recipes, "cifar10_fast" if self.fast else self.dataset.replace("-", "_"))
         literal = self.form == "paper"
         usual = recipe(literal=literal, device="cpu")
+        self._check_numbers(usual.get_params())
         changes: dict[str, Any] = self._lengths(usual.n_warmup_epochs, usual.n_cycles)
         changes |= {"main_net__module": NETS[self.net]} if self.net else {}
         changes |= ABLATIONS[self.without] if self.without else {}
         changes |= {"random_state": self.seed} | self.changes | further
         return recipe(literal=literal, device=device, **changes)
+
+    def _check_numbers(self, usual: dict[str, Any]) -> None:
+        """Refuse text for what is a number or truth value in the recipe: JSON that is mistyped is text."""
+        for name, value in self.changes.items():
+            if isinstance(value, str) and value != "auto" and isinstance(usual.get(name), int | float):
+                form = "true or false" if isinstance(usual[name], bool) else "a number"
+                raise ValueError(f"--set {name} must be {form}, got {value!r}")
 
     def _label_parts(self) -> list[str]:
         """File stem and member of the given labels, for `name`."""
