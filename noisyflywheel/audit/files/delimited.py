@@ -15,7 +15,7 @@ from noisyflywheel.data.encoder.names import unique_names
 
 DELIMITERS = (",", ";", "\t", "|")
 LINE_END = re.compile(r"\r\n|\n|\r")
-EXCEL_HEAD = re.compile(r"sep=(.)(?:\r\n|\n|\r)", re.IGNORECASE)
+EXCEL_HEAD = re.compile(r'("?)sep=(.)\1(?:\r\n|\n|\r)', re.IGNORECASE)
 SAMPLE = 200
 
 
@@ -132,7 +132,7 @@ class DelimitedFile:
         text = self.encoded.text
         head = EXCEL_HEAD.match(text)
         start = head.end() if head else 0
-        delimiter = delimiter or (head[1] if head else None)
+        delimiter = delimiter or (head[2] if head else None)
         self.dialect = sniff(text, start, quote) if delimiter is None else Dialect(delimiter, quote)
         records = list(split_records(text, self.dialect, start))
         if not records:
@@ -142,12 +142,22 @@ class DelimitedFile:
         self._check_widths()
 
     def _check_widths(self) -> None:
-        """Refuse rows with more cells than columns, but for empty ones at the end."""
-        width = len(self.names)
+        """Refuse rows with more cells than columns, but for empty ones at the end, and quotes that part a cell."""
+        width, n_named = len(self.names), len(self.header.cells)
         for row, record in enumerate(self.records, 1):
-            if len(record.cells) > width and any(record.cells[width:]):
+            if len(record.cells) <= n_named:
+                continue
+            is_parted = self._is_parted(record)
+            if (is_parted and width > n_named) or any(record.cells[width:]):
                 line = line_of(self.encoded.text, record.start)
-                raise ValueError(f"row {row} (line {line}) has {len(record.cells)} cells, the header has {width}")
+                found = f"row {row} (line {line}) has {len(record.cells)} cells, the header has {n_named}"
+                raise ValueError(found + " (a quote behind a blank counts as text: remove the blank)" * is_parted)
+
+    def _is_parted(self, record: Record) -> bool:
+        """Whether a cell has a quote behind blanks, which does not hold it together."""
+        text, quote = self.encoded.text, self.dialect.quote
+        places = [i for i, cell in enumerate(record.cells) if quote and cell[:1] == " " and cell.lstrip()[:1] == quote]
+        return any(text[cell_span(text, record, i, self.dialect)[0]] == " " for i in places)
 
     def frame(self) -> pd.DataFrame:
         """All cells as text, rows 0 … n-1; cells that a short row lacks are empty."""

@@ -72,7 +72,7 @@ class JsonFile:
     Raises
     ------
     ValueError
-        If the text is neither a list of objects nor objects one after another.
+        If the text is neither a list of objects nor objects one after another, but one object of whole columns or rows.
     """
 
     def __init__(self, data: bytes, encoding: str | None = None) -> None:
@@ -90,6 +90,13 @@ class JsonFile:
                 at = _skip(text, at + 1)
         if self.listed and at >= len(text):
             raise ValueError("the list of rows is not closed")
+        self._check_rows()
+
+    def _check_rows(self) -> None:
+        """Refuse one object whose values are whole columns or rows, as pandas writes a table unless told otherwise."""
+        values = [] if self.listed or len(self.items) != 1 else list(self.items[0].values.values())
+        if values and all(isinstance(value, dict | list) for value in values):
+            raise ValueError('it is one object; a list of objects is expected, one per row (pandas: orient="records")')
 
     def frame(self) -> pd.DataFrame:
         """Values as JSON has them; null is missing."""
