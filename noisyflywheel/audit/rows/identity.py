@@ -18,6 +18,8 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 TIME = re.compile(r"(\d{4}-\d\d-\d\d)[t ](\d\d:\d\d)(:\d\d)?(\.\d+)?(z|[+-]\d\d:?\d\d)?")
 """Date and time in the form of ISO 8601, in small letters."""
+NAMELESS = re.compile(r"Unnamed: (\d+)(\.\d+)?")
+"""What pandas calls a column without a name, counted from 0."""
 
 
 def check_frame(table: Any) -> None:
@@ -102,12 +104,18 @@ def row_fingerprints(table: pd.DataFrame, leave_out: Iterable[Hashable] = ()) ->
     """
     out = {str(name) for name in (*leave_out, *OWN_COLUMNS)}
     places = [i for i, name in enumerate(table.columns) if str(name) not in out]
-    places.sort(key=lambda i: str(table.columns[i]))
+    places.sort(key=lambda i: _name_in_files(str(table.columns[i])))
     if not places:
         return np.full(len(table), "0" * 16)
     plain = {str(order): _plain_column(table.iloc[:, i]) for order, i in enumerate(places)}
     hashes = pd.util.hash_pandas_object(pd.DataFrame(plain), index=False)
     return np.array([f"{value:016x}" for value in hashes], dtype=np.str_)
+
+
+def _name_in_files(name: str) -> str:
+    """Name of a column; one without a name is called by its number, as when a file is read here."""
+    found = NAMELESS.fullmatch(name)
+    return f"(column {int(found[1]) + 1})" if found else name
 
 
 def row_hashes(table: pd.DataFrame | pd.Series) -> NDArray[np.integer[Any]]:

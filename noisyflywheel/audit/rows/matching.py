@@ -200,7 +200,7 @@ def _check_fingerprints(issues: pd.DataFrame, data: pd.DataFrame, label: Any, po
         row = positions[differs[0]] + 1
         raise ValueError(
             f"row {row} of the data is not the row that was judged ({differs.size:,} of {len(issues):,} differ): "
-            "pass the whole table, with the rows in the order of the file"
+            "pass the whole table, all its columns, with the rows in the order of the file"
         )
 
 

@@ -1,0 +1,27 @@
+import io
+
+import pandas as pd
+import pytest
+
+from noisyflywheel.audit.files.binary_tables import ExcelFile
+from noisyflywheel.audit.files.delimited import DelimitedFile
+from noisyflywheel.audit.rows.identity import row_fingerprints
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_columns_without_a_name_are_the_same_for_pandas(times):
+    """An index that was written with its table: names before and behind "Unnamed", and indices of earlier files."""
+    table = pd.DataFrame({"Age": [1, 2], "Zip": ["a", "b"], "kind": ["x", "y"]})
+    for _ in range(times):
+        data = table.to_csv().encode()
+        table = pd.read_csv(io.BytesIO(data))
+    marks = row_fingerprints(DelimitedFile(data).frame(), ["kind"]).tolist()
+    assert row_fingerprints(table, ["kind"]).tolist() == marks
+
+
+def test_a_column_without_a_name_in_a_sheet_is_the_same_for_pandas():
+    pytest.importorskip("openpyxl")
+    written = io.BytesIO()
+    pd.DataFrame({"Age": [1, 2], "kind": ["x", "y"]}).to_excel(written)
+    marks = row_fingerprints(ExcelFile(written.getvalue()).frame(), ["kind"]).tolist()
+    assert row_fingerprints(pd.read_excel(written), ["kind"]).tolist() == marks
