@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from noisyflywheel.audit.files.table_file import unguard_cell
-from noisyflywheel.audit.rows.identity import class_text, label_text
+from noisyflywheel.audit.rows.identity import bare_fingerprint, class_text, label_text
 from noisyflywheel.audit.rows.matching import check_is_table
 from noisyflywheel.audit.rows.truth import suspect_mask
 
@@ -185,7 +185,8 @@ def _decided_lines(issues: pd.DataFrame, decisions: pd.DataFrame | None) -> list
 def _check_same_row(line: Any, judged: Issue) -> None:
     """Refuse a decision that was made on another row."""
     row = int(line.row)
-    if _given(line.fingerprint) and "fingerprint" in judged and line.fingerprint != judged["fingerprint"]:
+    said, known = bare_fingerprint(line.fingerprint), bare_fingerprint(judged.get("fingerprint"))
+    if _given(line.fingerprint) and "fingerprint" in judged and said != known:
         raise ValueError(f"row {row} is not the row that was decided on: its content is another one")
     if _given(line.given_label) and not same_label(line.given_label, judged["given_label"]):
         raise ValueError(f"row {row} was decided on with the label {line.given_label!r}, now {judged['given_label']!r}")

@@ -20,6 +20,8 @@ TIME = re.compile(r"(\d{4}-\d\d-\d\d)[t ](\d\d:\d\d)(:\d\d)?(\.\d+)?(z|[+-]\d\d:
 """Date and time in the form of ISO 8601, in small letters."""
 NAMELESS = re.compile(r"Unnamed: (\d+)(\.\d+)?")
 """What pandas calls a column without a name, counted from 0."""
+MARK = "r"
+"""What fingerprints begin with: a spreadsheet takes digits alone, or with an e among them, for a number."""
 
 
 def check_frame(table: Any) -> None:
@@ -89,7 +91,7 @@ def _plain_time(day: str, minute: str, second: str, fraction: str, zone: str) ->
 
 
 def row_fingerprints(table: pd.DataFrame, leave_out: Iterable[Hashable] = ()) -> NDArray[np.str_]:
-    """Sixteen hexadecimal digits per row, of all cells but those of some columns.
+    """An r and sixteen hexadecimal digits per row, of all cells but those of some columns.
 
     Parameters
     ----------
@@ -106,10 +108,15 @@ def row_fingerprints(table: pd.DataFrame, leave_out: Iterable[Hashable] = ()) ->
     places = [i for i, name in enumerate(table.columns) if str(name) not in out]
     places.sort(key=lambda i: _name_in_files(str(table.columns[i])))
     if not places:
-        return np.full(len(table), "0" * 16)
+        return np.full(len(table), MARK + "0" * 16)
     plain = {str(order): _plain_column(table.iloc[:, i]) for order, i in enumerate(places)}
     hashes = pd.util.hash_pandas_object(pd.DataFrame(plain), index=False)
-    return np.array([f"{value:016x}" for value in hashes], dtype=np.str_)
+    return np.array([f"{MARK}{value:016x}" for value in hashes], dtype=np.str_)
+
+
+def bare_fingerprint(fingerprint: Any) -> str:
+    """A fingerprint without its first letter, which those of earlier versions do not have."""
+    return str(fingerprint).removeprefix(MARK)
 
 
 def _name_in_files(name: str) -> str:

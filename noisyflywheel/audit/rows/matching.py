@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pandas.api.types import is_float_dtype
 
 from noisyflywheel.audit.files.table_file import unguard_cell
-from noisyflywheel.audit.rows.identity import index_of, label_text, row_fingerprints
+from noisyflywheel.audit.rows.identity import MARK, bare_fingerprint, index_of, label_text, row_fingerprints
 from noisyflywheel.audit.rows.truth import row_numbers, suspect_mask
 from noisyflywheel.estimator.inputs.labels import kind_of
 
@@ -195,7 +195,8 @@ def _by_index(issues: pd.DataFrame, n: int, index: pd.Index | None) -> NDArray[n
 def _check_fingerprints(issues: pd.DataFrame, data: pd.DataFrame, label: Any, positions: NDArray[np.intp]) -> None:
     """Refuse rows of other content."""
     found = row_fingerprints(data, [] if label is None else [label])[positions]
-    differs = np.flatnonzero(found != issues["fingerprint"].astype(str).to_numpy())
+    said = MARK + issues["fingerprint"].map(bare_fingerprint)
+    differs = np.flatnonzero(found != said.to_numpy())
     if differs.size:
         row = positions[differs[0]] + 1
         raise ValueError(

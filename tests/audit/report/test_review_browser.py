@@ -1,5 +1,6 @@
 """A whole review in a real browser, by keyboard; skipped where there is none. Run with `pytest -m browser`."""
 
+import re
 import shutil
 import threading
 import time
@@ -130,6 +131,7 @@ def test_a_review_by_keyboard_from_one_file(browser, tmp_path):
     browser.execute_script("localStorage.clear()")
     browser.get(page)
     assert text(browser, "count") == "0 of 10 decided"
+    saved.write_text(re.sub(",r(?=[0-9a-f]{16},)", ",", saved.read_text()))  # fingerprints as they once were
     browser.find_element("id", "load").send_keys(str(saved))
     wait_for(lambda: text(browser, "count") == "3 of 10 decided")
 

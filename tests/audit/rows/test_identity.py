@@ -5,7 +5,7 @@ import pytest
 
 from noisyflywheel.audit.files.binary_tables import ExcelFile
 from noisyflywheel.audit.files.delimited import DelimitedFile
-from noisyflywheel.audit.rows.identity import row_fingerprints
+from noisyflywheel.audit.rows.identity import NUMBER, bare_fingerprint, row_fingerprints
 
 
 @pytest.mark.parametrize("times", [1, 2, 3])
@@ -25,3 +25,11 @@ def test_a_column_without_a_name_in_a_sheet_is_the_same_for_pandas():
     pd.DataFrame({"Age": [1, 2], "kind": ["x", "y"]}).to_excel(written)
     marks = row_fingerprints(ExcelFile(written.getvalue()).frame(), ["kind"]).tolist()
     assert row_fingerprints(pd.read_excel(written), ["kind"]).tolist() == marks
+
+
+def test_no_fingerprint_is_a_number_for_a_spreadsheet():
+    """Bare, one in about 740 is all digits, or digits with one e."""
+    marks = row_fingerprints(pd.DataFrame({"x": range(5_000)}))
+    assert any(NUMBER.fullmatch(bare_fingerprint(mark)) for mark in marks)
+    assert not any(map(NUMBER.fullmatch, marks))
+    assert not any(map(NUMBER.fullmatch, row_fingerprints(pd.DataFrame({"kind": ["a"]}), ["kind"])))

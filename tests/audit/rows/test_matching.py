@@ -109,6 +109,15 @@ def test_a_frame_of_other_rows_is_refused(table, issues):
         match_rows(issues.assign(row=1), table, None)
 
 
+def test_fingerprints_of_earlier_versions_are_known(table, issues):
+    bare = issues.assign(fingerprint=issues.fingerprint.str[1:])
+    for found, said in ((bare, issues), (issues, bare)):
+        choice = said[["row", "fingerprint"]].assign(decision="drop")[:1]
+        assert list(apply_corrections(table, found, label="kind", decisions=choice).index) == [0, 1, 3]
+        with pytest.raises(ValueError, match="its content is another one"):
+            planned_changes(found, decisions=choice.assign(fingerprint=said.fingerprint.iloc[1]))
+
+
 def test_rows_without_a_label_count(table, issues):
     gap = table.assign(kind=["01", "", "-x", "01"])
     clean = apply_corrections(gap, issues[issues.row != 2], "drop", label="kind")
