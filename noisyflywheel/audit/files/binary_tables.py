@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from noisyflywheel.audit.files.rewritable import Cells, Columns, needs
-from noisyflywheel.audit.files.sheet_rows import check_rules, move_up
+from noisyflywheel.audit.files.sheet_rows import check_references, move_up
 from noisyflywheel.data.encoder.names import OWN_COLUMNS, unique_names
 
 
@@ -125,10 +125,10 @@ class ExcelFile:
         Raises
         ------
         ValueError
-            If rows are dropped and such a formula stays, or a conditional format or a data validation goes by cells
-            of the sheet: its references would be wrong.
+            If rows are dropped and such a formula stays, or something in the workbook goes by cells of the sheet:
+            its references would be wrong.
         """
-        book = self._load(io.BytesIO(self.data))
+        book = self._load(io.BytesIO(self.data), rich_text=True)
         sheet, width = book.worksheets[0], len(self.names)
         bare = self._computed(sheet)
         if dropped and bare:
@@ -136,8 +136,9 @@ class ExcelFile:
                 f"rows cannot be dropped: the formula in {bare[0]} has no value yet; open and save the file in a "
                 "spreadsheet program first, or take another policy"
             )
-        if dropped:
-            check_rules(sheet)
+        gone = sorted(self.lines[row] for row in dropped)
+        if gone:
+            check_references(book, gone, self.lines[-1])
         for name, cells in changes.items():
             for row, value in cells.items():
                 _write(sheet.cell(self.lines[row], self.names.index(name) + 1), value)
@@ -145,10 +146,10 @@ class ExcelFile:
             _write(sheet.cell(1, place), name)
             for line, cell in zip(self.lines, column, strict=True):
                 _write(sheet.cell(line, place), cell)
-        for row in sorted(dropped, reverse=True):
-            sheet.delete_rows(self.lines[row])
-        if dropped:
-            move_up(sheet, sorted(self.lines[row] for row in dropped))
+        for line in reversed(gone):
+            sheet.delete_rows(line)
+        if gone:
+            move_up(sheet, gone)
         buffer = io.BytesIO()
         book.save(buffer)
         return buffer.getvalue()

@@ -141,6 +141,19 @@ def save_computed(book, path, values):
             new.writestr(name, data)
 
 
+def test_parts_of_a_cell_keep_their_format(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book, rich = openpyxl.Workbook(), openpyxl.cell.rich_text
+    half = rich.CellRichText("half ", rich.TextBlock(openpyxl.cell.text.InlineFont(b=True), " bold"))
+    for row in (["x", "kind"], [half, "a"], [1, half], [half, half]):
+        book.active.append(row)
+    book.save(tmp_path / "t.xlsx")
+    file = open_table(tmp_path / "t.xlsx")
+    assert file.frame.to_numpy().tolist() == [["half  bold", "a"], [1, "half  bold"], ["half  bold", "half  bold"]]
+    new = openpyxl.load_workbook(io.BytesIO(file.rendered({"kind": {1: "b"}}, [0])), rich_text=True).active
+    assert [list(row) for row in new.values] == [["x", "kind"], [1, "b"], [half, half]]
+
+
 def test_labels_never_become_formulas_of_a_workbook(tmp_path):
     openpyxl = pytest.importorskip("openpyxl")
     book, label = openpyxl.Workbook(), '=HYPERLINK("http://x")'
@@ -184,83 +197,6 @@ def test_formulas_of_the_first_sheet_become_their_values(tmp_path):
     assert openpyxl.load_workbook(io.BytesIO(file.rendered({"kind": {2: "b"}}))).active["B5"].value == "=A5*2"
     with pytest.raises(ValueError, match="the formula in B5 has no value yet; open and save the file"):
         file.rendered({}, [1])
-
-
-def test_heights_and_tables_of_a_sheet_fit_the_rows_that_are_left(tmp_path):
-    openpyxl = pytest.importorskip("openpyxl")
-    book = openpyxl.Workbook()
-    sheet = book.active
-    for row in [["x", "kind"], *([i, "a"] for i in range(6))]:
-        sheet.append(row)
-    sheet.row_dimensions[4].height, sheet.row_dimensions[6].height = 40, 60
-    sheet.add_table(openpyxl.worksheet.table.Table(displayName="T", ref="A1:B7"))
-    book.save(tmp_path / "t.xlsx")
-    new = openpyxl.load_workbook(io.BytesIO(open_table(tmp_path / "t.xlsx").rendered({}, [0, 2, 5]))).active
-    assert [new.row_dimensions[line].height for line in range(1, 5)] == [None, None, None, 60]
-    table = new.tables["T"]
-    assert (table.ref, table.autoFilter.ref) == ("A1:B4", "A1:B4")
-
-
-def test_what_hangs_on_the_rows_of_a_sheet_moves_with_them(tmp_path):
-    openpyxl = pytest.importorskip("openpyxl")
-    book = openpyxl.Workbook()
-    sheet = book.active
-    for row in [["url", "kind", "x"], *([f"row {i}", "ab"[i % 2], i] for i in range(6))]:
-        sheet.append(row)
-    for line in range(2, 8):
-        sheet.cell(line, 1).hyperlink = f"http://x/{line - 2}"
-    sheet["C6"].comment = openpyxl.comments.Comment("of row 4", "me")
-    for ref in ("C2:D2", "C4:C5", "C6:D6"):
-        sheet.merge_cells(ref)
-    listed = openpyxl.worksheet.datavalidation.DataValidation(type="list", formula1='"a,b2"')
-    listed.sqref = openpyxl.worksheet.cell_range.MultiCellRange("B2:B3 B6:B7")
-    sheet.add_data_validation(listed)
-    rule = openpyxl.formatting.rule.CellIsRule(operator="greaterThan", formula=["1"])
-    for ref in ("C7", "C3:C5", "D2:D3"):
-        sheet.conditional_formatting.add(ref, rule)
-    sheet.print_area = "A1:C7"
-    book.save(tmp_path / "t.xlsx")
-    (tmp_path / "new.xlsx").write_bytes(open_table(tmp_path / "t.xlsx").rendered({}, [0, 1, 3]))
-    new = openpyxl.load_workbook(tmp_path / "new.xlsx").active
-    assert [[cell.value for cell in row[:3]] for row in new.iter_rows()] == [
-        ["url", "kind", "x"],
-        ["row 2", "a", 2],
-        ["row 4", "a", 4],
-        ["row 5", "b", 5],
-    ]
-    assert [new.cell(line, 1).hyperlink.target for line in range(2, 5)] == ["http://x/2", "http://x/4", "http://x/5"]
-    assert [new.cell(line, 3).comment is not None for line in range(2, 5)] == [False, True, False]
-    assert [part.coord for part in new.merged_cells.ranges] == ["C3:D3"]
-    assert [str(part.sqref) for part in new.data_validations.dataValidation] == ["B3:B4"]
-    assert [str(part.sqref) for part in new.conditional_formatting] == ["C4", "C2"]
-    assert new.print_area == "'Sheet'!$A$1:$C$4"
-    assert len(open_table(tmp_path / "new.xlsx").frame) == 3
-
-
-@pytest.mark.parametrize(
-    ("formula", "named"),
-    [("$C2>1", "$C2"), ("ISERROR(A1)", "A1"), ("Sheet!$D$2:$D$4", "Sheet!"), ("list!$D$2:$D$4", None)]
-    + [('"A1,B2"', None), ("LOG10(2)", None), ("$C:$C", None)],
-)
-def test_rows_stay_where_a_rule_of_the_sheet_goes_by_cells(tmp_path, formula, named):
-    openpyxl = pytest.importorskip("openpyxl")
-    book = openpyxl.Workbook()
-    for row in [["x", "kind"], *([i, "ab"[i % 2]] for i in range(4))]:
-        book.active.append(row)
-    listed = openpyxl.worksheet.datavalidation.DataValidation(type="list", formula1=formula, sqref="B2:B5")
-    book.active.add_data_validation(listed)
-    book.save(tmp_path / "v.xlsx")
-    book.active.data_validations.dataValidation = []
-    book.active.conditional_formatting.add("B2:B5", openpyxl.formatting.rule.FormulaRule(formula=[formula]))
-    book.save(tmp_path / "c.xlsx")
-    for name in ("v.xlsx", "c.xlsx"):
-        file = open_table(tmp_path / name)
-        file.rendered({"kind": {0: "b"}})
-        if named is None:
-            file.rendered({}, [1])
-        else:
-            with pytest.raises(ValueError, match=f"rows cannot be dropped: .* goes by {re.escape(named)}"):
-                file.rendered({}, [1])
 
 
 def test_equal_names_of_an_excel_sheet(tmp_path):
