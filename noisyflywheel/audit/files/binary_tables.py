@@ -13,6 +13,9 @@ from noisyflywheel.audit.files.rewritable import Cells, Columns, needs
 from noisyflywheel.audit.files.sheet_rows import check_references, move_up
 from noisyflywheel.data.encoder.names import OWN_COLUMNS, unique_names
 
+EXACT = 2**53
+"""Up to here a float holds every whole number."""
+
 
 class ParquetFile:
     """A .parquet file; types, column order, schema metadata and the compression stay.
@@ -39,10 +42,18 @@ class ParquetFile:
         self.compression = groups.row_group(0).column(0).compression.lower() if chunks else "snappy"
 
     def frame(self) -> pd.DataFrame:
-        """Columns as pandas reads them, without those that it takes for the index; rows 0 … n-1."""
+        """Columns as pandas reads them, without those that it takes for the index; rows 0 … n-1.
+
+        Whole numbers beside missing ones are floats, but where these would lose digits.
+        """
         index = (self.table.schema.pandas_metadata or {}).get("index_columns", [])
         names = [name for name in index if isinstance(name, str)]
-        return self.table.replace_schema_metadata(None).drop_columns(names).to_pandas()
+        table = self.table.replace_schema_metadata(None).drop_columns(names)
+        frame = table.to_pandas()
+        for place, column in enumerate(table.columns):
+            if _loses_digits(column, frame.dtypes.iloc[place]):
+                frame.isetitem(place, column.to_pandas(integer_object_nulls=True))
+        return frame
 
     def rendered(self, changes: Cells, dropped: Sequence[int] = (), added: Columns | None = None) -> bytes:
         """As `DelimitedFile.rendered`; all other columns are those of the file, value by value."""
@@ -67,6 +78,17 @@ class ParquetFile:
         buffer = io.BytesIO()
         parquet.write_table(table, buffer, compression=self.compression.replace("uncompressed", "none"))
         return buffer.getvalue()
+
+
+def _loses_digits(column: Any, dtype: Any) -> bool:
+    """Whether pandas made floats of whole numbers that floats cannot hold, as it does beside missing ones."""
+    import pyarrow as pa
+    import pyarrow.compute as compute
+
+    if not pa.types.is_integer(column.type) or dtype.kind != "f":
+        return False
+    ends = compute.min_max(column).as_py()
+    return max(abs(end or 0) for end in ends.values()) > EXACT
 
 
 def _without_type(metadata: Mapping[bytes, bytes] | None, column: str) -> dict[bytes, bytes] | None:

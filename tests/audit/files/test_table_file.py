@@ -105,6 +105,17 @@ def test_parquet_keeps_types_and_order(tmp_path):
     pd.testing.assert_frame_equal(new, table.assign(kind=pd.Categorical(["y", "y", "x"]))[:2], check_categorical=False)
 
 
+@pytest.mark.parametrize("label", [2**53 + 1, -(2**53) - 1, 2**63 - 1])
+def test_whole_numbers_of_parquet_keep_their_digits_beside_missing_ones(tmp_path, label):
+    table = pd.DataFrame({"few": [1, None, 3], "none": [None] * 3, "kind": [label, None, 7]}, dtype="Int64")
+    table.to_parquet(tmp_path / "t.parquet")
+    file = open_table(tmp_path / "t.parquet")
+    assert file.frame["kind"].tolist() == [label, None, 7]
+    assert file.frame.dtypes[["few", "none"]].tolist() == [float, float]
+    new = pd.read_parquet(io.BytesIO(file.rendered({"kind": {2: label}})))
+    pd.testing.assert_frame_equal(new, table.assign(kind=pd.array([label, None, label], "Int64")))
+
+
 def test_excel_keeps_the_rest_of_the_book(tmp_path):
     openpyxl = pytest.importorskip("openpyxl")
     book = openpyxl.Workbook()
