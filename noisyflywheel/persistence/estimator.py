@@ -61,7 +61,7 @@ class Persistent:
         main_net: NeuralNet | None = None,
         aux_net: NeuralNet | None = None,
         views: Any = None,
-        device: str = "cpu",
+        device: str | None = None,
     ) -> Self:
         """A fitted estimator from `save`; nothing named in the file is imported or executed.
 
@@ -71,8 +71,9 @@ class Persistent:
             The directory.
         main_net, aux_net, views : objects, optional
             Uninitialised nets, and views that are not the library's own, like those the estimator was fitted with.
-        device : str, default="cpu"
-            Where the nets go; "auto" is CUDA where there is one.
+        device : str, optional
+            Where the nets go, and the parameter `device` of later fits; "auto" is CUDA where there is one. Without it
+            the nets go to the CPU and the parameter stays as it was saved.
 
         Raises
         ------
@@ -81,7 +82,7 @@ class Persistent:
         ValueError
             If a net or views object that the estimator was fitted with is not handed in, or the device is not there.
         """
-        place = device_to_load(device)
+        place = device_to_load("cpu" if device is None else device)
         state = load_checkpoint(path)
         params, given = state.get("params"), {"main_net": main_net, "aux_net": aux_net, "views": views}
         if state.get("kind") != KIND or not isinstance(params, dict) or not given.keys() <= params.keys():
@@ -92,7 +93,7 @@ class Persistent:
                 raise ValueError(f"{path}: was fitted with {fitted_with}: pass {name}= to load it")
         try:
             made = {name: make(params[name], None) if value is None else value for name, value in given.items()}
-            estimator = _with_parameters(cls, params | made | {"device": device})
+            estimator = _with_parameters(cls, params | made | ({} if device is None else {"device": device}))
             restore_fitted(estimator, state["fitted"], place)
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise CheckpointError(path, f"does not belong to this estimator ({error})") from error

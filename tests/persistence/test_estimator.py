@@ -22,6 +22,7 @@ from skorch import NeuralNetClassifier
 from torch import nn
 
 from noisyflywheel import FlywheelClassifier
+from noisyflywheel.nets.devices import net_device
 from noisyflywheel.persistence import CheckpointError, load_checkpoint, save_checkpoint
 from noisyflywheel.persistence import fitted as fitted_values
 from noisyflywheel.persistence.store import FILE
@@ -92,7 +93,7 @@ def test_save_and_load(fitted, tmp_path):
     clf.save(tmp_path / "model")
     loaded = FlywheelClassifier.load(tmp_path / "model")
     assert_same(clf, loaded, frame)
-    assert loaded.get_params() == clf.get_params() | {"device": "cpu"}
+    assert loaded.get_params() == clf.get_params()
     assert list(loaded.feature_names_in_) == list("abcd")
     assert loaded.get_label_issues().index.tolist()[:2] == ["row 0", "row 1"]
 
@@ -105,6 +106,17 @@ def test_a_device_to_load_on_that_is_not_there_is_no_fault_of_the_file(fitted, t
             FlywheelClassifier.load(tmp_path, device=device)
     loaded = FlywheelClassifier.load(tmp_path, device="auto")
     assert loaded.get_params() == clf.get_params() and len(loaded.predict(frame)) == len(frame)
+
+
+@pytest.mark.parametrize("saved", ["auto", "cuda:7", torch.device("cpu")])
+def test_the_device_of_later_fits_is_what_it_was_unless_another_is_given(fitted, tmp_path, saved):
+    clf, frame = fitted
+    copied = copy.copy(clf).set_params(device=saved)
+    copied.save(tmp_path)
+    loaded, moved = FlywheelClassifier.load(tmp_path), FlywheelClassifier.load(tmp_path, device="cpu")
+    assert [clone(loaded).device, moved.device] == [str(saved), "cpu"]
+    assert {net_device(net).type for net in (loaded.main_net_, loaded.aux_net_, moved.aux_net_)} == {"cpu"}
+    assert_same(clf, loaded, frame)
 
 
 def test_saving_again_replaces(fitted, tmp_path):
