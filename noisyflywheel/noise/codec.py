@@ -62,6 +62,12 @@ def as_column(y: Any, name: str = "y") -> NDArray[Any]:
     return column
 
 
+def check_dense(name: str, array: Any) -> None:
+    """Raise TypeError for a sparse array or matrix, which numpy would take for one object."""
+    if hasattr(array, "tocsr"):
+        raise TypeError(f"{name} is sparse; pass a dense array, as {name}.toarray() makes it")
+
+
 def check_indices(first: Any, second: Any, names: tuple[str, str]) -> None:
     """Raise ValueError if two pandas objects, which are paired by position, have different indices."""
     if hasattr(first, "iloc") and hasattr(second, "iloc") and not first.index.equals(second.index):
@@ -96,6 +102,31 @@ def class_list(labels: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:
     return classes
 
 
+def values(labels: NDArray[Any], kind: str = "") -> list[Any]:
+    """Labels (n,) as values to look up, times as text or spans in ns: numpy makes dates or bare numbers of some.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,)
+    kind : str
+        numpy's letter for the labels that these are looked up among; where it is one of times, objects that are times
+        too are taken as such.
+    """
+    if kind in ("m", "M") and labels.dtype == object:
+        labels = _as_times(labels, kind)
+    if labels.dtype.kind == "M":
+        return np.datetime_as_string(labels, unit="auto").tolist()
+    return (labels.astype("m8[ns]") if labels.dtype.kind == "m" else labels).tolist()
+
+
+def _as_times(labels: NDArray[Any], kind: str) -> NDArray[Any]:
+    """Objects (n,), of pandas or Python, as numpy's times; as they are where one is none."""
+    try:
+        return np.array([label.to_numpy() if hasattr(label, "to_numpy") else label for label in labels], f"{kind}8")
+    except (TypeError, ValueError):
+        return labels
+
+
 def encode(column: NDArray[Any], classes: NDArray[Any], name: str = "y") -> Codes:
     """Number each label by its place in `classes`.
 
@@ -104,12 +135,13 @@ def encode(column: NDArray[Any], classes: NDArray[Any], name: str = "y") -> Code
     ValueError
         If a label is not among `classes`; the message lists up to five of them.
     """
-    number = {label: k for k, label in enumerate(classes.tolist())}
-    present, inverse = np.unique(column, return_inverse=True)
-    unknown = [label for label in present.tolist() if label not in number]
+    number = {label: k for k, label in enumerate(values(classes, column.dtype.kind))}
+    distinct, inverse = np.unique(column, return_inverse=True)
+    present = values(distinct)
+    unknown = [label for label in present if label not in number]
     if unknown:
         raise ValueError(f"{name} holds labels that are not among the classes: {unknown[:5]}")
-    return np.array([number[label] for label in present.tolist()], dtype=np.int64)[inverse]
+    return np.array([number[label] for label in present], dtype=np.int64)[inverse]
 
 
 def codes_and_classes(y: Any, labels: Sequence[Any] | None, at_least: int = 2) -> tuple[Codes, NDArray[Any]]:
@@ -157,7 +189,8 @@ def decode(y: Any, codes: Codes, classes: NDArray[Any], changed: NDArray[np.bool
 def with_categories(y: Any, classes: NDArray[Any]) -> Any:
     """A copy of pandas' labels; of a categorical with every class (K,) among its categories, new ones last."""
     owner = getattr(y, "cat", y)
-    new = [label for label in classes.tolist() if label not in owner.categories] if hasattr(owner, "categories") else []
+    labels = list(classes) if classes.dtype.kind in "mM" else classes.tolist()
+    new = [label for label in labels if label not in owner.categories] if hasattr(owner, "categories") else []
     return owner.add_categories(new) if new else y.copy()
 
 

@@ -123,7 +123,7 @@ def from_matrix(
         True labels of any kind.
     T : array-like of shape (K, K)
         Rows = true class, columns = given class, in the order of `labels`; rows sum to 1 (within 1e-6). A DataFrame
-        whose index and columns both hold the classes is taken by these names, in any order.
+        whose index and columns both hold the classes, also as text, is taken by these names, in any order.
     labels, random_state, return_info
         As in `symmetric`.
 
@@ -133,6 +133,8 @@ def from_matrix(
 
     Raises
     ------
+    TypeError
+        For a sparse T.
     ValueError
         For a T of another shape or that is not row-stochastic, or of which only rows or only columns are named as the
         classes, in another order; a missing or unknown label.

@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from noisyflywheel.noise.codec import Codes, check_generator, check_indices, check_rate, codes_and_classes, finish
+from noisyflywheel.noise.codec import (
+    Codes,
+    check_dense,
+    check_generator,
+    check_indices,
+    check_rate,
+    codes_and_classes,
+    finish,
+)
 
 Floats = NDArray[np.float64]
 _BLOCK_BYTES = 64 * 2**20
@@ -135,8 +143,7 @@ def _draw(
 
 def _flat(X: Any, n: int) -> NDArray[Any]:
     """View X as (n, D); ValueError for another number of rows, no features, values masked, missing or not finite."""
-    if hasattr(X, "tocsr"):
-        raise TypeError("X is sparse; pass a dense array, as X.toarray() makes it")
+    check_dense("X", X)
     array = _of_frame(X) if hasattr(X, "dtypes") and hasattr(X, "iloc") else np.asarray(X)
     if array.ndim < 2 or len(array) != n or array.size == 0:
         raise ValueError(f"X must have shape ({n}, ...), got {array.shape}")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from noisyflywheel.noise.codec import Codes
+from noisyflywheel.noise.codec import Codes, values
 
 CIFAR10_CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
@@ -95,9 +95,21 @@ def user_targets(mapping: Mapping[Any, Any], classes: NDArray[Any]) -> Codes:
     ValueError
         If the map names a class that is not among `classes`.
     """
-    names = classes.tolist()
+    names = values(classes)
     number = {name: k for k, name in enumerate(names)}
-    unknown = [label for pair in mapping.items() for label in pair if label not in number]
+    asked = [label for pair in mapping.items() for label in pair]
+    known = [_as_class(label, classes.dtype.kind) for label in asked]
+    unknown = [label for label, name in zip(asked, known, strict=True) if name not in number]
     if unknown:
         raise ValueError(f"mapping holds labels that are not among the classes: {unknown[:5]}; see `labels`")
-    return np.array([number[mapping.get(name, name)] for name in names], dtype=np.int64)
+    turned = dict(zip(known[::2], known[1::2], strict=True))
+    return np.array([number[turned.get(name, name)] for name in names], dtype=np.int64)
+
+
+def _as_class(label: Any, kind: str) -> Any:
+    """A label of a user's map as `values` has the classes, of which `kind` is numpy's letter."""
+    if kind not in "mM":
+        return label
+    alone = np.empty(1, dtype=object)
+    alone[0] = label
+    return values(alone, kind)[0]

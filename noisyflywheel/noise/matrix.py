@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from noisyflywheel.noise.codec import Codes, as_column, check_indices, class_list, encode, sorted_classes
+from noisyflywheel.noise.codec import (
+    Codes,
+    as_column,
+    check_dense,
+    check_indices,
+    class_list,
+    encode,
+    sorted_classes,
+    values,
+)
 
 Matrix = NDArray[np.float64]
 
@@ -64,10 +73,13 @@ def check_matrix(T: ArrayLike, k: int) -> Matrix:
 
     Raises
     ------
+    TypeError
+        If T is sparse.
     ValueError
         If T is not (K, K), has entries that are not in [0, 1] (NaN too), or a row sum off 1 by more than
         1e-6; the message names the row.
     """
+    check_dense("T", T)
     matrix = np.asarray(T, dtype=np.float64)
     if matrix.shape != (k, k):
         raise ValueError(f"T must have shape ({k}, {k}) for {k} classes, got {matrix.shape}")
@@ -85,7 +97,7 @@ def check_matrix(T: ArrayLike, k: int) -> Matrix:
 def in_class_order(T: Any, classes: NDArray[Any]) -> Any:
     """A DataFrame T (K, K) whose rows and columns are named as the classes (K,), in their order; any other as it is.
 
-    The index 0, 1, … that pandas gives is no name.
+    Names may be the classes as text, as a file has them. The index 0, 1, … that pandas gives is no name.
 
     Raises
     ------
@@ -112,7 +124,17 @@ def _places(names: Any, classes: NDArray[Any]) -> Codes | None:
     if is_default or names.nlevels > 1 or len(names) != len(classes) or not names.is_unique:
         return None
     places = np.asarray(names.get_indexer(classes), dtype=np.int64)
-    return places if (places >= 0).all() else None
+    if (places >= 0).all():
+        return places
+    number = {text: k for k, text in enumerate(_texts(names.tolist(), classes))}
+    found = [number.get(text, -1) for text in _texts(values(classes), classes)]
+    return None if -1 in found or len(number) < len(names) else np.array(found, dtype=np.int64)
+
+
+def _texts(labels: list[Any], classes: NDArray[Any]) -> list[str]:
+    """Labels as text; where the classes are numbers, whole ones without a point."""
+    point = ".0" if classes.dtype.kind in "iuf" else ""
+    return [str(label).removesuffix(point) for label in labels]
 
 
 def draw_classes(codes: Codes, T: Matrix, rng: np.random.Generator) -> Codes:

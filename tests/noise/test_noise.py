@@ -1,37 +1,15 @@
 """The noise generators: laws, exact counts, label kinds, seeds and errors."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.sparse import coo_array, csr_matrix
 
 from noisyflywheel import noise
-from noisyflywheel.noise.instance import flip_law, truncated_normal
 from noisyflywheel.noise.maps import CIFAR10_CLASSES, CIFAR100_SUPERCLASSES, cyclic_targets, named_targets
 
 Y10 = np.repeat(np.arange(10), 400)
-
-
-# transition matrices
-
-
-def test_transition_matrix_by_hand():
-    T = noise.transition_matrix(["a", "a", "a", "a", "b", "b"], ["a", "a", "b", "c", "b", "a"])
-    np.testing.assert_allclose(T, [[0.5, 0.25, 0.25], [0.5, 0.5, 0.0], [1 / 3, 1 / 3, 1 / 3]])
-
-
-def test_transition_matrix_follows_labels():
-    T = noise.transition_matrix([1, 5], [5, 5], labels=[5, 1])
-    np.testing.assert_array_equal(T, [[1, 0], [1, 0]])
-
-
-def test_transition_matrix_refuses_bad_columns():
-    with pytest.raises(ValueError, match="y_true has 2 rows, y_noisy 3"):
-        noise.transition_matrix([0, 1], [0, 1, 1])
-    with pytest.raises(ValueError, match="y_noisy holds labels that are not among the classes: \\[2\\]"):
-        noise.transition_matrix([0, 1], [0, 2], labels=[0, 1])
-    with pytest.raises(ValueError, match="different indices"):
-        noise.transition_matrix(pd.Series([0, 1]), pd.Series([0, 1], index=[1, 0]))
 
 
 # symmetric
@@ -116,6 +94,38 @@ def test_asymmetric_user_map_never_flips_twice():
     assert noisy.tolist() == ["b", "a", "c"]
 
 
+@pytest.mark.parametrize("unit", ["D", "s", "us", "ns"])
+@pytest.mark.parametrize("label", [pd.Timestamp, np.datetime64, lambda day: pd.Timestamp(day).date()])
+def test_times_of_any_unit_are_known_in_any_form(unit, label):
+    days = ["2024-01-01", "2024-01-02", "2024-01-03"]
+    y, classes = np.array(days, dtype=f"M8[{unit}]"), [label(day) for day in days]
+    turned = noise.asymmetric(y, 1.0, mapping={classes[0]: classes[1], classes[1]: classes[0]})
+    assert turned.dtype == y.dtype and turned.tolist() == y[[1, 0, 2]].tolist()
+    other = label("2024-02-01")
+    with pytest.raises(ValueError, match=re.escape(f"not among the classes: [{other!r}]; see")):
+        noise.asymmetric(y, 1.0, mapping={other: classes[0]})
+    with pytest.raises(ValueError, match="not among the classes: \\['day'"):
+        noise.asymmetric(y, 1.0, mapping={"day": classes[0]})
+
+
+def test_spans_of_time_are_known_in_any_form():
+    y = np.array([1, 2], dtype="m8[ns]")
+    assert noise.asymmetric(y, 1.0, mapping={pd.Timedelta(1): np.timedelta64(2, "ns")}).tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("unit", ["s", "ns"])
+def test_times_that_are_categories_get_no_others(unit):
+    y = pd.Series(pd.Categorical(np.array(["2024-01-01", "2024-01-02"], dtype=f"M8[{unit}]")))
+    turned = noise.asymmetric(y, 1.0)
+    assert turned.dtype == y.dtype and turned.tolist() == y.tolist()[::-1]
+
+
+@pytest.mark.parametrize("units", [("s", "ns"), ("ns", "D")])
+def test_classes_may_be_times_of_another_unit(units):
+    y, labels = (np.array(["2024-01-01", "2024-01-02"], dtype=f"M8[{unit}]") for unit in units)
+    assert noise.asymmetric(y, 1.0, labels=labels).tolist() == y[::-1].tolist()
+
+
 def test_asymmetric_errors():
     with pytest.raises(ValueError, match="mapping must be one of"):
         noise.asymmetric(Y10, 0.1, mapping="mnist")
@@ -127,154 +137,6 @@ def test_asymmetric_errors():
         noise.asymmetric(["a", "b"], 0.1, mapping={"a": "z"})
     with pytest.raises(TypeError, match="mapping must be None, a dict or a name, got list"):
         noise.asymmetric(["a", "b"], 0.1, mapping=[1])
-
-
-# any matrix
-
-
-def test_from_matrix_draws_from_the_rows():
-    T = np.array([[0.7, 0.3, 0.0], [0.0, 1.0, 0.0], [0.2, 0.3, 0.5]])
-    y = np.repeat([0, 1, 2], 5000)
-    noisy, info = noise.from_matrix(y, T, random_state=0, return_info=True)
-    np.testing.assert_allclose(noise.transition_matrix(y, noisy), T, atol=0.03)
-    np.testing.assert_array_equal(noise.transition_matrix(y, noisy) == 0, T == 0)
-    np.testing.assert_array_equal(info.transition_matrix, T)
-
-
-@pytest.mark.parametrize(
-    ("T", "message"),
-    [
-        ([[1.0]], "shape \\(2, 2\\) for 2 classes, got \\(1, 1\\)"),
-        ([[0.5, 0.4], [0, 1]], "row 0 sums to 0.9"),
-        ([[1, 0], [1.5, -0.5]], "row 1 does not"),
-        ([[1, 0], [np.nan, 1]], "row 1 does not"),
-    ],
-)
-def test_from_matrix_refuses(T, message):
-    with pytest.raises(ValueError, match=message):
-        noise.from_matrix([0, 1], T)
-
-
-@pytest.mark.parametrize("classes", [["a", "b", "c"], [3, 1, 2], [0, 1, 2]])
-def test_from_matrix_goes_by_the_names_of_rows_and_columns(classes):
-    T = np.array([[0.7, 0.3, 0.0], [0.0, 0.9, 0.1], [0.2, 0.3, 0.5]])
-    y = np.repeat(classes, 10)
-    frame = pd.DataFrame(T, index=classes, columns=classes)
-    expected = noise.from_matrix(y, T, labels=classes, random_state=0)
-    for named in (frame, frame.iloc[[2, 0, 1], [1, 2, 0]], frame.iloc[::-1]):
-        np.testing.assert_array_equal(noise.from_matrix(y, named, labels=classes, random_state=0), expected)
-    _, info = noise.from_matrix(y, frame.iloc[::-1, ::-1], return_info=True)
-    np.testing.assert_array_equal(info.transition_matrix, frame.sort_index().sort_index(axis=1))
-
-
-@pytest.mark.parametrize("axis", [0, 1])
-@pytest.mark.parametrize("others", [None, ["x", "y", "z"], ["a", "b", "x"]])
-def test_from_matrix_goes_by_position_where_no_names_are_given(axis, others):
-    T, classes = np.array([[0.7, 0.3, 0.0], [0.0, 0.9, 0.1], [0.2, 0.3, 0.5]]), ["a", "b", "c"]
-    y = np.repeat(classes, 10)
-    expected = noise.from_matrix(y, T, random_state=0)
-    plain = pd.DataFrame(T, index=others, columns=others)
-    for found in (plain, plain.set_axis(classes, axis=axis)):
-        np.testing.assert_array_equal(noise.from_matrix(y, found, random_state=0), expected)
-    with pytest.raises(ValueError, match=rf"the {('rows', 'columns')[axis]} of T are named .* name both"):
-        noise.from_matrix(y, plain.set_axis(["c", "a", "b"], axis=axis))
-    backwards = noise.from_matrix([2, 1, 0] * 5, pd.DataFrame(T), labels=[2, 1, 0], random_state=0)
-    assert backwards.tolist() == noise.from_matrix([2, 1, 0] * 5, T, labels=[2, 1, 0], random_state=0).tolist()
-
-
-# instance-dependent
-
-
-def test_flip_law_by_hand():
-    law = flip_law(np.array([[5.0, np.log(1.0), np.log(3.0)]]), 0, np.array([0.4]))
-    np.testing.assert_allclose(law, [[0.6, 0.1, 0.3]])
-
-
-def test_truncated_normal_stays_inside():
-    q = truncated_normal(0.0, 0.1, 2000, np.random.default_rng(0))
-    assert q.min() >= 0 and abs(q.mean() - 0.1 * np.sqrt(2 / np.pi)) < 0.01
-    assert (truncated_normal(0.3, 0.0, 5, np.random.default_rng(0)) == 0.3).all()
-
-
-@pytest.mark.parametrize("variant", ["part", "cores"])
-def test_instance_dependent_rate_and_law(variant):
-    X = np.random.default_rng(0).integers(0, 256, (4000, 4, 4, 3), dtype=np.uint8)
-    noisy, info = noise.instance_dependent(X, Y10, 0.4, variant=variant, random_state=0, return_info=True)
-    assert abs((noisy != Y10).mean() - 0.4) < 0.03
-    np.testing.assert_allclose(info.transition_matrix.sum(axis=1), 1)
-    np.testing.assert_allclose(noise.transition_matrix(Y10, noisy), info.transition_matrix, atol=0.1)
-
-
-def test_instance_dependent_equal_rows_of_one_class_share_their_confusion():
-    X = np.full((4000, 3), 5000.0)
-    noisy = noise.instance_dependent(X, Y10, 0.5, random_state=0)
-    for k in range(10):
-        assert len(set(noisy[k == Y10])) == 2
-
-
-def test_instance_dependent_in_blocks_is_the_same(monkeypatch):
-    X = np.random.default_rng(0).normal(size=(4000, 5))
-    whole = noise.instance_dependent(X, Y10, 0.4, random_state=3)
-    monkeypatch.setattr("noisyflywheel.noise.instance._BLOCK_BYTES", 8 * 5 * 33)
-    np.testing.assert_array_equal(whole, noise.instance_dependent(X, Y10, 0.4, random_state=3))
-
-
-def test_instance_dependent_pairs_rows_of_one_index():
-    index = [f"r{i}" for i in range(40)]
-    X = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 3)), index=index)
-    y = pd.Series(np.arange(40) % 3, index=index)
-    noisy = noise.instance_dependent(X, y, 0.4, random_state=0)
-    assert list(noisy.index) == index
-    np.testing.assert_array_equal(noisy, noise.instance_dependent(X, y.to_numpy(), 0.4, random_state=0))
-    for other in (y[::-1], y.reset_index(drop=True)):
-        with pytest.raises(ValueError, match=r"X and y have different indices; align them first, as y.loc\[X.index\]"):
-            noise.instance_dependent(X, other, 0.4, random_state=0)
-
-
-@pytest.mark.parametrize("convert", [pd.DataFrame.copy, pd.DataFrame.convert_dtypes])
-def test_instance_dependent_takes_frames_of_all_numbers(convert):
-    rng = np.random.default_rng(0)
-    X = pd.DataFrame({"a": rng.normal(size=40), "b": rng.integers(0, 9, 40), "c": rng.random(40) < 0.5})
-    y = np.arange(40) % 3
-    expected = noise.instance_dependent(X.astype(float).to_numpy(), y, 0.5, random_state=0)
-    np.testing.assert_array_equal(noise.instance_dependent(convert(X), y, 0.5, random_state=0), expected)
-    gone = convert(X.assign(b=X.b.astype("Int64").where(X.b > 3)))
-    with pytest.raises(ValueError, match="X holds missing values"):
-        noise.instance_dependent(gone, y, 0.5)
-    with pytest.raises(ValueError, match="X must be numeric"):
-        noise.instance_dependent(convert(X).assign(d="x"), y, 0.5)
-
-
-def test_instance_dependent_takes_nullable_pixels_as_pixels():
-    X = pd.DataFrame(np.random.default_rng(0).integers(0, 255, (40, 9)), dtype="UInt8")
-    found = [noise.instance_dependent(x, np.arange(40) % 3, 0.5, random_state=0) for x in (X, X.to_numpy(np.uint8))]
-    np.testing.assert_array_equal(*found)
-
-
-@pytest.mark.parametrize("form", [csr_matrix, coo_array])
-def test_instance_dependent_names_sparse_rows(form):
-    with pytest.raises(TypeError, match="X is sparse"):
-        noise.instance_dependent(form(np.eye(2)), [0, 1], 0.5)
-
-
-def test_instance_dependent_errors():
-    X = np.zeros((2, 3))
-    with pytest.raises(ValueError, match="variant must be"):
-        noise.instance_dependent(X, [0, 1], 0.1, variant="x")
-    with pytest.raises(ValueError, match="X must have shape \\(3, ...\\), got \\(2, 3\\)"):
-        noise.instance_dependent(X, [0, 1, 1], 0.1)
-    with pytest.raises(ValueError, match="NaN or infinity"):
-        noise.instance_dependent(X * np.nan, [0, 1], 0.1)
-    with pytest.raises(ValueError, match="masked"):
-        noise.instance_dependent(np.ma.masked_equal(np.eye(2), 1), [0, 1], 0.1)
-    with pytest.raises(ValueError, match="numeric"):
-        noise.instance_dependent(np.array([["a"], ["b"]]), [0, 1], 0.1)
-    with pytest.raises(ValueError, match="rate_std"):
-        noise.instance_dependent(X, [0, 1], 0.1, rate_std=-1)
-    with pytest.raises(ValueError, match="rate_std must be in \\[0, 10\\], got 100000000.0"):
-        noise.instance_dependent(X, [0, 1], 0.1, rate_std=1e8)
-    with pytest.raises(ValueError, match="at least 2 classes"):
-        noise.instance_dependent(X, [1, 1], 0.1)
 
 
 # label kinds, seeds, errors of all
