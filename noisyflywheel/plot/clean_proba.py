@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ class CleanProbaDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, *, y_true: ArrayLike | None = None, ax: Any = None, bins: int = 40
+        cls, estimator: Any, *, y_true: ArrayLike | None = None, ax: Any = None, bins: int | str | Sequence[float] = 40
     ) -> CleanProbaDisplay:
         """Plot the clean probabilities of a fitted estimator.
 
@@ -50,7 +51,8 @@ class CleanProbaDisplay:
         y_true : array-like of shape (n,), optional
             True labels of the training rows; colours the bars by right and wrong labels.
         ax : matplotlib Axes, optional
-        bins : int, default 40
+        bins : int, str or sequence of float, default 40
+            As in `plot`.
 
         Raises
         ------
@@ -71,30 +73,33 @@ class CleanProbaDisplay:
         display = cls(estimator.clean_proba_, estimator.clean_rate_, is_right=is_right)
         return display.plot(ax=ax, bins=bins)
 
-    def plot(self, *, ax: Any = None, bins: int = 40) -> CleanProbaDisplay:
+    def plot(self, *, ax: Any = None, bins: int | str | Sequence[float] = 40) -> CleanProbaDisplay:
         """Draw the histogram.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
             New one if None.
-        bins : int, default 40
+        bins : int, str or sequence of float, default 40
+            Number of equal bins from 0 to 1, a rule of `numpy.histogram_bin_edges` such as "auto", or edges.
 
         Raises
         ------
         ValueError
-            If a probability is NaN or infinite.
+            If a probability is NaN or infinite, or `is_right` has another length than `clean_proba`.
         """
         p = np.asarray(self.clean_proba, dtype=float)
         if not np.isfinite(p).all():
             raise ValueError(f"clean_proba is {p[~np.isfinite(p)][0]} in row {np.flatnonzero(~np.isfinite(p))[0]}")
+        right = None if self.is_right is None else np.asarray(self.is_right, dtype=bool)
+        if right is not None and right.shape != p.shape:
+            raise ValueError(f"is_right has shape {right.shape}, clean_proba {p.shape}")
+        edges = np.histogram_bin_edges(p, bins, range=(0, 1))
         (self.ax_,) = axes_of(ax, 1, (6.4, 3.6))
         self.figure_ = self.ax_.figure
-        edges = np.linspace(0, 1, bins + 1)
-        if self.is_right is None:
+        if right is None:
             self.ax_.hist(p, edges, color=RIGHT, rwidth=0.9)
         else:
-            right = np.asarray(self.is_right, dtype=bool)
             self.ax_.hist([p[~right], p[right]], edges, stacked=True, rwidth=0.9, color=[WRONG, RIGHT])
             self._name_bars(int((~right).sum()), int(right.sum()))
         self._mark_gamma(p)

@@ -56,7 +56,7 @@ class LabelIssuesDisplay:
         X : images, vectors or paths of n rows
             See `noisyflywheel.data.pictures.as_pictures`.
         n_worst : int, default 20
-            Number of pictures.
+            Number of pictures, fewer where there are fewer rows.
         image_shape : tuple, optional
             Shape of one row when X holds vectors.
         columns : int, default 5
@@ -68,8 +68,10 @@ class LabelIssuesDisplay:
         TypeError
             If it has no table of issues.
         ValueError
-            If X has another number of rows than the audit, or another order.
+            If X has another number of rows than the audit, or another order, or `n_worst` is below 0.
         """
+        if n_worst < 0:
+            raise ValueError(f"n_worst must be at least 0, got {n_worst}")
         check_has(estimator, cls.__name__, "get_label_issues")
         issues = estimator.get_label_issues()
         if (n_rows := _num_samples(X)) != len(issues):

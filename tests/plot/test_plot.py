@@ -81,6 +81,29 @@ def test_clean_proba(audit):
 
 
 @pytest.mark.parametrize(
+    ("bins", "edges"), [(2, [0, 0.5, 1]), ("sturges", [0, 0.25, 0.5, 0.75, 1]), ([0, 0.85, 1], [0, 0.85, 1])]
+)
+@pytest.mark.parametrize("y_true", [None, TRUE])
+def test_bins_are_as_in_numpy(audit, bins, edges, y_true):
+    bars = CleanProbaDisplay.from_estimator(audit, y_true=y_true, bins=bins).ax_.patches
+    middles = [bar.get_x() + bar.get_width() / 2 for bar in bars[: len(edges) - 1]]
+    np.testing.assert_allclose(middles, (np.array(edges[1:]) + edges[:-1]) / 2)
+    assert sum(bar.get_height() for bar in bars) == 4
+
+
+def test_a_truth_of_another_length_is_refused():
+    with pytest.raises(ValueError, match=r"is_right has shape \(1,\), clean_proba \(2,\)"):
+        CleanProbaDisplay([0.1, 0.9], 0.5, is_right=[True]).plot()
+
+
+def test_fewer_pictures_than_none_are_refused(audit):
+    X = np.zeros((4, 6, 6), np.uint8)
+    with pytest.raises(ValueError, match="n_worst must be at least 0, got -1"):
+        LabelIssuesDisplay.from_estimator(audit, X, n_worst=-1)
+    assert len(LabelIssuesDisplay.from_estimator(audit, X, n_worst=9).pictures) == 4
+
+
+@pytest.mark.parametrize(
     "form",
     [
         lambda y: np.array(y)[:, None],
