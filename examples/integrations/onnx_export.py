@@ -22,6 +22,14 @@ from noisyflywheel import FlywheelClassifier
 from noisyflywheel.backbones import FoldedMLP
 from noisyflywheel.noise import symmetric
 
+FIRST = {
+    "input_offset_": "columns were centred in float64 first",
+    "input_features_": "rows with missing cells were encoded first",
+    "encoder_": "columns of the DataFrame were encoded first",
+    "input_projection_": "wide sparse rows were projected first",
+}
+"""What `predict_proba` does to rows before f sees them, by the attribute that says so."""
+
 
 class Probabilities(nn.Module):
     """Rows (n, d) to probabilities (n, K) by a copy of f's module."""
@@ -43,11 +51,15 @@ class Probabilities(nn.Module):
 
 
 def to_onnx(clf: FlywheelClassifier, path: Path, n_features: int) -> None:
-    """Write f of a classifier of vectors with logits as outputs (default nets, `CrossEntropyLoss`)."""
-    if clf.input_offset_ is not None:
-        raise ValueError("columns were centred in float64 first (input_offset_): centre them before ONNX too")
-    if clf.input_features_ is not None:
-        raise ValueError("rows with missing cells were encoded first (input_features_): encode them before ONNX too")
+    """Write f of a classifier of vectors with logits as outputs (default nets, `CrossEntropyLoss`).
+
+    Rows for the file have no missing cells; `predict_proba` fills them with `input_medians_`.
+    """
+    for name, step in FIRST.items():
+        if getattr(clf, name, None) is not None:
+            raise ValueError(f"{step} ({name}): do so before fit and before ONNX, with a step of your own")
+    if not hasattr(clf, "aux_net_"):
+        raise ValueError("refurbish=False trains no f: there is only main_net_")
     module = Probabilities(clf.aux_net_.module_).eval()
     rows = torch.zeros(7, n_features)
     shapes = {"x": {0: torch.export.Dim("n")}}

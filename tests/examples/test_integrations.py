@@ -21,9 +21,14 @@ def needs(*packages):
 
 def run(name, folder, *arguments):
     """What an example prints."""
+    return run_python(folder, str(FOLDER / f"{name}.py"), *arguments)
+
+
+def run_python(folder, *arguments):
+    """What Python prints."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false"}
     environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": str(FOLDER.parents[1])}
-    command = [sys.executable, str(FOLDER / f"{name}.py"), *arguments]
+    command = [sys.executable, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
@@ -34,6 +39,39 @@ def test_onnx_predicts_the_same(tmp_path):
     differences = re.findall(r"difference ([\d.e+-]+)", run("onnx_export", tmp_path))
     assert len(differences) == 2
     assert all(float(difference) < 1e-5 for difference in differences)
+
+
+REFUSED = """
+import sys
+import numpy as np, pandas as pd
+from scipy.sparse import random as sparse
+from noisyflywheel import FlywheelClassifier
+sys.path.insert(0, sys.argv[1])
+from onnx_export import to_onnx
+
+rng = np.random.default_rng(0)
+X, y = rng.normal(size=(60, 3)), np.arange(60) % 2
+kinds = pd.DataFrame(X, columns=list("abc")).assign(kind=pd.Categorical(list("xy") * 30))
+pairs = ((X + 1.7e9, {}), (kinds, {}), (sparse(60, 600, 0.1, "csr", random_state=0), {}), (X, {"refurbish": False}))
+for rows, options in pairs:
+    clf = FlywheelClassifier(n_warmup_epochs=1, n_cycles=1, random_state=0, **options).fit(rows, y)
+    try:
+        to_onnx(clf, "f.onnx", rows.shape[1])
+    except ValueError as error:
+        print(error)
+"""
+
+
+@needs("onnx", "onnxruntime", "onnxscript")
+def test_onnx_refuses_what_is_done_to_rows_before_the_net(tmp_path):
+    printed = run_python(tmp_path, "-c", REFUSED, str(FOLDER))
+    assert re.findall(r"input_offset_|encoder_|input_projection_|refurbish=False", printed) == [
+        "input_offset_",
+        "encoder_",
+        "input_projection_",
+        "refurbish=False",
+    ]
+    assert not list(tmp_path.iterdir())
 
 
 @needs("mlflow")
