@@ -127,6 +127,27 @@ def test_callbacks_hear_epochs_batches_and_gradients():
     assert heard == ["begin", "grad", "batch", "epoch", "end"]
 
 
+@pytest.mark.parametrize("event", ["on_batch_begin", "on_grad_computed", "on_batch_end"])
+def test_after_a_callback_that_predicts_steps_train_again(event):
+    modes = []
+
+    class Noting(nn.Linear):
+        def forward(self, x):
+            if torch.is_grad_enabled():
+                modes.append(self.training)
+            return super().forward(x)
+
+    class Predicts(Callback):
+        def predict(self, net, training=True, **kwargs):
+            if training:
+                net.predict(X[:2])
+
+    setattr(Predicts, event, Predicts.predict)
+    net = net_of(Noting).set_params(module__in_features=4, module__out_features=3, callbacks=[Predicts()])
+    Trainer(prepare_net(net, {}, None, False)).epoch(steps())
+    assert modes == [True] * 3
+
+
 def test_weights_that_a_callback_puts_elsewhere_are_averaged():
     class Elsewhere(Callback):
         def on_train_begin(self, net, **kwargs):
