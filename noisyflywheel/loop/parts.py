@@ -17,6 +17,7 @@ from noisyflywheel.loop.plans import FlywheelPlans
 from noisyflywheel.loop.state import FlywheelState, Settings
 from noisyflywheel.nets.average import WeightAverage
 from noisyflywheel.nets.features import make_head
+from noisyflywheel.nets.modules import all_modules
 from noisyflywheel.nets.stopping import count_anew
 from noisyflywheel.nets.trainer import Trainer
 
@@ -151,7 +152,7 @@ class FlywheelParts(FlywheelPlans):
         n_rows = self.settings.cycle_size or len(self.all_rows)
         for trainer in self.trainers:
             steps = max(1.0, n_rows / rows_a_batch(n_rows, trainer.net.batch_size))
-            trainer.average = WeightAverage(trainer.net.module_, self.settings.average_epochs * steps)
+            trainer.average = WeightAverage(all_modules(trainer.net), self.settings.average_epochs * steps)
 
     def state_dict(self) -> dict[str, Any]:
         """Nets, optimizers, learning rates, EM state and random states, copied, as nested plain values and tensors."""

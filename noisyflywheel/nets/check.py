@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from noisyflywheel.nets.criterion import check_criterion
 from noisyflywheel.nets.frozen import check_may_train
 from noisyflywheel.nets.layout import is_channels_last, to_usual_order
+from noisyflywheel.nets.modules import all_modules
 from noisyflywheel.nets.narrow import narrow_convolutions
 from noisyflywheel.nets.stopping import check_monitors
 from noisyflywheel.nets.trainer import Trainer
@@ -82,7 +83,7 @@ def _first_output(trainer: Trainer, x: Tensor) -> Any:
 def _output(trainer: Trainer, x: Tensor) -> Any:
     """What the module returns for views (B, ...), without bf16 from now on where that does not suit it."""
     asks = trainer.amp and trainer.device.type == "cpu"  # elsewhere hooks would compile a net from torch.compile twice
-    watch = narrow_convolutions(trainer.net.module_) if asks else nullcontext(list[nn.Module]())
+    watch = narrow_convolutions(all_modules(trainer.net)) if asks else nullcontext(list[nn.Module]())
     with trainer.autocast(), watch as narrow:
         output = trainer.net.infer(trainer.laid_out(x))
     if trainer.amp and (narrow or _is_coarse(output, trainer.kind)):
@@ -108,8 +109,8 @@ def check_own_files(main_net: NeuralNet, aux_net: NeuralNet) -> None:
 
 def check_own_weights(main_net: NeuralNet, aux_net: NeuralNet) -> None:
     """Raise ValueError if both nets, initialised, train the same weights, as those of a factory with one module do."""
-    of_main = {id(weight) for weight in main_net.module_.parameters() if weight.requires_grad}
-    for name, weight in aux_net.module_.named_parameters():
+    of_main = {id(weight) for _, weight in main_net.get_all_learnable_params() if weight.requires_grad}
+    for name, weight in aux_net.get_all_learnable_params():
         if id(weight) in of_main:
             raise ValueError(
                 f"main_net and aux_net train the same weights ({name}): a function given as module must make a new "

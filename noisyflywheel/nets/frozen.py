@@ -7,10 +7,12 @@ from typing import Any
 from skorch import NeuralNet
 from skorch.callbacks import ParamMapper
 
+from noisyflywheel.nets.modules import all_modules
+
 
 def check_trains(net: NeuralNet, name: str) -> None:
     """Raise ValueError if all weights of an initialised net are frozen."""
-    if not any(weight.requires_grad for weight in net.module_.parameters()):
+    if not any(weight.requires_grad for weight in all_modules(net).parameters()):
         raise ValueError(
             f"{name} trains no weights: all those of its module {type(net.module_).__name__} are frozen "
             "(requires_grad=False). Leave at least those of its last layer free."

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from noisyflywheel.nets.modules import all_modules
 from noisyflywheel.nets.trainer import Trainer
 
 KINDS = (nn.Embedding, nn.EmbeddingBag)
@@ -29,13 +30,13 @@ def reads_ids(trainer: Trainer, x: Tensor) -> bool:
 
     Positions stay the same whatever the rows hold, and so do most bins into which numbers are sorted.
     """
-    net, x = trainer.net, x.to(trainer.device)
-    if not any(isinstance(part, KINDS) for part in net.module_.modules()):
+    net, module, x = trainer.net, all_modules(trainer.net), x.to(trainer.device)
+    if not any(isinstance(part, KINDS) for part in module.modules()):
         return False
     net._set_training(False)
     asked = []
     for step in (0.0, 0.25, 1.0):
-        with looked_up(net.module_) as found, suppress(Exception):  # 1 more may be too much for the user's code
+        with looked_up(module) as found, suppress(Exception):  # 1 more may be too much for the user's code
             trainer.forward((x + step).to(x.dtype))
         asked.append(found)
     return any(torch.equal(a, near) and _mostly_others(a, next_) for a, near, next_ in zip(*asked, strict=False))

@@ -17,6 +17,7 @@ from noisyflywheel.data.devices import float64_device
 from noisyflywheel.nets.average import WeightAverage
 from noisyflywheel.nets.layout import in_usual_order, is_channels_last
 from noisyflywheel.nets.memory import naming_batch_size
+from noisyflywheel.nets.modules import all_modules
 from noisyflywheel.nets.parallel.ranks import Ranks
 from noisyflywheel.nets.parallel.turns import Turns
 
@@ -95,7 +96,7 @@ class Predicting:
             stay the same.
         """
         self.net._set_training(False)
-        by_batch = normalises_by_batch(self.net.module_)
+        by_batch = normalises_by_batch(all_modules(self.net))
         averaged = self.average.swapped() if self.average is not None else nullcontext()
         with averaged, naming_batch_size(batch_size, "prediction"):
             batches = list(batches_of(rows, batch_size)) if by_batch else rows.split(batch_size)
