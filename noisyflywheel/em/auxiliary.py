@@ -70,7 +70,7 @@ def posterior_through(f_prob: Tensor, transition: Tensor, given: Tensor) -> Tens
     Returns
     -------
     Tensor of shape (N, K)
-        Rows sum to 1; of the type of ``f_prob``, float32 where that is half precision.
+        Rows sum to 1; of the type of ``f_prob``, at least float32.
     """
     f_prob = at_least_single(f_prob)
     joint = f_prob * transition.to(f_prob.dtype).T[given]  # (N, K)
@@ -95,7 +95,7 @@ def share_factors(mass: Tensor, counts: Tensor) -> Tensor:
     Returns
     -------
     Tensor of shape (K,), above 0
-        Of the type of ``mass``, float32 where that is half precision.
+        Of the type of ``mass``, at least float32.
     """
     mass = at_least_single(mass)
     return (counts.to(mass.dtype) + 1) / (mass + 1)
@@ -114,7 +114,7 @@ def rescaled(prob: Tensor, factors: Tensor) -> Tensor:
     Returns
     -------
     Tensor of shape (N, K)
-        Rows sum to 1; of the type of ``prob``, float32 where that is half precision.
+        Rows sum to 1; of the type of ``prob``, at least float32.
     """
     prob = at_least_single(prob)
     scaled = prob * factors.to(prob.dtype)

@@ -82,7 +82,7 @@ def error_probability(f_prob: Tensor, corruption: Tensor, given: Tensor) -> Tens
     Returns
     -------
     Tensor of shape (N,)
-        Of the type of ``f_prob``, float32 where that is half precision.
+        Of the type of ``f_prob``, at least float32.
     """
     f_prob = at_least_single(f_prob)
     columns = corruption.to(f_prob.dtype).T[given]  # (N, K): T_c[:, y~_i]

@@ -45,7 +45,6 @@ def bayes_posterior(f_prob: Tensor, transition_matrix: Tensor, given: Tensor) ->
     Returns
     -------
     Tensor of shape (n,), in [0, 1]
-        f's own probability where T and f rule the given label out. Of the type of ``f_prob``, float32 where that is
-        half precision.
+        f's own probability where T and f rule the given label out. Of the type of ``f_prob``, at least float32.
     """
     return posterior_through(f_prob, transition_matrix, given).gather(1, given[:, None]).squeeze(1)

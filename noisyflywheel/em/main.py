@@ -16,8 +16,8 @@ PROB_MIN = 1e-30
 
 
 def at_least_single(p: Tensor) -> Tensor:
-    """Half precision as float32, for it does not hold the bounds above; any other as it is."""
-    return p.float() if p.dtype.itemsize < 4 else p
+    """Half precision and whole numbers as float32, for they do not hold the bounds above; any other as it is."""
+    return p if p.is_floating_point() and p.dtype.itemsize >= 4 else p.float()
 
 
 def weighted(values: Tensor, weight: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ def clean_posterior(g_given: Tensor, gamma: Tensor | float, eps: Tensor | float)
     Returns
     -------
     Tensor of shape (N,)
-        ``q_i = p(s_i = 1 | x_i, y~_i)``, in [0, 1]; of the type of ``g_given``, float32 where that is half precision.
+        ``q_i = p(s_i = 1 | x_i, y~_i)``, in [0, 1]; of the type of ``g_given``, at least float32.
     """
     g_given = at_least_single(g_given)
     gamma = clip_clean_rate(torch.as_tensor(gamma, dtype=g_given.dtype, device=g_given.device))

@@ -86,6 +86,26 @@ def test_half_precision_keeps_the_bounds_of_float32(dtype):
     assert torch.equal(value, em.auxiliary_likelihood(torch.eye(2), torch.eye(2), torch.eye(2), labels))
 
 
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int32, torch.int64])
+def test_whole_numbers_are_those_of_float32(dtype):
+    """``F.one_hot`` makes int64."""
+    f, labels = torch.eye(3, dtype=dtype)[[0, 1, 2, 0]], torch.tensor([1, 1, 0, 0])
+    T = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.3, 0.2, 0.5]])
+    for function in (em.posterior_through, em.bayes_posterior, em.error_probability):
+        assert torch.equal(function(f, T, labels), function(f.float(), T, labels))
+    torch.testing.assert_close(em.error_probability(f, T, labels), torch.tensor([0.2, 0.8, 0.3, 0.7]))
+    g_given, q = f[:, 1], torch.tensor([0.9, 0.1, 0.5, 0.5])
+    assert torch.equal(em.clean_posterior(g_given, 0.5, 0.1), em.clean_posterior(g_given.float(), 0.5, 0.1))
+    of_whole = em.expected_log_likelihood(q, g_given, 0.7, 0.2)
+    assert torch.equal(of_whole, em.expected_log_likelihood(q, g_given.float(), 0.7, 0.2))
+    assert torch.equal(em.update_clean_rate(g_given), em.update_clean_rate(g_given.float()))
+    factors = torch.tensor([0.5, 2.0, 1.0])
+    assert torch.equal(em.rescaled(f, factors), em.rescaled(f.float(), factors))
+    assert torch.equal(em.share_factors(f.sum(0), f.sum(0)), em.share_factors(f.float().sum(0), f.sum(0)))
+    value = em.auxiliary_likelihood(f.float(), f, T, labels)
+    assert torch.equal(value, em.auxiliary_likelihood(f.float(), f.float(), T, labels))
+
+
 META = torch.device("meta")
 """A device without memory: what mixes it with the host's tensors fails, as it would on an accelerator."""
 
