@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from noisyflywheel.em.main import PROB_MIN, at_least_single
+from noisyflywheel.em.main import PROB_MIN, at_least_single, check_rows, columns_of
 
 
 def marginal_true_class(q: Tensor, p_clean: Tensor, p_corrupted: Tensor) -> Tensor:
@@ -25,6 +25,7 @@ def marginal_true_class(q: Tensor, p_clean: Tensor, p_corrupted: Tensor) -> Tens
     Tensor of shape (N, K)
         Rows sum to 1.
     """
+    check_rows(p_clean[:, 0], q)
     return q[:, None] * p_clean + (1 - q)[:, None] * p_corrupted
 
 
@@ -73,7 +74,7 @@ def posterior_through(f_prob: Tensor, transition: Tensor, given: Tensor) -> Tens
         Rows sum to 1; of the type of ``f_prob``, at least float32.
     """
     f_prob = at_least_single(f_prob)
-    joint = f_prob * transition.to(f_prob.dtype).T[given]  # (N, K)
+    joint = f_prob * columns_of(transition.to(f_prob.dtype), given)  # (N, K)
     evidence = joint.sum(1, keepdim=True)
     return torch.where(evidence > 0, joint / evidence.masked_fill(evidence == 0, 1), f_prob)
 
@@ -142,5 +143,5 @@ def auxiliary_likelihood(q_y: Tensor, f_prob: Tensor, transition: Tensor, given:
     scalar Tensor, at most 0
     """
     f_prob, transition = at_least_single(f_prob), at_least_single(transition)
-    label_term = torch.log(transition.clamp_min(PROB_MIN))[:, given].T  # (N, K)
+    label_term = columns_of(torch.log(transition.clamp_min(PROB_MIN)), given)  # (N, K)
     return (q_y * (torch.log(f_prob.clamp_min(PROB_MIN)) + label_term)).sum(1).mean()

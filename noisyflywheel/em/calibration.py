@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from noisyflywheel.em.main import PROB_MIN, weighted_average
+from noisyflywheel.em.main import PROB_MIN, check_rows, weighted_average
 from noisyflywheel.em.mixture import objective
 from noisyflywheel.em.some_rows import MANY_ROWS, some_rows
 
@@ -135,7 +135,9 @@ def agreement(prob: Tensor, given: Tensor, sample_weight: Tensor | None = None) 
     -------
     scalar Tensor, float64, in [0, 1]
     """
-    return weighted_average((prob.argmax(1) == given).double(), sample_weight)
+    predicted = prob.argmax(1)
+    check_rows(predicted, given)
+    return weighted_average((predicted == given).double(), sample_weight)
 
 
 def overconfidence(log_g: Tensor, f_prob: Tensor) -> float:

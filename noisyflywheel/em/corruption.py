@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from noisyflywheel.em.main import EPS_MIN, at_least_single
+from noisyflywheel.em.main import EPS_MIN, at_least_single, columns_of
 
 
 def row_normalised(mass: Tensor) -> Tensor:
@@ -85,5 +85,5 @@ def error_probability(f_prob: Tensor, corruption: Tensor, given: Tensor) -> Tens
         Of the type of ``f_prob``, at least float32.
     """
     f_prob = at_least_single(f_prob)
-    columns = corruption.to(f_prob.dtype).T[given]  # (N, K): T_c[:, y~_i]
+    columns = columns_of(corruption.to(f_prob.dtype), given)  # (N, K): T_c[:, y~_i]
     return (f_prob * columns).sum(1).clamp_min(EPS_MIN)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from noisyflywheel.em.auxiliary import posterior_through
+from noisyflywheel.em.main import check_rows
 
 
 def mean_posterior(q: Tensor, f_given: Tensor) -> Tensor:
@@ -24,6 +25,7 @@ def mean_posterior(q: Tensor, f_given: Tensor) -> Tensor:
     -------
     Tensor of shape (n,), in [0, 1]
     """
+    check_rows(q, f_given)
     return q + (1 - q) * f_given
 
 

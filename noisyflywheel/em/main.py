@@ -20,8 +20,24 @@ def at_least_single(p: Tensor) -> Tensor:
     return p if p.is_floating_point() and p.dtype.itemsize >= 4 else p.float()
 
 
+def check_rows(values: Tensor, *others: Tensor | float) -> None:
+    """Raise ValueError if any of ``others`` would stretch the shape of ``values`` (..., N), as a column does."""
+    for other in others:
+        shape, own = getattr(other, "shape", ()), values.shape
+        if len(shape) > len(own) or any(n not in (1, m) for n, m in zip(reversed(shape), reversed(own), strict=False)):
+            raise ValueError(
+                f"Shapes {tuple(own)} and {tuple(shape)} do not go together: give numbers of rows as (N,), no column."
+            )
+
+
+def columns_of(matrix: Tensor, given: Tensor) -> Tensor:
+    """The column of ``matrix`` (K, K) of each label (N,): (N, K). Labels below 0 are refused like those above K - 1."""
+    return matrix.T.contiguous().index_select(0, given)
+
+
 def weighted(values: Tensor, weight: Tensor) -> Tensor:
     """``weight * values``, and 0 where a weight of 0 meets an infinite value, such as the logarithm of 0."""
+    check_rows(values, weight)
     return weight * values.masked_fill((weight == 0) & values.isinf(), 0)
 
 
@@ -44,6 +60,7 @@ def clean_posterior(g_given: Tensor, gamma: Tensor | float, eps: Tensor | float)
     Tensor of shape (N,)
         ``q_i = p(s_i = 1 | x_i, y~_i)``, in [0, 1]; of the type of ``g_given``, at least float32.
     """
+    check_rows(g_given, eps)
     g_given = at_least_single(g_given)
     gamma = clip_clean_rate(torch.as_tensor(gamma, dtype=g_given.dtype, device=g_given.device))
     eps = torch.as_tensor(eps, dtype=g_given.dtype, device=g_given.device).clamp_min(EPS_MIN)
@@ -70,6 +87,7 @@ def expected_log_likelihood(q: Tensor, g_given: Tensor, gamma: Tensor | float, e
     -------
     scalar Tensor, at most 0
     """
+    check_rows(q, g_given, eps)
     q, g_given = at_least_single(q), at_least_single(g_given)
     gamma = torch.as_tensor(gamma, dtype=g_given.dtype)
     eps = torch.as_tensor(eps, dtype=g_given.dtype)
@@ -106,6 +124,8 @@ def weighted_average(values: Tensor, sample_weight: Tensor | None = None) -> Ten
     """``sum w v / sum w`` of ``values`` (N,), their mean without weights (N,); a scalar."""
     if sample_weight is None:
         return values.mean()
+    check_rows(values, sample_weight)
+    check_rows(sample_weight, values)
     return (values * sample_weight).sum() / sample_weight.sum()
 
 

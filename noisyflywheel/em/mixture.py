@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from noisyflywheel.em.main import PROB_MIN, at_least_single, weighted_average
+from noisyflywheel.em.main import PROB_MIN, at_least_single, check_rows, weighted_average
 
 
 def given_label_likelihood(g_given: Tensor, gamma: Tensor | float, eps: Tensor | float) -> Tensor:
@@ -26,6 +26,7 @@ def given_label_likelihood(g_given: Tensor, gamma: Tensor | float, eps: Tensor |
     -------
     Tensor of shape (N,), in [0, 1]
     """
+    check_rows(g_given, eps)
     return gamma * g_given + (1 - gamma) * eps
 
 
@@ -45,6 +46,7 @@ def joint_likelihood(p_x: Tensor | float, g_given: Tensor, gamma: Tensor | float
     -------
     Tensor of shape (N,), at least 0
     """
+    check_rows(g_given, p_x)
     return p_x * given_label_likelihood(g_given, gamma, eps)
 
 

@@ -106,6 +106,48 @@ def test_whole_numbers_are_those_of_float32(dtype):
     assert torch.equal(value, em.auxiliary_likelihood(f.float(), f.float(), T, labels))
 
 
+ROWS, LABELS = torch.tensor([0.9, 0.1, 0.4]), torch.tensor([0, 1, 0])
+LOG_P = torch.tensor([[0.5, 0.5], [0.2, 0.8], [0.7, 0.3]]).log()
+PRIOR = torch.tensor([0.6, 0.4])
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda column: em.agreement(LOG_P, LABELS, column),
+        lambda column: em.agreement(LOG_P, column),
+        lambda column: em.update_clean_rate(ROWS, column),
+        lambda column: em.update_clean_rate(ROWS, column[:1, 0]),
+        lambda column: em.objective(column, 0.5, ROWS),
+        lambda column: em.objective(ROWS, 0.5, ROWS, column),
+        lambda column: em.given_label_likelihood(ROWS, 0.5, column),
+        lambda column: em.joint_likelihood(column, ROWS, 0.5, 0.1),
+        lambda column: em.clean_posterior(ROWS, 0.5, column),
+        lambda column: em.expected_log_likelihood(column, ROWS, 0.5, 0.1),
+        lambda column: em.expected_log_likelihood(ROWS, ROWS, 0.5, column),
+        lambda column: em.mean_posterior(ROWS, column),
+        lambda column: em.marginal_true_class(column, LOG_P, LOG_P),
+        lambda column: em.reweighted_cross_entropy(LOG_P, LABELS, column),
+        lambda column: losses.main_loss(LOG_P, LABELS, PRIOR, 1.0, column),
+        lambda column: losses.soft_target_cross_entropy(LOG_P, LOG_P.exp(), column),
+        lambda column: losses.confidence_regularizer(LOG_P.exp(), PRIOR, column),
+    ],
+)
+def test_a_column_in_the_place_of_rows_is_refused(function):
+    with pytest.raises(ValueError, match=r"do not go together: give numbers of rows as \(N,\), no column"):
+        function(ROWS[:, None])
+
+
+@pytest.mark.parametrize("label", [-1, 2])
+def test_labels_that_are_no_classes_are_refused(label):
+    labels = torch.tensor([0, label, 1])
+    for function in (em.posterior_through, em.bayes_posterior, em.error_probability):
+        with pytest.raises(IndexError):
+            function(LOG_P.exp(), torch.eye(2), labels)
+    with pytest.raises(IndexError):
+        em.auxiliary_likelihood(LOG_P.exp(), LOG_P.exp(), torch.eye(2), labels)
+
+
 META = torch.device("meta")
 """A device without memory: what mixes it with the host's tensors fails, as it would on an accelerator."""
 
