@@ -12,6 +12,7 @@ from noisyflywheel.loop.state import Settings
 from noisyflywheel.loop.warmup_run import WarmUp
 from noisyflywheel.loop.watch.checkpoints import FitCheckpoints
 from noisyflywheel.loop.watch.guard import Guard, cautious_settings, check_finite, warn_of_turning
+from noisyflywheel.loop.watch.history import measured
 from noisyflywheel.loop.watch.progress import FitProgress
 from noisyflywheel.nets.parallel.ranks import ALONE, Ranks
 
@@ -149,27 +150,20 @@ class FlywheelRun:
                 self.checkpoints.save(self.state_dict(so_far))
             row = flywheel.step_after_resampling(so_far)
             check_finite(row, flywheel.settings.refurbish)
-            self._end_cycle(row, self._measured(row))
+            self._end_cycle(row, {} if self.on_cycle is None else measured(self.on_cycle(flywheel, row)))
             self.progress.cycle(row)
             self.stopped |= self.ranks.any(task.cycle_end(subtask))
             if self.stopped or self.n_cycles_done == self.n_cycles_planned or self.checkpoints.due():
                 self.checkpoints.save(self.state_dict())
 
-    def _measured(self, row: dict[str, float]) -> dict[str, float]:
-        """What the caller's ``on_cycle`` returns for a cycle, an empty dict for None."""
-        measured = {} if self.on_cycle is None else self.on_cycle(self.flywheel, row) or {}
-        if not isinstance(measured, dict):
-            raise TypeError(f"on_cycle must return a dict or None, got {measured!r}.")
-        return measured
-
-    def _end_cycle(self, row: dict[str, float], measured: dict[str, float]) -> None:
+    def _end_cycle(self, row: dict[str, float], of_caller: dict[str, Any]) -> None:
         """Record a cycle; where the guard complains about it, go back to the state before it."""
         flywheel = self.flywheel
         y_hat, had_ramped = flywheel.state.y_hat[flywheel.all_rows], flywheel.had_ramped
         complaint = self.guard and self.ranks.of_first(partial(self.guard.complaint, y_hat, row["gamma"], had_ramped))
         if self.guard and complaint:
             self._go_back(self.guard, complaint)
-        self.history.append(row | measured | {"undone": bool(complaint)})
+        self.history.append(row | of_caller | {"undone": bool(complaint)})
         self.n_cycles_done += 1
         if self.n_cycles_done == self.n_cycles_planned:
             self._end_round()

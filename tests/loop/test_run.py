@@ -113,6 +113,17 @@ def test_on_cycle_sees_each_row_and_joins_the_history():
     assert made.history[0]["twice"] == 2 and made.history[0]["gamma"] == 0.5 and "twice" not in made.history[1]
 
 
+def test_what_on_cycle_returns_is_looked_at_in_the_first_cycle():
+    made = started(on_cycle=lambda wheel, row: {"eps": wheel.state.eps.mean()}, n_cycles=1)
+    made.run_cycles(Task())
+    assert made.history[0]["eps"] == float(made.flywheel.state.eps.mean())
+    assert type(made.history[0]["eps"]) is float
+    made = started(on_cycle=lambda wheel, row: {"eps": wheel.state.eps}, n_cycles=3)
+    with pytest.raises(TypeError, match="on_cycle returned a Tensor under 'eps'"):
+        made.run_cycles(Task())
+    assert not made.history
+
+
 class Recorder(list):
     """An `on_cycle` that is empty, and so false, until it was called."""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +22,37 @@ def history_row(f_prob: Tensor, given: Tensor) -> dict[str, float]:
         "max_class_share": float(shares.max()),
         "f_entropy": float(entropy),
     }
+
+
+def measured(found: Any) -> dict[str, Any]:
+    """What an ``on_cycle`` returned as columns of the history: a scalar of torch or numpy is a number, None nothing.
+
+    Raises
+    ------
+    TypeError
+        If it is no dict, or holds what is no number, string or None, under a key that is a string.
+    """
+    found = found or {}
+    if not isinstance(found, dict):
+        raise TypeError(f"on_cycle must return a dict or None, got {found!r}.")
+    return {_name(key): _number(key, value) for key, value in found.items()}
+
+
+def _name(key: Any) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"on_cycle returned the key {key!r}: keys are names of columns of history_, strings.")
+    return key
+
+
+def _number(key: Any, value: Any) -> Any:
+    if isinstance(value, (Tensor, np.ndarray, np.generic)) and value.ndim == 0:
+        value = value.item()
+    if value is not None and type(value) not in (bool, int, float, str):
+        raise TypeError(
+            f"on_cycle returned a {type(value).__name__} under {key!r}: history_ takes numbers, strings and None. "
+            f"Keep anything else in a list of your own."
+        )
+    return value
 
 
 class Clock:

@@ -1,12 +1,14 @@
 """Figures of a cycle by hand, and its laps."""
 
+import datetime
 import math
 import time
 
+import numpy as np
 import pytest
 import torch
 
-from noisyflywheel.loop.watch.history import Clock, history_row
+from noisyflywheel.loop.watch.history import Clock, history_row, measured
 
 
 def test_history_row_by_hand():
@@ -15,6 +17,30 @@ def test_history_row_by_hand():
     entropies = [-sum(p * math.log(p) for p in row if p > 0) for row in f_prob.tolist()]
     assert row == pytest.approx({"agreement": 0.75, "max_class_share": 0.75, "f_entropy": sum(entropies) / 4})
     assert all(isinstance(value, float) for value in row.values())
+
+
+def test_scalars_of_torch_and_numpy_are_numbers_in_the_history():
+    found = {"a": torch.tensor(0.5), "b": np.float32(0.25), "c": np.array(2), "d": np.int64(3), "e": np.True_}
+    plain = {"f": 1, "g": None, "h": "text", "i": False}
+    row = measured(found | plain)
+    assert row == {"a": 0.5, "b": 0.25, "c": 2, "d": 3, "e": True} | plain
+    assert [type(row[key]) for key in "abcde"] == [float, float, int, int, bool]
+    assert measured(None) == measured({}) == measured(False) == {}
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ([0.5], r"on_cycle must return a dict or None, got \[0.5\]"),
+        ({"a": 1, 2: 3}, "on_cycle returned the key 2: keys are names"),
+        ({"when": datetime.datetime(2020, 1, 1)}, "on_cycle returned a datetime under 'when'"),
+        ({"each": torch.zeros(2)}, "on_cycle returned a Tensor under 'each'"),
+        ({"each": np.zeros(1)}, "on_cycle returned a ndarray under 'each'"),
+    ],
+)
+def test_what_the_history_cannot_hold_is_named(found, words):
+    with pytest.raises(TypeError, match=words):
+        measured(found)
 
 
 def test_laps_are_seconds_since_the_last_one(monkeypatch):
