@@ -47,6 +47,10 @@ class Norms(nn.Module):
         return self.last(self.body(x))
 
 
+def lazy_norms():
+    return net(nn.Sequential(nn.LazyLinear(32), nn.LazyBatchNorm1d(), nn.ReLU(), nn.LazyLinear(10)))
+
+
 class Pictures(nn.Module):
     """A convolution with BatchNorm."""
 
@@ -201,6 +205,7 @@ CASES = {
     "digits": lambda: of_digits(200, random_state=0, n_cycles=5),
     "mixed": lambda: of_digits(100, **QUICK, mixup_alpha=4.0, contrastive_weight=0.5),
     "norms": lambda: of_digits(200, **QUICK, main_net=net()),
+    "lazy_norms": lambda: of_digits(100, **QUICK, main_net=lazy_norms()),
     "row_by_row": lambda: of_digits(40, **QUICK, main_net=linear()),
     "two_nets": lambda: of_digits(100, **QUICK, main_net=net(), aux_net=net(batch_size=50), average_epochs=1),
     "no_auxiliary": lambda: of_digits(100, **QUICK, refurbish=False),
@@ -216,7 +221,7 @@ CASES = {
 }
 WITH_FOLDER = {"interrupted": interrupted, "resumed": resumed, "dropped": dropped}
 EQUAL = ["digits", "mixed", "norms", "row_by_row", "two_nets", "no_auxiliary", "table", "pictures", "begun_again"]
-EQUAL += ["sampled", "whole"]
+EQUAL += ["sampled", "whole", "lazy_norms"]
 """Cases that do not depend on the number of processes."""
 
 FAST = [*EQUAL, *WITH_FOLDER, "any_seed", "dataset"]

@@ -134,6 +134,19 @@ def test_norms_are_as_before_afterwards_and_in_eval_mode():
     assert all(torch.equal(found, norm.eval()(x)) and not patched for found, patched in on_ranks(2, task))
 
 
+def test_lazy_norms_are_synchronised_from_their_first_forward_on():
+    def task(ranks):
+        norm = nn.LazyBatchNorm1d()
+        synced = Synced(norm, ranks)
+        norm.eval()(ROWS[:1])
+        synced.n_rows = 4
+        with synced.on():
+            norm.train()(ranks.take(ROWS[:4]))
+        return norm.running_mean
+
+    assert_close(on_ranks(2, task), [0.1 * ROWS[:4].mean(0)] * 2)
+
+
 def test_one_value_a_channel_cannot_be_normalised():
     def task(ranks):
         norm = nn.BatchNorm1d(2)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -31,8 +31,12 @@ class Synced:
     """
 
     def __init__(self, module: nn.Module, ranks: Ranks) -> None:
-        self.ranks, self.counts, self.n_rows = ranks, True, 2
-        self.norms: list[Any] = [norm for norm in module.modules() if type(norm) in NORMS]
+        self.module, self.ranks, self.counts, self.n_rows = module, ranks, True, 2
+
+    @cached_property
+    def norms(self) -> list[Any]:
+        """Looked for when first asked for: from its first forward on a LazyBatchNorm1d is a BatchNorm1d."""
+        return [norm for norm in self.module.modules() if type(norm) in NORMS]
 
     @contextmanager
     def on(self) -> Iterator[None]:
