@@ -14,6 +14,7 @@ from unittest import mock
 
 import numpy as np
 import torch
+from own_infer import InHalves, Joined, Stemmed
 from sklearn.datasets import load_digits, load_iris
 from skorch import NeuralNetClassifier
 from torch import nn
@@ -48,7 +49,7 @@ class Norms(nn.Module):
 
 
 def lazy_norms():
-    return net(nn.Sequential(nn.LazyLinear(32), nn.LazyBatchNorm1d(), nn.ReLU(), nn.LazyLinear(10)))
+    return nn.Sequential(nn.LazyLinear(32), nn.LazyBatchNorm1d(), nn.ReLU(), nn.LazyLinear(10))
 
 
 class Pictures(nn.Module):
@@ -63,9 +64,9 @@ class Pictures(nn.Module):
         return self.last(self.body(x))
 
 
-def net(module=Norms, batch_size=32, lr=0.05, **params):
+def net(module=Norms, batch_size=32, lr=0.05, kind=NeuralNetClassifier, **params):
     settings = {"lr": lr, "batch_size": batch_size, "train_split": None, "verbose": 0}
-    return NeuralNetClassifier(module, criterion=nn.CrossEntropyLoss, **settings, **params)
+    return kind(module, criterion=nn.CrossEntropyLoss, **settings, **params)
 
 
 def linear():
@@ -205,7 +206,9 @@ CASES = {
     "digits": lambda: of_digits(200, random_state=0, n_cycles=5),
     "mixed": lambda: of_digits(100, **QUICK, mixup_alpha=4.0, contrastive_weight=0.5),
     "norms": lambda: of_digits(200, **QUICK, main_net=net()),
-    "lazy_norms": lambda: of_digits(100, **QUICK, main_net=lazy_norms()),
+    "lazy_norms": lambda: of_digits(100, **QUICK, main_net=net(lazy_norms)),
+    "two_modules": lambda: of_digits(100, **QUICK, main_net=net(kind=Stemmed), average_epochs=1),
+    "two_inputs": lambda: of_digits(100, **QUICK, main_net=net(Joined, kind=InHalves, lr=1e-3)),
     "row_by_row": lambda: of_digits(40, **QUICK, main_net=linear()),
     "two_nets": lambda: of_digits(100, **QUICK, main_net=net(), aux_net=net(batch_size=50), average_epochs=1),
     "no_auxiliary": lambda: of_digits(100, **QUICK, refurbish=False),
@@ -221,7 +224,7 @@ CASES = {
 }
 WITH_FOLDER = {"interrupted": interrupted, "resumed": resumed, "dropped": dropped}
 EQUAL = ["digits", "mixed", "norms", "row_by_row", "two_nets", "no_auxiliary", "table", "pictures", "begun_again"]
-EQUAL += ["sampled", "whole", "lazy_norms"]
+EQUAL += ["sampled", "whole", "lazy_norms", "two_modules", "two_inputs"]
 """Cases that do not depend on the number of processes."""
 
 FAST = [*EQUAL, *WITH_FOLDER, "any_seed", "dataset"]

@@ -6,12 +6,15 @@ import copy
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from skorch import NeuralNet
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
+from noisyflywheel.nets.modules import all_modules, named_modules
 from noisyflywheel.nets.parallel.norms import Synced
 from noisyflywheel.nets.parallel.ranks import Ranks
 from noisyflywheel.nets.parallel.shares import Shares
@@ -23,13 +26,14 @@ class SharedTraining:
     Parameters
     ----------
     net : skorch NeuralNet
-        Initialised. Outside of `forwards` its module is as it was.
+        Initialised. Outside of `forwards` it is as it was.
     ranks : Ranks
     """
 
     def __init__(self, net: NeuralNet, ranks: Ranks) -> None:
         self.net, self.ranks = net, ranks
-        self.plain = getattr(net.module_, "_orig_mod", net.module_)
+        self.modules = all_modules(net)
+        self.plain = nn.ModuleList(getattr(module, "_orig_mod", module) for module in self.modules)
         self.norms = Synced(self.plain, ranks)
 
     def share(self, x: Tensor, shares: Shares, views: int = 1) -> tuple[Tensor, list[int]]:
@@ -44,22 +48,52 @@ class SharedTraining:
     @contextmanager
     def forwards(self, x: Tensor) -> Iterator[None]:
         """Inside, forwards of the net are those whose gradients are averaged over the ranks."""
-        module = self.net.module_
-        vars(self.net)["module_"] = self._wrapped(x)
-        try:
+        with attributes_set(self.net, {"infer": self._wrapped(x)}):
             yield
-        finally:
-            vars(self.net)["module_"] = module
 
     def _wrapped(self, x: Tensor) -> nn.Module:
-        """The module in DistributedDataParallel, made anew when other weights are trained than before."""
+        """The modules in DistributedDataParallel, made anew when other weights are trained than before."""
         key = (id(self), *(weight.requires_grad for weight in self.plain.parameters()))
         if key not in self.ranks.modules:
-            has_unused = self.ranks.any(has_unused_weights(self.plain, x))
+            has_unused = self.ranks.any(has_unused_weights(self.net, self.plain, x))
             # BatchNorm in a compiled graph would not be synchronised
-            module = self.plain if self.norms.norms else self.net.module_
-            self.ranks.modules[key] = wrapped(module, self.ranks, has_unused)
+            modules = self.plain if self.norms.norms else self.modules
+            self.ranks.modules[key] = wrapped(Inferring(self.net, modules), self.ranks, has_unused)
         return self.ranks.modules[key]
+
+
+class Inferring(nn.Module):
+    """Modules in the place of those of a net, as one module whose forward is the net's ``infer``.
+
+    Parameters
+    ----------
+    net : skorch NeuralNet
+    modules : nn.ModuleList
+        The net's own, in the order of `all_modules`, or copies of them.
+    """
+
+    def __init__(self, net: NeuralNet, modules: nn.ModuleList) -> None:
+        super().__init__()
+        self.net, self.infer, self.in_place = net, net.infer, modules
+
+    def forward(self, x: Tensor) -> Any:
+        """What ``infer`` returns for views (B, ...)."""
+        with attributes_set(self.net, dict(zip(named_modules(self.net), self.in_place, strict=True))):
+            return self.infer(x)
+
+
+@contextmanager
+def attributes_set(net: NeuralNet, values: dict[str, Any]) -> Iterator[None]:
+    """Inside, a net has other values of some attributes."""
+    attributes = vars(net)
+    before = {name: attributes[name] for name in values if name in attributes}
+    attributes.update(values)
+    try:
+        yield
+    finally:
+        for name in values:
+            del attributes[name]
+        attributes.update(before)
 
 
 def wrapped(module: nn.Module, ranks: Ranks, has_unused: bool) -> DistributedDataParallel:
@@ -71,12 +105,12 @@ def wrapped(module: nn.Module, ranks: Ranks, has_unused: bool) -> DistributedDat
         )
 
 
-def has_unused_weights(module: nn.Module, x: Tensor) -> bool:
-    """Whether some trained weights of a module have no part in its output for views ``x``; nothing is changed."""
+def has_unused_weights(net: NeuralNet, modules: nn.ModuleList, x: Tensor) -> bool:
+    """Whether trained weights of a net's modules have no part in its output for views ``x``; nothing is changed."""
     devices = [x.device] if x.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), torch.enable_grad():
-        probe = copy.deepcopy(module)
-        for norm in [part for part in probe.modules() if type(part).__name__.startswith("BatchNorm")]:
+        probe = Inferring(net, copy.deepcopy(modules))
+        for norm in [part for part in probe.modules() if isinstance(part, _BatchNorm)]:
             norm.eval()  # one row may be all there is
         output = probe(x)
         output = output[0] if isinstance(output, tuple) else output
