@@ -21,6 +21,7 @@ from noisyflywheel.estimator.job.random_states import draw_seeds
 from noisyflywheel.estimator.job.ranks import check_ranks
 from noisyflywheel.exceptions import RanksError
 from noisyflywheel.nets.parallel import Ranks, join, joined
+from noisyflywheel.views import VectorViews
 
 LAUNCHED = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1", "LOCAL_RANK": "1"}
 
@@ -140,13 +141,60 @@ def test_ways_of_training_that_differ_are_refused_on_every_rank(changed):
     on_ranks(2, task)
 
 
+class OwnViews:
+    """Leave rows as they are."""
+
+    def weak(self, x):
+        return x
+
+    strong = weak
+
+
+@pytest.mark.parametrize(
+    "pair", [(None, "auto"), ("auto", OwnViews()), (VectorViews(noise=0.1), VectorViews(noise=0.3))]
+)
+def test_views_that_differ_are_refused_on_every_rank(pair):
+    """One rank drew from generators that others left alone."""
+    data = weighted_rows(torch.eye(3), np.array([0, 1, 1]), None)
+
+    def task(ranks):
+        params = FlywheelClassifier(views=pair[ranks.rank]).get_params(deep=False)
+        with pytest.raises(ValueError, match="views on rank 1 is not that on rank 0"):
+            check_ranks(ranks, params, choose_nets(params, False, 3), data, np.array(["a", "b"]))
+
+    on_ranks(2, task)
+
+
+USUAL = {"module": nn.Linear, "module__hidden": 16, "criterion": nn.CrossEntropyLoss, "batch_size": 32}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "name"),
+    [
+        (USUAL, USUAL | {"module__hidden": 8}, "module__hidden"),
+        (USUAL, USUAL | {"module": nn.Bilinear}, "module"),
+        (None, USUAL, "module"),
+    ],
+)
+def test_modules_that_differ_are_refused_on_every_rank(first, second, name):
+    data = weighted_rows(torch.eye(3), np.array([0, 1, 1]), None)
+
+    def task(ranks):
+        own = second if ranks.rank else first
+        params = FlywheelClassifier(own and NeuralNetClassifier(**own)).get_params(deep=False)
+        with pytest.raises(ValueError, match=f"main_net__{name} on rank 1 is not that on rank 0"):
+            check_ranks(ranks, params, choose_nets(params, False, 3), data, np.array(["a", "b"]))
+
+    on_ranks(2, task)
+
+
 def test_ranks_may_begin_with_different_weights_and_have_callbacks_and_workers_of_their_own():
     data = weighted_rows(torch.eye(3), np.array([0, 1, 1]), None)
 
     def task(ranks):
         own = {"callbacks": [Callback()] * ranks.rank, "iterator_train__num_workers": ranks.rank}
         net = NeuralNetClassifier(nn.Linear(3, 2), criterion=nn.CrossEntropyLoss, **own)
-        params = FlywheelClassifier(net).get_params(deep=False)
+        params = FlywheelClassifier(net, views=OwnViews()).get_params(deep=False)
         check_ranks(ranks, params, choose_nets(params, False, 3), data, np.array(["a", "b"]))
 
     on_ranks(2, task)

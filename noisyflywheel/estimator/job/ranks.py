@@ -8,6 +8,8 @@ import joblib
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from skorch import NeuralNet
 from torch import Tensor
 
 from noisyflywheel.data import ArraySource, opened
@@ -26,7 +28,10 @@ OWN = ("main_net", "aux_net", "views", "on_cycle", "device", "verbose", "checkpo
 
 
 TRAINING = ("lr", "optimizer", "criterion")
-"""Parts of the caller's nets that ranks have in common; weights may differ at first, and callbacks."""
+"""Parts of the caller's nets that ranks have in common; weights may differ at first, and callbacks that only watch."""
+
+PLAIN = (type(None), bool, int, float, str)
+"""Types of parameters whose ``repr`` is the same in every process."""
 
 
 def check_ranks(
@@ -47,12 +52,33 @@ def check_ranks(
     compared |= {"batch_size of main_net": nets.main.batch_size, "batch_size of aux_net": nets.aux.batch_size}
     compared |= {"n_folds": nets.n_folds, "sample_weight": joblib.hash(data.weights)}
     labels = joblib.hash([data.codes, classes.dtype.kind, classes.tolist()])
-    compared |= hashes_of_nets(params, TRAINING)
+    compared |= hashes_of_nets(params, TRAINING) | {"views": kind_of_views(params["views"])}
+    compared |= parts_of_module("main_net", nets.main) | parts_of_module("aux_net", nets.aux)
     compared |= {"the fit that warm_start goes on from": earlier and end_fingerprint(earlier)}
     of_rows = digest(data.rows, options_of_sample(nets.main, nets.aux))
     ranks.check_same(X=of_rows, y=labels, **compared)
     if len(data.codes) < ranks.size:
         raise ValueError(f"{len(data.codes)} rows are too few for {ranks.size} ranks: each needs one of its own.")
+
+
+def kind_of_views(views: Any) -> str:
+    """What views have in common in every process: None, a word, or their class with its plain parameters."""
+    if isinstance(views, PLAIN):
+        return repr(views)
+    params = views.get_params(deep=False) if isinstance(views, BaseEstimator) else {}
+    return f"{type(views).__qualname__} {plain(params)}"
+
+
+def parts_of_module(name: str, net: NeuralNet) -> dict[str, str]:
+    """The module of the net called ``name`` by the name of its class or factory, and its plain parameters."""
+    kind = getattr(net.module, "__qualname__", type(net.module).__qualname__)
+    own = {key: value for key, value in net.get_params(deep=False).items() if key.startswith("module__")}
+    return {f"{name}__module": kind} | {f"{name}__{key}": value for key, value in plain(own).items()}
+
+
+def plain(params: dict[str, Any]) -> dict[str, str]:
+    """Those of the parameters that are plain."""
+    return {name: repr(value) for name, value in sorted(params.items()) if isinstance(value, PLAIN)}
 
 
 def digest(rows: Any, options: dict[str, Any]) -> str:
