@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.utils import TeeGenerator
@@ -74,8 +73,8 @@ class Trainer(Predicting):
         seed: int = 0,
         name: str = "the net",
     ) -> None:
-        self.net, self.ranks, self.seed, self.name = net, ranks, seed, name
-        self.shared = None if ranks.alone else SharedTraining(net, ranks)
+        self.net, self.ranks, self.name = net, ranks, name
+        self.shared = None if ranks.alone else SharedTraining(net, ranks, name, seed)
         self.scheduled = scheduled
         self.average: WeightAverage | None = None
         self.images_seen = 0
@@ -134,7 +133,8 @@ class Trainer(Predicting):
         if not self._hears_batches:
             net.history.new_batch()  # skorch's Checkpoint asks for the last one of an epoch
         net._set_training(True)
-        self._seed_own_draws()
+        if self.shared is not None:
+            self.shared.begin_epoch(self._stop is not None)
         total = torch.zeros((), device=self.device)
         count = 0
         with naming_batch_size(net.batch_size, "training"):
@@ -145,22 +145,19 @@ class Trainer(Predicting):
                 if self.average is not None:
                     self.average.update()
                 count += 1
-        mean = float(total) / max(count, 1)  # sync: one scalar an epoch
+        mean = self._read(total) / max(count, 1)
         net.history.record("train_loss", mean)
         net.history.record("train_batch_count", count)
         self._notify_within("on_epoch_end", dataset_train=None, dataset_valid=None)
         self._stop_together("the end of an epoch")
         return mean
 
-    def _seed_own_draws(self) -> None:
-        """Let ranks beside the first draw by seed, rank and epoch: a checkpoint has the first one's generators only."""
-        if self.ranks.rank == 0:
-            return
-        drawn = np.random.SeedSequence([self.seed, self.ranks.rank, len(self.net.history)]).generate_state(1)
-        torch.default_generator.manual_seed(int(drawn[0]))
-        if self.device.type == "cuda":
-            with torch.cuda.device(self.device):
-                torch.cuda.manual_seed(int(drawn[0]))
+    def _read(self, total: Tensor) -> float:
+        """A sum over the steps of an epoch, and with it the size of the weights where ranks compare that."""
+        if self.shared is None:
+            return float(total)  # sync: one scalar an epoch
+        value, self.shared.size = torch.stack([total, self.shared.size_of_weights(total)]).tolist()  # sync: as above
+        return value
 
     def _stop_together(self, when: str) -> None:
         """Where a callback of one rank has stopped the training, it stops on all of them."""

@@ -7,7 +7,7 @@ import time
 from unittest import mock
 
 from shared_fits import Items, digits, net
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, LRScheduler
 from torch import nn
 
 from noisyflywheel import FlywheelClassifier
@@ -88,6 +88,10 @@ def different_labels(second):
     fit(y=y)
 
 
+def different_schedules(second):
+    fit(callbacks=[LRScheduler("StepLR", step_size=1)] if second else None)
+
+
 def broken_net(second):
     with mock.patch.object(Broken, "fails", second):
         fit(module=Broken)
@@ -121,6 +125,8 @@ CASES = {
     "different_rows": different_rows,
     "different_labels": different_labels,
     "different_cycles": lambda second: fit(n_cycles=2 + second),
+    "different_views": lambda second: fit(views=None if second else "auto"),
+    "different_schedules": different_schedules,
     "wrong_parameter": lambda second: fit(n_cycles=-1 if second else 2),
     "error_in_cycle": lambda second: fit(on_cycle=raising(LookupError("mine"), second)),
     "error_in_net": broken_net,

@@ -14,12 +14,24 @@ def said(folder):
 
 
 @pytest.mark.parametrize(
-    ("case", "name"), [("different_rows", "X"), ("different_labels", "y"), ("different_cycles", "n_cycles")]
+    ("case", "name"),
+    [
+        ("different_rows", "X"),
+        ("different_labels", "y"),
+        ("different_cycles", "n_cycles"),
+        ("different_views", "views"),
+    ],
 )
 def test_every_rank_says_what_differs(said, case, name):
     for rank in range(2):
         kind, text, _ = said[rank][case]
         assert kind == "ValueError" and text.startswith(f"{name} on rank 1 is not that on rank 0")
+
+
+def test_every_rank_says_whose_callbacks_differ(said):
+    for rank in range(2):
+        kind, text, _ = said[rank]["different_schedules"]
+        assert kind == "ValueError" and text.startswith("aux_net on rank 1 has other learning rates")
 
 
 ERRORS = {

@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from skorch import NeuralNet
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
+from noisyflywheel.nets.devices import net_device
 from noisyflywheel.nets.modules import all_modules, named_modules
+from noisyflywheel.nets.parallel.alike import check_alike
 from noisyflywheel.nets.parallel.norms import Synced
 from noisyflywheel.nets.parallel.ranks import Ranks
 from noisyflywheel.nets.parallel.shares import Shares
@@ -28,13 +31,49 @@ class SharedTraining:
     net : skorch NeuralNet
         Initialised. Outside of `forwards` it is as it was.
     ranks : Ranks
+    name : str
+        "main_net" or "aux_net", for messages.
+    seed : int
+        Of what ranks beside the first draw inside the net.
+
+    Attributes
+    ----------
+    size : float or None
+        That of the weights when the last epoch ended.
     """
 
-    def __init__(self, net: NeuralNet, ranks: Ranks) -> None:
-        self.net, self.ranks = net, ranks
+    size: float | None = None
+
+    def __init__(self, net: NeuralNet, ranks: Ranks, name: str = "the net", seed: int = 0) -> None:
+        self.net, self.ranks, self.name, self.seed = net, ranks, name, seed
         self.modules = all_modules(net)
         self.plain = nn.ModuleList(getattr(module, "_orig_mod", module) for module in self.modules)
         self.norms = Synced(self.plain, ranks)
+
+    def begin_epoch(self, stops: bool = False) -> None:
+        """Compare the nets of all ranks, unless a callback ``stops`` one of them, and seed what each rank draws."""
+        rates = [group["lr"] for group in self.net.optimizer_.param_groups]
+        rates = [rate for rate in rates if not isinstance(rate, Tensor)]  # reading one would wait for its device
+        weights = [(tuple(weight.shape), weight.requires_grad) for weight in self.plain.parameters()]
+        check_alike(self.ranks, self.name, stops, rates, weights, self.size)
+        self._seed_own_draws()
+
+    def _seed_own_draws(self) -> None:
+        """Let ranks beside the first draw by seed, rank and epoch: a checkpoint has the first one's generators only."""
+        if self.ranks.rank == 0:
+            return
+        drawn = np.random.SeedSequence([self.seed, self.ranks.rank, len(self.net.history)]).generate_state(1)
+        torch.default_generator.manual_seed(int(drawn[0]))
+        device = net_device(self.net)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(int(drawn[0]))
+
+    @torch.no_grad()
+    def size_of_weights(self, like: Tensor) -> Tensor:
+        """Sum of the absolute values of all weights: a scalar ``like`` another."""
+        weights = [weight.detach() for weight in self.plain.parameters() if weight.is_floating_point()]
+        return torch.stack([norm.to(like) for norm in torch._foreach_norm(weights, 1)]).sum()
 
     def share(self, x: Tensor, shares: Shares, views: int = 1) -> tuple[Tensor, list[int]]:
         """This rank's rows of a batch, at least one, and how many rows of it each rank has.
