@@ -84,7 +84,8 @@ def check_net(net: Any, name: str) -> None:
         If it is not a skorch ``NeuralNet``.
     ValueError
         If its batch size cannot be, it is a stack of members, it has a ``train_split`` of the user's (the flywheel
-        trains on every row), a training step of its own, or batches of its own (`check_batches`).
+        trains on every row), a training step of its own, batches of its own (`check_batches`), or no clones
+        (`check_cloned`).
     """
     if not isinstance(net, NeuralNet):
         got = f"the class {net.__name__}" if inspect.isclass(net) else type(net).__name__
@@ -103,6 +104,25 @@ def check_net(net: Any, name: str) -> None:
         )
     check_training_steps(net, name)
     check_batches(net, name)
+    check_cloned(net, name)
+
+
+def check_cloned(net: NeuralNet, name: str) -> None:
+    """Raise ValueError if a callback or the module of ``net`` is an object that scikit-learn cannot clone."""
+    for item in net.callbacks if isinstance(net.callbacks, (list, tuple)) else ():
+        callback = item[-1] if isinstance(item, tuple) else item
+        try:
+            clone(callback, safe=False)
+        except Exception as error:
+            raise ValueError(
+                f"{name} cannot be cloned because of its callback {type(callback).__name__} ({error}). Attributes that "
+                f"__init__ does not take are made in on_train_begin, or have a name that ends in _."
+            ) from error
+    if isinstance(net.module, nn.Module) and any(map(is_lazy, net.module.buffers())):
+        raise ValueError(
+            f"{name} cannot be cloned because its module is an object with a lazy BatchNorm, which cannot be copied: "
+            f"give a class or a function that makes the module."
+        )
 
 
 def prepare_net(net: NeuralNet, widths: dict[str, int], device: str | None, image: bool) -> NeuralNet:

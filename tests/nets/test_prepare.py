@@ -23,6 +23,38 @@ def net(module=MLP, **kwargs):
     return NeuralNetClassifier(module, train_split=None, **{"criterion": nn.CrossEntropyLoss} | kwargs)
 
 
+class Keeps(Callback):
+    """Has an attribute that skorch takes for a parameter."""
+
+    def __init__(self):
+        self.losses = []
+
+
+class KeepsOwn(Callback):
+    """Has one that skorch leaves alone."""
+
+    def __init__(self):
+        self.losses_ = []
+
+
+@pytest.mark.parametrize("callbacks", [[Keeps()], [KeepsOwn(), ("kept", Keeps())]])
+def test_callbacks_that_cannot_be_cloned_are_named(callbacks):
+    words = r"aux_net cannot be cloned because of its callback Keeps \(.*'losses'.*made in on_train_begin"
+    with pytest.raises(ValueError, match=words):
+        check_net(net(callbacks=callbacks), "aux_net")
+
+
+def test_objects_with_a_lazy_batch_norm_are_refused_by_name():
+    with pytest.raises(ValueError, match="main_net cannot be cloned because its module is an object with a lazy"):
+        check_net(net(nn.Sequential(nn.LazyBatchNorm1d())), "main_net")
+
+
+@pytest.mark.parametrize("module", [nn.LazyBatchNorm1d, nn.LazyLinear(3), lambda: nn.Sequential(nn.LazyBatchNorm1d())])
+@pytest.mark.parametrize("callbacks", [None, "disable", [KeepsOwn, ("own", KeepsOwn())]])
+def test_what_can_be_cloned_passes(module, callbacks):
+    check_net(net(module, callbacks=callbacks), "main_net")
+
+
 WIDTHS = {"n_features": 5, "n_classes": 3}
 
 
