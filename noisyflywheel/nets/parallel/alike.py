@@ -35,8 +35,8 @@ def check_alike(
         what = difference(first, other)
         if what is not None:
             raise ValueError(
-                f"{name} on rank {rank} has {what} than on rank 0: ranks that share a fit need the same module and "
-                f"same callbacks beside those that only watch; distributed=False lets each fit on its own."
+                f"{name} on rank {rank} has {what} than on rank 0: ranks that share a fit need the same module, "
+                f"and the same callbacks beside those that only watch; distributed=False lets each fit on its own."
             )
 
 
