@@ -139,6 +139,11 @@ def prepare_net(net: NeuralNet, widths: dict[str, int], device: str | None, imag
         Overrides the net's own device.
     image : bool
         Whether it sees images; its convolutions then run channels last.
+
+    Raises
+    ------
+    ValueError
+        If its class makes a module or an optimizer under other names only, see `initialize`.
     """
     net = clone(net)
     given = net.get_params(deep=False)
@@ -151,10 +156,30 @@ def prepare_net(net: NeuralNet, widths: dict[str, int], device: str | None, imag
         defaults = {name for name, _ in net.get_default_callbacks()}
         silenced = {f"callbacks__{name}" for name in _SILENCED if name in defaults}
         params |= {name: None for name in silenced if given.get(name, "there") is not None}  # skorch: not twice
-    net.set_params(**params, verbose=0).initialize()
+    initialize(net.set_params(**params, verbose=0))
     if image and not any(map(is_lazy, net.module_.parameters())):  # those of LazyLinear have no shape yet
         net.module_.to(memory_format=torch.channels_last)
     return net
+
+
+def initialize(net: NeuralNet) -> None:
+    """Initialise a net, in place; ValueError if it has no ``module_`` or ``optimizer_`` then."""
+    try:
+        net.initialize()
+    except ValueError as error:
+        if hasattr(net, "history_"):  # all is made, but skorch knows no parameters of what has another name
+            _check_parts(net, error)
+        raise
+    _check_parts(net)
+
+
+def _check_parts(net: NeuralNet, cause: Exception | None = None) -> None:
+    for part in ("module", "optimizer"):
+        if not hasattr(net, f"{part}_"):
+            raise ValueError(
+                f"A net of class {type(net).__name__} has no {part}_ when it is initialised, which is needed: call "
+                f"super().initialize_{part}() in its initialize_{part}. Others may be beside it."
+            ) from cause
 
 
 def _not_bound(module: Any) -> set[str]:

@@ -55,6 +55,41 @@ def test_what_can_be_cloned_passes(module, callbacks):
     check_net(net(module, callbacks=callbacks), "main_net")
 
 
+class OtherModules(NeuralNetClassifier):
+    """Makes a module under another name only."""
+
+    def initialize_module(self):
+        self.body_ = nn.Linear(5, 3)
+        return self
+
+
+class OtherOptimizer(NeuralNetClassifier):
+    """Makes an optimizer under another name only."""
+
+    def initialize_optimizer(self):
+        self.slow_ = torch.optim.SGD(self.module_.parameters(), lr=0.1)
+        return self
+
+
+@pytest.mark.parametrize("module", [MLP, nn.Identity])
+def test_modules_under_other_names_are_refused(module):
+    other = OtherModules(module, criterion=nn.CrossEntropyLoss)
+    with pytest.raises(ValueError, match=r"class OtherModules has no module_ .*super\(\).initialize_module\(\)"):
+        prepare_net(other, WIDTHS, None, False)
+
+
+def test_optimizers_under_other_names_are_refused():
+    with pytest.raises(ValueError, match=r"class OtherOptimizer has no optimizer_ .*initialize_optimizer\(\)"):
+        prepare_net(OtherOptimizer(MLP, criterion=nn.CrossEntropyLoss), WIDTHS, None, False)
+
+
+def test_other_errors_of_initialize_stay():
+    with pytest.raises(ValueError, match="unexpected argument"):
+        prepare_net(net(surprise=1), WIDTHS, None, False)
+    with pytest.raises(TypeError, match="wide"):
+        prepare_net(net(module__wide=1), WIDTHS, None, False)
+
+
 WIDTHS = {"n_features": 5, "n_classes": 3}
 
 
