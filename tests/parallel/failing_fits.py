@@ -28,6 +28,20 @@ class Broken(nn.Linear):
         return super().forward(x)
 
 
+class Skips(nn.Module):
+    """Leaves a layer out in its third training step, on one rank."""
+
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        self.body, self.last = nn.Linear(in_features, in_features), nn.Linear(in_features, out_features)
+        self.steps = 0
+
+    def forward(self, x):
+        self.steps += self.training
+        skips = self.steps == 3 and os.environ["RANK"] == "1"
+        return self.last(x if skips else self.body(x))
+
+
 class Torn(Items):
     """Rows that become unreadable after a while."""
 
@@ -132,6 +146,7 @@ CASES = {
     "error_in_net": broken_net,
     "ctrl_c": lambda second: fit(on_cycle=raising(KeyboardInterrupt(), second)),
     "torn_row": lambda second: fit(Torn(digits(60)[0], 300 if second else 10**6)),
+    "skipped_layer": lambda second: fit(module=Skips),
     "no_folder": lambda second: fit(checkpoint_dir=f"{__file__}/file"),
     "no_checkpoint": no_checkpoint,
     "stopped": stopped,

@@ -39,6 +39,7 @@ ERRORS = {
     "error_in_cycle": ("LookupError", "mine"),
     "error_in_net": ("OverflowError", "mine"),
     "ctrl_c": ("KeyboardInterrupt", ""),
+    "skipped_layer": ("RuntimeError", "left some of its weights out of a training step"),
     "torn_row": ("RowReadError", "the disk is gone"),
     "no_folder": ("CheckpointError", "file"),
     "no_checkpoint": ("CheckpointError", "the disk is full"),

@@ -22,6 +22,9 @@ from noisyflywheel.nets.parallel.norms import Synced
 from noisyflywheel.nets.parallel.ranks import Ranks
 from noisyflywheel.nets.parallel.shares import Shares
 
+LEFT_OUT = "Expected to have finished reduction in the prior iteration"
+"""How DistributedDataParallel begins to say that weights had no part in the last step."""
+
 
 class SharedTraining:
     """One net in the training steps of a fit that is shared.
@@ -88,7 +91,16 @@ class SharedTraining:
     def forwards(self, x: Tensor) -> Iterator[None]:
         """Inside, forwards of the net are those whose gradients are averaged over the ranks."""
         with attributes_set(self.net, {"infer": self._wrapped(x)}):
-            yield
+            try:
+                yield
+            except RuntimeError as error:
+                if not str(error).startswith(LEFT_OUT):
+                    raise
+                raise RuntimeError(
+                    f"{self.name} left some of its weights out of a training step, as layers skipped at random are: "
+                    f"gradients of ranks then do not meet. Let each step use all weights, such as by a factor of 0 for "
+                    f"what is skipped, or fit with distributed=False."
+                ) from error
 
     def _wrapped(self, x: Tensor) -> nn.Module:
         """The modules in DistributedDataParallel, made anew when other weights are trained than before."""
