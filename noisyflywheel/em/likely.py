@@ -33,7 +33,14 @@ def likely_transition(prob: Tensor, given: Tensor, sample_weight: Tensor | None 
         Rows = true class.
     log_likelihood : Tensor of shape (...), float64
         Sum over the rows.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows.
     """
+    if not len(given):
+        raise ValueError("There are no rows to learn T from: at least one is needed, of weight above 0.")
     n_classes = prob.shape[-1]
     kept = torch.eye(n_classes, dtype=torch.float64, device=prob.device)
     added = kept + 0.5 / n_classes

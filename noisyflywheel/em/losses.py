@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from noisyflywheel.em.main import weighted
+from noisyflywheel.em.main import at_least_single, weighted
 
 CLAMP = 1e-8
 """Added to probabilities inside the confidence regularizer's logarithm (the form of CORES2)."""
@@ -30,7 +30,7 @@ def confidence_regularizer(g_prob: Tensor, prior: Tensor, sample_weight: Tensor 
     Parameters
     ----------
     g_prob : Tensor of shape (B, K)
-        Probabilities of g, float32.
+        Probabilities of g; half precision counts as float32.
     prior : Tensor of shape (K,)
         ``p_data(y^)``, sums to 1.
     sample_weight : Tensor of shape (B,), optional
@@ -40,7 +40,8 @@ def confidence_regularizer(g_prob: Tensor, prior: Tensor, sample_weight: Tensor 
     -------
     scalar Tensor, at least ``log 1e-8`` without weights
     """
-    return weighted_mean(torch.log(g_prob + CLAMP) @ prior, sample_weight)
+    log_g = torch.log(at_least_single(g_prob) + CLAMP)  # CLAMP is 0 in float16
+    return weighted_mean(log_g @ prior.to(log_g.dtype), sample_weight)
 
 
 def limited_weight(weight: float, prior: Tensor) -> Tensor:

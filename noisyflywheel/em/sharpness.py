@@ -92,6 +92,11 @@ def averaged_posterior(
     Returns
     -------
     AveragedPosterior
+
+    Raises
+    ------
+    ValueError
+        If no row has a weight above 0.
     """
     return posterior_and_division(prob, given, sample_weight, temperatures)[0]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Checkpoint
+from skorch.callbacks import Checkpoint, InputShapeSetter
 from torch import Tensor, nn
 
 from noisyflywheel.nets.criterion import check_criterion
@@ -45,11 +45,13 @@ def check_forward(trainer: Trainer, x: Tensor, n_classes: int, name: str) -> Non
     TypeError
         If the module returns no tensor.
     ValueError
-        If it cannot take the rows, or see `check_criterion`, `check_monitors`, `check_may_train` and `check_output`.
+        If it cannot take the rows, or see `check_criterion`, `check_monitors`, `check_shape_setters`, `check_may_train`
+        and `check_output`.
     """
     check_may_train(trainer.net, name)
     check_criterion(trainer.net, n_classes, name)
     check_monitors(trainer.net, name)
+    check_shape_setters(trainer.net, name)
     trainer.net._set_training(False)
     with naming_rows(name, x), torch.no_grad():
         output = _first_output(trainer, x.to(trainer.device))
@@ -60,6 +62,16 @@ def check_forward(trainer: Trainer, x: Tensor, n_classes: int, name: str) -> Non
     if kind == "custom":
         output, kind = trainer.net._get_predict_nonlinearity()(output.float()), "probabilities"
     check_output(output, kind, len(x), n_classes, name, trainer.net.predict_nonlinearity)
+
+
+def check_shape_setters(net: NeuralNet, name: str) -> None:
+    """Raise ValueError if a callback would make the module anew, by rows that callbacks are not given here."""
+    for label, callback in net.callbacks_:
+        if isinstance(callback, InputShapeSetter):
+            raise ValueError(
+                f"{name} has the callback {label} (InputShapeSetter), but X is None in on_train_begin: let the module "
+                f"take n_features or in_channels, which are filled in, or set its width yourself."
+            )
 
 
 def _first_output(trainer: Trainer, x: Tensor) -> Any:

@@ -1,5 +1,6 @@
 """The most likely transition matrix: by hand, and beside others."""
 
+import pytest
 import torch
 from torch.testing import assert_close
 
@@ -17,6 +18,17 @@ def test_sure_predictions_count_labels():
     T, likelihood = em.likely_transition(prob, given)
     assert_close(T, double([3.25 / 4.5, 1.25 / 4.5], [0.25 / 2.5, 2.25 / 2.5]))
     assert_close(likelihood, (2 * T[0, 0].log() + T[0, 1].log() + T[1, 1].log()))
+
+
+def test_no_rows_are_an_error():
+    prob, given = torch.full((4, 2), 0.5).double(), torch.tensor([0, 1, 0, 1])
+    for call in (
+        lambda: em.likely_transition(prob[:0], given[:0]),
+        lambda: em.averaged_posterior(prob[:0], given[:0]),
+        lambda: em.averaged_posterior(prob, given, torch.zeros(4)),
+    ):
+        with pytest.raises(ValueError, match="no rows to learn T from: at least one is needed, of weight above 0"):
+            call()
 
 
 def test_more_steps_change_nothing_and_no_other_matrix_is_more_likely(monkeypatch):

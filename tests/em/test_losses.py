@@ -50,6 +50,17 @@ def test_confidence_regularizer_adds_1e_8_inside_the_logarithm():
     assert float(value) == pytest.approx(math.log(2e-8))
 
 
+@pytest.mark.parametrize("prior_dtype", [torch.float64, torch.float16])
+def test_prior_and_probabilities_may_be_of_other_types(prior_dtype):
+    g_prob, prior = torch.tensor([[1.0, 0.0], [0.25, 0.75]]), torch.tensor([0.5, 0.5])
+    expected = confidence_regularizer(g_prob, prior)
+    torch.testing.assert_close(confidence_regularizer(g_prob, prior.to(prior_dtype)), expected)
+    torch.testing.assert_close(confidence_regularizer(g_prob.half(), prior), expected)
+    labels = torch.tensor([0, 1])
+    loss = main_loss(g_prob.clamp_min(1e-6).log(), labels, prior.to(prior_dtype), 2.0)
+    torch.testing.assert_close(loss, main_loss(g_prob.clamp_min(1e-6).log(), labels, prior, 2.0))
+
+
 def test_main_loss_by_hand():
     log_g = torch.log(torch.tensor([[0.8, 0.2]], dtype=torch.float64))
     prior = torch.tensor([0.5, 0.5], dtype=torch.float64)

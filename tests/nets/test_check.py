@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from skorch import NeuralNet, NeuralNetClassifier
+from skorch.callbacks import InputShapeSetter
 from torch import nn
 
 from noisyflywheel import FlywheelClassifier
@@ -118,6 +119,14 @@ def test_modules_that_do_not_run_in_bf16_are_fitted_and_predict(module, monkeypa
     X = np.random.default_rng(0).integers(256, size=(40, 8, 8, 3), dtype=np.uint8)
     clf = FlywheelClassifier(net(module), n_warmup_epochs=1, n_cycles=1, random_state=0).fit(X, np.arange(40) % 2)
     assert clf.predict(X).shape == (40,)
+
+
+@pytest.mark.parametrize("callback", [InputShapeSetter(), ("mine", InputShapeSetter(input_dim_fn=lambda X: 2))])
+def test_callbacks_that_set_the_width_of_a_module_are_named(callback):
+    label = callback[0] if isinstance(callback, tuple) else "InputShapeSetter"
+    mine = net(nn.Linear).set_params(module__in_features=2, module__out_features=2, callbacks=[callback])
+    with pytest.raises(ValueError, match=rf"main_net has the callback {label} \(InputShapeSetter\), but X is None"):
+        FlywheelClassifier(mine, n_warmup_epochs=1, n_cycles=1).fit(np.eye(2)[[0, 1] * 20], [0, 1] * 20)
 
 
 def linears(main, aux):
