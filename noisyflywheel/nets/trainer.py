@@ -145,19 +145,13 @@ class Trainer(Predicting):
                 if self.average is not None:
                     self.average.update()
                 count += 1
-        mean = self._read(total) / max(count, 1)
+        loss = float(total) if self.shared is None else self.shared.read(total)  # sync: one read an epoch
+        mean = loss / max(count, 1)
         net.history.record("train_loss", mean)
         net.history.record("train_batch_count", count)
         self._notify_within("on_epoch_end", dataset_train=None, dataset_valid=None)
         self._stop_together("the end of an epoch")
         return mean
-
-    def _read(self, total: Tensor) -> float:
-        """A sum over the steps of an epoch, and with it the size of the weights where ranks compare that."""
-        if self.shared is None:
-            return float(total)  # sync: one scalar an epoch
-        value, self.shared.size = torch.stack([total, self.shared.size_of_weights(total)]).tolist()  # sync: as above
-        return value
 
     def _stop_together(self, when: str) -> None:
         """Where a callback of one rank has stopped the training, it stops on all of them."""

@@ -72,11 +72,12 @@ class SharedTraining:
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(int(drawn[0]))
 
-    @torch.no_grad()
-    def size_of_weights(self, like: Tensor) -> Tensor:
-        """Sum of the absolute values of all weights: a scalar ``like`` another."""
+    def read(self, total: Tensor) -> float:
+        """The value of a scalar at the end of an epoch, and with it `size`, the sum of the weights' absolute values."""
         weights = [weight.detach() for weight in self.plain.parameters() if weight.is_floating_point()]
-        return torch.stack([norm.to(like) for norm in torch._foreach_norm(weights, 1)]).sum()
+        size = torch.stack([norm.to(total) for norm in torch._foreach_norm(weights, 1)]).sum()
+        value, self.size = torch.stack([total, size]).tolist()  # sync: one read
+        return value
 
     def share(self, x: Tensor, shares: Shares, views: int = 1) -> tuple[Tensor, list[int]]:
         """This rank's rows of a batch, at least one, and how many rows of it each rank has.
