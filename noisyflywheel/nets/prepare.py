@@ -166,16 +166,16 @@ def initialize(net: NeuralNet) -> None:
     """Initialise a net, in place; ValueError if it has no ``module_`` or ``optimizer_`` then."""
     try:
         net.initialize()
-    except ValueError as error:
-        if hasattr(net, "history_"):  # all is made, but skorch knows no parameters of what has another name
-            _check_parts(net, error)
+    except ValueError as error:  # skorch knows no parameters of what has another name
+        _check_parts(net, error)
         raise
     _check_parts(net)
 
 
 def _check_parts(net: NeuralNet, cause: Exception | None = None) -> None:
-    for part in ("module", "optimizer"):
-        if not hasattr(net, f"{part}_"):
+    """Raise ValueError for a net without ``module_`` or ``optimizer_``; after a ``cause`` for one of other names only."""
+    for part, made in (("module", net._modules), ("optimizer", net._optimizers)):
+        if part not in made and (made or cause is None):
             raise ValueError(
                 f"A net of class {type(net).__name__} has no {part}_ when it is initialised, which is needed: call "
                 f"super().initialize_{part}() in its initialize_{part}. Others may be beside it."
