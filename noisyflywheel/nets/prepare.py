@@ -173,7 +173,7 @@ def initialize(net: NeuralNet) -> None:
 
 
 def _check_parts(net: NeuralNet, cause: Exception | None = None) -> None:
-    """Raise ValueError for a net without ``module_`` or ``optimizer_``; after a ``cause`` for one of other names only."""
+    """Raise ValueError for a net without ``module_`` or ``optimizer_``, after a ``cause`` for other names only."""
     for part, made in (("module", net._modules), ("optimizer", net._optimizers)):
         if part not in made and (made or cause is None):
             raise ValueError(
