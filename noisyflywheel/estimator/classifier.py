@@ -278,10 +278,9 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
             The noisy labels, of any label type. May be None if X is a Dataset of ``(x, label)`` items.
         sample_weight : array-like of shape (n,), optional
             Weights, at least 0, of the rows in the warm-up, both M-steps, gamma, T and T_c. Only their ratios matter,
-            except that whole weights that sum to at most 100 count as repetitions of rows. Beyond 100 rows in memory
-            copies of a row, its label included, are one row of their weight together
-            (`noisyflywheel.estimator.inputs.copies`). Rows of weight 0 take no part in training: nets that never saw
-            them judge their labels.
+            except that whole weights that sum to at most 100 count as repetitions of rows. Copies of a row in memory,
+            its label included, are one row of their weight together (`noisyflywheel.estimator.inputs.copies`). Rows of
+            weight 0 take no part in training: nets that never saw them judge their labels.
 
         Returns
         -------

@@ -120,7 +120,7 @@ class FlywheelParts(FlywheelPlans):
     def of_caller(self, values: Tensor) -> Tensor:
         """Values of the rows (N, ...), such as those of ``state``, in the caller's order: (n, ...).
 
-        Small sets are sorted, in larger ones copies are one row (`noisyflywheel.estimator.inputs.sample_weight`).
+        Small sets are sorted, and copies are one row (`noisyflywheel.estimator.inputs.sample_weight`).
         """
         return values if self.position is None else values[self.position]
 

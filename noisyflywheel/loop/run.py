@@ -156,14 +156,14 @@ class FlywheelRun:
             if self.stopped or self.n_cycles_done == self.n_cycles_planned or self.checkpoints.due():
                 self.checkpoints.save(self.state_dict())
 
-    def _end_cycle(self, row: dict[str, float], of_caller: dict[str, Any]) -> None:
+    def _end_cycle(self, row: dict[str, float], added: dict[str, Any]) -> None:
         """Record a cycle; where the guard complains about it, go back to the state before it."""
         flywheel = self.flywheel
         y_hat, had_ramped = flywheel.state.y_hat[flywheel.all_rows], flywheel.had_ramped
         complaint = self.guard and self.ranks.of_first(partial(self.guard.complaint, y_hat, row["gamma"], had_ramped))
         if self.guard and complaint:
             self._go_back(self.guard, complaint)
-        self.history.append(row | of_caller | {"undone": bool(complaint)})
+        self.history.append(row | added | {"undone": bool(complaint)})
         self.n_cycles_done += 1
         if self.n_cycles_done == self.n_cycles_planned:
             self._end_round()

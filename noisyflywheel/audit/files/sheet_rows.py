@@ -10,7 +10,8 @@ from typing import Any
 QUOTED = re.compile(r'"[^"]*"')
 CELLS = re.compile(
     r"((?:'(?:[^']|'')+'|[\w.:\]]+)!)?"  # a sheet, sheets from : to, or one of another [book]
-    r"\$?\b(?:[A-Z]{1,3}\$?(\d+)(?::\$?[A-Z]{1,3}\$?(\d+))?|(\d+):\$?(\d+))\b(?!\()"
+    r"\$?\b(?:[A-Z]{1,3}\$?(\d+)(?::\$?[A-Z]{1,3}\$?(\d+))?|(\d+):\$?(\d+))\b(?!\()",
+    re.IGNORECASE,
 )
 
 
@@ -56,7 +57,7 @@ def _cells_of(sheet: Any, formula: str, here: bool = False) -> Iterator[re.Match
     """References of a formula to cells of a sheet; those without the name of a sheet are some if it stands `here`."""
     for found in CELLS.finditer(QUOTED.sub("", formula)):
         named = (found[1] or "")[:-1].strip("'").replace("''", "'")
-        if here if found[1] is None else sheet.title in named.split(":"):
+        if here if found[1] is None else sheet.title.casefold() in named.casefold().split(":"):
             yield found
 
 

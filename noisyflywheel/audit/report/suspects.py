@@ -14,7 +14,7 @@ from noisyflywheel.audit.changes.decisions import check_decisions
 from noisyflywheel.audit.report.content import Content, fingerprint
 from noisyflywheel.audit.report.evidence import Evidence
 from noisyflywheel.audit.report.neighbours import suggestions
-from noisyflywheel.audit.rows.identity import label_text
+from noisyflywheel.audit.rows.identity import bare_fingerprint, label_text
 from noisyflywheel.audit.rows.truth import row_numbers
 
 ADDRESS = re.compile(r"(https?|file)://")
@@ -111,7 +111,8 @@ def review_data(
         classes = sorted(pd.unique(issues[["given_label", "refurbished_label"]].astype(object).to_numpy().ravel()))
     names = [label_text(name) for name in classes]
     numbers = row_numbers(issues)
-    marks = issues["fingerprint"] if "fingerprint" in issues.columns else issues.index.to_flat_index().astype(str)
+    has_marks = "fingerprint" in issues.columns
+    marks = issues["fingerprint"].map(bare_fingerprint) if has_marks else issues.index.to_flat_index().astype(str)
     return {
         "key": fingerprint(
             np.asarray(marks, dtype=object), issues["given_label"].map(label_text).to_numpy(dtype=object)

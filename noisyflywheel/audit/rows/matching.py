@@ -195,7 +195,7 @@ def _by_index(issues: pd.DataFrame, n: int, index: pd.Index | None) -> NDArray[n
 def _check_fingerprints(issues: pd.DataFrame, data: pd.DataFrame, label: Any, positions: NDArray[np.intp]) -> None:
     """Refuse rows of other content."""
     found = row_fingerprints(data, [] if label is None else [label])[positions]
-    said = MARK + issues["fingerprint"].map(bare_fingerprint)
+    said = MARK + issues["fingerprint"].astype(str).map(bare_fingerprint)
     differs = np.flatnonzero(found != said.to_numpy())
     if differs.size:
         row = positions[differs[0]] + 1

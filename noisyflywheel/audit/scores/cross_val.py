@@ -11,14 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
+from sklearn.model_selection import check_cv
 from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
 
-from noisyflywheel.audit.rows.copies import copies_in
 from noisyflywheel.audit.rows.identity import index_of
 from noisyflywheel.audit.scores.estimates import audit_line
-from noisyflywheel.audit.scores.folds import folds_of, sortable
+from noisyflywheel.audit.scores.folds import check_groups, folds_of, shuffled_folds, sortable
 from noisyflywheel.audit.scores.held_out import kept_fold
 from noisyflywheel.audit.scores.learners import check_learner
 from noisyflywheel.audit.scores.posterior import TINY, Array, noisy_class_posterior, posterior_of_known
@@ -161,8 +160,8 @@ def cross_val_audit(
     y : array-like of shape (n,)
         Given labels.
     cv : int, splitter or iterable, default 5
-        An int shuffles and stratifies, None is 5; copies of a row are then held out together. A splitter must hold out
-        every row once.
+        An int shuffles and stratifies, None is 5; without `groups` copies of a row are then held out together (of rows
+        in memory). A splitter must hold out every row once.
     groups : array-like of shape (n,), optional
         Rows of equal value, such as those of one patient, are held out together, and so are those without a value.
         An int `cv` then means `StratifiedGroupKFold`; of splitters, those that look at groups do.
@@ -204,9 +203,8 @@ def cross_val_audit(
     weights = None if weights is None else weights.astype(np.float64)
     cv = 5 if cv is None else cv
     if isinstance(cv, Integral):
-        together = copies_in(X, given) if together is None else together
-        folds = StratifiedKFold if together is None else StratifiedGroupKFold
-        cv = folds(cv, shuffle=True, random_state=random_state)
+        check_groups(cv, together)
+        cv = shuffled_folds(int(cv), X, given, together, random_state)
     kept_in = None if fold_dir is None else user_path(fold_dir)
     proba, T = _out_of_fold(estimator, X, labels, classes, cv, together, n_jobs, weights, kept_in)
     return audit_of(proba, labels, classes, given, T, index_of(y, X))

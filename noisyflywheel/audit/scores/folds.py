@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from numbers import Integral
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import GroupKFold, PredefinedSplit, StratifiedGroupKFold, StratifiedKFold
 
+from noisyflywheel.audit.rows.copies import copies_in
 from noisyflywheel.exceptions import FlywheelWarning
 
 Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
@@ -30,6 +32,39 @@ def folds_of(cv: Any, X: Any, y: NDArray[Any], groups: Any) -> list[Fold]:
         what = f"Class {name!r} has {size} row{'s' * (size > 1)}, fewer than the {len(folds)} folds"
         warnings.warn(f"{what}: look at its labels by hand.", FlywheelWarning, stacklevel=4)
     return folds
+
+
+class CopiesTogether(StratifiedKFold):
+    """Stratified folds of rows whose copies are held out together.
+
+    Parameters
+    ----------
+    first : ndarray of shape (n,)
+        As `copies_in` returns it.
+    n_splits : int
+    random_state : int, optional
+    """
+
+    def __init__(self, first: NDArray[np.int64], n_splits: int, random_state: int | None = None) -> None:
+        super().__init__(n_splits, shuffle=True, random_state=random_state)
+        self.first = first
+
+    def split(self, X: Any, y: Any, groups: Any = None) -> Iterator[Fold]:
+        """Rows to train on and rows to judge of each fold."""
+        kept, position = np.unique(self.first, return_inverse=True)
+        for _, test in super().split(kept, np.asarray(y)[kept]):
+            held_out = np.isin(position, test)
+            yield np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
+def shuffled_folds(n_splits: int, X: Any, codes: NDArray[np.int64], groups: Any, random_state: int | None) -> Any:
+    """The splitter that a number of folds stands for: groups stay together, without groups copies of a row do."""
+    if groups is not None:
+        return StratifiedGroupKFold(n_splits, shuffle=True, random_state=random_state)
+    first = copies_in(X, codes)
+    if first is None or np.bincount(codes[np.unique(first)]).max() < n_splits:
+        return StratifiedKFold(n_splits, shuffle=True, random_state=random_state)
+    return CopiesTogether(first, n_splits, random_state)
 
 
 def check_groups(cv: Any, groups: ArrayLike | None) -> None:

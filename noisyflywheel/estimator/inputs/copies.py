@@ -22,16 +22,22 @@ UNANIMOUS = 0.9
 looked at each."""
 
 MOST = 10
-"""Times that a row is there, in the mean over all rows, or fewer: where few rows make up a set, their number tells."""
+"""Largest group of equal rows that are copies: an object that is there more often is a kind of objects."""
+
+LEAST_OF_A_CLASS = 10
+"""Different rows of a class, or more, where it may have copies: a class of few patterns is told by their number."""
 
 MOST_NUMBERS, NUMBERS_A_BLOCK = 500_000_000, 2_000_000
 """Sets with more numbers, n times d, are not looked through; of others so many are looked at at once."""
+
+MOST_COLUMNS, PAIRS = 200, 500
+"""Of wider rows so many columns are asked for chance, those that so many pairs of rows most often differ in."""
 
 
 def find_copies(x: NDArray[np.number], codes: NDArray[np.int64]) -> NDArray[np.int64] | None:
     """The first row that each row is a copy of, itself where there is none before it: (n,); None without copies.
 
-    Copies are equal in all features and in the label.
+    Copies are equal in all features and in the label. Equal rows of several labels stay rows of their own.
 
     Parameters
     ----------
@@ -47,11 +53,15 @@ def find_copies(x: NDArray[np.number], codes: NDArray[np.int64]) -> NDArray[np.i
         different = rows[(_bits(x[rows]) != _bits(x[first[rows]])).any(1)]
         first[different] = different  # of equal hashes
     _, group, sizes = np.unique(first, return_inverse=True, return_counts=True)
-    if len(sizes) == len(x) or len(sizes) * MOST < len(x) or _by_chance(x, sizes):
-        return None
     one_label = np.ones(len(sizes), dtype=bool)
     one_label[group[codes != codes[first]]] = False
-    return np.where(one_label[group], first, itself) if one_label[sizes > 1].mean() >= UNANIMOUS else None
+    several = sizes > 1
+    if not several.any() or one_label[several].mean() < UNANIMOUS:
+        return None
+    n_different = np.bincount(codes[first == itself], minlength=codes.max() + 1)
+    are_copies = (one_label & (sizes <= MOST))[group] & (n_different >= LEAST_OF_A_CLASS)[codes]
+    found = np.where(are_copies, first, itself)
+    return None if _by_chance(x, np.bincount(found)) else found
 
 
 def _first_of(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -73,10 +83,11 @@ def _blocks(rows: NDArray[Any], width: int) -> Iterator[NDArray[Any]]:
 
 
 def _bits(x: NDArray[np.number]) -> NDArray[np.uint64]:
-    """Numbers as whole ones, equal where they are: -0 is 0."""
+    """Numbers as whole ones, equal where they are: -0 is 0, and NaN is NaN."""
     if x.dtype.kind != "f":
         return x.astype(np.uint64)
-    return (x + x.dtype.type(0)).view(f"u{x.itemsize}").astype(np.uint64)
+    plain = np.where(np.isnan(x), np.array(np.nan, x.dtype), x + np.zeros((), x.dtype))
+    return plain.view(f"u{x.itemsize}").astype(np.uint64)
 
 
 def _by_chance(x: NDArray[np.number], sizes: NDArray[np.int64]) -> bool:
@@ -85,13 +96,23 @@ def _by_chance(x: NDArray[np.number], sizes: NDArray[np.int64]) -> bool:
     How often a column has one value in two rows is taken from rows that differ elsewhere.
     """
     pairs, all_pairs = _n_pairs(sizes), _n_pairs(np.array([len(x)]))
+    if pairs < CHANCE:
+        return True
     expected = all_pairs
-    for column in x.T:
-        alike = _n_pairs(np.unique(column, return_counts=True)[1])
+    for column in _telling_columns(x):
+        alike = _n_pairs(np.unique(x[:, column], return_counts=True)[1])
         expected *= (alike - pairs) / max(all_pairs - pairs, 1.0)
-        if CHANCE * max(1.0, expected) <= pairs:
+        if CHANCE * expected <= pairs:
             return False
     return True
+
+
+def _telling_columns(x: NDArray[np.number]) -> NDArray[np.int64]:
+    """Columns of x (n, d), at most `MOST_COLUMNS`, first those in which rows differ most often."""
+    if x.shape[1] <= MOST_COLUMNS:
+        return np.arange(x.shape[1])
+    one, other = np.random.default_rng(0).integers(len(x), size=(2, PAIRS))
+    return np.argsort((x[one] == x[other]).mean(0), kind="stable")[:MOST_COLUMNS]
 
 
 def _n_pairs(sizes: NDArray[np.int64]) -> float:

@@ -65,7 +65,7 @@ def check_sample_weight(sample_weight: Any, codes: NDArray[np.int64]) -> NDArray
 def weighted_rows(
     rows: Tensor | Dataset, codes: NDArray[np.int64], weights: NDArray[np.float64] | None
 ) -> WeightedRows:
-    """The rows as the loop takes them: in sets of up to `SMALL` rows repeated and sorted, else each copy once.
+    """The rows as the loop takes them: those of small sets repeated and sorted, of all each copy once.
 
     Copies in memory (`find_copies`) are one row that counts as much as they do together. Rows of weight 0 stay among
     the rows but take no part in training: nets that never saw them judge their labels.
@@ -81,7 +81,7 @@ def weighted_rows(
     counts = np.ones(len(codes)) if weights is None else weights
     if _are_repetitions(counts):
         return _repeated(rows, codes, counts.astype(np.int64))
-    if isinstance(rows, Tensor) and (found := _without_copies(rows, codes, counts)) is not None:
+    if (found := _without_copies(rows, codes, counts)) is not None:
         return found
     if weights is None:
         return WeightedRows(rows, codes, None, None)
@@ -110,11 +110,19 @@ def _repeated(rows: Tensor | Dataset, codes: NDArray[np.int64], counts: NDArray[
     position = np.empty(len(codes), dtype=np.int64)
     position[index[::-1]] = np.arange(len(index))[::-1]  # the first copy of each row
     weights = (np.arange(len(index)) < counts.sum()).astype(np.float64)
-    return WeightedRows(_some_of(rows, index), codes[index], None if counts.all() else weights, position)
+    every = WeightedRows(_some_of(rows, index), codes[index], None if counts.all() else weights, position)
+    found = _without_copies(every.rows, every.codes, weights)
+    if found is None or found.position is None:
+        return every
+    return found._replace(position=found.position[position])
 
 
-def _without_copies(rows: Tensor, codes: NDArray[np.int64], counts: NDArray[np.float64]) -> WeightedRows | None:
+def _without_copies(
+    rows: Tensor | Dataset, codes: NDArray[np.int64], counts: NDArray[np.float64]
+) -> WeightedRows | None:
     """Of copies among the rows that count the first one, which counts as much as they do together; None without any."""
+    if not isinstance(rows, Tensor):
+        return None
     own, first = np.flatnonzero(counts), np.arange(len(codes))
     counting = rows if len(own) == len(rows) else rows[torch.from_numpy(own)]
     found = find_copies(counting.flatten(1).numpy(), codes[own])

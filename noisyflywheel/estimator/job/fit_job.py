@@ -53,6 +53,8 @@ class FitJob(NamedTuple):
     def fingerprint(self) -> str:
         """Hash of the data and, where ``warm_start`` goes on from an earlier fit, of the state that it left."""
         data = self.data.fingerprint()
+        if self.decisions:  # earlier versions took copies for rows of their own
+            data = fit_key(data, "copies are one row")
         return data if self.earlier is None else fit_key(data, end_fingerprint(self.earlier))
 
     @property

@@ -104,7 +104,7 @@ def test_copies_are_held_out_together(digits):
     X, given, y = (part[:300] for part in digits)
     wrong = given != y
     twice, labels, errors = np.concatenate([X, X[:150]]), np.r_[given, given[:150]], np.r_[wrong, wrong[:150]]
-    for rows in (twice, pd.DataFrame(twice), twice.astype(object)):
+    for rows in (twice, pd.DataFrame(twice), csr_matrix(twice), twice.tolist()):
         issues = cross_val_label_issues(KNeighborsClassifier(3), rows, labels, cv=3)
         assert issues.is_label_issue[errors].mean() > 0.9
         np.testing.assert_array_equal(issues.label_quality[300:], issues.label_quality[:150])
@@ -113,10 +113,13 @@ def test_copies_are_held_out_together(digits):
     assert apart.is_label_issue[errors].mean() < 0.6  # each vouches for the other
 
 
-def test_few_rows_with_copies_have_as_many_folds_as_they_are_asked_for():
-    X, y = np.array([[0.1], [0.2], [0.1], [0.3], [0.3], [0.4]]), np.array([0, 1, 0, 1, 1, 0])
-    assert len(cross_val_audit(KNeighborsClassifier(1), X, y, cv=KFold(5)).issues) == 6
-    assert len(cross_val_audit(KNeighborsClassifier(1), X, y, cv=3).issues) == 6
+def test_copies_never_are_in_the_way_of_folds():
+    X, y = np.repeat(np.random.default_rng(0).normal(size=(24, 2)), 2, axis=0), np.repeat(np.arange(24) % 2, 2)
+    for n in (2, 12, 20):  # of 12 different rows a class
+        assert len(cross_val_audit(KNeighborsClassifier(1), X, y, cv=n).issues) == 48
+    blank = np.concatenate([X, np.zeros((20, 2))])
+    issues = cross_val_audit(KNeighborsClassifier(1), blank, np.r_[y, np.full(20, 2)], cv=5).issues
+    assert not issues.is_label_issue[48:].any()
 
 
 def test_a_fold_that_leaves_one_class_is_named(digits):

@@ -2,11 +2,19 @@ import warnings
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 from sklearn.dummy import DummyClassifier
 from sklearn.model_selection import GroupKFold, KFold, PredefinedSplit, StratifiedGroupKFold, StratifiedKFold
 
 from noisyflywheel.audit import cross_val_audit
-from noisyflywheel.audit.scores.folds import check_groups, folds_among, folds_of, sortable
+from noisyflywheel.audit.scores.folds import (
+    CopiesTogether,
+    check_groups,
+    folds_among,
+    folds_of,
+    shuffled_folds,
+    sortable,
+)
 from noisyflywheel.exceptions import FlywheelWarning
 
 Y = np.array(["a", "b", "a", "b", "a", "b", "c"])
@@ -103,6 +111,31 @@ def test_a_fold_of_a_row_that_is_not_there():
     assert folds_among([([], [])], np.arange(3), 6) == []
     assert [test.tolist() for _, test in folds_among([([], [5])], np.array([5]), 6)] == [[0]]
     assert [test.tolist() for _, test in folds_among([([], [0])], np.array([0]), 2)] == [[0]]
+
+
+def test_copies_of_a_row_are_in_one_fold_and_classes_in_all():
+    first = np.r_[np.arange(30), np.arange(20)]
+    y = first % 2
+    folds = list(CopiesTogether(first, 3, random_state=0).split(None, y))
+    assert_array_equal(np.sort(np.concatenate([test for _, test in folds])), np.arange(50))
+    for train, test in folds:
+        assert not set(first[train]) & set(first[test])
+        assert np.bincount(y[np.unique(first[test])]).tolist() == [5, 5]
+    other = CopiesTogether(first, 3, random_state=1).split(None, y)
+    assert [test.tolist() for _, test in other] != [test.tolist() for _, test in folds]
+
+
+def test_what_a_number_of_folds_stands_for():
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    y = np.arange(40) % 2
+    assert type(shuffled_folds(3, X, y, None, 0)) is StratifiedKFold
+    assert type(shuffled_folds(3, X, y, np.arange(40), 0)) is StratifiedGroupKFold
+    twice, labels = np.concatenate([X, X]), np.tile(y, 2)
+    found = shuffled_folds(20, twice, labels, None, 0)
+    assert isinstance(found, CopiesTogether) and found.get_n_splits() == 20
+    assert_array_equal(found.first, np.tile(np.arange(40), 2))
+    assert type(shuffled_folds(21, twice, labels, None, 0)) is StratifiedKFold
+    assert type(shuffled_folds(3, twice, labels, np.arange(80), 0)) is StratifiedGroupKFold
 
 
 def test_groups_of_several_types_become_codes():
