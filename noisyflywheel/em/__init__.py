@@ -1,7 +1,8 @@
 """The equations of the two EM cycles: pure functions on tensors, one home each (Sec. 3 of the paper).
 
 Every function takes and returns tensors on one device and never sees a network. Matrices have rows = true
-class and columns = given class. What has a number for each row has the shape (N,): a column (N, 1) is a ValueError.
+class and columns = given class. What has a number for each row has the shape (N,): a column (N, 1) beside it is a
+ValueError.
 """
 
 from noisyflywheel.em.auxiliary import (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from noisyflywheel.em.main import PROB_MIN, check_rows, weighted_average
+from noisyflywheel.em.main import PROB_MIN, at_least_single, check_rows, weighted_average
 from noisyflywheel.em.mixture import objective
 from noisyflywheel.em.some_rows import MANY_ROWS, some_rows
 
@@ -67,6 +67,7 @@ def calibrate(
     float
         In ``TEMPERATURES``; 1 leaves g as it is, above 1 flattens it.
     """
+    eps = at_least_single(eps)
     tempered = (tempered_given(log_g, given, temperature).to(eps.dtype) for temperature in TEMPERATURES)
     values = [objective(g_given, gamma, eps, sample_weight=sample_weight) for g_given in tempered]
     return TEMPERATURES[likeliest(values)]

@@ -109,8 +109,8 @@ class FlywheelClassifier(Persistent, FittedMixin, CallbackSupportMixin, Classifi
         epoch and cycle, and inside cycles of more than a minute; less often where writing would take more than 3 % of
         the time.
     on_cycle : callable or None, default=None
-        Called as ``on_cycle(flywheel, row)`` after each cycle; a dict that it returns, of numbers, strings
-        or None by name, joins ``history_``.
+        Called as ``on_cycle(flywheel, row)`` after each cycle. It may return a dict of further columns of
+        ``history_``: name to number, string or None.
     device : str, default="auto"
         Torch device of both nets. "auto": default nets run on CUDA where there is one, on several processes on that of
         LOCAL_RANK; your own nets keep theirs.

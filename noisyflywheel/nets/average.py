@@ -11,25 +11,31 @@ from torch import Tensor, nn
 
 
 class WeightAverage:
-    """Exponential moving average of the parameters and buffers of a module that are floating-point or complex.
+    """Exponential moving average of the parameters and buffers of modules that are floating-point or complex.
 
     Parameters
     ----------
     module : nn.Module
+        One, or several in a ``nn.ModuleList``; each says by its own ``state_dict`` what it has.
     horizon : float, at least 1
         Steps over which the average forgets; the first steps forget faster, so that the start has no say.
     """
 
     def __init__(self, module: nn.Module, horizon: float) -> None:
         self.horizon = max(1.0, horizon)
-        self.module = module
-        self.held = {name: t for name, t in module.state_dict().items() if _has_mean(t)}
+        self.modules = list(module) if isinstance(module, nn.ModuleList) else [module]
+        self.held = {name: t for name, t in self._state().items() if _has_mean(t)}
         self.mean = [t.clone() for t in self.held.values()]
         self.steps = 0
 
+    def _state(self) -> dict[tuple[int, str], Any]:
+        """What the modules hold, by place and name."""
+        states = [module.state_dict() for module in self.modules]
+        return {(place, name): value for place, state in enumerate(states) for name, value in state.items()}
+
     def live(self) -> list[Tensor]:
         """Weights of the module as they are now: modules assign buffers anew, callbacks the ``data`` of parameters."""
-        now = self.module.state_dict()
+        now = self._state()
         self.held = {name: now.get(name, t) for name, t in self.held.items()}  # pruning gives them other names
         return list(self.held.values())
 
@@ -66,7 +72,9 @@ class WeightAverage:
         return {"steps": self.steps, "mean": [t.clone() for t in self.mean]}
 
     def load_state_dict(self, saved: dict) -> None:
-        """Put back what `state_dict` returned."""
+        """Put back what `state_dict` returned; ValueError if that is of other weights."""
+        if len(saved["mean"]) != len(self.mean):
+            raise ValueError("it has averages of other weights, such as of one module where a net has several")
         self.steps = saved["steps"]
         for mean, other in zip(self.mean, saved["mean"], strict=True):
             mean.copy_(other)

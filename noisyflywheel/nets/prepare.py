@@ -84,8 +84,7 @@ def check_net(net: Any, name: str) -> None:
         If it is not a skorch ``NeuralNet``.
     ValueError
         If its batch size cannot be, it is a stack of members, it has a ``train_split`` of the user's (the flywheel
-        trains on every row), a training step of its own, batches of its own (`check_batches`), or no clones
-        (`check_cloned`).
+        trains on every row), a training step of its own, or batches of its own (`check_batches`).
     """
     if not isinstance(net, NeuralNet):
         got = f"the class {net.__name__}" if inspect.isclass(net) else type(net).__name__
@@ -104,7 +103,15 @@ def check_net(net: Any, name: str) -> None:
         )
     check_training_steps(net, name)
     check_batches(net, name)
-    check_cloned(net, name)
+
+
+def cloned(net: NeuralNet, name: str) -> NeuralNet:
+    """A clone of ``net``; ValueError if a callback or the module cannot be cloned."""
+    try:
+        return clone(net)
+    except Exception:
+        check_cloned(net, name)
+        raise
 
 
 def check_cloned(net: NeuralNet, name: str) -> None:
@@ -125,7 +132,9 @@ def check_cloned(net: NeuralNet, name: str) -> None:
         )
 
 
-def prepare_net(net: NeuralNet, widths: dict[str, int], device: str | None, image: bool) -> NeuralNet:
+def prepare_net(
+    net: NeuralNet, widths: dict[str, int], device: str | None, image: bool, name: str = "the net"
+) -> NeuralNet:
     """A clone of ``net`` with its widths filled in and initialised under the present torch seed.
 
     Parameters
@@ -139,13 +148,15 @@ def prepare_net(net: NeuralNet, widths: dict[str, int], device: str | None, imag
         Overrides the net's own device.
     image : bool
         Whether it sees images; its convolutions then run channels last.
+    name : str
+        What an error calls it.
 
     Raises
     ------
     ValueError
-        If its class makes a module or an optimizer under other names only, see `initialize`.
+        If it cannot be cloned, or its class makes a module or an optimizer under other names only, see `initialize`.
     """
-    net = clone(net)
+    net = cloned(net, name)
     given = net.get_params(deep=False)
     params: dict[str, Any] = {"train_split": None, "batch_size": int(net.batch_size)}
     unset = _not_bound(net.module)

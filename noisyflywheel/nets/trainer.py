@@ -171,8 +171,8 @@ class Trainer(Predicting):
         first: list[Tensor] = []
 
         def closure() -> Tensor:  # optimizers such as LBFGS call it several times
-            if self._hears_batches or self._hears_gradients:
-                net._set_training(True)  # callbacks may have predicted
+            if not net.module_.training:
+                net._set_training(True)  # a callback has predicted
             net._zero_grad_optimizer()
             output, log_p = self._training_forward(batch)
             loss = batch.loss(log_p.to(batch.labels.device))  # (B, K); moves where float64 is on the host

@@ -102,6 +102,8 @@ def test_whole_numbers_are_those_of_float32(dtype):
     factors = torch.tensor([0.5, 2.0, 1.0])
     assert torch.equal(em.rescaled(f, factors), em.rescaled(f.float(), factors))
     assert torch.equal(em.share_factors(f.sum(0), f.sum(0)), em.share_factors(f.float().sum(0), f.sum(0)))
+    log_g, one = f.float().clamp_min(1e-3).log(), torch.ones(4, dtype=dtype)
+    assert em.calibrate(log_g, labels, 0.5, one) == em.calibrate(log_g, labels, 0.5, one.float())
     value = em.auxiliary_likelihood(f.float(), f, T, labels)
     assert torch.equal(value, em.auxiliary_likelihood(f.float(), f.float(), T, labels))
 

@@ -82,3 +82,19 @@ def test_an_extra_state_that_is_no_tensor_is_left_alone():
     average.update()
     average.copy_to_module()
     assert len(average.mean) == 2 and module.seen == 0
+
+
+class OwnState(nn.Linear):
+    """Says without arguments what it holds."""
+
+    def state_dict(self):
+        return {"weight": self.weight.data}
+
+
+def test_each_of_several_modules_says_what_it_has():
+    first, second = OwnState(1, 1), nn.Linear(1, 1)
+    average = WeightAverage(nn.ModuleList([first, second]), 4.0)
+    assert len(average.mean) == 3
+    before = average.state_dict()
+    with pytest.raises(ValueError, match="averages of other weights, such as of one module where a net has several"):
+        WeightAverage(second, 4.0).load_state_dict(before)

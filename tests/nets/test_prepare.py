@@ -41,12 +41,12 @@ class KeepsOwn(Callback):
 def test_callbacks_that_cannot_be_cloned_are_named(callbacks):
     words = r"aux_net cannot be cloned because of its callback Keeps \(.*'losses'.*made in on_train_begin"
     with pytest.raises(ValueError, match=words):
-        check_net(net(callbacks=callbacks), "aux_net")
+        prepare_net(net(callbacks=callbacks), WIDTHS, None, False, "aux_net")
 
 
 def test_objects_with_a_lazy_batch_norm_are_refused_by_name():
     with pytest.raises(ValueError, match="main_net cannot be cloned because its module is an object with a lazy"):
-        check_net(net(nn.Sequential(nn.LazyBatchNorm1d())), "main_net")
+        prepare_net(net(nn.Sequential(nn.LazyBatchNorm1d())), WIDTHS, None, False, "main_net")
 
 
 @pytest.mark.parametrize("module", [nn.LazyBatchNorm1d, nn.LazyLinear(3), lambda: nn.Sequential(nn.LazyBatchNorm1d())])

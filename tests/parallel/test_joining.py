@@ -174,6 +174,7 @@ USUAL = {"module": nn.Linear, "module__hidden": 16, "criterion": nn.CrossEntropy
         (USUAL, USUAL | {"module__hidden": 8}, "module__hidden"),
         (USUAL, USUAL | {"module": nn.Bilinear}, "module"),
         (None, USUAL, "module"),
+        (USUAL, USUAL | {"module__depth": 2}, "module__depth"),
     ],
 )
 def test_modules_that_differ_are_refused_on_every_rank(first, second, name):
@@ -181,9 +182,23 @@ def test_modules_that_differ_are_refused_on_every_rank(first, second, name):
 
     def task(ranks):
         own = second if ranks.rank else first
-        params = FlywheelClassifier(own and NeuralNetClassifier(**own)).get_params(deep=False)
-        with pytest.raises(ValueError, match=f"main_net__{name} on rank 1 is not that on rank 0"):
-            check_ranks(ranks, params, choose_nets(params, False, 3), data, np.array(["a", "b"]))
+        own = own and NeuralNetClassifier(**own)
+        both = {"main_net": own}, {"aux_net": own, "main_net": NeuralNetClassifier(**USUAL)}
+        for nets in both if first else both[:1]:
+            params = FlywheelClassifier(**nets).get_params(deep=False)
+            with pytest.raises(ValueError, match=f"{min(nets)}__{name} on rank 1 is not that on rank 0"):
+                check_ranks(ranks, params, choose_nets(params, False, 3), data, np.array(["a", "b"]))
+
+    on_ranks(2, task)
+
+
+def test_texts_may_name_a_device_or_a_folder_of_a_rank():
+    data = weighted_rows(torch.eye(3), np.array([0, 1, 1]), None)
+
+    def task(ranks):
+        net = NeuralNetClassifier(**USUAL, module__where=f"cuda:{ranks.rank}")
+        params = FlywheelClassifier(net).get_params(deep=False)
+        check_ranks(ranks, params, choose_nets(params, False, 3), data, np.array(["a", "b"]))
 
     on_ranks(2, task)
 

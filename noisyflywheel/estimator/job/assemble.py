@@ -193,7 +193,7 @@ def make_trainers(
     named = named if params["refurbish"] else named[:1]
     for name, net, seed in named:
         seed_global(seed, nets.devices)
-        ready = prepare_net(net, filled_in, nets.device, image)
+        ready = prepare_net(net, filled_in, nets.device, image, name)
         if hasattr(ready.module_, "adapt"):
             with naming_rows(name, sample):
                 ready.module_.adapt(views.plain(sample.clone()).to(nets.home))  # a user's plain may change its rows

@@ -30,8 +30,8 @@ OWN = ("main_net", "aux_net", "views", "on_cycle", "device", "verbose", "checkpo
 TRAINING = ("lr", "optimizer", "criterion")
 """Parts of the caller's nets that ranks have in common; weights may differ at first, and callbacks that only watch."""
 
-PLAIN = (type(None), bool, int, float, str)
-"""Types of parameters whose ``repr`` is the same in every process."""
+NUMBERS = (type(None), bool, int, float)
+"""Types of parameters of modules and views that are compared; text may name a device or folder of a rank's own."""
 
 
 def check_ranks(
@@ -62,23 +62,23 @@ def check_ranks(
 
 
 def kind_of_views(views: Any) -> str:
-    """What views have in common in every process: None, a word, or their class with its plain parameters."""
-    if isinstance(views, PLAIN):
+    """What views have in common in every process: None, a word, or their class with its parameters that are numbers."""
+    if views is None or isinstance(views, str):
         return repr(views)
     params = views.get_params(deep=False) if isinstance(views, BaseEstimator) else {}
-    return f"{type(views).__qualname__} {plain(params)}"
+    return f"{type(views).__qualname__} {numbers(params)}"
 
 
 def parts_of_module(name: str, net: NeuralNet) -> dict[str, str]:
-    """The module of the net called ``name`` by the name of its class or factory, and its plain parameters."""
+    """The module of the net called ``name`` by the name of its class or factory, and numbers among its parameters."""
     kind = getattr(net.module, "__qualname__", type(net.module).__qualname__)
     own = {key: value for key, value in net.get_params(deep=False).items() if key.startswith("module__")}
-    return {f"{name}__module": kind} | {f"{name}__{key}": value for key, value in plain(own).items()}
+    return {f"{name}__module": kind} | {f"{name}__{key}": value for key, value in numbers(own).items()}
 
 
-def plain(params: dict[str, Any]) -> dict[str, str]:
-    """Those of the parameters that are plain."""
-    return {name: repr(value) for name, value in sorted(params.items()) if isinstance(value, PLAIN)}
+def numbers(params: dict[str, Any]) -> dict[str, str]:
+    """Those of the parameters that are numbers, truth values or None."""
+    return {name: repr(value) for name, value in sorted(params.items()) if isinstance(value, NUMBERS)}
 
 
 def digest(rows: Any, options: dict[str, Any]) -> str:

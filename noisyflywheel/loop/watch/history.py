@@ -47,12 +47,15 @@ def _name(key: Any) -> str:
 def _number(key: Any, value: Any) -> Any:
     if isinstance(value, (Tensor, np.ndarray, np.generic)) and value.ndim == 0:
         value = value.item()
-    if value is not None and type(value) not in (bool, int, float, str):
-        raise TypeError(
-            f"on_cycle returned a {type(value).__name__} under {key!r}: history_ takes numbers, strings and None. "
-            f"Keep anything else in a list of your own."
-        )
-    return value
+    if value is None or isinstance(value, bool):
+        return value
+    for kind, of_base in ((int, int), (float, float), (np.floating, float), (str, str.__str__)):
+        if isinstance(value, kind):  # members of enumerations are numbers and strings too
+            return of_base(value)
+    raise TypeError(
+        f"on_cycle returned a {type(value).__name__} under {key!r}: history_ takes numbers, strings and None. "
+        f"Keep anything else in a list of your own."
+    )
 
 
 class Clock:

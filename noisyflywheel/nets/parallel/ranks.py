@@ -106,8 +106,8 @@ class Ranks:
         """Raise ValueError on every rank if any of the parts, by name, differs between two ranks."""
         first, *others = self.everyones(parts, "comparing X, y and parameters")
         for rank, other in enumerate(others, 1):
-            for name, value in first.items():
-                if other.get(name) != value:
+            for name in first | other:
+                if name not in first or name not in other or first[name] != other[name]:
                     raise ValueError(
                         f"{name} on rank {rank} is not that on rank 0: each rank of a fit on several processes gets "
                         f"the same X, y and parameters; distributed=False lets each of them fit on its own."

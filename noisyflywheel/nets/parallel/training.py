@@ -42,7 +42,7 @@ class SharedTraining:
     Attributes
     ----------
     size : float or None
-        That of the weights when the last epoch ended.
+        Sum of the absolute values of the trained weights when the last epoch ended.
     """
 
     size: float | None = None
@@ -73,8 +73,12 @@ class SharedTraining:
                 torch.cuda.manual_seed(int(drawn[0]))
 
     def read(self, total: Tensor) -> float:
-        """The value of a scalar at the end of an epoch, and with it `size`, the sum of the weights' absolute values."""
-        weights = [weight.detach() for weight in self.plain.parameters() if weight.is_floating_point()]
+        """The value of a scalar at the end of an epoch, and with it `size`, the sum of absolute values of weights."""
+        trained = [weight.detach() for weight in self.plain.parameters() if weight.requires_grad]
+        if not trained:
+            self.size = None
+            return float(total)
+        weights = [torch.view_as_real(weight) if weight.is_complex() else weight for weight in trained]
         size = torch.stack([norm.to(total) for norm in torch._foreach_norm(weights, 1)]).sum()
         value, self.size = torch.stack([total, size]).tolist()  # sync: one read
         return value
@@ -158,7 +162,7 @@ def wrapped(module: nn.Module, ranks: Ranks, has_unused: bool) -> DistributedDat
 
 
 def has_unused_weights(net: NeuralNet, modules: nn.ModuleList, x: Tensor) -> bool:
-    """Whether trained weights of a net's modules have no part in its output for views ``x``; nothing is changed."""
+    """Whether trained weights of a net's modules have no part in its output for views ``x``; none is changed."""
     devices = [x.device] if x.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), torch.enable_grad():
         probe = Inferring(net, copy.deepcopy(modules))

@@ -3,12 +3,21 @@
 import datetime
 import math
 import time
+from enum import IntEnum
 
 import numpy as np
 import pytest
 import torch
 
 from noisyflywheel.loop.watch.history import Clock, history_row, measured
+
+
+class Level(IntEnum):
+    HIGH = 3
+
+
+class Word(str):
+    """A string that is more."""
 
 
 def test_history_row_by_hand():
@@ -25,6 +34,10 @@ def test_scalars_of_torch_and_numpy_are_numbers_in_the_history():
     row = measured(found | plain)
     assert row == {"a": 0.5, "b": 0.25, "c": 2, "d": 3, "e": True} | plain
     assert [type(row[key]) for key in "abcde"] == [float, float, int, int, bool]
+    members = {"of ints": Level.HIGH, "of strings": Word("good"), "long": np.longdouble(0.5)}
+    of_members = measured(members)
+    assert of_members == {"of ints": 3, "of strings": "good", "long": 0.5}
+    assert [type(value) for value in of_members.values()] == [int, str, float]
     assert measured(None) == measured({}) == measured(False) == {}
 
 
