@@ -17,7 +17,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from noisyflywheel.audit.rows.identity import index_of
 from noisyflywheel.audit.scores.estimates import audit_line
-from noisyflywheel.audit.scores.folds import check_groups, folds_of, shuffled_folds, sortable
+from noisyflywheel.audit.scores.folds import folds_of, shuffled_folds, sortable
 from noisyflywheel.audit.scores.held_out import kept_fold
 from noisyflywheel.audit.scores.learners import check_learner
 from noisyflywheel.audit.scores.posterior import TINY, Array, noisy_class_posterior, posterior_of_known
@@ -203,7 +203,6 @@ def cross_val_audit(
     weights = None if weights is None else weights.astype(np.float64)
     cv = 5 if cv is None else cv
     if isinstance(cv, Integral):
-        check_groups(cv, together)
         cv = shuffled_folds(int(cv), X, given, together, random_state)
     kept_in = None if fold_dir is None else user_path(fold_dir)
     proba, T = _out_of_fold(estimator, X, labels, classes, cv, together, n_jobs, weights, kept_in)
