@@ -38,7 +38,8 @@ def _as_numbers(X: Any) -> NDArray[Any] | None:
     if issparse(X):
         return _of_sparse(X)
     if isinstance(X, Tensor) and X.layout == torch.strided:
-        return np.asarray(X.detach().cpu().double())
+        X = X.detach().cpu()
+        X = (X.float() if X.dtype == torch.bfloat16 else X).numpy()  # numpy has no bfloat16
     if isinstance(X, pd.Series) or (isinstance(X, np.ndarray) and X.ndim < 3 and X.dtype.kind not in "biuf"):
         X = pd.DataFrame(X)
     if isinstance(X, pd.DataFrame) and X.shape[1]:

@@ -18,7 +18,7 @@ CHANCE = 10.0
 drawn one by one."""
 
 UNANIMOUS = 0.9
-"""Share of the groups of equal rows that have one label, or more, where they are copies: other labels say that people
+"""Least share of the groups of equal rows that have one label, where they are copies: several labels say that people
 looked at each."""
 
 MOST = 10

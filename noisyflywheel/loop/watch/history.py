@@ -35,16 +35,18 @@ def measured(found: Any) -> dict[str, Any]:
     found = found or {}
     if not isinstance(found, dict):
         raise TypeError(f"on_cycle must return a dict or None, got {found!r}.")
-    return {_name(key): _number(key, value) for key, value in found.items()}
+    return {_name(key): _plain(key, value) for key, value in found.items()}
 
 
 def _name(key: Any) -> str:
+    """The name of a column, which has to be a string."""
     if not isinstance(key, str):
         raise TypeError(f"on_cycle returned the key {key!r}: keys are names of columns of history_, strings.")
     return key
 
 
-def _number(key: Any, value: Any) -> Any:
+def _plain(key: Any, value: Any) -> Any:
+    """A value as a number, truth value, string or None of Python's."""
     if isinstance(value, (Tensor, np.ndarray, np.generic)) and value.ndim == 0:
         value = value.item()
     if value is None or isinstance(value, bool):
